@@ -1,0 +1,50 @@
+"""What a run learned and where it fails: pure functions on tables and arrays, plots, submissions, the report.
+
+Nothing here trains or imports torch: everything works on numpy arrays, pandas tables and the files of a run
+directory.
+"""
+
+from imageclf.analysis.confusion import confusion_matrix, most_confused
+from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
+from imageclf.analysis.plot_confusion import confusion_figure
+from imageclf.analysis.plot_lr_find import lr_find_figure
+from imageclf.analysis.plot_style import save_figure
+from imageclf.analysis.plots import accuracy_figure, learning_rate_figure, loss_figure
+from imageclf.analysis.predictions import (
+    label_indices,
+    predictions_table,
+    probabilities_of,
+    read_classes,
+    read_predictions,
+    write_predictions,
+)
+from imageclf.analysis.report import write_report
+from imageclf.analysis.scores import accuracy, class_accuracies, log_loss
+from imageclf.analysis.submission import label_submission, probability_submission, write_submission
+
+__all__ = [
+    "accuracy",
+    "accuracy_figure",
+    "class_accuracies",
+    "confusion_figure",
+    "confusion_matrix",
+    "label_indices",
+    "label_submission",
+    "learning_rate_figure",
+    "log_loss",
+    "loss_figure",
+    "lr_find_figure",
+    "most_confused",
+    "most_right",
+    "most_uncertain",
+    "most_wrong",
+    "predictions_table",
+    "probabilities_of",
+    "probability_submission",
+    "read_classes",
+    "read_predictions",
+    "save_figure",
+    "write_predictions",
+    "write_report",
+    "write_submission",
+]

@@ -1,0 +1,117 @@
+"""The learning-rate finder's mathematics: the sweep, the smoothing and the suggestion."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from imageclf import InputError
+
+Method = Literal["valley", "steepest", "minimum"]
+
+
+class Suggestion(NamedTuple):
+    """A learning rate, or the reason why the curve suggests none.
+
+    Args:
+        lr: the suggestion, or None.
+        reason: why there is none, or None.
+    """
+
+    lr: float | None
+    reason: str | None = None
+
+
+def sweep(lr_min: float, lr_max: float, num_steps: int) -> list[float]:
+    """Return learning rates from `lr_min` to `lr_max` with equal ratios between neighbours.
+
+    Raises:
+        InputError: fewer than 2 steps, or the ends are not 0 < lr_min < lr_max.
+
+    Source: `learn.lr_find()` of fastai 0.7: 1e-5 to 10 over one epoch.
+    """
+    if num_steps < 2 or not 0 < lr_min < lr_max:
+        raise InputError(
+            f"callbacks.lr_finder: num_steps={num_steps}, lr_min={lr_min}, lr_max={lr_max}: "
+            "give at least 2 steps and 0 < lr_min < lr_max"
+        )
+    ratio = math.log(lr_max / lr_min) / (num_steps - 1)
+    return [lr_min * math.exp(ratio * step) for step in range(num_steps)]
+
+
+def smooth(losses: Sequence[float], beta: float) -> list[float]:
+    """Return the exponential moving average of the losses, each divided by the weights summed so far.
+
+    Args:
+        losses: one per step.
+        beta: weight of the past, from 0 (no smoothing) to below 1.
+
+    Source: the debiased average of Adam, https://arxiv.org/abs/1412.6980, as fastai 0.7 uses it.
+    """
+    average, smoothed = 0.0, []
+    for step, loss in enumerate(losses, start=1):
+        average = beta * average + (1 - beta) * loss
+        smoothed.append(average / (1 - beta**step))
+    return smoothed
+
+
+def diverged(smoothed: Sequence[float], factor: float = 4.0) -> bool:
+    """Return whether the last loss is not finite, or more than `factor` times the best one.
+
+    Source: the stopping rule of fastai 0.7.
+    """
+    return not math.isfinite(smoothed[-1]) or smoothed[-1] > factor * min(smoothed)
+
+
+def suggest(lrs: Sequence[float], smoothed: Sequence[float], method: Method = "valley") -> Suggestion:
+    """Return a learning rate read off the curve of smoothed losses.
+
+    Args:
+        lrs: one per step, rising.
+        smoothed: losses, as long as `lrs`; from the first that is not finite on they are left out.
+        method: valley: two thirds along the longest falling stretch; steepest: where the loss falls
+            fastest per factor of learning rate; minimum: a tenth of the lowest point's.
+
+    Source: `valley`, `steep` and `minimum` of fastai 2.
+    """
+    losses = np.asarray(smoothed, dtype=np.float64)
+    finite = np.isfinite(losses)
+    count = len(losses) if finite.all() else int(np.argmin(finite))
+    if count < 3:
+        return Suggestion(None, f"only {count} steps had a finite loss")
+    losses, rates = losses[:count], np.asarray(lrs[:count], dtype=np.float64)
+    lowest = int(losses.argmin())
+    if lowest == 0 or losses[0] - losses[lowest] < 0.01 * abs(losses[0]):
+        return Suggestion(None, "the loss never fell")
+    return Suggestion(float(_PICK[method](rates, losses, lowest)))
+
+
+def _valley(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
+    start, end = _longest_fall(losses)
+    # A third back from the end of the fall, as fastai's valley takes it.
+    return float(rates[start + int((end - start) * 2 / 3)])
+
+
+def _steepest(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
+    slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
+    return float(rates[int(slope.argmin())])
+
+
+def _minimum(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
+    return float(rates[lowest] / 10)
+
+
+def _longest_fall(losses: np.ndarray) -> tuple[int, int]:
+    """Return the ends of the longest falling (not necessarily contiguous) subsequence of losses."""
+    lengths, starts = np.ones(len(losses), dtype=int), np.arange(len(losses))
+    for end in range(1, len(losses)):
+        before = np.flatnonzero(losses[:end] > losses[end])
+        if len(before):
+            best = before[lengths[before].argmax()]
+            lengths[end], starts[end] = lengths[best] + 1, starts[best]
+    end = int(lengths.argmax())
+    return int(starts[end]), end
+
+
+_PICK = {"valley": _valley, "steepest": _steepest, "minimum": _minimum}

@@ -1,0 +1,129 @@
+"""The table of predictions: a row per picture, a probability per class.
+
+Columns are `id, path, label, prediction`, then the classes in their order, each headed by its name; a class
+named like one of the first four is headed `class:<name>`. An unknown label is empty.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imageclf import InputError
+from imageclf.analysis.atomic import replace_file
+
+TEXT_COLUMNS = ("id", "path", "label", "prediction")
+
+
+def class_columns(classes: Sequence[str]) -> list[str]:
+    """Return the heading of each class's column.
+
+    Raises:
+        InputError: two classes would get the same heading.
+    """
+    columns = [f"class:{name}" if name in TEXT_COLUMNS else name for name in classes]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise InputError(f"two classes would share the column {twice[0]!r}: rename one of them")
+    return columns
+
+
+def predictions_table(
+    ids: Sequence[str],
+    paths: Sequence[str],
+    labels: Sequence[str | None] | None,
+    probabilities: NDArray[np.floating],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Build the table from `probabilities` `[N, C]`; `labels` are class names, None or "" where unknown.
+
+    Raises:
+        InputError: the numbers of ids, paths, labels, rows or classes disagree.
+    """
+    known = ["" for _ in ids] if labels is None else [label or "" for label in labels]
+    shape = (len(ids), len(classes))
+    if probabilities.shape != shape or len(paths) != len(ids) or len(known) != len(ids):
+        raise InputError(
+            f"{len(ids)} ids, {len(paths)} paths, {len(known)} labels, {len(classes)} classes do not go with "
+            f"probabilities of shape {probabilities.shape}: give {shape}"
+        )
+    # dtype=object keeps Python's strings; numpy's own would copy every name at full width.
+    names = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
+    text = dict(zip(TEXT_COLUMNS, (list(ids), list(paths), known, names), strict=True))
+    numbers = pd.DataFrame(probabilities, columns=class_columns(classes))
+    # Built from one block, for a thousand classes added one by one fragment the table.
+    return pd.concat([pd.DataFrame(text, dtype=object), numbers], axis=1)
+
+
+def write_predictions(frame: pd.DataFrame, path: Path) -> None:
+    """Write the table as CSV, whole or not at all; nine digits keep a float32 exactly."""
+    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    # File names on Linux are bytes: what is not UTF-8 goes back to the bytes it came from.
+    replace_file(path, text.encode("utf-8", "surrogateescape"))
+
+
+def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
+    """Read the table of `write_predictions`; ids, paths and labels are text exactly as written.
+
+    Raises:
+        InputError: the file is missing, its columns are not those of `classes`, or a probability is no
+            number.
+    """
+    expected = [*TEXT_COLUMNS, *class_columns(classes)]
+    header = _header(path)
+    if header != expected:
+        raise InputError(
+            f"{path} has the columns {_some(header)}, expected are {_some(expected)}: predict again"
+        )
+    types = dict.fromkeys(TEXT_COLUMNS, "object") | dict.fromkeys(expected[4:], "float64")
+    try:
+        # Without keep_default_na=False an id or class called "NA" would turn into a missing value.
+        return pd.read_csv(
+            path,
+            dtype=types,
+            keep_default_na=False,
+            encoding_errors="surrogateescape",
+        )
+    except ValueError as error:
+        raise InputError(f"{path} holds a probability that is no number ({error}): predict again") from error
+
+
+def read_classes(path: Path) -> list[str]:
+    """Return the class names that head the columns of a predictions CSV, in order."""
+    # Only here a class really called class:label cannot be told from label.
+    reserved = {f"class:{name}": name for name in TEXT_COLUMNS}
+    return [reserved.get(column, column) for column in _header(path)[4:]]
+
+
+def probabilities_of(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Return the probabilities of a table, `[N, C]`, columns in the order of `classes`."""
+    return frame[class_columns(classes)].to_numpy(dtype=np.float64)
+
+
+def label_indices(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the position of each true class in `classes`, `[N]`; -1 where the label is unknown.
+
+    Raises:
+        InputError: a label is not among `classes`.
+    """
+    position = {"": -1} | {name: index for index, name in enumerate(classes)}
+    strange = next((label for label in frame["label"] if label not in position), None)
+    if strange is not None:
+        raise InputError(
+            f"the label {strange!r} is not among the classes {_some(classes)}: correct the label"
+        )
+    return np.array([position[label] for label in frame["label"]], dtype=np.int64)
+
+
+def _header(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: give the predictions CSV of a finished run")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])}, ... ({len(names)} in all)"

@@ -1,0 +1,119 @@
+"""What a run directory holds, read as far as it is there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.analysis.predictions import read_classes, read_predictions
+
+
+@dataclass(frozen=True)
+class LearningRateSearch:
+    """One search: `curve` has a row per step; `reason` says why there is no suggestion."""
+
+    phase: str
+    curve: pd.DataFrame
+    suggestion: float | None
+    method: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run; what a run does not have is an empty table, mapping or text."""
+
+    name: str
+    summary: Mapping[str, object]
+    metrics: pd.DataFrame
+    plan: pd.DataFrame
+    searches: list[LearningRateSearch]
+    predictions: pd.DataFrame
+    classes: list[str]
+    config: str
+
+
+def read_run(run_dir: Path) -> RunFiles:
+    """Read summary.json, metrics.csv, plan.csv, lr_find/, predictions/valid.csv and config.yaml.
+
+    Raises:
+        InputError: the directory has neither metrics.csv nor summary.json, or a JSON file is damaged.
+    """
+    if not (run_dir / "metrics.csv").is_file() and not (run_dir / "summary.json").is_file():
+        raise InputError(f"{run_dir} has neither metrics.csv nor summary.json: give the directory of a run")
+    summary = _read_json(run_dir / "summary.json")
+    metrics, plan = _read_numbers(run_dir / "metrics.csv"), _read_numbers(run_dir / "plan.csv")
+    # A search belongs to a phase of the plan; alphabetical order would mean nothing.
+    order = list(dict.fromkeys(plan["phase"])) if "phase" in plan else []
+    classes = _classes(summary, run_dir / "predictions" / "valid.csv")
+    return RunFiles(
+        name=_name(summary, run_dir.resolve()),
+        summary=summary,
+        metrics=metrics,
+        plan=plan,
+        searches=_read_searches(run_dir / "lr_find", order),
+        predictions=_read_table(run_dir / "predictions" / "valid.csv", classes),
+        classes=classes,
+        config=_read_text(run_dir / "config.yaml"),
+    )
+
+
+def _name(summary: Mapping[str, object], run_dir: Path) -> str:
+    return f"{summary.get('experiment') or run_dir.parent.name} / {run_dir.name}"
+
+
+def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:
+    # summary.json is written last: a report of a run still going finds the classes in the table.
+    classes = summary.get("classes")
+    if isinstance(classes, list):
+        return [str(name) for name in classes]
+    return read_classes(predictions) if predictions.is_file() else []
+
+
+def _read_table(path: Path, classes: list[str]) -> pd.DataFrame:
+    return read_predictions(path, classes) if path.is_file() else pd.DataFrame()
+
+
+def _read_numbers(path: Path) -> pd.DataFrame:
+    """Read a CSV of numbers whose only text is the column `phase`; a blank cell becomes NaN."""
+    # A run killed at the first epoch may leave an empty file, which pandas refuses.
+    if not path.is_file() or path.stat().st_size == 0:
+        return pd.DataFrame()
+    # As text first: a phase may be called "NA", which pandas would take for a missing value.
+    text = pd.read_csv(path, dtype="object", keep_default_na=False)
+    for column in text.columns.drop("phase", errors="ignore"):
+        text[column] = pd.to_numeric(text[column], errors="coerce")
+    return text
+
+
+def _read_searches(folder: Path, order: list[str]) -> list[LearningRateSearch]:
+    searches = [_read_search(path) for path in sorted(folder.glob("*.csv"))]
+    rank = {phase: index for index, phase in enumerate(order)}
+    return sorted(searches, key=lambda search: rank.get(search.phase, len(rank)))
+
+
+def _read_search(path: Path) -> LearningRateSearch:
+    found = _read_json(path.with_suffix(".json"))
+    suggestion, reason = found.get("suggestion"), found.get("reason")
+    return LearningRateSearch(
+        phase=path.stem,
+        curve=_read_numbers(path),
+        suggestion=float(suggestion) if isinstance(suggestion, int | float) else None,
+        method=str(found.get("method", "valley")),
+        reason=None if reason is None else str(reason),
+    )
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(_read_text(path) or "{}")
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged ({error}): remove it or run again") from error
+    return dict(content)
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

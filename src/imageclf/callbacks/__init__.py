@@ -1,0 +1,27 @@
+"""When to call what: thin Lightning hooks over pure functions; they ask the schedule and keep no counters."""
+
+from imageclf.callbacks.checkpoint import Checkpoint
+from imageclf.callbacks.history import History
+from imageclf.callbacks.lr_finder import LrFinder
+from imageclf.callbacks.precompute import Precompute
+from imageclf.callbacks.progressive_resizing import ProgressiveResizing
+from imageclf.callbacks.report import Report
+from imageclf.callbacks.reproducible import Reproducible
+from imageclf.callbacks.snapshots import Snapshots
+from imageclf.callbacks.tta import TTA
+from imageclf.callbacks.unfreezing import Unfreezing
+from imageclf.callbacks.warm_restarts import WarmRestarts
+
+__all__ = [
+    "TTA",
+    "Checkpoint",
+    "History",
+    "LrFinder",
+    "Precompute",
+    "ProgressiveResizing",
+    "Report",
+    "Reproducible",
+    "Snapshots",
+    "Unfreezing",
+    "WarmRestarts",
+]

@@ -1,0 +1,72 @@
+"""Predict with any weights at any moment of a run, and leave no trace."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import lightning as pl
+import torch
+from torch import Tensor, nn
+
+from imageclf.data import Batch, ImageData
+from imageclf.data.datamodule import Split
+from imageclf.model import ClassifierModule, Predictions
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put every part in eval mode, without gradients, and restore each part's own mode afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def predict(
+    trainer: pl.Trainer,
+    module: ClassifierModule,
+    data: ImageData,
+    split: Split,
+    size: int,
+    views: tuple[int, ...],
+) -> Predictions:
+    """Return probabilities of a split, one row per picture and view, all ranks together; a collective call.
+
+    Args:
+        trainer: knows device and precision.
+        module: with the weights to use.
+        data: the pictures.
+        split: train, valid or test.
+        size: pixels a side.
+        views: 0 is the picture as it is; the views of a picture stay in this order.
+    """
+    batches = data.read(data.evaluation_requests(split, size, views))
+    collected = []
+    with evaluating(module), trainer.precision_plugin.forward_context():
+        for batch in on_device(trainer, batches):
+            collected.append((batch.rows, batch.labels, module(batch).float().softmax(1)))
+    return module.gather(collected)
+
+
+def current_predictions(
+    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, size: int
+) -> Predictions:
+    """Return plain predictions of the validation split by the current weights, predicted once."""
+    if module.predicted_at != trainer.global_step:
+        module.keep(predict(trainer, module, data, "valid", size, views=(0,)))
+    return module.predictions()
+
+
+def view_probabilities(predictions: Predictions, num_views: int) -> Tensor:
+    """Return probabilities `[N, V, C]` of predictions that hold `num_views` rows a picture."""
+    probabilities = predictions.probabilities
+    return probabilities.reshape(-1, num_views, probabilities.shape[1])
+
+
+def on_device(trainer: pl.Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield the batches on the trainer's device."""
+    for batch in batches:
+        yield trainer.strategy.batch_to_device(batch)

@@ -1,0 +1,127 @@
+"""metrics.csv: a row per epoch, with means that survive a kill in the middle of an epoch."""
+
+import csv
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import torch
+
+from imageclf.callbacks.files import write_atomically
+from imageclf.data import ImageData
+from imageclf.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, str | int | float]
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """Write rows as CSV; a column that a row lacks is left blank."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(path, write)
+
+
+def format_row(row: Row) -> str:
+    """Return an epoch's row as the line that the terminal shows.
+
+    >>> format_row({"epoch": 3, "phase": "head", "size": 128, "lr/head": 0.01, "val/acc": 0.875})
+    'epoch   3  head       128 px  lr 1.0e-02  val/acc 0.8750'
+    """
+    start = f"epoch {row['epoch']:>3}  {row['phase']:<9} {row['size']:>4} px  lr {row['lr/head']:.1e}"
+    scores = [f"{name} {row[name]:.4f}" for name in row if name.startswith(("train/", "val/"))]
+    return "  ".join([start, *scores])
+
+
+class History(pl.Callback):
+    """Write `metrics.csv`, log each epoch, and feed the loggers; `lr/...` is that of the first batch.
+
+    Args:
+        schedule: what holds at an epoch.
+        run_dir: of the run.
+        found: the head's learning rate of each phase whose `lr` is auto.
+    """
+
+    def __init__(self, schedule: Schedule, run_dir: Path, found: Mapping[str, float]) -> None:
+        self._schedule = schedule
+        self._found = found
+        self._path = run_dir / "metrics.csv"
+        self._rows: list[Row] = []
+        # The sums behind the epoch's mean loss: history that a position cannot give back.
+        self._sum, self._count = 0.0, 0
+        self._batch_losses: list[tuple[torch.Tensor, int]] = []
+        self._strategy: Any = None
+        self._lr: dict[str, float] = {}
+        self._started = time.monotonic()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Remember the strategy, which gathers the ranks' sums when they are saved."""
+        self._strategy = trainer.strategy
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the sums of an epoch."""
+        self._sum, self._count, self._batch_losses = 0.0, 0, []
+        self._started = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note a batch's loss where it is; reading it here would make a device wait at every step."""
+        self._batch_losses.append((outputs["loss"].detach(), len(batch.labels)))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the epoch's row."""
+        total, count = (sum(column) for column in zip(*self._sums(), strict=True))
+        row = self._row(trainer, pl_module, total / count)
+        self._rows = [*(old for old in self._rows if int(old["epoch"]) < trainer.current_epoch), row]
+        own = {name: float(value) for name, value in row.items() if name.startswith(("lr/", "train/"))}
+        pl_module.log_dict(own, rank_zero_only=True)
+        if trainer.is_global_zero:
+            write_rows(self._path, self._rows)
+            log.info(format_row(row))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far and the sums of each rank; a collective call."""
+        return {"rows": self._rows, "sums": self._sums()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back the rows and this rank's sums."""
+        self._rows = state_dict["rows"]
+        self._sum, count = state_dict["sums"][self._strategy.global_rank]
+        self._count = int(count)
+
+    def _sums(self) -> list[list[float]]:
+        """Return [sum of losses, number of pictures] of each rank, so far in this epoch."""
+        for loss, size in self._batch_losses:
+            self._sum += float(loss) * size
+            self._count += size
+        self._batch_losses = []
+        sums = [self._sum, float(self._count)]
+        if self._strategy.world_size == 1:
+            return [sums]
+        device = self._strategy.root_device
+        gathered: list[list[float]] = self._strategy.all_gather(
+            torch.tensor(sums, dtype=torch.float64, device=device)
+        ).tolist()
+        return gathered
+
+    def _row(self, trainer: pl.Trainer, module: Any, train_loss: float) -> Row:
+        epoch, num_batches = trainer.current_epoch, int(trainer.num_training_batches)
+        place = self._schedule.at(epoch)
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        lrs = self._schedule.lrs(module.groups.names, epoch, 0, num_batches, self._found)
+        row: Row = {"epoch": epoch, "phase": place.name, "size": data.size_of(place.phase)}
+        row |= {f"lr/{group}": lr for group, lr in lrs.items()}
+        scores: dict[str, float] = module.scores
+        module.scores = {}
+        return row | {"train/loss": train_loss} | scores | {"seconds": time.monotonic() - self._started}

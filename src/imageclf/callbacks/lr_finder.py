@@ -1,0 +1,164 @@
+"""Find the learning rate at the start of every phase that asks for it, without a trace."""
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as pl
+import pandas as pd
+from torch.optim import Optimizer
+
+from imageclf.analysis import lr_find_figure, save_figure
+from imageclf.analysis.lr_curve import Method, Suggestion, diverged, smooth, suggest, sweep
+from imageclf.callbacks.evaluation import on_device
+from imageclf.callbacks.preserve import preserved
+from imageclf.callbacks.reproducible import position_seed, seed_all
+from imageclf.callbacks.warm_restarts import set_lrs
+from imageclf.data import Batch, ImageData
+from imageclf.model import ClassifierModule
+from imageclf.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+
+class Curve(NamedTuple):
+    """What a search has seen.
+
+    Args:
+        lrs: the head's learning rate of each step.
+        losses: mean over the ranks, of each step.
+        smoothed: the same, smoothed.
+    """
+
+    lrs: list[float]
+    losses: list[float]
+    smoothed: list[float]
+
+
+class LrFinder(pl.Callback):
+    """Search before the first batch of each phase with `lr: auto`.
+
+    The learning rates of the groups keep their ratios: the search moves a common factor. What it
+    finds is history, not position, and so is saved.
+
+    Args:
+        schedule: what holds at an epoch.
+        found: receives the head's learning rate by phase.
+        run_dir: receives `lr_find/PHASE.csv`, `.png` and `.json`.
+        seed: of dropout during the search.
+        lr_min: the head's learning rate of the first step.
+        lr_max: and of the last.
+        num_steps: optimizer steps at the most; a small data set is gone through again.
+        beta: smoothing of the losses.
+        method: valley, steepest or minimum.
+        fallback: the head's learning rate where the curve suggests none, with a warning.
+
+    Source: `learn.lr_find()` of fastai 0.7; https://arxiv.org/abs/1506.01186.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        found: dict[str, float],
+        run_dir: Path,
+        seed: int,
+        lr_min: float,
+        lr_max: float,
+        num_steps: int,
+        beta: float,
+        method: Method,
+        fallback: float,
+    ) -> None:
+        self._schedule = schedule
+        self._found = found
+        self._dir = run_dir / "lr_find"
+        self._seed = seed
+        self._lrs = sweep(lr_min, lr_max, num_steps)
+        self._beta = beta
+        self._method = method
+        self._fallback = fallback
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Search if a phase that asks for it starts."""
+        place = self._schedule.at(trainer.current_epoch)
+        if place.is_phase_start and place.phase.lr == "auto":
+            self._found[place.name] = self.find(trainer, pl_module, place.name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was found, by phase."""
+        return dict(self._found)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what was found."""
+        self._found.update(state_dict)
+
+    def find(self, trainer: pl.Trainer, module: Any, phase: str) -> float:
+        """Search, write the curve down, and return the head's learning rate."""
+        curve = self.search(trainer, module)
+        suggestion = suggest(curve.lrs, curve.smoothed, self._method)
+        if trainer.is_global_zero:
+            write_curve(self._dir, phase, curve, suggestion, self._method)
+        if suggestion.lr is None:
+            log.warning(
+                "lr finder, phase %s: no suggestion because %s; taking callbacks.lr_finder.fallback=%g",
+                phase,
+                suggestion.reason,
+                self._fallback,
+            )
+            return self._fallback
+        log.info(
+            "lr finder, phase %s: %.2e (%s of %d steps)", phase, suggestion.lr, self._method, len(curve.lrs)
+        )
+        return suggestion.lr
+
+    def search(self, trainer: pl.Trainer, module: ClassifierModule) -> Curve:
+        """Train with a rising learning rate until the loss diverges, then restore everything."""
+        epoch = trainer.current_epoch
+        phase = self._schedule.at(epoch).phase
+        optimizer = trainer.optimizers[0]
+        peaks = phase.group_lrs(module.groups.names, found=1.0)
+        losses: list[float] = []
+        with preserved(module, optimizer):
+            data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+            batches = on_device(trainer, _again_and_again(data, epoch))
+            for step, (lr, batch) in enumerate(zip(self._lrs, batches, strict=False)):
+                seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
+                set_lrs(optimizer, {n: p * lr for n, p in zip(module.groups.names, peaks, strict=True)})
+                losses.append(_step(trainer, module, optimizer, batch))
+                if diverged(smooth(losses, self._beta)):
+                    break
+        return Curve(self._lrs[: len(losses)], losses, smooth(losses, self._beta))
+
+
+def write_curve(folder: Path, phase: str, curve: Curve, suggestion: Suggestion, method: Method) -> None:
+    """Write a search as `PHASE.csv`, `PHASE.json` and `PHASE.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = pd.DataFrame(curve._asdict()).rename(columns={"lrs": "lr", "losses": "loss"})
+    frame.to_csv(folder / f"{phase}.csv", index=False)
+    found = {"suggestion": suggestion.lr, "method": method, "reason": suggestion.reason}
+    (folder / f"{phase}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    save_figure(lr_find_figure(frame, suggestion.lr, method, suggestion.reason), folder / f"{phase}.png")
+
+
+def _again_and_again(data: ImageData, epoch: int) -> Iterator[Batch]:
+    while True:
+        yield from data.training_batches(epoch)
+
+
+def _step(trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, batch: Batch) -> float:
+    """Take one optimizer step beside Lightning's loop and return the loss, mean over the ranks."""
+    optimizer.zero_grad()
+    with trainer.precision_plugin.forward_context():
+        loss = module.training_step(batch, 0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            # The loss did not come through DDP, so the ranks' gradients are averaged here.
+            parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+    mean = float(trainer.strategy.reduce(loss.detach(), reduce_op="mean"))
+    if math.isfinite(mean):
+        optimizer.step()
+    return mean

@@ -1,0 +1,51 @@
+"""Freeze and unfreeze layer groups as the schedule says, also across ranks and resumes."""
+
+import lightning as pl
+from lightning.pytorch.strategies import DDPStrategy
+
+from imageclf.model import ClassifierModule, freeze_to
+from imageclf.schedule import Schedule
+
+
+class Unfreezing(pl.Callback):
+    """Apply the phase's `unfreeze_to` and `bn`, and start each phase with fresh optimizer state.
+
+    Args:
+        schedule: what holds at an epoch.
+
+    Source: `learn.freeze_to(n)` and the new optimizer of every `learn.fit` of fastai 0.7.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Apply the phase: a run resumed inside an epoch gets no epoch start."""
+        self._freeze(trainer, pl_module)
+        rewrap(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Apply the phase; at its start wrap for the ranks again and forget the optimizer's state."""
+        self._freeze(trainer, pl_module)
+        if self._schedule.at(trainer.current_epoch).is_phase_start:
+            rewrap(trainer, pl_module)
+            for optimizer in trainer.optimizers:
+                optimizer.state.clear()
+
+    def _freeze(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not isinstance(module, ClassifierModule):
+            raise TypeError(f"Unfreezing needs a ClassifierModule, got {type(module).__name__}")
+        phase = self._schedule.at(trainer.current_epoch).phase
+        first = phase.first_trainable(module.groups.names)
+        freeze_to(module.model, module.groups, first, train_bn=phase.bn == "train")
+
+
+def rewrap(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Wrap the module for DDP anew: it reads which parameters train only when it wraps.
+
+    Without this, groups thawed later keep a gradient per rank and the ranks drift apart silently
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/20340).
+    """
+    if isinstance(trainer.strategy, DDPStrategy):
+        trainer.strategy.model = module
+        trainer.strategy.configure_ddp()

@@ -1,0 +1,42 @@
+"""Set the learning rate of every layer group at every batch: SGDR and the other shapes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as pl
+from torch.optim import Optimizer
+
+from imageclf.schedule import Schedule
+
+
+def set_lrs(optimizer: Optimizer, lrs: Mapping[str, float]) -> None:
+    """Set the learning rate of each parameter group to that of the layer group it is named after."""
+    for group in optimizer.param_groups:
+        group["lr"] = lrs[group["name"].split("/")[0]]
+
+
+class WarmRestarts(pl.Callback):
+    """Anneal within each cycle and jump back to the peak at the next one's start.
+
+    With accumulated gradients a step takes the learning rate of its last batch.
+
+    Args:
+        schedule: what holds at a position.
+        found: the head's learning rate of each phase whose `lr` is auto; the finder fills it.
+
+    Source: SGDR, https://arxiv.org/abs/1608.03983.
+    """
+
+    def __init__(self, schedule: Schedule, found: Mapping[str, float]) -> None:
+        self._schedule = schedule
+        self._found = found
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Set the batch's learning rates."""
+        module: Any = pl_module
+        groups, num_batches = module.groups.names, int(trainer.num_training_batches)
+        lrs = self._schedule.lrs(groups, trainer.current_epoch, batch_idx, num_batches, self._found)
+        for optimizer in trainer.optimizers:
+            set_lrs(optimizer, lrs)

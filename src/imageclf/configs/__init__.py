@@ -1,0 +1,18 @@
+"""Where the configs are, how they are checked, and how a main reports what went wrong. Imports no torch."""
+
+from imageclf.configs.check import check
+from imageclf.configs.entry import run_main
+from imageclf.configs.instantiate import instantiate, locate_target
+from imageclf.configs.paths import CONF_DIR
+from imageclf.configs.plain import load_config, save_config, to_plain
+
+__all__ = [
+    "CONF_DIR",
+    "check",
+    "instantiate",
+    "load_config",
+    "locate_target",
+    "run_main",
+    "save_config",
+    "to_plain",
+]

@@ -1,0 +1,46 @@
+"""Does a plain value fit a type annotation? For the sentence that says what a key takes."""
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin
+
+
+def accepts(annotation: Any, value: Any) -> bool:
+    """Return whether a plain value fits; an annotation that is not understood accepts everything."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return any(accepts(option, value) for option in args)
+    if origin is Literal:
+        return value in args
+    if annotation is None or annotation is type(None):
+        return value is None
+    if annotation is bool:
+        return isinstance(value, bool)
+    if annotation in (int, float):
+        numbers = (int,) if annotation is int else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    if annotation is str:
+        return isinstance(value, str)
+    if origin in (Sequence, list, tuple):
+        return isinstance(value, list | tuple) and all(accepts(args[0], each) for each in value)
+    if origin in (Mapping, dict):
+        return isinstance(value, Mapping)
+    return True
+
+
+def describe(annotation: Any) -> str:
+    """Return in words what an annotation takes.
+
+    >>> describe(float | Literal["auto"] | None)
+    'a number, auto or null'
+    """
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType, Literal):
+        words = [describe(each) if origin is not Literal else str(each) for each in args]
+        return " or ".join(", ".join(words).rsplit(", ", 1))
+    if origin in (Sequence, list, tuple):
+        return f"a list (of {describe(args[0])})"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+    if origin in (Mapping, dict):
+        return "a mapping"
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))

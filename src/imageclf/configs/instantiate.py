@@ -1,0 +1,49 @@
+"""The one wrapper around hydra.utils.instantiate."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import hydra.utils
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from imageclf import InputError
+
+
+def locate_target(node: Mapping[str, Any], key: str) -> Any:
+    """Return the class or function that a node's `_target_` names.
+
+    Raises:
+        InputError: there is no `_target_`, or nothing of that name can be imported.
+    """
+    if "_target_" not in node:
+        raise InputError(f"{key} needs a _target_: the dotted name of a class or function")
+    try:
+        return hydra.utils.get_object(node["_target_"])
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {reason}") from error
+
+
+def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -> Any:
+    """Build what a node names, handing it those of the offered values that its signature takes.
+
+    Args:
+        node: plain values with a `_target_`.
+        key: where the node stands in the config, for the messages.
+        args: positional arguments.
+        offered: values that only the program has, such as the schedule.
+
+    Raises:
+        InputError: the target refuses the node's values.
+    """
+    parameters = inspect.signature(locate_target(node, key)).parameters
+    taken = {name: value for name, value in offered.items() if name in parameters}
+    # In two steps: Hydra would turn dataclasses among the offered values into configs.
+    factory = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all", _recursive_=False)
+    try:
+        return factory(*args, **taken)
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
+        raise InputError(f"{key}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,53 @@
+"""Find conf/ from a clone and from an installed wheel, and name run directories."""
+
+import functools
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from imageclf import InputError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CLONE = _PACKAGE.parents[1]
+
+# The wheel carries conf/ inside the package; an editable install finds it at the top of the clone.
+CONF_DIR = str(_PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _CLONE / "conf")
+
+
+def in_clone(path: str) -> str:
+    """Return the absolute path of a file of the repository.
+
+    Raises:
+        InputError: this is an installed wheel, which does not carry it.
+    """
+    found = _CLONE / path
+    if not found.exists():
+        raise InputError(
+            f"the demo pictures ({path}) are not part of the installed package: "
+            "give your own with data=folder data.root=PATH or data=csv data.root=PATH"
+        )
+    return str(found)
+
+
+@functools.cache
+def run_id() -> str:
+    """Return the id of this process's run or sweep: the second, and 4 random hex digits."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
+
+
+@functools.cache
+def run_name(experiment: str | None) -> str:
+    """Return the folder of a run below runs/: its experiment, or train."""
+    return experiment if experiment not in (None, "", "null") else "train"
+
+
+def register_resolvers() -> None:
+    """Make the functions above known to the configs."""
+    OmegaConf.register_new_resolver("in_clone", in_clone, replace=True)
+    OmegaConf.register_new_resolver("run_id", run_id, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+register_resolvers()

@@ -1,0 +1,83 @@
+"""Between OmegaConf and plain Python, and between plain Python and config.yaml."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from imageclf import InputError
+
+Plain = dict[str, Any]
+
+_SECRETS = ("api_key", "apikey", "token", "password", "passwd", "secret")
+_FROM_ENVIRONMENT = "${oc.env:"
+
+
+def to_plain(cfg: DictConfig) -> Plain:
+    """Return a config as plain Python values, everything resolved.
+
+    Raises:
+        InputError: a value is missing (`???`).
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise InputError(f"{missing[0]} has no value yet: give {missing[0]}=...")
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    if not isinstance(plain, dict):
+        raise InputError("the config is not a mapping")
+    return {str(key): value for key, value in plain.items()}
+
+
+def save_config(cfg: DictConfig, path: Path) -> None:
+    """Write a config resolved, except what comes from the environment, which stays as written.
+
+    Raises:
+        InputError: a literal stands under a key that looks like a secret.
+    """
+    raw = OmegaConf.to_container(cfg, resolve=False)
+    kept = keep_environment(raw, to_plain(cfg), "")
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), encoding="utf-8")
+    temporary.replace(path)
+
+
+def load_config(path: Path) -> Plain:
+    """Return a saved config as plain values; what comes from the environment is read now."""
+    loaded = OmegaConf.load(path)
+    if not isinstance(loaded, DictConfig):
+        raise InputError(f"{path} is not a mapping")
+    return to_plain(loaded)
+
+
+def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
+    """Return `resolved`, with the values of `raw` that read the environment in place of what they read.
+
+    Raises:
+        InputError: a literal stands under a key that looks like a secret.
+    """
+    if isinstance(resolved, dict):
+        inner = raw if isinstance(raw, dict) else {}
+        return {
+            name: keep_environment(inner.get(name), value, f"{key}.{name}".lstrip("."))
+            for name, value in resolved.items()
+        }
+    if isinstance(raw, str) and _FROM_ENVIRONMENT in raw:
+        return raw
+    name = key.rpartition(".")[2].lower()
+    if isinstance(resolved, str) and any(secret in name for secret in _SECRETS):
+        raise InputError(
+            f"{key} looks like a secret, and configs are written to disk: set an environment variable "
+            f"and give {key}='${{oc.env:NAME}}'"
+        )
+    return resolved
+
+
+def flat_keys(node: Any, prefix: str = "") -> list[str]:
+    """Return the dotted keys of a nested mapping, inner nodes included."""
+    if not isinstance(node, dict):
+        return []
+    keys = []
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        keys += [key, *flat_keys(value, f"{key}.")]
+    return keys

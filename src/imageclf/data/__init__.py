@@ -1,0 +1,27 @@
+"""From folders or a CSV of pictures to batches, exact and the same on any number of workers and ranks."""
+
+from imageclf.data.augmentation import Augmentation
+from imageclf.data.csv import CsvSource
+from imageclf.data.datamodule import ImageData, Loading
+from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.decode import read_picture
+from imageclf.data.folder import FolderSource
+from imageclf.data.split import Splitting
+from imageclf.data.table import Table
+from imageclf.data.verify import describe, unreadable
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "CsvSource",
+    "FolderSource",
+    "ImageData",
+    "Loading",
+    "PictureDataset",
+    "Request",
+    "Splitting",
+    "Table",
+    "describe",
+    "read_picture",
+    "unreadable",
+]

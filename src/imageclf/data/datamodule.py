@@ -1,0 +1,219 @@
+"""The LightningDataModule: asks the schedule what the current epoch looks like, and reads it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import lightning as pl
+import numpy as np
+import torch
+from torch import Tensor
+
+from imageclf import InputError
+from imageclf.data.augmentation import Augmentation
+from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.geometry import Resize
+from imageclf.data.loader import EpochLoader, RequestLoader
+from imageclf.data.sampler import (
+    Oversample,
+    Rows,
+    copy_numbers,
+    epoch_order,
+    even_chunks,
+    num_batches,
+    oversample,
+    rank_batches,
+)
+from imageclf.data.table import Table
+from imageclf.schedule import Phase, Schedule
+
+Split = Literal["train", "valid", "test"]
+FeatureSource = Callable[[Split, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How pictures become batches.
+
+    Args:
+        size: pixels a side where a phase names none.
+        batch_size: pictures a step and process, where a phase names none.
+        num_workers: processes that read training pictures, and as many for evaluation.
+        resize: crop, squish or pad (with reflection) to a square.
+        oversample: none, repeat or weighted.
+        on_error: raise, or skip: what a picture that cannot be read does.
+    """
+
+    size: int
+    batch_size: int
+    num_workers: int
+    resize: Resize
+    oversample: Oversample
+    on_error: Literal["raise", "skip"]
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        for name, low in (("size", 1), ("batch_size", 1), ("num_workers", 0)):
+            if getattr(self, name) < low:
+                raise InputError(f"data.{name}={getattr(self, name)}: give a whole number from {low}")
+
+
+class ImageData(pl.LightningDataModule):
+    """Training and validation batches of any epoch.
+
+    Args:
+        table: the pictures, every row assigned to a split.
+        loading: how they become batches.
+        schedule: what holds at an epoch.
+        augmentation: of the phases that augment.
+        crop_pct: share of the shorter side that the plain view's crop keeps.
+        seed: of order and draws.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        loading: Loading,
+        schedule: Schedule,
+        augmentation: Augmentation,
+        crop_pct: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.table = table
+        self.loading = loading
+        self.schedule = schedule
+        self.seed = seed
+        # Where a resumed run goes on: (epoch, batch) of its first batch.
+        self.resume_at = (0, 0)
+        # Set by the precompute callback; without it a phase with `precompute` reads pictures.
+        self.feature_source: FeatureSource | None = None
+        self._labels = table.labels
+        dataset = PictureDataset(table.paths, self._labels, augmentation, loading.resize, crop_pct, seed)
+        self._train = RequestLoader(dataset, loading.num_workers)
+        self._evaluation = RequestLoader(dataset, loading.num_workers)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether any picture is held out."""
+        return len(self.table.rows("valid")) > 0
+
+    def size_of(self, phase: Phase) -> int:
+        """Return the pixels a side of a phase."""
+        return phase.size or self.loading.size
+
+    def batch_size_of(self, phase: Phase) -> int:
+        """Return the pictures a step and process of a phase."""
+        return phase.batch_size or self.loading.batch_size
+
+    def num_batches(self, phase: Phase, world_size: int = 1) -> int:
+        """Return the training batches of an epoch of a phase.
+
+        Raises:
+            InputError: there are too few pictures for a single step.
+        """
+        count = len(self._epoch_rows(0))
+        batches = num_batches(count, self.batch_size_of(phase), world_size)
+        if batches == 0:
+            raise InputError(
+                f"{count} training pictures on {world_size} ranks make no batch: give more pictures "
+                "or fewer ranks"
+            )
+        return batches
+
+    def train_dataloader(self) -> EpochLoader:
+        """Return the loader of every epoch; the Trainer asks before each of them."""
+        return EpochLoader(self._train_batches, lambda: self.num_batches(self._phase(), self._world()[1]))
+
+    def val_dataloader(self) -> EpochLoader | list[EpochLoader]:
+        """Return the loader of every validation; none where nothing is held out."""
+        if not self.has_validation:
+            return []
+        return EpochLoader(self._valid_batches, self._num_valid_batches)
+
+    def training_requests(self, epoch: int, start: int = 0) -> Iterator[Request]:
+        """Yield this rank's requests of an epoch, from its batch `start` on."""
+        phase = self.schedule.at(epoch).phase
+        rank, world_size = self._world()
+        rows = self._epoch_rows(epoch)
+        copies = copy_numbers(rows)
+        order = epoch_order(np.arange(len(rows)), self.seed, epoch)
+        slices = rank_batches(order, self.batch_size_of(phase), rank, world_size)
+        for batch, chosen in enumerate(slices):
+            if batch >= start:
+                picked = order[chosen]
+                views = 1 + copies[picked] if phase.augment else np.zeros_like(picked)
+                yield Request(rows[picked], views, epoch, self.size_of(phase))
+
+    def evaluation_requests(
+        self, split: Split, size: int, views: tuple[int, ...] = (0,)
+    ) -> Iterator[Request]:
+        """Yield this rank's requests for every picture of a split, once per view.
+
+        The views of a picture come next to each other, so it is read once.
+
+        Args:
+            split: train, valid or test.
+            size: pixels a side.
+            views: 0 is the picture as it is; others are drawn.
+        """
+        rank, world_size = self._world()
+        step = max(1, self.loading.batch_size // len(views))
+        for rows in even_chunks(self.table.rows(split), step, rank, world_size):
+            repeated = np.tile(np.array(views, dtype=np.int64), len(rows))
+            yield Request(np.repeat(rows, len(views)), repeated, epoch=0, size=size)
+
+    def read(self, requests: Iterator[Request]) -> Iterator[Batch]:
+        """Yield the batches of any requests, beside whatever the Trainer iterates."""
+        yield from self._evaluation.read(requests)
+
+    def training_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield this rank's training batches of an epoch, through the loader of evaluation."""
+        yield from self._batches(self._evaluation, epoch, start)
+
+    def _train_batches(self) -> Iterator[Batch]:
+        epoch = self._epoch()
+        start = self.resume_at[1] if epoch == self.resume_at[0] else 0
+        yield from self._batches(self._train, epoch, start)
+
+    def _batches(self, loader: RequestLoader, epoch: int, start: int) -> Iterator[Batch]:
+        phase = self.schedule.at(epoch).phase
+        requests = self.training_requests(epoch, start)
+        if phase.precompute and self.feature_source is not None:
+            yield from self._featured("train", self.feature_source("train", self.size_of(phase)), requests)
+        else:
+            yield from loader.read(requests)
+
+    def _valid_batches(self) -> Iterator[Batch]:
+        phase = self._phase()
+        requests = self.evaluation_requests("valid", self.size_of(phase))
+        if phase.precompute and self.feature_source is not None:
+            yield from self._featured("valid", self.feature_source("valid", self.size_of(phase)), requests)
+        else:
+            yield from self._evaluation.read(requests)
+
+    def _featured(self, split: Split, features: Tensor, requests: Iterator[Request]) -> Iterator[Batch]:
+        """Answer requests from cached features `[N, F]`, a row per picture of the split."""
+        place = np.searchsorted(self.table.rows(split), np.arange(len(self.table.frame)))
+        for request in requests:
+            rows = torch.from_numpy(request.rows)
+            chosen = features[torch.from_numpy(place[request.rows])]
+            yield Batch(None, chosen, torch.from_numpy(self._labels[request.rows]), rows)
+
+    def _epoch_rows(self, epoch: int) -> Rows:
+        rows = self.table.rows("train")
+        return oversample(rows, self._labels[rows], self.loading.oversample, self.seed, epoch)
+
+    def _num_valid_batches(self) -> int:
+        rank, world_size = self._world()
+        rows = self.table.rows("valid")
+        return sum(1 for _ in even_chunks(rows, self.loading.batch_size, rank, world_size))
+
+    def _epoch(self) -> int:
+        return min(self.trainer.current_epoch, self.schedule.epochs - 1) if self.trainer else 0
+
+    def _phase(self) -> Phase:
+        return self.schedule.at(self._epoch()).phase
+
+    def _world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

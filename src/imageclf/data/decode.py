@@ -1,0 +1,68 @@
+"""A picture file, as people really have them, to uint8 pixels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from imageclf import InputError
+
+# Above any camera, below what fills the memory. Pillow only warns from here on.
+MAX_PIXELS = 89_478_485
+BACKGROUND = (255, 255, 255)
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.uint8]:
+    """Return the pixels `[H, W, 3]` of a file, upright, transparency on white, 16 bit scaled to 8.
+
+    Args:
+        path: the file; of an animation, the first frame.
+        at_least: pixels a side that suffice; a JPEG may be decoded at 1/2, 1/4 or 1/8 down to it.
+
+    Raises:
+        InputError: the file is missing, cut short, no picture, or has more than MAX_PIXELS pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(_to_rgb(_decoded(image, at_least)))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not a picture") from None
+    except (OSError, SyntaxError, ValueError, *_BOMBS) as error:
+        raise InputError(f"{path}: {_sentence(error)}") from None
+
+
+def _decoded(image: ImageFile.ImageFile, at_least: int | None) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+    if at_least is not None:
+        image.draft("RGB", (at_least, at_least))
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
+        return _scaled_to_8_bit(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        image = Image.alpha_composite(background, image)
+    return image.convert("RGB")
+
+
+def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float64)
+    # Integers beyond a byte are 16 bit by convention; floats by theirs run from 0 to 1.
+    top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0 if pixels.max() <= 255 else 65535.0
+    return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))
+
+
+def _sentence(error: Any) -> str:
+    text = str(error).split("\n")[0]
+    return text or type(error).__name__

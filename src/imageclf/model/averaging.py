@@ -1,0 +1,37 @@
+"""Average weights or probabilities of several snapshots."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def average_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of state dicts, tensor by tensor; integer tensors are the last one's.
+
+    Batch norm statistics are averaged like the weights.
+
+    Source: averaging the weights before the restarts, lesson 2; https://arxiv.org/abs/1803.05407.
+
+    Raises:
+        ValueError: there is no state dict.
+    """
+    if not states:
+        raise ValueError("average_weights needs at least one state dict")
+    return {name: _mean([state[name] for state in states]) for name in states[-1]}
+
+
+def average_probabilities(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of probabilities `[N, C]` over models or views.
+
+    Source: Snapshot Ensembles, equation 3, https://arxiv.org/abs/1704.00109.
+    """
+    return np.asarray(np.mean(np.stack(probabilities), axis=0))
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    if not tensors[-1].is_floating_point():
+        return tensors[-1].clone()
+    # Summing in double keeps the mean of equal tensors equal to them.
+    return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[-1].dtype)

@@ -1,0 +1,48 @@
+"""The network: a body, a head, and the normalisation that the body's weights expect."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ImageClassifier(nn.Module):
+    """Pictures to logits.
+
+    Args:
+        backbone: `[B, 3, H, W]` -> features `[B, F]`.
+        head: features `[B, F]` -> logits `[B, C]`.
+        mean: per channel, of values in [0, 1].
+        std: per channel, of values in [0, 1].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Turn uint8 pictures `[B, 3, H, W]` in 0..255 into floats as the backbone expects them.
+
+        Strides are kept: pictures that arrive channels-last stay so.
+        """
+        return (images.float() / 255 - self.mean) / self.std
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return features `[B, F]` of uint8 pictures `[B, 3, H, W]`."""
+        features: Tensor = self.backbone(self.normalise(images))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits `[B, C]` of uint8 pictures `[B, 3, H, W]`."""
+        logits: Tensor = self.head(self.features(images))
+        return logits

@@ -1,0 +1,150 @@
+"""Layer groups: the body cut into N - 1 pieces in forward order, the head alone in the last one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from timm.models import group_parameters
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from imageclf import InputError
+from imageclf.model.classifier import ImageClassifier
+
+
+@dataclass(frozen=True)
+class LayerGroups:
+    """Which parameters and modules form each group; names are those of the whole classifier.
+
+    Args:
+        names: body0, body1, ..., head.
+        parameters: names of each group's parameters.
+        modules: names of each group's modules.
+    """
+
+    names: tuple[str, ...]
+    parameters: tuple[tuple[str, ...], ...]
+    modules: tuple[tuple[str, ...], ...]
+
+    def count_parameters(self, model: nn.Module) -> tuple[int, ...]:
+        """Return the number of parameters of each group."""
+        sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+        return tuple(sum(sizes[name] for name in group) for group in self.parameters)
+
+
+def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
+    """Cut a classifier into layer groups.
+
+    The body's layers are taken in timm's own order and cut evenly by count, the earlier pieces
+    getting the odd ones: a ResNet's stem, 1, 2 | 3, 4 | head, as fastai 0.7 cuts it.
+
+    Args:
+        model: the classifier.
+        num_groups: N; at least 1 for the body and 1 for the head.
+
+    Raises:
+        InputError: the body has fewer layers than pieces.
+    """
+    layers = _ordered_layers(model.backbone)
+    if not 2 <= num_groups <= len(layers) + 1:
+        raise InputError(f"model.groups={num_groups}: this backbone allows 2 to {len(layers) + 1}")
+    pieces = np.array_split(np.arange(len(layers)), num_groups - 1)
+    bodies = [tuple(f"backbone.{name}" for layer in piece for name in layers[layer]) for piece in pieces]
+    head = tuple(f"head.{name}" for name, _ in model.head.named_parameters())
+    parameters = (*bodies, head)
+    return LayerGroups(
+        names=(*(f"body{index}" for index in range(num_groups - 1)), "head"),
+        parameters=parameters,
+        modules=_modules_of(model, parameters),
+    )
+
+
+def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> None:
+    """Let the groups from `first` on train and freeze those below it, in gradients and in mode.
+
+    A frozen group is in eval mode: batch norm keeps its statistics and dropout does nothing, so its
+    features can be cached. Applying it again changes nothing.
+
+    Args:
+        model: the network that `groups` was made of.
+        groups: its layer groups.
+        first: index of the first group that trains.
+        train_bn: whether batch norm of the body's training groups uses batch statistics.
+
+    Source: `learn.freeze_to(first)` of fastai 0.7, with `learn.bn_freeze(not train_bn)`.
+    """
+    parameters, modules = dict(model.named_parameters()), dict(model.named_modules())
+    for index, _ in enumerate(groups.names):
+        for name in groups.parameters[index]:
+            parameters[name].requires_grad_(index >= first)
+        for name in groups.modules[index]:
+            # Not .train(): it would reach into children of other groups.
+            modules[name].training = index >= first and not (_is_fixed_norm(name, modules[name], train_bn))
+
+
+def parameter_groups(
+    model: ImageClassifier, groups: LayerGroups, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Return optimizer groups, named after their layer group, with learning rate 0.
+
+    Norms, biases and what the architecture lists go without weight decay: they form a second row of
+    groups behind the first, under the same names with `/no_decay` behind.
+
+    Args:
+        model: the classifier.
+        groups: its layer groups.
+        weight_decay: of the tensors that take one.
+    """
+    parameters = dict(model.named_parameters())
+    exempt = _no_decay(model)
+    rows = []
+    for suffix, decayed in (("", True), ("/no_decay", False)):
+        for name, members in zip(groups.names, groups.parameters, strict=True):
+            chosen = [parameters[member] for member in members if (member not in exempt) == decayed]
+            decay = {"weight_decay": weight_decay if decayed else 0.0}
+            rows.append({"name": name + suffix, "params": chosen, "lr": 0.0, **decay})
+    return [row for row in rows if row["params"]]
+
+
+def _ordered_layers(backbone: nn.Module) -> list[list[str]]:
+    names = [name for name, _ in backbone.named_parameters()]
+    matcher: Any = getattr(backbone, "group_matcher", None)
+    if matcher is not None:
+        layer_of: Mapping[str, int] = group_parameters(backbone, matcher(coarse=True), reverse=True)
+    else:
+        # Three timm families name no groups; their modules are registered in forward order.
+        owners = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+        layer_of = {name: owners.index(name.rpartition(".")[0]) for name in names}
+    layers: dict[int, list[str]] = {}
+    for name in names:
+        layers.setdefault(layer_of[name], []).append(name)
+    return [layers[key] for key in sorted(layers)]
+
+
+def _modules_of(model: nn.Module, parameters: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Assign each module the last group among its parameters; one without any, that of the module before."""
+    group_of = {name: index for index, group in enumerate(parameters) for name in group}
+    members: list[list[str]] = [[] for _ in parameters]
+    last = 0
+    for prefix, module in model.named_modules():
+        inside = [group_of[f"{prefix}.{name}".lstrip(".")] for name, _ in module.named_parameters()]
+        own = [group_of[f"{prefix}.{name}".lstrip(".")] for name, _ in module.named_parameters(recurse=False)]
+        group = max(inside) if inside else _group_before(prefix, last, len(parameters))
+        members[group].append(prefix)
+        last = max(own) if own else last
+    return tuple(tuple(names) for names in members)
+
+
+def _group_before(prefix: str, last: int, num_groups: int) -> int:
+    return num_groups - 1 if prefix.startswith("head.") or prefix == "head" else min(last, num_groups - 2)
+
+
+def _is_fixed_norm(name: str, module: nn.Module, train_bn: bool) -> bool:
+    return isinstance(module, _BatchNorm) and name.startswith("backbone.") and not train_bn
+
+
+def _no_decay(model: ImageClassifier) -> set[str]:
+    listed: set[str] = getattr(model.backbone, "no_weight_decay", set)()
+    small = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+    return small | {f"backbone.{name}" for name in listed}

@@ -1,0 +1,178 @@
+"""The LightningModule: one step for pictures and cached features alike, exact validation on any ranks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import LayerGroups, parameter_groups
+
+OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
+
+
+class BatchLike(Protocol):
+    """What a step needs of a batch; `imageclf.data.Batch` is one."""
+
+    @property
+    def images(self) -> Tensor | None:
+        """Return uint8 pictures `[B, 3, H, W]`."""
+
+    @property
+    def features(self) -> Tensor | None:
+        """Return cached features `[B, F]`, which take the pictures' place."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Return class indices `[B]`, -1 where unknown."""
+
+    @property
+    def rows(self) -> Tensor:
+        """Return positions in the table `[B]`."""
+
+
+class Predictions(NamedTuple):
+    """Probabilities of pictures, sorted by their row in the table; on the CPU.
+
+    Args:
+        rows: positions in the table `[N]`, each once.
+        labels: class indices `[N]`.
+        probabilities: `[N, C]`.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    probabilities: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures whose most probable class is the right one."""
+        return float((self.probabilities.argmax(1) == self.labels).double().mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean of -log(probability of the right class)."""
+        right = self.probabilities.double().gather(1, self.labels[:, None])
+        return float(-right.clamp_min(1e-15).log().mean())
+
+
+class ClassifierModule(pl.LightningModule):
+    """Train and validate an image classifier.
+
+    Args:
+        model: the network.
+        groups: its layer groups.
+        classes: names of the C classes; they travel in every checkpoint.
+        loss: (logits `[B, C]`, labels `[B]`) -> scalar.
+        optimizer: builds the optimizer from parameter groups.
+        weight_decay: of the tensors that take one.
+        channels_last: keep convolution weights channels-last, as pictures arrive.
+    """
+
+    def __init__(
+        self,
+        model: ImageClassifier,
+        groups: LayerGroups,
+        classes: Sequence[str],
+        loss: nn.Module,
+        optimizer: OptimizerFactory,
+        weight_decay: float,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = model.to(memory_format=memory_format)
+        self.groups = groups
+        self.classes = tuple(classes)
+        self.loss = loss
+        # Scores of the current epoch, and of the whole run.
+        self.scores: dict[str, float] = {}
+        self.results: dict[str, float | int | str] = {}
+        self.predicted_at = -1
+        self._optimizer = optimizer
+        self._weight_decay = weight_decay
+        self._collected: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._predictions: Predictions | None = None
+
+    def forward(self, batch: BatchLike) -> Tensor:
+        """Return logits `[B, C]` from cached features where the batch has them, else from its pictures."""
+        logits: Tensor = self.model.head(self._features(batch))
+        return logits
+
+    def training_step(self, batch: BatchLike, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss: Tensor = self.loss(self(batch), batch.labels)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start collecting the predictions of the current weights."""
+        self._collected, self._predictions = [], None
+        self.predicted_at = self.trainer.global_step
+
+    def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
+        """Collect the probabilities of a batch."""
+        self._collected.append((batch.rows, batch.labels, self(batch).float().softmax(1)))
+
+    def predictions(self) -> Predictions:
+        """Return what the last validation has predicted, gathered from all ranks; a collective call."""
+        if self._predictions is None:
+            self.keep(self.gather(self._collected))
+        return self._predictions  # type: ignore[return-value]
+
+    def keep(self, predictions: Predictions) -> None:
+        """Take predictions of the validation split as those of the current weights."""
+        self._predictions, self.predicted_at = predictions, self.trainer.global_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Record val/loss and val/acc."""
+        predictions = self.predictions()
+        self.record("val/loss", predictions.loss)
+        self.record("val/acc", predictions.accuracy)
+
+    def record(self, name: str, value: float) -> None:
+        """Note a score of this epoch for metrics.csv, the loggers and callbacks that monitor it.
+
+        The value must be the same on every rank.
+        """
+        self.scores[name] = value
+        self.log(name, value, rank_zero_only=True)
+
+    def gather(self, collected: list[tuple[Tensor, Tensor, Tensor]]) -> Predictions:
+        """Join (rows, labels, probabilities) of all batches and ranks in table order; a collective call."""
+        if collected:
+            rows, labels, probabilities = (torch.cat(parts) for parts in zip(*collected, strict=True))
+        else:
+            rows = labels = torch.zeros(0, dtype=torch.long, device=self.device)
+            probabilities = torch.zeros(0, len(self.classes), device=self.device)
+        rows, labels, probabilities = (self._all_rows(part) for part in (rows, labels, probabilities))
+        # Stable: the views of a picture keep their order.
+        order = rows.argsort(stable=True)
+        return Predictions(rows[order].cpu(), labels[order].cpu(), probabilities[order].cpu())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the class names beside the weights."""
+        checkpoint["classes"] = list(self.classes)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer over all layer groups; their learning rates are set at every batch."""
+        return self._optimizer(parameter_groups(self.model, self.groups, self._weight_decay))
+
+    def _features(self, batch: BatchLike) -> Tensor:
+        if batch.features is not None:
+            return batch.features
+        if batch.images is None:
+            raise ValueError("a batch needs images or features")
+        return self.model.features(batch.images)
+
+    def _all_rows(self, part: Tensor) -> Tensor:
+        """Concatenate a tensor of any length over the ranks."""
+        if self._trainer is None or self.trainer.world_size == 1:
+            return part
+        gather = self.trainer.strategy.all_gather
+        lengths = gather(torch.tensor(len(part), device=part.device)).tolist()
+        padded = part.new_zeros(max(lengths), *part.shape[1:])
+        padded[: len(part)] = part
+        return torch.cat([rows[:length] for rows, length in zip(gather(padded), lengths, strict=True)])

@@ -1,0 +1,200 @@
+"""A phase: a stretch of epochs with one learning rate, one set of trainable groups and one size."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from imageclf import InputError
+from imageclf.schedule.cycles import cycle_lengths, locate
+from imageclf.schedule.shapes import SHAPES
+
+Shape = Literal["cosine", "onecycle", "flat_cosine", "constant"]
+BatchNormMode = Literal["eval", "train"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What holds from the first to the last epoch of one phase; the defaults are plain SGDR on the head.
+
+    Args:
+        n_cycles: number of cycles; the learning rate jumps back to its peak at each start.
+        cycle_len: epochs of the first cycle.
+        cycle_mult: how many times longer each cycle is than the one before.
+        lr: peak learning rate of the head, or one per layer group (first group first), or "auto":
+            found by the learning-rate finder when the phase starts.
+        lr_ratio: each group's rate is that of the group above it divided by this.
+        unfreeze_to: first group that trains, by name or index: 0 trains all, -1 the head alone.
+        size: pixels a side; None takes `data.size`.
+        batch_size: pictures a step and process; None takes `data.batch_size`.
+        augment: whether the `transforms` group is applied to training pictures.
+        precompute: train the head on cached features of the frozen body.
+        shape: course of the learning rate over a cycle.
+        eta_min: lowest learning rate, as a fraction of the peak.
+        peak_decay: factor on the peak at each restart.
+        warmup: epochs over which the learning rate rises linearly to its course at the phase's start.
+        bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
+            keeps its stored ones. A frozen group always keeps them.
+
+    Raises:
+        InputError: a value is outside its range, or the values contradict each other.
+
+    Source: `learn.freeze_to(n); learn.fit(lrs, n_cycles, cycle_len, cycle_mult)` of fastai 0.7.
+    """
+
+    n_cycles: int = 1
+    cycle_len: int = 1
+    cycle_mult: int = 1
+    lr: float | Sequence[float] | Literal["auto"] = "auto"
+    lr_ratio: float = 1.0
+    unfreeze_to: str | int = -1
+    size: int | None = None
+    batch_size: int | None = None
+    augment: bool = True
+    precompute: bool = False
+    shape: Shape = "cosine"
+    eta_min: float = 0.0
+    peak_decay: float = 1.0
+    warmup: float = 0.0
+    bn: BatchNormMode = "train"
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        for name in ("n_cycles", "cycle_len", "cycle_mult", "size", "batch_size"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "a whole number from 1")
+        for name, low, high in (("lr_ratio", 0, math.inf), ("peak_decay", 0, 1)):
+            value = getattr(self, name)
+            _require(low < value <= high, name, value, f"a number above {low} and at most {high}")
+        _require(0 <= self.eta_min < 1, "eta_min", self.eta_min, "a fraction of the peak, from 0 to below 1")
+        _require(self.warmup >= 0, "warmup", self.warmup, "a number of epochs from 0")
+        _require(self.shape in SHAPES, "shape", self.shape, "one of " + ", ".join(SHAPES))
+        _require(self.bn in ("eval", "train"), "bn", self.bn, "eval or train")
+        self._check_lr()
+        if self.precompute and self.augment:
+            raise InputError(
+                "precompute=true with augment=true: cached features are of unaugmented pictures; "
+                "set augment=false, or precompute=false"
+            )
+
+    def _check_lr(self) -> None:
+        if isinstance(self.lr, str):
+            _require(self.lr == "auto", "lr", self.lr, "a number, one number per layer group, or auto")
+            return
+        rates = [self.lr] if isinstance(self.lr, int | float) else self.lr
+        _require(len(rates) > 0 and all(rate > 0 for rate in rates), "lr", self.lr, "above 0")
+        if isinstance(self.lr, Sequence) and self.lr_ratio != 1:
+            raise InputError(
+                f"lr={list(self.lr)} with lr_ratio={self.lr_ratio}: one rate per group leaves nothing "
+                "to the ratio; give one number and a ratio, or a list alone"
+            )
+
+    @property
+    def cycles(self) -> tuple[int, ...]:
+        """The length of every cycle, in epochs."""
+        return cycle_lengths(self.n_cycles, self.cycle_len, self.cycle_mult)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the phase."""
+        return sum(self.cycles)
+
+    def lr_scale(self, epoch: int, batch: int, num_batches: int) -> float:
+        """Return the multiplier of the peak learning rate at a batch.
+
+        Args:
+            epoch: counted from the phase's start.
+            batch: index within the epoch.
+            num_batches: batches of an epoch.
+        """
+        cycle, epoch_in_cycle = locate(epoch, self.cycles)
+        t = (epoch_in_cycle * num_batches + batch) / (self.cycles[cycle] * num_batches)
+        scale = self.eta_min + (1 - self.eta_min) * SHAPES[self.shape](t)
+        step = epoch * num_batches + batch
+        return scale * self.peak_decay**cycle * warmup_scale(step, self.warmup * num_batches)
+
+    def first_trainable(self, groups: Sequence[str]) -> int:
+        """Return the index of the first layer group that trains.
+
+        Raises:
+            InputError: `unfreeze_to` is not a group, or `precompute` meets a trainable body.
+        """
+        first = _index_of(self.unfreeze_to, groups)
+        if self.precompute and first != len(groups) - 1:
+            raise InputError(
+                f"precompute=true with unfreeze_to={self.unfreeze_to}: cached features need a frozen "
+                "body; set unfreeze_to=head, or precompute=false"
+            )
+        return first
+
+    def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:
+        """Return the peak learning rate of each layer group, first group first, frozen ones at 0.
+
+        Args:
+            groups: names of the layer groups in forward order.
+            found: the head's learning rate where `lr` is "auto".
+
+        Raises:
+            InputError: the number of rates is not the number of groups, or "auto" was not found yet.
+
+        Source: `learn.fit(np.array([lr/9, lr/3, lr]), ...)` of fastai 0.7.
+        """
+        rates = self._all_lrs(groups, found)
+        first = self.first_trainable(groups)
+        return tuple(rate if index >= first else 0.0 for index, rate in enumerate(rates))
+
+    def _all_lrs(self, groups: Sequence[str], found: float | None) -> tuple[float, ...]:
+        if isinstance(self.lr, Sequence) and not isinstance(self.lr, str):
+            if len(self.lr) != len(groups):
+                raise InputError(
+                    f"lr={list(self.lr)} holds {len(self.lr)} rates for {len(groups)} layer groups "
+                    f"({', '.join(groups)}); give one per group, or one number with lr_ratio"
+                )
+            return tuple(float(rate) for rate in self.lr)
+        head = found if self.lr == "auto" else self.lr
+        if head is None:
+            raise InputError(
+                "lr=auto needs the learning-rate finder; keep callbacks.lr_finder or give a number"
+            )
+        top = len(groups) - 1
+        return tuple(float(head) / self.lr_ratio ** (top - index) for index in range(len(groups)))
+
+
+def warmup_scale(step: int, steps: float) -> float:
+    """Return the factor of a linear rise over `steps` optimizer steps, 1 from the last of them on.
+
+    >>> [warmup_scale(step, 4) for step in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+    return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
+
+
+def phase_from(name: str, values: dict[str, Any]) -> Phase:
+    """Build a phase from plain values; errors name the full key.
+
+    Raises:
+        InputError: as `Phase`, with `schedule.phases.NAME.` before the key.
+    """
+    unknown = sorted(set(values) - {field.name for field in fields(Phase)})
+    if unknown:
+        raise InputError(f"schedule.phases.{name}.{unknown[0]} is not a key of a phase")
+    try:
+        return Phase(**values)
+    except InputError as error:
+        raise InputError(f"schedule.phases.{name}.{error}") from None
+
+
+def _index_of(group: str | int, groups: Sequence[str]) -> int:
+    if isinstance(group, str) and group in groups:
+        return list(groups).index(group)
+    if isinstance(group, int) and -len(groups) <= group < len(groups):
+        return group % len(groups)
+    raise InputError(
+        f"unfreeze_to={group}: there is no such layer group; name one of {', '.join(groups)}, "
+        f"or an index from {-len(groups)} to {len(groups) - 1}"
+    )
+
+
+def _require(condition: bool, name: str, value: object, legal: str) -> None:
+    if not condition:
+        raise InputError(f"{name}={value}: give {legal}")

@@ -1,0 +1,95 @@
+"""The plan of a run: what each phase and each training step will do, without training."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from imageclf.schedule.phase import Phase
+from imageclf.schedule.schedule import Schedule
+
+Row = dict[str, str | int | float | None]
+
+
+def phase_rows(
+    schedule: Schedule,
+    groups: Sequence[str],
+    num_batches: Callable[[Phase], int],
+    size: int,
+    parameters: Sequence[int],
+) -> list[Row]:
+    """Return a row per phase: epochs, cycles, steps, learning rates, trainable parameters, size.
+
+    Args:
+        schedule: the run.
+        groups: names of the layer groups in forward order.
+        num_batches: batches of an epoch of a phase.
+        size: pixels a side where a phase names none.
+        parameters: number of parameters of each group.
+    """
+    rows: list[Row] = []
+    for name, phase in schedule.phases.items():
+        first = phase.first_trainable(groups)
+        rates = phase.group_lrs(groups, found=1.0)
+        shown: Row = {f"lr/{group}": _shown(phase, rate) for group, rate in zip(groups, rates, strict=True)}
+        rows.append(
+            {
+                "phase": name,
+                "epochs": phase.epochs,
+                "cycles": "+".join(map(str, phase.cycles)),
+                "steps": phase.epochs * num_batches(phase),
+                "size": phase.size or size,
+                **shown,
+                "trains": sum(parameters[first:]),
+                "pictures": _pictures(phase),
+            }
+        )
+    return rows
+
+
+def step_rows(
+    schedule: Schedule,
+    groups: Sequence[str],
+    num_batches: Callable[[Phase], int],
+    size: int,
+    found: Mapping[str, float],
+) -> Iterator[Row]:
+    """Yield a row per training step: step, epoch, batch, phase, cycle, size and each group's rate.
+
+    Args:
+        schedule: the run.
+        groups: names of the layer groups in forward order.
+        num_batches: batches of an epoch of a phase.
+        size: pixels a side where a phase names none.
+        found: the head's learning rate of each phase whose `lr` is auto; one that is missing leaves
+            the phase's rates blank (None).
+    """
+    for step, epoch, batch, place in schedule.steps(num_batches):
+        phase = place.phase
+        known = phase.lr != "auto" or place.name in found
+        scale = phase.lr_scale(place.epoch, batch, num_batches(phase))
+        peaks = phase.group_lrs(groups, found.get(place.name, 1.0))
+        rates: Row = {
+            f"lr/{group}": peak * scale if known or peak == 0 else None
+            for group, peak in zip(groups, peaks, strict=True)
+        }
+        yield {
+            "step": step,
+            "epoch": epoch,
+            "batch": batch,
+            "phase": place.name,
+            "cycle": place.cycle,
+            "size": phase.size or size,
+            **rates,
+        }
+
+
+def _shown(phase: Phase, rate: float) -> str:
+    if rate == 0:
+        return "frozen"
+    if phase.lr != "auto":
+        return f"{rate:.3g}"
+    return "auto" if rate == 1 else f"auto x {rate:.3g}"
+
+
+def _pictures(phase: Phase) -> str:
+    if phase.precompute:
+        return "cached features"
+    return "augmented" if phase.augment else "as they are"

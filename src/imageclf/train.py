@@ -1,0 +1,28 @@
+"""imageclf-train: take pictures through a schedule, into a run directory."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from imageclf.configs import CONF_DIR, run_main
+
+
+@hydra.main(config_path=CONF_DIR, config_name="train", version_base="1.3")
+def job(cfg: DictConfig) -> float | None:
+    """Train one run and return its optimized metric."""
+    # Imported here: --help and Tab need no torch.
+    from imageclf.runs.start import start
+
+    hydra_config = HydraConfig.get()
+    return start(cfg, Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task))
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(job, "train")
+
+
+if __name__ == "__main__":
+    main()

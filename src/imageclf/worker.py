@@ -1,0 +1,34 @@
+"""The one door that trains: all it is given is the run directory, after a kill and on many ranks too."""
+
+import logging
+import sys
+from pathlib import Path
+
+import lightning as pl
+
+from imageclf.callbacks.checkpoint import newest_whole
+from imageclf.configs import load_config
+from imageclf.runs.build import build
+from imageclf.runs.logs import log_to_file
+from imageclf.runs.table import table_of_run
+
+log = logging.getLogger(__name__)
+
+
+def run(run_dir: Path) -> None:
+    """Train the run of `run_dir/config.yaml`, from its newest whole checkpoint if it has one.
+
+    Raises:
+        InputError: a mistake in the config or the data.
+    """
+    log_to_file(run_dir)
+    config = load_config(run_dir / "config.yaml")
+    pl.seed_everything(config["seed"], verbose=False)
+    parts = build(config, run_dir, table_of_run(run_dir, config["data"]))
+    given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
+    checkpoint = newest_whole(run_dir / "checkpoints") or given
+    parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

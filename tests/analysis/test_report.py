@@ -1,0 +1,184 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from imageclf import InputError
+from imageclf.analysis import write_report
+
+
+class Page(HTMLParser):
+    """Collects what a browser would show and load."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.words, self.addresses = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        if "style" not in self.tags[-1:]:
+            self.words.append(data)
+
+    @property
+    def pictures(self):
+        return sum(address.startswith("data:image/jpeg") for address in self.addresses)
+
+    @property
+    def plots(self):
+        return sum(address.startswith("data:image/svg+xml") for address in self.addresses)
+
+
+@pytest.fixture(scope="module")
+def page(untouched_run):
+    return shown(untouched_run)
+
+
+def shown(run_dir):
+    return Page(write_report(run_dir))
+
+
+def without_validation(run_dir):
+    """Leave of a run what training without validation pictures would have written."""
+    (run_dir / "predictions" / "valid.csv").unlink()
+    metrics = pd.read_csv(run_dir / "metrics.csv")
+    metrics.loc[:, ~metrics.columns.str.startswith("val/")].to_csv(run_dir / "metrics.csv", index=False)
+    summary = json.loads((run_dir / "summary.json").read_text())
+    kept = {key: value for key, value in summary.items() if not key.startswith(("val/", "best", "num_valid"))}
+    (run_dir / "summary.json").write_text(json.dumps(kept))
+
+
+def edit_predictions(run_dir, **columns):
+    path = run_dir / "predictions" / "valid.csv"
+    pd.read_csv(path, dtype=str, keep_default_na=False).assign(**columns).to_csv(path, index=False)
+
+
+def test_the_report_is_written_into_the_run_directory(run_dir):
+    assert write_report(run_dir) == run_dir / "report.html"
+
+
+def test_the_report_loads_nothing_from_elsewhere(page):
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert "script" not in page.tags
+
+
+def test_the_title_names_the_run(page):
+    assert "stamps / 20250301-101500-1a2b" in page.text
+
+
+def test_the_headline_numbers_are_shown(page):
+    text = page.text
+    assert "Accuracy 93.7 % 239 of 255 val/acc" in text
+    assert "Best candidate 94.9 % selected: ensemble val/acc_best" in text
+    assert "Duration 3 min 07 s seconds" in text
+
+
+def test_a_number_that_the_summary_lacks_has_no_card(page):
+    assert "test/acc" not in page.text
+
+
+def test_each_phase_has_a_row(page):
+    assert "finetune 3 64 0.5192 89.5 % 13 s bigger 3 96" in page.text
+
+
+def test_rates_loss_accuracy_both_searches_and_confusion_are_plotted(page):
+    assert page.plots == 6
+
+
+def test_searches_stand_in_running_order(page):
+    text = page.text
+    assert text.index("Before head") < text.index("Before finetune")
+
+
+def test_wrong_uncertain_and_right_pictures_are_shown_as_pictures(page, untouched_run):
+    table = pd.read_csv(untouched_run / "predictions" / "valid.csv")
+    mistakes = int((table["label"] != table["prediction"]).sum())
+    assert 0 < mistakes < 12
+    assert page.pictures == mistakes + 12 + 12
+
+
+def test_a_picture_that_has_gone_shows_a_tile_with_its_name(run_dir):
+    edit_predictions(run_dir, path="/gone/away/lost.jpg")
+    page = shown(run_dir)
+    assert page.pictures == 0
+    assert "lost.jpg cannot be read" in page.text
+
+
+def test_relative_paths_start_at_the_given_folder(run_dir, tmp_path):
+    source = pd.read_csv(run_dir / "predictions" / "valid.csv")["path"][0]
+    (tmp_path / "one.jpg").symlink_to(source)
+    edit_predictions(run_dir, path="one.jpg")
+    assert Page(write_report(run_dir, pictures=tmp_path)).pictures > 12
+
+
+def test_class_names_are_escaped(make_run):
+    names = ["<script>alert(1)</script>", "a & b", "$x$", "犬 ü", "label", 'say "x"']
+    page = shown(make_run(names))
+    assert "script" not in page.tags
+    assert all(name in page.text for name in names)
+
+
+def test_the_config_is_shown_escaped(page):
+    assert "root: data/stamps # <b>&" in page.text
+    assert page.tags.count("details") == 1
+
+
+def test_a_run_without_validation_gives_a_report(run_dir):
+    without_validation(run_dir)
+    page = shown(run_dir)
+    assert "trained without validation" in page.text
+    assert "val/acc" not in page.text
+    assert page.plots == 4
+
+
+def test_unlabelled_predictions_show_the_uncertain_pictures_alone(run_dir):
+    edit_predictions(run_dir, label="")
+    page = shown(run_dir)
+    assert page.pictures == 12
+    assert "Confusion matrix" not in page.text
+
+
+def test_a_perfect_model_is_congratulated(run_dir):
+    table = pd.read_csv(run_dir / "predictions" / "valid.csv")
+    edit_predictions(run_dir, label=table["prediction"])
+    assert shown(run_dir).text.count("Not one picture was taken for another class.") == 2
+
+
+def test_120_classes_fold_the_best_ones_away(make_run):
+    names = [f"breed number {index:03d} <long name>" for index in range(120)]
+    page = shown(make_run(names, num_pictures=240))
+    assert "The other 60 classes" in page.text
+    assert all(name in page.text for name in names)
+
+
+def test_a_run_that_has_only_begun_gives_a_report(run_dir):
+    for name in ("summary.json", "plan.csv", "config.yaml"):
+        (run_dir / name).unlink()
+    page = shown(run_dir)
+    assert "6 classes · 3 phases" in page.text
+    assert "Configuration" not in page.text
+
+
+def test_a_phase_called_na_keeps_its_name(run_dir):
+    metrics = pd.read_csv(run_dir / "metrics.csv")
+    metrics["phase"] = metrics["phase"].replace("head", "NA")
+    metrics.to_csv(run_dir / "metrics.csv", index=False)
+    assert "NA 2 64" in shown(run_dir).text
+
+
+def test_a_directory_that_holds_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"neither metrics.csv nor summary.json"):
+        write_report(tmp_path)
+
+
+def test_a_damaged_summary_is_named(run_dir):
+    (run_dir / "summary.json").write_text("{")
+    with pytest.raises(InputError, match=r"summary.json is damaged"):
+        write_report(run_dir)

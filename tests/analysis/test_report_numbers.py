@@ -1,0 +1,45 @@
+import doctest
+
+import numpy as np
+import pytest
+
+from imageclf.analysis import report_numbers, report_pictures
+from imageclf.analysis.report_numbers import ClassRow, class_rows, duration, headline_cards, percent
+from imageclf.analysis.report_pictures import common_folder
+
+
+@pytest.mark.parametrize("module", [report_numbers, report_pictures])
+def test_the_examples_in_the_docstrings_hold(module):
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.25, "4.2 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (7199.9, "2 h 00 min")]
+)
+def test_a_duration_is_told_in_the_units_that_matter(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_second_decimal_needs_a_thousand_pictures():
+    assert (percent(0.9934, 24), percent(0.9934, 2000)) == ("99.3 %", "99.34 %")
+
+
+def test_cards_come_in_reading_order_whatever_the_file():
+    cards = headline_cards({"seconds": 1, "val/loss": 0.5, "val/acc": 0.25, "unknown": 3})
+    assert [card.key for card in cards] == ["val/acc", "val/loss", "seconds"]
+
+
+def test_the_worst_class_comes_first_with_what_it_is_taken_for():
+    worst = class_rows(np.array([[8, 2, 0], [1, 5, 4], [0, 0, 3]]), ["a", "b", "c"])[0]
+    assert worst == ClassRow("b", pictures=10, accuracy=0.5, mistaken=4, taken_for="c")
+
+
+def test_a_class_without_pictures_has_no_row():
+    assert [row.name for row in class_rows(np.array([[2, 0], [0, 0]]), ["a", "b"])] == ["a"]
+
+
+@pytest.mark.parametrize("paths", [["/a/1.jpg", "b/2.jpg"], ["/a/1.jpg", "/b/2.jpg"], ["1.jpg"], []])
+def test_paths_without_a_common_folder_have_none(paths):
+    assert common_folder(paths) == ""
