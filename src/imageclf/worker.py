@@ -8,7 +8,7 @@ import lightning as pl
 
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.configs import load_config
-from imageclf.runs.build import build
+from imageclf.runs.build import build_callbacks, build_parts, build_trainer
 from imageclf.runs.logs import log_to_file
 from imageclf.runs.table import table_of_run
 
@@ -24,10 +24,14 @@ def run(run_dir: Path) -> None:
     log_to_file(run_dir)
     config = load_config(run_dir / "config.yaml")
     pl.seed_everything(config["seed"], verbose=False)
-    parts = build(config, run_dir, table_of_run(run_dir, config["data"]))
+    parts = build_parts(config, table_of_run(run_dir, config["data"]))
+    callbacks = build_callbacks(config, parts.schedule, run_dir)
+    trainer = build_trainer(config, parts.schedule.epochs, run_dir, callbacks)
+    if config["model"]["weights"] == "none":
+        log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
     checkpoint = newest_whole(run_dir / "checkpoints") or given
-    parts.trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
 
 
 if __name__ == "__main__":

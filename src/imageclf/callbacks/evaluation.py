@@ -60,6 +60,12 @@ def current_predictions(
     return module.predictions()
 
 
+def mean_of_views(predictions: Predictions, num_views: int) -> Predictions:
+    """Return the mean of each picture's `num_views` rows of probabilities."""
+    means = view_probabilities(predictions, num_views).mean(1)
+    return Predictions(predictions.rows[::num_views], predictions.labels[::num_views], means)
+
+
 def view_probabilities(predictions: Predictions, num_views: int) -> Tensor:
     """Return probabilities `[N, V, C]` of predictions that hold `num_views` rows a picture."""
     probabilities = predictions.probabilities

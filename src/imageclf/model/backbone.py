@@ -1,6 +1,5 @@
 """Any timm model as a body that turns pictures into features."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.model.weights import body_weights, load_weights
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,6 @@ def create_backbone(name: str, weights: str, size: int | None = None) -> nn.Modu
     backbone: nn.Module = _create(name, options)
     if state is not None:
         backbone.load_state_dict(body_weights(state, set(backbone.state_dict())))
-    if weights == "none":
-        log.warning("model.weights=none: %s STARTS FROM RANDOM WEIGHTS, not from a pretrained model", name)
     return backbone
 
 

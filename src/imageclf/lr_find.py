@@ -1,0 +1,36 @@
+"""imageclf-lr-find: search the learning rate of one phase, without training."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from imageclf.configs import CONF_DIR, run_main
+
+
+@hydra.main(config_path=CONF_DIR, config_name="lr_find", version_base="1.3")
+def job(cfg: DictConfig) -> float | None:
+    """Search, write `lr_find/PHASE.csv`, `.png` and `.json`, and return the suggestion."""
+    # Imported here: --help and Tab need no torch.
+    from imageclf.configs import check, to_plain
+    from imageclf.runs.options import LrFindOptions
+    from imageclf.runs.search import search
+
+    config = to_plain(cfg)
+    check(config, LrFindOptions)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    phase, suggestion = search(config, folder)
+    shown = f"{suggestion.lr:.2e}" if suggestion.lr else f"none, because {suggestion.reason}"
+    print(f"{phase}: suggested learning rate of the head {shown}")
+    print(folder / "lr_find" / f"{phase}.png")
+    return suggestion.lr
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(job, "lr_find")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""imageclf-plan: print and plot what every phase and step of a schedule does, without training."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from imageclf.configs import CONF_DIR, run_main
+
+
+@hydra.main(config_path=CONF_DIR, config_name="plan", version_base="1.3")
+def job(cfg: DictConfig) -> None:
+    """Print the phases as a table; write plan.csv and plan.png."""
+    # Imported here: --help and Tab need no torch.
+    import pandas as pd
+    from rich.console import Console
+
+    from imageclf.configs import check, to_plain
+    from imageclf.runs.build import build_parts
+    from imageclf.runs.options import TrainOptions
+    from imageclf.runs.plan_files import phase_table, write_plan
+    from imageclf.runs.table import read_table
+    from imageclf.schedule import step_rows
+
+    config = to_plain(cfg)
+    check(config, TrainOptions)
+    # The plan needs the architecture, not its weights.
+    config["model"]["weights"] = "none"
+    schedule, module, data = build_parts(config, read_table(config["data"], verify=False))
+    Console().print(phase_table(schedule, module, data))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    rows = step_rows(schedule, module.groups.names, data.num_batches, data.loading.size, found={})
+    write_plan(pd.DataFrame(rows), folder)
+    print(folder / "plan.png")
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(job, "plan")
+
+
+if __name__ == "__main__":
+    main()
