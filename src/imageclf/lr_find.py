@@ -6,10 +6,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, run_main
+from imageclf.configs import CONF_DIR, recorded, run_main
 
 
 @hydra.main(config_path=CONF_DIR, config_name="lr_find", version_base="1.3")
+@recorded
 def job(cfg: DictConfig) -> float | None:
     """Search, write `lr_find/PHASE.csv`, `.png` and `.json`, and return the suggestion."""
     # Imported here: --help and Tab need no torch.

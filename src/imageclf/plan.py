@@ -1,15 +1,17 @@
 """imageclf-plan: print and plot what every phase and step of a schedule does, without training."""
 
+import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, run_main
+from imageclf.configs import CONF_DIR, recorded, run_main
 
 
 @hydra.main(config_path=CONF_DIR, config_name="plan", version_base="1.3")
+@recorded
 def job(cfg: DictConfig) -> None:
     """Print the phases as a table; write plan.csv and plan.png."""
     # Imported here: --help and Tab need no torch.
@@ -28,7 +30,8 @@ def job(cfg: DictConfig) -> None:
     # The plan needs the architecture, not its weights.
     config["model"]["weights"] = "none"
     schedule, module, data = build_parts(config, read_table(config["data"], verify=False))
-    Console().print(phase_table(schedule, module, data))
+    # Rich takes a file or a pipe for 80 columns wide and would cut the table.
+    Console(width=None if sys.stdout.isatty() else 100).print(phase_table(schedule, module, data))
     folder = Path(HydraConfig.get().runtime.output_dir)
     rows = step_rows(schedule, module.groups.names, data.num_batches, data.loading.size, found={})
     write_plan(pd.DataFrame(rows), folder)

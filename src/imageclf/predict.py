@@ -3,10 +3,11 @@
 import hydra
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, run_main
+from imageclf.configs import CONF_DIR, recorded, run_main
 
 
 @hydra.main(config_path=CONF_DIR, config_name="predict", version_base="1.3")
+@recorded
 def job(cfg: DictConfig) -> None:
     """Predict, write the CSV, and print where it is."""
     # Imported here: --help and Tab need no torch.

@@ -85,7 +85,7 @@ class History(pl.Callback):
         row = self._row(trainer, pl_module, total / count)
         self._rows = [*(old for old in self._rows if int(old["epoch"]) < trainer.current_epoch), row]
         own = {name: float(value) for name, value in row.items() if name.startswith(("lr/", "train/"))}
-        pl_module.log_dict(own, rank_zero_only=True)
+        pl_module.log_dict(own, sync_dist=True)
         if trainer.is_global_zero:
             write_rows(self._path, self._rows)
             log.info(format_row(row))

@@ -1,7 +1,9 @@
 """Freeze and unfreeze layer groups as the schedule says, also across ranks and resumes."""
 
 import lightning as pl
+import torch
 from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
 
 from imageclf.model import ClassifierModule, freeze_to
 from imageclf.schedule import Schedule
@@ -32,6 +34,10 @@ class Unfreezing(pl.Callback):
             for optimizer in trainer.optimizers:
                 optimizer.state.clear()
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let all ranks validate the same network."""
+        sync_buffers(pl_module)
+
     def _freeze(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if not isinstance(module, ClassifierModule):
             raise TypeError(f"Unfreezing needs a ClassifierModule, got {type(module).__name__}")
@@ -49,3 +55,11 @@ def rewrap(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     if isinstance(trainer.strategy, DDPStrategy):
         trainer.strategy.model = module
         trainer.strategy.configure_ddp()
+        sync_buffers(module)
+
+
+def sync_buffers(module: nn.Module) -> None:
+    """Give every rank the buffers of the first one: batch norm's statistics differ between ranks."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        for buffer in module.buffers():
+            torch.distributed.broadcast(buffer, src=0)

@@ -1,7 +1,7 @@
 """Where the configs are, how they are checked, and how a main reports what went wrong. Imports no torch."""
 
 from imageclf.configs.check import check
-from imageclf.configs.entry import run_main
+from imageclf.configs.entry import recorded, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import load_config, save_config, to_plain
@@ -12,6 +12,7 @@ __all__ = [
     "instantiate",
     "load_config",
     "locate_target",
+    "recorded",
     "run_main",
     "save_config",
     "to_plain",

@@ -1,12 +1,12 @@
 """Run a Hydra main, and turn whatever happens into one sentence and an exit code."""
 
-import logging
+import functools
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -18,13 +18,32 @@ from imageclf.configs.plain import flat_keys
 
 DONE, MISTAKE, FAILED, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
-log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+_failures: list[Exception] = []
+
+
+def recorded(job: Callable[P, T]) -> Callable[P, T]:
+    """Let a job remember how it failed: of a multirun's failures Hydra passes on only the first."""
+
+    @functools.wraps(job)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return job(*args, **kwargs)
+        except Exception as error:
+            _failures.append(error)
+            raise
+
+    return run
 
 
 def run_main(main: Callable[[], object], config_name: str) -> NoReturn:
-    """Call a Hydra main and exit: 0 done, 1 a mistake in the input, 2 the run failed, 130 interrupted.
+    """Call a Hydra main and exit: 0 done, 1 a mistake in the input, 2 a run failed, 130 interrupted.
 
-    The codes are made here, outside hydra.main: an exit inside a job would end a whole sweep.
+    The codes are made here, outside hydra.main: an exit inside a job would end a whole sweep. A
+    multirun exits with the highest code among its jobs.
 
     Args:
         main: decorated with hydra.main.
@@ -35,20 +54,27 @@ def run_main(main: Callable[[], object], config_name: str) -> NoReturn:
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(_say(INTERRUPTED, "interrupted"))
-    except InputError as error:
-        sys.exit(_say(MISTAKE, str(error)))
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_say(MISTAKE, explain(error, config_name)))
-    except Exception:
-        traceback.print_exc()
-        sys.exit(FAILED)
+        print("imageclf: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(max(_report(each, config_name) for each in _failures or [error]))
     sys.exit(DONE)
+
+
+def _report(error: Exception, config_name: str) -> int:
+    """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
+    if isinstance(error, InputError | HydraException | OmegaConfBaseException):
+        print(f"imageclf: {explain(error, config_name)}", file=sys.stderr)
+        return MISTAKE
+    traceback.print_exception(error)
+    return FAILED
 
 
 def explain(error: Exception, config_name: str) -> str:
     """Return Hydra's complaint as one sentence, without its advice to append a key that does not exist."""
     cause = error
+    if isinstance(error, InputError):
+        return str(error)
     while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
         cause = cause.__cause__
         if isinstance(cause, InputError):
@@ -56,8 +82,9 @@ def explain(error: Exception, config_name: str) -> str:
     match = re.search(r"Could not (?:override|delete from config)[^']*'([^']+)'", str(error))
     if match and "Could not override" in str(error):
         return str(unknown_key(match[1], _known_keys(config_name)))
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:4])
+    text = str(error).partition("Config search path")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines)
 
 
 def _known_keys(config_name: str) -> list[str]:
@@ -68,8 +95,3 @@ def _known_keys(config_name: str) -> list[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         return flat_keys(OmegaConf.to_container(compose(config_name), resolve=False))
-
-
-def _say(code: int, sentence: str) -> int:
-    print(f"imageclf: {sentence}", file=sys.stderr)
-    return code

@@ -138,7 +138,7 @@ class ClassifierModule(pl.LightningModule):
         The value must be the same on every rank.
         """
         self.scores[name] = value
-        self.log(name, value, rank_zero_only=True)
+        self.log(name, value, sync_dist=True)
 
     def gather(self, collected: list[tuple[Tensor, Tensor, Tensor]]) -> Predictions:
         """Join (rows, labels, probabilities) of all batches and ranks in table order; a collective call."""

@@ -85,11 +85,11 @@ def _shown(phase: Phase, rate: float) -> str:
     if rate == 0:
         return "frozen"
     if phase.lr != "auto":
-        return f"{rate:.3g}"
-    return "auto" if rate == 1 else f"auto x {rate:.3g}"
+        return f"{rate:.2g}"
+    return "auto" if rate == 1 else f"auto/{1 / rate:.3g}"
 
 
 def _pictures(phase: Phase) -> str:
     if phase.precompute:
-        return "cached features"
-    return "augmented" if phase.augment else "as they are"
+        return "cached"
+    return "augmented" if phase.augment else "plain"
