@@ -26,7 +26,7 @@ def run(run_dir: Path) -> None:
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, table_of_run(run_dir, config["data"]))
     callbacks = build_callbacks(config, parts.schedule, run_dir)
-    trainer = build_trainer(config, parts.schedule.epochs, run_dir, callbacks)
+    trainer = build_trainer(config, parts.schedule.epochs, run_dir, callbacks, parts.data.has_validation)
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None

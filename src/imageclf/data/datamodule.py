@@ -125,10 +125,8 @@ class ImageData(pl.LightningDataModule):
         """Return the loader of every epoch; the Trainer asks before each of them."""
         return EpochLoader(self._train_batches, lambda: self.num_batches(self._phase(), self._world()[1]))
 
-    def val_dataloader(self) -> EpochLoader | list[EpochLoader]:
-        """Return the loader of every validation; none where nothing is held out."""
-        if not self.has_validation:
-            return []
+    def val_dataloader(self) -> EpochLoader:
+        """Return the loader of every validation."""
         return EpochLoader(self._valid_batches, self._num_valid_batches)
 
     def training_requests(self, epoch: int, start: int = 0) -> Iterator[Request]:

@@ -1,18 +1,26 @@
 """A picture file, as people really have them, to uint8 pixels."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from imageclf import InputError
 
 # Above any camera, below what fills the memory. Pillow only warns from here on.
 MAX_PIXELS = 89_478_485
 BACKGROUND = (255, 255, 255)
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+# What makes a picture upright, by its EXIF orientation.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.uint8]:
@@ -32,7 +40,7 @@ def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.ui
         raise InputError(f"{path}: there is no such file") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not a picture") from None
-    except (OSError, SyntaxError, ValueError, *_BOMBS) as error:
+    except Exception as error:  # Pillow's plugins raise anything on a broken file.
         raise InputError(f"{path}: {_sentence(error)}") from None
 
 
@@ -43,7 +51,13 @@ def _decoded(image: ImageFile.ImageFile, at_least: int | None) -> Image.Image:
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
     image.load()
-    return ImageOps.exif_transpose(image)
+    return _upright(image)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Not ImageOps.exif_transpose: it writes all tags anew, and fails where any of them is odd.
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -63,6 +77,6 @@ def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: Exception) -> str:
     text = str(error).split("\n")[0]
     return text or type(error).__name__

@@ -1,0 +1,110 @@
+"""Callbacks that write down what a run does, added to it by their _target_ as a user's own would be."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import torch
+
+from imageclf.callbacks import LrFinder
+from imageclf.schedule import Schedule
+
+
+def digest(tensors: dict[str, torch.Tensor]) -> str:
+    """Return a hash of all bytes of a state dict."""
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        hashed.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()
+
+
+class Recorder(pl.Callback):
+    """Append a line per batch and per epoch to `probe-RANK.jsonl`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        groups = trainer.optimizers[0].param_groups
+        self._write(
+            trainer,
+            kind="batch",
+            batch=batch_idx,
+            rows=batch.rows.tolist(),
+            from_features=batch.features is not None,
+            size=None if batch.images is None else batch.images.shape[-1],
+            lrs={group["name"]: group["lr"] for group in groups},
+            loss=float(outputs["loss"]),
+        )
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        trainable = [name for name, p in pl_module.model.named_parameters() if p.requires_grad]
+        optimizer_steps = [int(state["step"]) for state in trainer.optimizers[0].state.values()]
+        self._write(
+            trainer,
+            kind="epoch",
+            parameters=digest(dict(pl_module.model.named_parameters())),
+            trainable=len(trainable),
+            wrapped=type(trainer.strategy.model).__name__,
+            optimizer_steps=max(optimizer_steps, default=0),
+            norms_in_training=sum(
+                module.training
+                for name, module in pl_module.model.named_modules()
+                if isinstance(module, torch.nn.BatchNorm2d)
+            ),
+        )
+
+    def _write(self, trainer: Any, **row: Any) -> None:
+        path = self._run_dir / f"probe-{trainer.global_rank}.jsonl"
+        with path.open("a") as file:
+            file.write(
+                json.dumps({"epoch": trainer.current_epoch, "step": trainer.global_step, **row}) + "\n"
+            )
+
+
+class IdleSearch(pl.Callback):
+    """Search a learning rate twice at each phase's start, and throw away what was found."""
+
+    def __init__(self, schedule: Schedule, run_dir: Path, seed: int) -> None:
+        self._schedule = schedule
+        self._finder = LrFinder(
+            schedule,
+            {},
+            run_dir,
+            seed,
+            lr_min=1e-5,
+            lr_max=1.0,
+            num_steps=12,
+            beta=0.5,
+            method="valley",
+            fallback=1e-3,
+        )
+        self._path = run_dir / "searches.json"
+        self._searches: list[Any] = []
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if self._schedule.at(trainer.current_epoch).is_phase_start:
+            before = self._fingerprint(trainer, pl_module)
+            curves = [self._finder.search(trainer, pl_module) for _ in range(2)]
+            after = self._fingerprint(trainer, pl_module)
+            self._searches.append({"before": before, "after": after, "curves": [list(c) for c in curves]})
+            self._path.write_text(json.dumps(self._searches))
+
+    def _fingerprint(self, trainer: Any, module: Any) -> dict[str, Any]:
+        return {
+            "weights and buffers": digest(module.state_dict()),
+            "modes": [part.training for part in module.modules()],
+            "optimizer": repr(trainer.optimizers[0].state_dict()),
+            "gradients": [p.grad is None for p in module.parameters()],
+            "generator": digest({"cpu": torch.get_rng_state()}),
+        }
+
+
+def lines(run_dir: Path, kind: str, rank: int = 0) -> list[dict[str, Any]]:
+    """Return what a recorder wrote."""
+    rows = [json.loads(line) for line in (run_dir / f"probe-{rank}.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["kind"] == kind]

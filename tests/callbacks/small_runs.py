@@ -1,0 +1,70 @@
+"""Real runs in this process, small enough for a second each."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from imageclf.configs import CONF_DIR
+from imageclf.runs.directory import prepare
+from imageclf.runs.start import train
+
+RECORDER = "+callbacks.recorder={_target_: probes.Recorder}"
+
+SMALL = [
+    "data=folder",
+    "data.train=.",
+    "data.valid=null",
+    "data.size=32",
+    "data.batch_size=5",
+    "data.num_workers=0",
+    "data.resize=squish",
+    "model.backbone=test_efficientnet",
+    "model.weights=none",
+    "model.head.dropout=0.2",
+    "callbacks.lr_finder.num_steps=8",
+    "~callbacks.report",
+]
+
+
+def flow(values: Any) -> str:
+    """Return a value in Hydra's override grammar."""
+    if isinstance(values, dict):
+        return "{" + ",".join(f"{key}:{flow(value)}" for key, value in values.items()) + "}"
+    return str(values).lower() if isinstance(values, bool) else str(values)
+
+
+def phases(**named: dict[str, Any]) -> list[str]:
+    """Return overrides that put these phases in the place of the lesson's."""
+    removed = [f"~schedule.phases.{name}" for name in ("head", "augment", "finetune", "bigger")]
+    return [*removed, *(f"+schedule.phases.{name}={flow(values)}" for name, values in named.items())]
+
+
+THREE_PHASES = phases(
+    start={"cycle_len": 2, "lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True},
+    tune={"n_cycles": 2, "cycle_mult": 2, "lr": 1e-3, "lr_ratio": 3.0, "unfreeze_to": "body1", "bn": "eval"},
+    large={"lr": 1e-3, "unfreeze_to": 0, "size": 48, "batch_size": 7},
+)
+
+
+def composed(overrides: list[str], run_dir: Path) -> DictConfig:
+    """Return the training config as Hydra composes it for a job in `run_dir`."""
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        cfg = compose("train", overrides=overrides, return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(run_dir)
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def train_small(run_dir: Path, pictures: Path, *overrides: str) -> Path:
+    """Train as the main does, and return the run directory."""
+    run_dir.mkdir(exist_ok=True)
+    typed = [*SMALL, f"data.root={pictures}", *overrides]
+    if prepare(composed(typed, run_dir), run_dir, typed):
+        train(run_dir)
+    return run_dir
