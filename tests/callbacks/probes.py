@@ -108,3 +108,18 @@ def lines(run_dir: Path, kind: str, rank: int = 0) -> list[dict[str, Any]]:
     """Return what a recorder wrote."""
     rows = [json.loads(line) for line in (run_dir / f"probe-{rank}.jsonl").read_text().splitlines()]
     return [row for row in rows if row["kind"] == kind]
+
+
+class StopAt(pl.Callback):
+    """Raise after a batch, once; users' callbacks run after ours, so its checkpoint is written by then."""
+
+    def __init__(self, run_dir: Path, epoch: int, batch: int) -> None:
+        self._stopped = run_dir / "stopped"
+        self._at = (epoch, batch)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == self._at and not self._stopped.exists():
+            self._stopped.touch()
+            raise RuntimeError("stopped on purpose")

@@ -1,0 +1,192 @@
+"""A run that is killed goes on bit for bit."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from probes import digest, lines
+from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
+
+from imageclf import worker
+from imageclf.callbacks.checkpoint import newest_whole, next_position
+from imageclf.callbacks.files import is_whole, rotate, save_tensors, write_atomically
+from imageclf.runs.directory import prepare
+
+Train = Callable[..., Path]
+EVERY_BATCH = "callbacks.checkpoint.every_n_batches=1"
+STOP_AT = "+callbacks.stop={{_target_: probes.StopAt, epoch: {}, batch: {}}}"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The run that nothing happened to."""
+    return train_small(tmp_path_factory.mktemp("undisturbed"), pictures, *THREE_PHASES, RECORDER, EVERY_BATCH)
+
+
+def final_weights(run_dir: Path) -> str:
+    return digest(torch.load(run_dir / "snapshots/final.ckpt", weights_only=True)["state_dict"])
+
+
+def curve(run_dir: Path) -> pd.DataFrame:
+    return pd.read_csv(run_dir / "metrics.csv").drop(columns="seconds")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch"),
+    [(0, 0), (0, 2), (1, 4), (1, 5), (2, 0), (2, 5), (3, 0), (3, 3), (4, 5), (5, 0), (5, 1), (5, 3)],
+    ids=lambda number: str(number),
+)
+def test_stopped_after_any_batch_it_ends_with_the_same_weights_and_curve(
+    undisturbed: Path, pictures: Path, tmp_path: Path, epoch: int, batch: int
+) -> None:
+    stopped = [*THREE_PHASES, RECORDER, EVERY_BATCH, STOP_AT.format(epoch, batch)]
+    with pytest.raises(RuntimeError, match="stopped on purpose"):
+        train_small(tmp_path, pictures, *stopped)
+    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
+    assert final_weights(tmp_path) == final_weights(undisturbed)
+    pd.testing.assert_frame_equal(curve(tmp_path), curve(undisturbed), check_exact=True)
+
+
+def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    stopped = [*THREE_PHASES, RECORDER, EVERY_BATCH, STOP_AT.format(2, 3)]
+    with pytest.raises(RuntimeError):
+        train_small(tmp_path, pictures, *stopped)
+    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
+    seen, expected = (
+        [(row["epoch"], row["batch"]) for row in lines(d, "batch")] for d in (tmp_path, undisturbed)
+    )
+    # The probe's last line before the stop is of the batch after which it stopped.
+    assert seen == expected
+
+
+def test_a_checkpoint_without_its_position_would_not_resume_exactly(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    stopped = [*THREE_PHASES, RECORDER, EVERY_BATCH, STOP_AT.format(2, 3)]
+    with pytest.raises(RuntimeError):
+        train_small(tmp_path, pictures, *stopped)
+    for file in (tmp_path / "checkpoints").glob("*.ckpt"):
+        content = torch.load(file, weights_only=True)
+        save_tensors({**content, "position": [2, 0]}, file)
+    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
+    assert final_weights(tmp_path) != final_weights(undisturbed)
+
+
+def test_a_damaged_last_checkpoint_is_passed_over_with_a_warning(
+    undisturbed: Path, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped = [*THREE_PHASES, RECORDER, EVERY_BATCH, STOP_AT.format(3, 2)]
+    with pytest.raises(RuntimeError):
+        train_small(tmp_path, pictures, *stopped)
+    last = tmp_path / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    with caplog.at_level(logging.WARNING):
+        train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
+    assert "last.ckpt is damaged" in caplog.text
+    assert final_weights(tmp_path) == final_weights(undisturbed)
+
+
+def test_what_follows_the_fit_can_be_run_again(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
+    run_dir = train_small(tmp_path, pictures, *THREE_PHASES)
+    before = json.loads((run_dir / "summary.json").read_text())
+    (run_dir / "summary.json").unlink()
+    train_small(run_dir, pictures, *THREE_PHASES, "ckpt_path=auto")
+    after = json.loads((run_dir / "summary.json").read_text())
+    assert after == before
+
+
+def test_a_finished_run_is_left_alone(pictures: Path, tmp_path: Path) -> None:
+    run_dir = train_small(tmp_path, pictures, *THREE_PHASES)
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
+    train_small(run_dir, pictures, *THREE_PHASES, "ckpt_path=auto")
+    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
+
+
+def test_the_door_needs_nothing_but_the_run_directory(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH]
+    prepare(composed(typed, tmp_path), tmp_path, typed)
+    worker.run(tmp_path)
+    assert final_weights(tmp_path) == final_weights(undisturbed)
+
+
+def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH]
+    prepare(composed(typed, tmp_path), tmp_path, typed)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    victim = subprocess.Popen([sys.executable, "-m", "imageclf.worker", str(tmp_path)], env=environment)
+    wait_for_line(tmp_path / "probe-0.jsonl", '"epoch": 2, "step": 15', victim)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert newest_whole(tmp_path / "checkpoints") is not None
+    worker.run(tmp_path)
+    assert final_weights(tmp_path) == final_weights(undisturbed)
+    pd.testing.assert_frame_equal(curve(tmp_path), curve(undisturbed), check_exact=True)
+
+
+def wait_for_line(path: Path, text: str, process: "subprocess.Popen[bytes]") -> None:
+    """Return as soon as a file holds a text; fail when the process ends before."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if path.exists() and text in path.read_text():
+            return
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    raise AssertionError(f"{text} never came")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch", "position"),
+    [(0, 0, (0, 1)), (0, 5, (1, 0)), (3, 4, (3, 5))],
+    ids=["first", "last", "inner"],
+)
+def test_the_position_after_a_batch_is_that_of_the_next(
+    epoch: int, batch: int, position: tuple[int, int]
+) -> None:
+    assert next_position(epoch, batch, num_batches=6) == position
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.ckpt"
+    save_tensors({"weight": torch.ones(3)}, path)
+
+    def fail(temporary: Path) -> None:
+        temporary.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, fail)
+    assert torch.equal(torch.load(path, weights_only=True)["weight"], torch.ones(3))
+    assert [file.name for file in tmp_path.iterdir()] == ["state.ckpt"]
+
+
+def test_rotating_keeps_the_one_before(tmp_path: Path) -> None:
+    for content in ("first", "second", "third"):
+        (tmp_path / "new").write_text(content)
+        rotate(tmp_path / "new", tmp_path / "last", tmp_path / "previous")
+    assert (tmp_path / "last").read_text() == "third"
+    assert (tmp_path / "previous").read_text() == "second"
+
+
+def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "state.ckpt"
+    save_tensors({"weight": torch.ones(1000)}, path)
+    assert is_whole(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert not is_whole(path)

@@ -1,0 +1,93 @@
+import pytest
+
+from imageclf.schedule import Phase, Schedule, phase_rows, step_rows
+
+GROUPS = ("body0", "body1", "head")
+SCHEDULE = Schedule(
+    {
+        "head": Phase(cycle_len=2, lr="auto", augment=False, precompute=True),
+        "augment": Phase(lr=1e-2),
+        "finetune": Phase(n_cycles=3, cycle_mult=2, lr="auto", lr_ratio=3, unfreeze_to=0, size=64),
+        "plain": Phase(lr=[1e-4, 1e-3, 1e-2], unfreeze_to="body1", augment=False, batch_size=8),
+    }
+)
+
+
+def num_batches(phase):
+    """Return the batches of an epoch of 64 pictures, 16 a batch."""
+    return 64 // (phase.batch_size or 16)
+
+
+def phases(key):
+    """List one column of the rows of phases."""
+    rows = phase_rows(SCHEDULE, GROUPS, num_batches, 32, (100, 10, 1))
+    assert len(rows) == 4
+    return [row[key] for row in rows]
+
+
+def steps(found):
+    """List the rows of steps."""
+    return list(step_rows(SCHEDULE, GROUPS, num_batches, 32, found))
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("phase", ["head", "augment", "finetune", "plain"]),
+        ("epochs", [2, 1, 7, 1]),
+        ("cycles", ["2", "1", "1+2+4", "1"]),
+        ("steps", [8, 4, 28, 8]),
+        ("size", [32, 32, 64, 32]),
+        ("trains", [1, 1, 111, 11]),
+        ("pictures", ["cached", "augmented", "augmented", "plain"]),
+        ("lr/body0", ["frozen", "frozen", "auto/9", "frozen"]),
+        ("lr/body1", ["frozen", "frozen", "auto/3", "0.001"]),
+        ("lr/head", ["auto", "0.01", "auto", "0.01"]),
+    ],
+)
+def test_a_row_tells_of_each_phase(key, expected):
+    assert phases(key) == expected
+
+
+@pytest.mark.parametrize("key", ["epochs", "steps", "size", "trains"])
+def test_counts_of_phases_are_whole_numbers(key):
+    assert {type(value) for value in phases(key)} == {int}
+
+
+def test_there_is_a_row_for_every_step():
+    assert [row["step"] for row in steps({})] == list(range(8 + 4 + 28 + 8))
+
+
+@pytest.mark.parametrize("key", ["step", "epoch", "batch", "cycle", "size"])
+def test_counts_of_steps_are_whole_numbers(key):
+    assert {type(row[key]) for row in steps({})} == {int}
+
+
+def test_the_columns_are_those_of_the_plan():
+    columns = ["step", "epoch", "batch", "phase", "cycle", "size", "lr/body0", "lr/body1", "lr/head"]
+    assert {tuple(row) for row in steps({})} == {tuple(columns)}
+
+
+def test_rates_are_blank_in_a_phase_whose_rate_is_unknown():
+    rows = steps({"head": 1e-3})
+    assert {row["phase"] for row in rows if row["lr/head"] is None} == {"finetune"}
+
+
+def test_frozen_groups_are_at_zero_though_the_rate_is_unknown():
+    assert [row["lr/body0"] for row in steps({}) if row["phase"] == "head"] == [0.0] * 8
+
+
+def test_a_found_rate_fills_the_blanks():
+    rows = steps({"head": 1e-3, "finetune": 9e-3})
+    first = next(row for row in rows if row["phase"] == "finetune")
+    assert [first[f"lr/{group}"] for group in GROUPS] == pytest.approx([1e-3, 3e-3, 9e-3])
+
+
+def test_the_rates_of_the_plan_are_those_of_the_run():
+    found = {"head": 1e-3, "finetune": 9e-3}
+    planned = [tuple(row[f"lr/{group}"] for group in GROUPS) for row in steps(found)]
+    run = [
+        tuple(SCHEDULE.lrs(GROUPS, epoch, batch, num_batches(place.phase), found).values())
+        for _, epoch, batch, place in SCHEDULE.steps(num_batches)
+    ]
+    assert planned == run
