@@ -15,12 +15,14 @@ def job(cfg: DictConfig) -> float | None:
     """Search, write `lr_find/PHASE.csv`, `.png` and `.json`, and return the suggestion."""
     # Imported here: --help and Tab need no torch.
     from imageclf.configs import check, to_plain
+    from imageclf.runs.logs import log_to_file
     from imageclf.runs.options import LrFindOptions
     from imageclf.runs.search import search
 
     config = to_plain(cfg)
     check(config, LrFindOptions)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    log_to_file(folder)
     phase, suggestion = search(config, folder)
     shown = f"{suggestion.lr:.2e}" if suggestion.lr else f"none, because {suggestion.reason}"
     print(f"{phase}: suggested learning rate of the head {shown}")
@@ -30,7 +32,7 @@ def job(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Run the command line."""
-    run_main(job, "lr_find")
+    run_main(job)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Run the command line."""
-    run_main(job, "plan")
+    run_main(job)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def job(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Run the command line."""
-    run_main(job, "train")
+    run_main(job)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +126,25 @@ class StopAt(pl.Callback):
         if (trainer.current_epoch, batch_idx) == self._at and not self._stopped.exists():
             self._stopped.touch()
             raise RuntimeError("stopped on purpose")
+
+
+class KillRank(pl.Callback):
+    """Kill one rank in its second epoch, as the kernel does when memory runs out."""
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 1 and trainer.global_rank == self._rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class WaitForEver(pl.Callback):
+    """Write down the process id and train no further."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        (self._run_dir / f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
+        threading.Event().wait()

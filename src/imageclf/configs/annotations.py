@@ -34,13 +34,29 @@ def describe(annotation: Any) -> str:
     >>> describe(float | Literal["auto"] | None)
     'a number, auto or null'
     """
+    return " or ".join(", ".join(_options(annotation)).rsplit(", ", 1))
+
+
+def written(value: Any) -> str:
+    """Return a plain value as it stands in a config.
+
+    >>> written(None), written(True), written(3)
+    ('null', 'true', '3')
+    """
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _options(annotation: Any) -> list[str]:
     origin, args = get_origin(annotation), get_args(annotation)
-    if origin in (Union, types.UnionType, Literal):
-        words = [describe(each) if origin is not Literal else str(each) for each in args]
-        return " or ".join(", ".join(words).rsplit(", ", 1))
+    if origin in (Union, types.UnionType):
+        return [option for each in args for option in _options(each)]
+    if origin is Literal:
+        return [str(each) for each in args]
     if origin in (Sequence, list, tuple):
-        return f"a list (of {describe(args[0])})"
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+        return [f"a list (of {describe(args[0])})"]
     if origin in (Mapping, dict):
-        return "a mapping"
-    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+        return ["a mapping"]
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+    return [names.get(annotation, getattr(annotation, "__name__", str(annotation)))]

@@ -3,12 +3,13 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
 from typing import Any, NamedTuple, get_type_hints
 
 from imageclf import InputError
-from imageclf.configs.annotations import accepts, describe
+from imageclf.configs.annotations import accepts, describe, written
 from imageclf.configs.instantiate import locate_target
-from imageclf.configs.plain import Plain, flat_keys
+from imageclf.configs.plain import Plain
 
 # Values that the program hands to a callback, and that a config may not set.
 OFFERED = ("schedule", "run_dir", "seed", "found")
@@ -19,10 +20,12 @@ class Rule(NamedTuple):
 
     Args:
         types: annotation by key; None where anything goes.
+        required: keys that must be there.
         open: whether further keys are legal.
     """
 
     types: Mapping[str, Any]
+    required: tuple[str, ...] = ()
     open: bool = False
 
 
@@ -36,24 +39,27 @@ def check(config: Plain, top: type) -> None:
     Raises:
         InputError: the first mistake, with the nearest legal key or what the key takes.
     """
-    legal = [
-        key for name, rule in _rules(config, top) for key in (f"{name}.{k}".lstrip(".") for k in rule.types)
-    ]
+    legal = [f"{name}.{key}".lstrip(".") for name, rule in _rules(config, top) for key in rule.types]
     for key, rule in _rules(config, top):
         _check_node(_select(config, key), rule, key, legal)
 
 
 def unknown_key(key: str, legal: list[str]) -> InputError:
     """Return the error for a key that does not exist, naming the nearest one that does."""
-    near = difflib.get_close_matches(key, legal, n=1, cutoff=0.6)
-    siblings = sorted(name for name in legal if name.rpartition(".")[0] == key.rpartition(".")[0])
-    hint = f"did you mean {near[0]}?" if near else f"legal here: {', '.join(siblings) or 'nothing'}"
+    parent, _, name = key.rpartition(".")
+    siblings = sorted(other.rpartition(".")[2] for other in legal if other.rpartition(".")[0] == parent)
+    siblings = [other for other in siblings if not other.startswith("_")]
+    near = [f"{parent}.{other}".lstrip(".") for other in difflib.get_close_matches(name, siblings, n=1)]
+    # A key may be right but for the node that it was put into.
+    near += [other for other in legal if other.rpartition(".")[2] == name]
+    place = parent or "the top level"
+    hint = f"did you mean {near[0]}?" if near else f"{place} takes {', '.join(siblings) or 'no keys'}"
     return InputError(f"{key}: there is no such key; {hint}")
 
 
 def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
     """Yield (key of a node, its rule), outer nodes first."""
-    yield "", Rule(get_type_hints(top))
+    yield "", _rule_of(top)
     for key, rule in _own_nodes(config):
         yield key, rule
     for key in _target_nodes(config):
@@ -65,17 +71,17 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
     if isinstance(config.get("schedule"), dict):
         from imageclf.schedule import Phase
 
-        yield "schedule", Rule({"phases": Mapping[str, Any]})
+        yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
         for name in config["schedule"].get("phases") or {}:
-            yield f"schedule.phases.{name}", Rule(get_type_hints(Phase))
+            yield f"schedule.phases.{name}", _rule_of(Phase)
     if isinstance(config.get("model"), dict):
         from imageclf.runs.options import ModelOptions
 
-        yield "model", Rule(get_type_hints(ModelOptions))
+        yield "model", _rule_of(ModelOptions)
     if isinstance(config.get("analysis"), dict):
         from imageclf.runs.options import AnalysisOptions
 
-        yield "analysis", Rule(get_type_hints(AnalysisOptions))
+        yield "analysis", _rule_of(AnalysisOptions)
     if isinstance(config.get("data"), dict):
         yield "data", _data_rule(config["data"])
 
@@ -83,11 +89,14 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
 def _data_rule(node: Plain) -> Rule:
     from imageclf.data import Loading, Splitting
 
-    source = locate_target(node, "data")
-    types = {"_target_": str}
-    for part in (source, Splitting, Loading):
-        types |= get_type_hints(part)
-    return Rule(types)
+    return _rule_of(locate_target(node, "data"), Splitting, Loading, _target_=str)
+
+
+def _rule_of(*classes: Any, **more: Any) -> Rule:
+    """Return the rule of a node that holds the fields of dataclasses, and more keys by annotation."""
+    types = {name: hint for each in classes for name, hint in get_type_hints(each).items()}
+    required = [field.name for each in classes for field in fields(each) if field.default is MISSING]
+    return Rule(types | more, tuple(required))
 
 
 def _target_nodes(config: Plain) -> Iterator[str]:
@@ -115,14 +124,17 @@ def _target_rule(target: Callable[..., Any]) -> Rule:
 
 def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
     if not isinstance(node, dict):
-        raise InputError(f"{key}={node}: give a mapping of keys")
+        raise InputError(f"{key}={written(node)}: give a mapping of keys")
     for name, value in node.items():
         full = f"{key}.{name}".lstrip(".")
         if name not in rule.types and not rule.open:
             raise unknown_key(full, legal)
         annotation = rule.types.get(name)
         if annotation is not None and not accepts(annotation, value):
-            raise InputError(f"{full}={value}: give {describe(annotation)}")
+            raise InputError(f"{full}={written(value)}: give {describe(annotation)}")
+    for name in rule.required:
+        if name not in node:
+            raise InputError(f"{key}.{name}".lstrip(".") + " is missing: give it a value, or do not remove it")
 
 
 def _select(config: Plain, key: str) -> Any:
@@ -130,8 +142,3 @@ def _select(config: Plain, key: str) -> Any:
     for name in key.split(".") if key else []:
         node = node.get(name) if isinstance(node, dict) else None
     return node
-
-
-def legal_keys(config: Plain) -> list[str]:
-    """Return the dotted keys of a config that is known to be right."""
-    return flat_keys(config)

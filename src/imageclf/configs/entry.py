@@ -2,19 +2,16 @@
 
 import functools
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec, TypeVar
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError
 from imageclf.configs.check import unknown_key
-from imageclf.configs.paths import CONF_DIR
-from imageclf.configs.plain import flat_keys
 
 DONE, MISTAKE, FAILED, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
@@ -39,7 +36,7 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-def run_main(main: Callable[[], object], config_name: str) -> NoReturn:
+def run_main(main: Callable[[], object]) -> NoReturn:
     """Call a Hydra main and exit: 0 done, 1 a mistake in the input, 2 a run failed, 130 interrupted.
 
     The codes are made here, outside hydra.main: an exit inside a job would end a whole sweep. A
@@ -47,51 +44,69 @@ def run_main(main: Callable[[], object], config_name: str) -> NoReturn:
 
     Args:
         main: decorated with hydra.main.
-        config_name: its config, for suggestions.
     """
     # Hydra would print its own shortened traceback and exit with 1, whatever happened.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        main()
+        _call(main)
     except KeyboardInterrupt:
-        print("imageclf: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _exit_interrupted()
+    except SystemExit as leaving:
+        # Lightning turns Ctrl-C inside a fit into sys.exit(1).
+        if isinstance(leaving.__context__, KeyboardInterrupt):
+            _exit_interrupted()
+        raise
     except Exception as error:
-        sys.exit(max(_report(each, config_name) for each in _failures or [error]))
+        sys.exit(max(_report(each) for each in _failures or [error]))
     sys.exit(DONE)
 
 
-def _report(error: Exception, config_name: str) -> int:
+def _call(main: Callable[[], object]) -> None:
+    """Call a Hydra main, again with a + before each key that the YAML leaves out: `check` judges it."""
+    while True:
+        try:
+            main()
+            return
+        except ConfigCompositionException as error:
+            arguments = with_plus(sys.argv, error)
+            if arguments == sys.argv:
+                raise
+            sys.argv = arguments
+
+
+def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[str]:
+    """Return the arguments with a + before the key that Hydra refuses to override, if its node is there.
+
+    Hydra knows the keys of the YAML only, and most keys of a phase or of the Trainer have a default
+    elsewhere.
+    """
+    key = getattr(error.__cause__, "full_key", None)
+    return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]
+
+
+def _exit_interrupted() -> NoReturn:
+    print("imageclf: interrupted", file=sys.stderr)
+    sys.exit(INTERRUPTED)
+
+
+def _report(error: Exception) -> int:
     """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
-        print(f"imageclf: {explain(error, config_name)}", file=sys.stderr)
+        print(f"imageclf: {explain(error)}", file=sys.stderr)
         return MISTAKE
     traceback.print_exception(error)
     return FAILED
 
 
-def explain(error: Exception, config_name: str) -> str:
+def explain(error: BaseException) -> str:
     """Return Hydra's complaint as one sentence, without its advice to append a key that does not exist."""
-    cause = error
-    if isinstance(error, InputError):
-        return str(error)
-    while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
-        cause = cause.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
         if isinstance(cause, InputError):
             return str(cause)
-    match = re.search(r"Could not (?:override|delete from config)[^']*'([^']+)'", str(error))
-    if match and "Could not override" in str(error):
-        return str(unknown_key(match[1], _known_keys(config_name)))
+        if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            parent, _, _ = str(cause.full_key).rpartition(".")
+            return str(unknown_key(str(cause.full_key), [f"{parent}.{name}" for name in cause.parent_node or ()]))
+        cause = cause.__cause__
     text = str(error).partition("Config search path")[0]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " ".join(lines)
-
-
-def _known_keys(config_name: str) -> list[str]:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import OmegaConf
-
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(CONF_DIR, version_base="1.3"):
-        return flat_keys(OmegaConf.to_container(compose(config_name), resolve=False))
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())

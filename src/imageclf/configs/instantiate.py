@@ -10,19 +10,22 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from imageclf import InputError
 
 
-def locate_target(node: Mapping[str, Any], key: str) -> Any:
+def locate_target(node: Any, key: str) -> Any:
     """Return the class or function that a node's `_target_` names.
 
     Raises:
         InputError: there is no `_target_`, or nothing of that name can be imported.
     """
-    if "_target_" not in node:
+    if not isinstance(node, Mapping) or "_target_" not in node:
         raise InputError(f"{key} needs a _target_: the dotted name of a class or function")
     try:
-        return hydra.utils.get_object(node["_target_"])
+        found = hydra.utils.get_object(node["_target_"])
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {reason}") from error
+    if not callable(found):
+        raise InputError(f"{key}._target_={node['_target_']} is neither a class nor a function")
+    return found
 
 
 def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -> Any:

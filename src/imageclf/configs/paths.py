@@ -43,8 +43,18 @@ def run_name(experiment: str | None) -> str:
     return experiment if experiment not in (None, "", "null") else "train"
 
 
+def enlarged(size: int, factor: float) -> int:
+    """Return a picture size times a factor, in whole steps of the 32 pixels that most networks stride.
+
+    >>> enlarged(224, 1.25), enlarged(128, 1.25)
+    (288, 160)
+    """
+    return max(32, round(size * factor / 32) * 32)
+
+
 def register_resolvers() -> None:
     """Make the functions above known to the configs."""
+    OmegaConf.register_new_resolver("enlarged", enlarged, replace=True)
     OmegaConf.register_new_resolver("in_clone", in_clone, replace=True)
     OmegaConf.register_new_resolver("run_id", run_id, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)

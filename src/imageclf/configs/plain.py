@@ -70,14 +70,3 @@ def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
             f"and give {key}='${{oc.env:NAME}}'"
         )
     return resolved
-
-
-def flat_keys(node: Any, prefix: str = "") -> list[str]:
-    """Return the dotted keys of a nested mapping, inner nodes included."""
-    if not isinstance(node, dict):
-        return []
-    keys = []
-    for name, value in node.items():
-        key = f"{prefix}{name}"
-        keys += [key, *flat_keys(value, f"{key}.")]
-    return keys
