@@ -1,26 +1,128 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share: drawn pictures, composed configs, the commands in this process."""
 
+import logging
 import os
 
 # One thread a process: the runs are tiny, two cores are shared, and sums do not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import matplotlib
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
 from PIL import Image
+
+from imageclf.configs import CONF_DIR, entry, paths
+
+COLOURS = ("blue", "green", "red")
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def mistakes(self) -> list[str]:
+        """The sentences about mistakes."""
+        return [line for line in self.err.splitlines() if line.startswith("imageclf: ")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep imageclf's cache out of the user's home; matplotlib's list of fonts takes long to make anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield Path(os.environ["XDG_CACHE_HOME"])
+
+
+def draw(root: Path, count: int, seed: int) -> None:
+    """Draw `count` pictures of each class, told apart by their colour, into a folder per class."""
+    generator = np.random.default_rng(seed)
+    for index, name in enumerate(COLOURS):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            noise = generator.integers(0, 120, (24, 30, 3), dtype=np.uint8)
+            noise[..., 2 - index] += 110
+            Image.fromarray(noise).save(root / name / f"{number}.png")
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of drawn pictures, 12 each, told apart by their colour: one folder per class."""
+    """Three classes of 12 pictures: one folder per class."""
     root = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(0)
-    for index, name in enumerate(("blue", "green", "red")):
-        (root / name).mkdir()
-        for number in range(12):
-            noise = generator.integers(0, 120, (24, 30, 3), dtype=np.uint8)
-            noise[..., 2 - index] += 110
-            Image.fromarray(noise).save(root / name / f"{number}.png")
+    draw(root, 12, seed=0)
     return root
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 8 and 4 pictures: train/CLASS and valid/CLASS."""
+    root = tmp_path_factory.mktemp("dataset")
+    draw(root / "train", 8, seed=1)
+    draw(root / "valid", 4, seed=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny(dataset: Path) -> list[str]:
+    """Return overrides for the fastest real training: 2 epochs of 3 steps."""
+    sizes = [f"schedule.phases.{phase}.size=32" for phase in ("head", "finetune")]
+    data = ["data=folder", f"data.root={dataset}", "data.size=32", "data.batch_size=8", "data.num_workers=0"]
+    return [*data, "model.backbone=test_resnet", "model.weights=none", "schedule=quick", *sizes]
+
+
+@pytest.fixture(scope="session")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DictConfig]:
+    """Return a function that composes a command's config as Hydra does, and leaves it as written."""
+    output = tmp_path_factory.mktemp("output")
+
+    def run(*overrides: str, name: str = "train", folder: str = CONF_DIR) -> DictConfig:
+        with initialize_config_dir(folder, version_base="1.3"):
+            cfg = compose(name, overrides=list(overrides), return_hydra_config=True)
+        with open_dict(cfg):
+            cfg.hydra.runtime.output_dir = str(output)
+            cfg.hydra.job.num = 0
+            HydraConfig.instance().set_config(cfg)
+            del cfg["hydra"]
+        return cfg
+
+    return run
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Outcome]]:
+    """Return a function that calls a command in this process as its console script would."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(name: str, *arguments: str) -> Outcome:
+        module: Any = import_module(f"imageclf.{name}")
+        monkeypatch.setattr(sys, "argv", [f"imageclf-{name}", *arguments])
+        monkeypatch.setattr(entry, "_failures", [])
+        paths.run_id.cache_clear()
+        GlobalHydra.instance().clear()
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as leaving:
+            module.main()
+        return Outcome(leaving.value.code, *capsys.readouterr())
+
+    yield run
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -23,6 +23,7 @@ def run(run_dir: Path) -> None:
     """
     log_to_file(run_dir)
     config = load_config(run_dir / "config.yaml")
+    # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, table_of_run(run_dir, config["data"]))
     callbacks = build_callbacks(config, parts.schedule, run_dir)
@@ -30,6 +31,7 @@ def run(run_dir: Path) -> None:
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
+    # A restarted job goes on whatever its command line said the first time.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
 

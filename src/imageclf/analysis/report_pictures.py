@@ -50,6 +50,7 @@ def galleries(
     folder = common_folder(list(predictions["path"]))
 
     def tiles(rows: NDArray[np.intp]) -> list[Tile]:
+        """Return the tiles of some rows."""
         return [_tile(predictions.iloc[row], float(probabilities[row].max()), root, folder) for row in rows]
 
     hints = (

@@ -61,7 +61,9 @@ class Checkpoint(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save inside an epoch, where gradients are not half accumulated."""
+        # The epoch's last batch waits for its end: the next phase may change the optimizer first.
         position = next_position(trainer.current_epoch, batch_idx, int(trainer.num_training_batches))
+        # Half accumulated gradients are not in a checkpoint.
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         counted = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
         if position[1] > 0 and stepped and self._agreed(trainer, counted):
@@ -70,6 +72,7 @@ class Checkpoint(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at a phase's end, and at any epoch's end that is due."""
         place = self._schedule.at(trainer.current_epoch)
+        # A phase's end is worth the disk: what follows is another kind of training.
         ends = place.epoch == place.phase.epochs - 1
         if self._agreed(trainer, ends or self._every_n_batches is not None):
             self.save(trainer, (trainer.current_epoch + 1, 0))
@@ -91,6 +94,7 @@ class Checkpoint(pl.Callback):
     def save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         """Write the state under a temporary name, then rename; a collective call."""
         self._position = position
+        # A fixed name: a run directory has one run, and a killed save is overwritten by the next.
         temporary = self._dir / f".{LAST}.tmp"
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:

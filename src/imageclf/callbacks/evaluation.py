@@ -15,6 +15,7 @@ from imageclf.model import ClassifierModule, Predictions
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put every part in eval mode, without gradients, and restore each part's own mode afterwards."""
+    # Part by part: train() would wake the batch norm of frozen groups.
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -55,6 +56,7 @@ def current_predictions(
     trainer: pl.Trainer, module: ClassifierModule, data: ImageData, size: int
 ) -> Predictions:
     """Return plain predictions of the validation split by the current weights, predicted once."""
+    # Every epoch's validation has made them already, unless a finished run is evaluated again.
     if module.predicted_at != trainer.global_step:
         module.keep(predict(trainer, module, data, "valid", size, views=(0,)))
     return module.predictions()

@@ -28,6 +28,7 @@ def rotate(temporary: Path, last: Path, previous: Path) -> None:
     At every moment at least one of them is on the disk and complete.
     """
     _sync(temporary)
+    # Renames are atomic; between the two the previous one is the newest.
     if last.exists():
         last.replace(previous)
     temporary.replace(last)

@@ -24,6 +24,7 @@ def write_rows(path: Path, rows: list[Row]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(temporary: Path) -> None:
+        """Write the CSV under a temporary name."""
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
@@ -83,6 +84,7 @@ class History(pl.Callback):
         """Add the epoch's row."""
         total, count = (sum(column) for column in zip(*self._sums(), strict=True))
         row = self._row(trainer, pl_module, total / count)
+        # A resumed epoch is written again, not twice.
         self._rows = [*(old for old in self._rows if int(old["epoch"]) < trainer.current_epoch), row]
         own = {name: float(value) for name, value in row.items() if name.startswith(("lr/", "train/"))}
         pl_module.log_dict(own, sync_dist=True)

@@ -84,6 +84,7 @@ class LrFinder(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Search if a phase that asks for it starts."""
         place = self._schedule.at(trainer.current_epoch)
+        # A run resumed inside the phase has it from the checkpoint.
         if place.is_phase_start and place.phase.lr == "auto":
             self._found[place.name] = self.find(trainer, pl_module, place.name)
 
@@ -144,12 +145,14 @@ def write_curve(folder: Path, phase: str, curve: Curve, suggestion: Suggestion, 
 
 
 def _again_and_again(data: ImageData, epoch: int) -> Iterator[Batch]:
+    # A data set of a few batches is gone through again until the steps are done.
     while True:
         yield from data.training_batches(epoch)
 
 
 def _step(trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, batch: Batch) -> float:
     """Take one optimizer step beside Lightning's loop and return the loss, mean over the ranks."""
+    # The bare optimizer: Lightning's wrapper would count the step.
     optimizer.zero_grad()
     with trainer.precision_plugin.forward_context():
         loss = module.training_step(batch, 0)
@@ -159,6 +162,7 @@ def _step(trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, b
             # The loss did not come through DDP, so the ranks' gradients are averaged here.
             parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean")
     mean = float(trainer.strategy.reduce(loss.detach(), reduce_op="mean"))
+    # After a loss that is not finite the search ends; this step would poison the buffers.
     if math.isfinite(mean):
         optimizer.step()
     return mean

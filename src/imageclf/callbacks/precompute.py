@@ -53,6 +53,7 @@ class Precompute(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
 
         def source(split: Split, size: int) -> Tensor:
+            """Return features of a split at a size."""
             return self._features(trainer, pl_module, data, split, size)
 
         data.feature_source = source
@@ -63,6 +64,7 @@ class Precompute(pl.Callback):
         self._cached = {key: features for key, features in self._cached.items() if key[0] == name}
 
     def _features(self, trainer: pl.Trainer, module: Any, data: ImageData, split: Split, size: int) -> Tensor:
+        # The phase is part of the key: another phase may have trained the body in between.
         key = (self._schedule.at(trainer.current_epoch).name, split, size)
         if key not in self._cached:
             log.info("precompute: features of %s pictures at %d px", split, size)

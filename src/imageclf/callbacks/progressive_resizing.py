@@ -46,5 +46,6 @@ class ProgressiveResizing(pl.Callback):
         """Say the new size at its first epoch."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         changes = size_changes(self._schedule, data.loading.size)
+        # The first size is no change.
         if trainer.current_epoch in changes and trainer.current_epoch > 0:
             log.info("pictures are %d px from here on", changes[trainer.current_epoch])

@@ -10,6 +10,7 @@ import torch
 
 def position_seed(*position: int) -> int:
     """Return 63 well-mixed bits of a position such as (seed, epoch, batch, rank)."""
+    # Neighbouring positions must give unrelated draws; a sum or product would not.
     words = np.random.SeedSequence(position).generate_state(2, np.uint32)
     return (int(words[0]) << 31) ^ int(words[1])
 
@@ -17,6 +18,7 @@ def position_seed(*position: int) -> int:
 def seed_all(seed: int) -> None:
     """Seed Python, NumPy and torch on every device."""
     random.seed(seed)
+    # NumPy's old generator takes 32 bits.
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 

@@ -36,6 +36,7 @@ class Candidate(NamedTuple):
 
 def best_candidate(candidates: dict[str, Candidate]) -> str:
     """Return the name of the most accurate candidate; among equals, of the one with the lowest loss."""
+    # With 51 pictures ties are common, and the loss says which is surer.
     return min(candidates, key=lambda name: (-candidates[name].accuracy, candidates[name].loss))
 
 
@@ -78,6 +79,7 @@ class Snapshots(pl.Callback):
         if trainer.is_global_zero:
             self._save("final", pl_module)
         trainer.strategy.barrier("snapshots are written")
+        # In the order of the schedule; a run cut short by limit_* has fewer.
         names = [name for name in snapshot_names(self._schedule) if (self._dir / f"{name}.ckpt").exists()]
         last = names[-self._last :]
         if last and trainer.is_global_zero:
@@ -97,6 +99,7 @@ class Snapshots(pl.Callback):
     ) -> None:
         size = data.size_of(self._schedule.at(self._schedule.epochs - 1).phase)
         predicted = {"final": current_predictions(trainer, module, data, size)}
+        # The final weights must be there again for whoever comes after.
         with preserved(module, trainer.optimizers[0]):
             for name in [*names, *(["average"] if last else [])]:
                 predicted[name] = self._predict(trainer, module, data, name, size)
@@ -138,6 +141,7 @@ class Snapshots(pl.Callback):
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
     """Return predictions of the same pictures with the mean of their probabilities."""
+    # In double, so that the order of the snapshots cannot tip a tie.
     mean = torch.stack([each.probabilities.double() for each in predictions]).mean(0)
     return predictions[0]._replace(probabilities=mean)
 

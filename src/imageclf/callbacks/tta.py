@@ -81,5 +81,6 @@ def mean_with(plain: Predictions, augmented: Predictions, num_augmented: int) ->
     """
     if num_augmented == 0:
         return plain
+    # The plain view counts as much as each other one: 1 / 5 with four.
     views = view_probabilities(augmented, num_augmented)
     return plain._replace(probabilities=torch.cat([plain.probabilities[:, None], views], dim=1).mean(1))

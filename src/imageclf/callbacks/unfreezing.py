@@ -42,6 +42,7 @@ class Unfreezing(pl.Callback):
         if not isinstance(module, ClassifierModule):
             raise TypeError(f"Unfreezing needs a ClassifierModule, got {type(module).__name__}")
         phase = self._schedule.at(trainer.current_epoch).phase
+        # Every epoch, though it changes at phases only: validation may leave modes behind.
         first = phase.first_trainable(module.groups.names)
         freeze_to(module.model, module.groups, first, train_bn=phase.bn == "train")
 
@@ -52,6 +53,7 @@ def rewrap(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     Without this, groups thawed later keep a gradient per rank and the ranks drift apart silently
     (https://github.com/Lightning-AI/pytorch-lightning/issues/20340).
     """
+    # One process has no wrapper, and nothing to do.
     if isinstance(trainer.strategy, DDPStrategy):
         trainer.strategy.model = module
         trainer.strategy.configure_ddp()

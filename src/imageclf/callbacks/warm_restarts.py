@@ -12,6 +12,7 @@ from imageclf.schedule import Schedule
 def set_lrs(optimizer: Optimizer, lrs: Mapping[str, float]) -> None:
     """Set the learning rate of each parameter group to that of the layer group it is named after."""
     for group in optimizer.param_groups:
+        # The row without weight decay is named `body0/no_decay` and follows body0.
         group["lr"] = lrs[group["name"].split("/")[0]]
 
 

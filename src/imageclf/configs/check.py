@@ -11,8 +11,8 @@ from imageclf.configs.annotations import accepts, describe, written
 from imageclf.configs.instantiate import locate_target
 from imageclf.configs.plain import Plain
 
-# Values that the program hands to a callback, and that a config may not set.
-OFFERED = ("schedule", "run_dir", "seed", "found")
+# Values that the program hands to what it builds, and that a config may not set.
+OFFERED = ("schedule", "run_dir", "seed", "found", "in_features", "num_classes", "params")
 
 
 class Rule(NamedTuple):
@@ -47,11 +47,13 @@ def check(config: Plain, top: type) -> None:
 def unknown_key(key: str, legal: list[str]) -> InputError:
     """Return the error for a key that does not exist, naming the nearest one that does."""
     parent, _, name = key.rpartition(".")
-    siblings = sorted(other.rpartition(".")[2] for other in legal if other.rpartition(".")[0] == parent)
-    siblings = [other for other in siblings if not other.startswith("_")]
-    near = [f"{parent}.{other}".lstrip(".") for other in difflib.get_close_matches(name, siblings, n=1)]
+    siblings = sorted(each.rpartition(".")[2] for each in legal if each.rpartition(".")[0] == parent)
+    siblings = [each for each in siblings if not each.startswith("_")]
+    near = [f"{parent}.{each}".lstrip(".") for each in difflib.get_close_matches(name, siblings, n=1)]
     # A key may be right but for the node that it was put into.
-    near += [other for other in legal if other.rpartition(".")[2] == name]
+    near += sorted(
+        (each for each in legal if each.rpartition(".")[2] == name), key=lambda each: each.count(".")
+    )
     place = parent or "the top level"
     hint = f"did you mean {near[0]}?" if near else f"{place} takes {', '.join(siblings) or 'no keys'}"
     return InputError(f"{key}: there is no such key; {hint}")
@@ -134,7 +136,8 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
             raise InputError(f"{full}={written(value)}: give {describe(annotation)}")
     for name in rule.required:
         if name not in node:
-            raise InputError(f"{key}.{name}".lstrip(".") + " is missing: give it a value, or do not remove it")
+            full = f"{key}.{name}".lstrip(".")
+            raise InputError(f"{full} is missing: give it a value, or do not remove it")
 
 
 def _select(config: Plain, key: str) -> Any:

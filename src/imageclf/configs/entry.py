@@ -105,8 +105,9 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, InputError):
             return str(cause)
         if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-            parent, _, _ = str(cause.full_key).rpartition(".")
-            return str(unknown_key(str(cause.full_key), [f"{parent}.{name}" for name in cause.parent_node or ()]))
+            key = str(cause.full_key)
+            siblings = [key.rpartition(".")[0] + f".{name}" for name in cause.parent_node or ()]
+            return str(unknown_key(key, siblings))
         cause = cause.__cause__
     text = str(error).partition("Config search path")[0]
     return " ".join(line.strip() for line in text.splitlines() if line.strip())

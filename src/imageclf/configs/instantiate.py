@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import hydra.utils
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from imageclf import InputError
 
@@ -40,6 +39,9 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     Raises:
         InputError: the target refuses the node's values.
     """
+    # Imported here: --help and Tab need no torch.
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     parameters = inspect.signature(locate_target(node, key)).parameters
     taken = {name: value for name, value in offered.items() if name in parameters}
     # In two steps: Hydra would turn dataclasses among the offered values into configs.

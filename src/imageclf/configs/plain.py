@@ -61,6 +61,9 @@ def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
             name: keep_environment(inner.get(name), value, f"{key}.{name}".lstrip("."))
             for name, value in resolved.items()
         }
+    if isinstance(resolved, list):
+        items = raw if isinstance(raw, list) else [None] * len(resolved)
+        return [keep_environment(*pair, key) for pair in zip(items, resolved, strict=True)]
     if isinstance(raw, str) and _FROM_ENVIRONMENT in raw:
         return raw
     name = key.rpartition(".")[2].lower()

@@ -98,6 +98,7 @@ def draw_views(augmentation: Augmentation, draws: Floats) -> Views:
     """
     u = draws.T
     spread = augmentation.max_lighting
+    # Asymmetric as in fastai 0.7: down by as much as up, as a factor.
     contrast = spread * (2 * u[9] - 1)
     return Views(
         angle=np.where(

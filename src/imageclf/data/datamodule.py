@@ -139,6 +139,7 @@ class ImageData(pl.LightningDataModule):
         slices = rank_batches(order, self.batch_size_of(phase), rank, world_size)
         for batch, chosen in enumerate(slices):
             if batch >= start:
+                # Copies of a picture in an epoch are different views of it.
                 picked = order[chosen]
                 views = 1 + copies[picked] if phase.augment else np.zeros_like(picked)
                 yield Request(rows[picked], views, epoch, self.size_of(phase))

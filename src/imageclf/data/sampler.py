@@ -12,6 +12,7 @@ Oversample = Literal["none", "repeat", "weighted"]
 
 def epoch_order(rows: Rows, seed: int, epoch: int) -> Rows:
     """Return the rows in the order of an epoch, shuffled from (seed, epoch) alone."""
+    # A list seeds as one whole: (1, 2) and (2, 1) are unrelated.
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
@@ -35,6 +36,7 @@ def oversample(rows: Rows, labels: NDArray[np.int64], how: Oversample, seed: int
     if how == "weighted":
         weights = 1 / counts[labels]
         return generator.choice(rows, size=len(rows), p=weights / weights.sum())
+    # Shuffled first, so that the pictures which come once more differ by epoch.
     members = [rows[labels == label] for label in np.flatnonzero(counts)]
     return np.concatenate([_repeated(generator.permutation(each), counts.max()) for each in members])
 
@@ -84,11 +86,13 @@ def rank_batches(order: Rows, batch_size: int, rank: int = 0, world_size: int = 
     stride = batch_size * world_size
     for batch in range(num_batches(len(order), batch_size, world_size)):
         end = min((batch + 1) * stride, len(order))
+        # Strided: a short last batch is shared evenly among the ranks.
         yield slice(batch * stride + rank, end, world_size)
 
 
 def even_chunks(rows: Rows, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Rows]:
     """Yield a rank's rows for evaluation in batches; no row is left out and none comes twice."""
+    # No padding: pictures that count twice would spoil the accuracy.
     mine = rows[rank::world_size]
     for start in range(0, len(mine), batch_size):
         yield mine[start : start + batch_size]

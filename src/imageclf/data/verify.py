@@ -56,9 +56,16 @@ def _fault(path: str) -> str | None:
 def _fingerprint(paths: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        status = Path(path).stat()
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"{path}\0{_size_and_time(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _size_and_time(path: str) -> str:
+    try:
+        status = Path(path).stat()
+    except OSError:  # Decoding says what is wrong with it.
+        return ""
+    return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
 def _cache_dir() -> Path:

@@ -19,6 +19,7 @@ def average_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """
     if not states:
         raise ValueError("average_weights needs at least one state dict")
+    # By the last one's names: snapshots of one run all have the same.
     return {name: _mean([state[name] for state in states]) for name in states[-1]}
 
 

@@ -42,12 +42,15 @@ def create_backbone(name: str, weights: str, size: int | None = None) -> nn.Modu
     """
     if not timm.is_model(name):
         raise InputError(f"model.backbone={name}: timm has no such model{_suggestion(name)}")
+    # Before the model: a missing file should not cost the time of building one.
     state = load_weights(weights, name)
     options: dict[str, Any] = {"num_classes": 0, "pretrained": weights == "hub"}
     if size is not None and _fixed_size(timm.get_pretrained_cfg(name)) is not None:
+        # Only architectures of a fixed size take this; a convolutional one would refuse it.
         options["img_size"] = size
     backbone: nn.Module = _create(name, options)
     if state is not None:
+        # Strict: a tensor that is silently left random costs days.
         backbone.load_state_dict(body_weights(state, set(backbone.state_dict())))
     return backbone
 
@@ -68,6 +71,7 @@ def num_features(backbone: nn.Module, size: int) -> int:
     """Return F, the width of the features, by looking at those of one black picture."""
     modes = [module.training for module in backbone.modules()]
     backbone.eval()
+    # timm's own attributes say it for most families, a forward pass for all.
     features: Tensor = backbone(torch.zeros(1, 3, size, size))
     for module, mode in zip(backbone.modules(), modes, strict=True):
         module.training = mode
@@ -82,6 +86,7 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return timm.create_model(name, **options)
     except (OSError, RuntimeError) as error:
+        # Without a download such an error is a bug, not a network's.
         if not options["pretrained"]:
             raise
         raise InputError(

@@ -27,6 +27,7 @@ class ImageClassifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        # Buffers: they follow the model to its device and into every checkpoint.
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 

@@ -49,6 +49,7 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
     layers = _ordered_layers(model.backbone)
     if not 2 <= num_groups <= len(layers) + 1:
         raise InputError(f"model.groups={num_groups}: this backbone allows 2 to {len(layers) + 1}")
+    # array_split hands the odd layers to the first pieces.
     pieces = np.array_split(np.arange(len(layers)), num_groups - 1)
     bodies = [tuple(f"backbone.{name}" for layer in piece for name in layers[layer]) for piece in pieces]
     head = tuple(f"head.{name}" for name, _ in model.head.named_parameters())
@@ -76,6 +77,7 @@ def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool)
     """
     parameters, modules = dict(model.named_parameters()), dict(model.named_modules())
     for index, _ in enumerate(groups.names):
+        # They stay in the optimizer: one without a gradient is passed over there.
         for name in groups.parameters[index]:
             parameters[name].requires_grad_(index >= first)
         for name in groups.modules[index]:
@@ -111,7 +113,7 @@ def _ordered_layers(backbone: nn.Module) -> list[list[str]]:
     names = [name for name, _ in backbone.named_parameters()]
     matcher: Any = getattr(backbone, "group_matcher", None)
     if matcher is not None:
-        layer_of: Mapping[str, int] = group_parameters(backbone, matcher(coarse=True), reverse=True)
+        layer_of: Mapping[str, int] = group_parameters(backbone, _coarsest(matcher), reverse=True)
     else:
         # Three timm families name no groups; their modules are registered in forward order.
         owners = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
@@ -122,14 +124,23 @@ def _ordered_layers(backbone: nn.Module) -> list[list[str]]:
     return [layers[key] for key in sorted(layers)]
 
 
+def _coarsest(matcher: Any) -> Any:
+    try:
+        return matcher(coarse=True)
+    except AssertionError:  # RDNet knows one way only.
+        return matcher(coarse=False)
+
+
 def _modules_of(model: nn.Module, parameters: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """Assign each module the last group among its parameters; one without any, that of the module before."""
-    group_of = {name: index for index, group in enumerate(parameters) for name in group}
+    named = dict(model.named_parameters())
+    # By the tensor: a module that several blocks share has a name in each of them.
+    group_of = {named[name]: index for index, group in enumerate(parameters) for name in group}
     members: list[list[str]] = [[] for _ in parameters]
     last = 0
     for prefix, module in model.named_modules():
-        inside = [group_of[f"{prefix}.{name}".lstrip(".")] for name, _ in module.named_parameters()]
-        own = [group_of[f"{prefix}.{name}".lstrip(".")] for name, _ in module.named_parameters(recurse=False)]
+        inside = [group_of[parameter] for parameter in module.parameters()]
+        own = [group_of[parameter] for parameter in module.parameters(recurse=False)]
         group = max(inside) if inside else _group_before(prefix, last, len(parameters))
         members[group].append(prefix)
         last = max(own) if own else last

@@ -38,6 +38,7 @@ class FastaiHead(nn.Sequential):
             nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )
+        # As fastai does: torch's default suits a layer that is not followed by ReLU less.
         for layer in self:
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight)

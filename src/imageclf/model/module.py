@@ -55,6 +55,7 @@ class Predictions(NamedTuple):
     @property
     def loss(self) -> float:
         """Mean of -log(probability of the right class)."""
+        # Probabilities of 0 would make the mean infinite for one picture.
         right = self.probabilities.double().gather(1, self.labels[:, None])
         return float(-right.clamp_min(1e-15).log().mean())
 
@@ -114,6 +115,7 @@ class ClassifierModule(pl.LightningModule):
 
     def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
         """Collect the probabilities of a batch."""
+        # Half precision would make equal probabilities of different ones.
         self._collected.append((batch.rows, batch.labels, self(batch).float().softmax(1)))
 
     def predictions(self) -> Predictions:
@@ -173,6 +175,7 @@ class ClassifierModule(pl.LightningModule):
             return part
         gather = self.trainer.strategy.all_gather
         lengths = gather(torch.tensor(len(part), device=part.device)).tolist()
+        # all_gather wants one shape; the ranks' shares differ by a picture.
         padded = part.new_zeros(max(lengths), *part.shape[1:])
         padded[: len(part)] = part
         return torch.cat([rows[:length] for rows, length in zip(gather(padded), lengths, strict=True)])

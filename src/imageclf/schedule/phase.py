@@ -58,6 +58,7 @@ class Phase:
     warmup: float = 0.0
     bn: BatchNormMode = "train"
 
+    # Checked here and not by the config alone: schedules are built in code, too.
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("n_cycles", "cycle_len", "cycle_mult", "size", "batch_size"):
@@ -107,9 +108,11 @@ class Phase:
             batch: index within the epoch.
             num_batches: batches of an epoch.
         """
+        # Integers until the division: at a restart t is 0 to the last bit.
         cycle, epoch_in_cycle = locate(epoch, self.cycles)
         t = (epoch_in_cycle * num_batches + batch) / (self.cycles[cycle] * num_batches)
         scale = self.eta_min + (1 - self.eta_min) * SHAPES[self.shape](t)
+        # Warm-up counts from the phase's start, not the cycle's: it is for the fresh optimizer.
         step = epoch * num_batches + batch
         return scale * self.peak_decay**cycle * warmup_scale(step, self.warmup * num_batches)
 
@@ -141,6 +144,7 @@ class Phase:
         """
         rates = self._all_lrs(groups, found)
         first = self.first_trainable(groups)
+        # A rate of 0 besides no gradient: weight decay would move frozen weights otherwise.
         return tuple(rate if index >= first else 0.0 for index, rate in enumerate(rates))
 
     def _all_lrs(self, groups: Sequence[str], found: float | None) -> tuple[float, ...]:
@@ -156,6 +160,7 @@ class Phase:
             raise InputError(
                 "lr=auto needs the learning-rate finder; keep callbacks.lr_finder or give a number"
             )
+        # The head has the whole rate; each step down divides once more.
         top = len(groups) - 1
         return tuple(float(head) / self.lr_ratio ** (top - index) for index in range(len(groups)))
 
@@ -166,6 +171,7 @@ def warmup_scale(step: int, steps: float) -> float:
     >>> [warmup_scale(step, 4) for step in range(5)]
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
+    # The first step already moves a little: a rate of 0 would waste its gradient.
     return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
 
 
@@ -175,6 +181,7 @@ def phase_from(name: str, values: dict[str, Any]) -> Phase:
     Raises:
         InputError: as `Phase`, with `schedule.phases.NAME.` before the key.
     """
+    # Before the constructor, whose TypeError would name no key.
     unknown = sorted(set(values) - {field.name for field in fields(Phase)})
     if unknown:
         raise InputError(f"schedule.phases.{name}.{unknown[0]} is not a key of a phase")
@@ -185,6 +192,7 @@ def phase_from(name: str, values: dict[str, Any]) -> Phase:
 
 
 def _index_of(group: str | int, groups: Sequence[str]) -> int:
+    # Names are exact, indices count as fastai's freeze_to does, also from the end.
     if isinstance(group, str) and group in groups:
         return list(groups).index(group)
     if isinstance(group, int) and -len(groups) <= group < len(groups):

@@ -65,6 +65,7 @@ def step_rows(
         phase = place.phase
         known = phase.lr != "auto" or place.name in found
         scale = phase.lr_scale(place.epoch, batch, num_batches(phase))
+        # With 1.0 for an unknown rate the frozen groups still show as 0.
         peaks = phase.group_lrs(groups, found.get(place.name, 1.0))
         rates: Row = {
             f"lr/{group}": peak * scale if known or peak == 0 else None

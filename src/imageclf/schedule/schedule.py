@@ -59,10 +59,12 @@ class Schedule:
         """Lay the phases end to end."""
         if not self.phases:
             raise InputError("schedule.phases is empty: name at least one phase")
+        # Computed once: `at` is asked several times per batch.
         starts, end = {}, 0
         for name, phase in self.phases.items():
             starts[name] = end
             end += phase.epochs
+        # The dataclass is frozen for its users; this is still its construction.
         object.__setattr__(self, "_starts", starts)
 
     @classmethod
@@ -107,6 +109,7 @@ class Schedule:
             InputError: as `Phase.group_lrs`.
         """
         place = self.at(epoch)
+        # Peaks first, then one scale: the ratios between groups hold at every batch.
         peaks = place.phase.group_lrs(groups, found.get(place.name))
         scale = place.phase.lr_scale(place.epoch, batch, num_batches)
         return {name: peak * scale for name, peak in zip(groups, peaks, strict=True)}
@@ -123,6 +126,7 @@ class Schedule:
         """
         for name, phase in self.phases.items():
             try:
+                # Any number stands for one that is not found yet; only its absence is a mistake.
                 phase.group_lrs(groups, found=1.0 if has_finder else None)
             except InputError as error:
                 raise InputError(f"schedule.phases.{name}.{error}") from None

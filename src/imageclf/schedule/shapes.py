@@ -33,6 +33,7 @@ def flat_cosine(t: float, *, pct_start: float = 0.75) -> float:
 
     Source: `fit_flat_cos` of fastai 2.
     """
+    # The fall has the rest of the cycle to itself, so it still ends at 0.
     return 1.0 if t < pct_start else cosine((t - pct_start) / (1 - pct_start))
 
 
@@ -48,6 +49,7 @@ def _between(start: float, end: float, t: float) -> float:
     return end + (start - end) * cosine(t)
 
 
+# The names that `shape` takes; a new shape is a function and a row here.
 SHAPES: Mapping[str, Callable[[float], float]] = {
     "cosine": cosine,
     "onecycle": onecycle,

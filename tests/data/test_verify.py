@@ -1,0 +1,146 @@
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imageclf.data import verify
+from imageclf.data.verify import describe, unreadable
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep what was verified in a folder of the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Write six good pictures."""
+    names = [tmp_path / f"{index}.jpg" for index in range(6)]
+    for name in names:
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(name)
+    return names
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Note every file that is decoded, and decode it."""
+    noted = []
+
+    def read(path):
+        noted.append(path)
+        return read_picture(path)
+
+    read_picture = verify.read_picture
+    monkeypatch.setattr(verify, "read_picture", read)
+    return noted
+
+
+def check(paths):
+    """Return the faults of files, which a table holds as text."""
+    return unreadable([str(path) for path in paths])
+
+
+def cut(path):
+    """Cut a file at a half, as a broken download does."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_good_pictures_have_no_faults(paths):
+    assert check(paths) == {}
+
+
+def test_no_pictures_have_no_faults():
+    assert check([]) == {}
+
+
+def test_every_broken_file_is_named_with_its_position(paths):
+    cut(paths[1])
+    cut(paths[4])
+    faults = check(paths)
+    assert list(faults) == [1, 4]
+    assert [faults[index].startswith(f"{paths[index]}: ") for index in faults] == [True, True]
+
+
+def test_each_kind_of_fault_is_told_apart(paths):
+    cut(paths[0])
+    paths[1].write_text("<html>")
+    paths[2].unlink()
+    faults = "; ".join(check(paths).values())
+    assert re.search(
+        r"0\.jpg: image file is truncated.*1\.jpg: not a picture.*2\.jpg: there is no such file", faults
+    )
+
+
+def test_pictures_found_whole_are_not_decoded_again(paths, decoded):
+    check(paths)
+    check(paths)
+    assert sorted(decoded) == [str(path) for path in paths]
+
+
+def test_pictures_are_decoded_again_while_one_is_broken(paths, decoded):
+    cut(paths[3])
+    assert [list(check(paths)) for _ in range(2)] == [[3], [3]]
+    assert len(decoded) == 12
+
+
+def test_a_mended_set_is_found_whole(paths):
+    good = paths[3].read_bytes()
+    cut(paths[3])
+    check(paths)
+    paths[3].write_bytes(good)
+    assert check(paths) == {}
+
+
+def test_a_newer_file_is_decoded_again(paths, decoded):
+    check(paths)
+    os.utime(paths[2], ns=(10**18, 10**18))
+    check(paths)
+    assert len(decoded) == 12
+
+
+def test_a_file_that_breaks_later_is_found_though_its_time_is_kept(paths):
+    check(paths)
+    times = paths[2].stat()
+    cut(paths[2])
+    os.utime(paths[2], ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert list(check(paths)) == [2]
+
+
+def test_a_file_that_goes_missing_later_is_found(paths):
+    check(paths)
+    paths[5].unlink()
+    assert list(check(paths)) == [5]
+
+
+@pytest.mark.parametrize("chosen", [slice(0, 5), slice(None, None, -1)])
+def test_another_list_of_files_is_a_set_of_its_own(paths, decoded, chosen):
+    check(paths)
+    check(paths[chosen])
+    assert len(decoded) == 6 + len(paths[chosen])
+
+
+def test_the_cache_is_where_the_desktop_standard_says(paths, cache):
+    check(paths)
+    assert len([path for path in cache.rglob("*") if path.is_file()]) == 1
+
+
+def test_without_the_standards_variable_the_cache_is_in_the_home(paths, tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    check(paths)
+    assert (
+        len([path for path in (tmp_path / "home" / ".cache" / "imageclf").rglob("*") if path.is_file()]) == 1
+    )
+
+
+def test_a_description_counts_and_lists_the_faults():
+    assert describe(["a: cut", "b: no"]) == "2 of the pictures cannot be read: a: cut; b: no"
+
+
+def test_a_description_stops_after_ten_faults():
+    text = describe([f"p{index}" for index in range(13)])
+    assert text.startswith("13 of the pictures") and text.endswith("p8; p9; and 3 more")

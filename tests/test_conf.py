@@ -1,0 +1,321 @@
+"""Every YAML of conf/: it composes, what it names can be built, and it says nothing twice."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import timm
+import torch
+from omegaconf import OmegaConf
+
+from imageclf.callbacks import Report
+from imageclf.configs import CONF_DIR, check, instantiate, locate_target, to_plain
+from imageclf.data import Augmentation
+from imageclf.model import ClassifierModule
+from imageclf.runs.build import ORDER, build_callbacks, build_module, build_parts, build_trainer
+from imageclf.runs.inference import PredictOptions
+from imageclf.runs.options import LrFindOptions, TrainOptions
+from imageclf.runs.table import read_table
+from imageclf.schedule import Phase, Schedule
+
+CONF = Path(CONF_DIR)
+FILES = sorted(CONF.rglob("*.yaml"))
+NUM_FILES = 46
+# Files that others inherit: they are no options by themselves.
+PARTIAL = ("shared", "phase")
+COMMANDS = {
+    "train": ("train", CONF_DIR, TrainOptions),
+    "plan": ("plan", CONF_DIR, TrainOptions),
+    "lr-find": ("lr_find", CONF_DIR, LrFindOptions),
+    "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
+}
+GROUPS = (
+    "data",
+    "transforms",
+    "model",
+    "schedule",
+    "callbacks",
+    "analysis",
+    "trainer",
+    "logger",
+    "experiment",
+)
+GROUPS_BY_FLOOR = {"transforms": "data"}
+BIG = ("resnext50", "resnext101")
+THREE_GROUPS = ("body0", "body1", "head")
+COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w.]+=[^\s:;]+))*)")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(CONF).with_suffix("").as_posix()
+
+
+def options(group: str) -> list[str]:
+    return [path.stem for path in FILES if path.parent == CONF / group and path.stem not in PARTIAL]
+
+
+def header(path: Path) -> str:
+    """Return the comment that a file opens with, as one line, without Hydra's own header."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @")]
+    end = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return " ".join(line.lstrip("# ") for line in lines[:end])
+
+
+def content(path: Path) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(path))
+
+
+def leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return values by dotted key."""
+    if not isinstance(node, Mapping):
+        return {prefix.rstrip("."): node}
+    return {key: value for name in node for key, value in leaves(node[name], f"{prefix}{name}.").items()}
+
+
+def own_leaves(path: Path) -> dict[str, Any]:
+    return leaves({name: value for name, value in content(path).items() if name != "defaults"})
+
+
+def parents(path: Path) -> list[tuple[Path, str]]:
+    """Return the files of its own group that a file inherits, and where their keys are put."""
+    named = [
+        entry for entry in content(path).get("defaults", []) if isinstance(entry, str) and entry != "_self_"
+    ]
+    pairs = [entry.partition("@") for entry in named]
+    return [(path.parent / f"{stem}.yaml", package) for stem, _, package in pairs]
+
+
+def inherited(path: Path) -> dict[str, Any]:
+    """Return the values by dotted key that a file gets from its own group."""
+    values: dict[str, Any] = {}
+    for parent, package in parents(path):
+        found = inherited(parent) | own_leaves(parent)
+        values |= {f"{package}.{key}".lstrip("."): value for key, value in found.items()}
+    return values
+
+
+@pytest.fixture(scope="module")
+def csv_root(dataset, tmp_path_factory) -> Path:
+    """The drawn pictures once more, named by labels.csv."""
+    root = tmp_path_factory.mktemp("csv")
+    rows = ["id,label"]
+    for path in sorted(dataset.glob("train/*/*.png")):
+        rows.append(f"{path.parent.name}-{path.stem},{path.parent.name}")
+        (root / "train").mkdir(exist_ok=True)
+        (root / "train" / f"{path.parent.name}-{path.stem}.jpg").write_bytes(path.read_bytes())
+    (root / "labels.csv").write_text("\n".join(rows))
+    return root
+
+
+@pytest.fixture(scope="module")
+def needed(dataset, csv_root):
+    """Return a function that gives the overrides which an option cannot do without."""
+    roots = {"data/folder": dataset, "data/csv": csv_root}
+
+    def of(group: str, option: str) -> list[str]:
+        if group == "experiment":
+            return [f"data.root={dataset}"]
+        root = roots.get(f"{group}/{option}")
+        return [f"data.root={root}"] if root else []
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def config_with(composed, needed):
+    """Return a function that composes the training config with one option of one group."""
+    return lambda group, option, *more: to_plain(composed(f"{group}={option}", *needed(group, option), *more))
+
+
+def test_every_file_is_found():
+    assert len(FILES) == NUM_FILES
+
+
+def test_every_folder_is_a_group_that_is_tested():
+    assert {path.parent.name for path in FILES if path.parent != CONF} == {*GROUPS, "commands"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_opens_with_a_command_that_is_installed(path):
+    scripts = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["scripts"]
+    named = COMMAND.findall(header(path))
+    assert named, header(path)
+    assert {f"imageclf-{command}" for command, _ in named} <= set(scripts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_command_that_a_file_opens_with_is_right(path, composed):
+    commands = COMMAND.findall(header(path))
+    assert commands
+    for command, arguments in commands:
+        name, folder, top = COMMANDS[command]
+        # Of a sweep's values the first; a file that needs pictures says so with PATH or DIR.
+        overrides = [word.partition(",")[0].rstrip(".") for word in arguments.split() if word != "-m"]
+        config = to_plain(composed(*overrides, name=name, folder=folder))
+        assert check(config, top) is None
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, name) for group in GROUPS for name in options(group)])
+def test_an_option_composes_and_passes_the_check(group, option, config_with):
+    assert check(config_with(group, option), TrainOptions) is None
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_options(group):
+    assert options(group)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_states_no_value_that_it_inherits(path):
+    before = inherited(path)
+    assert [key for key, value in own_leaves(path).items() if key in before and before[key] == value] == []
+
+
+def test_inheritance_is_seen_by_the_test_above():
+    assert inherited(CONF / "data" / "stamps.yaml")["train"] == "train"
+    assert inherited(CONF / "data" / "stamps.yaml")["size"] == 224
+    assert inherited(CONF / "schedule" / "quick.yaml")["phases.head.n_cycles"] == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_what_is_ours_in_a_group_lives_in_the_package_of_its_name(path):
+    group = path.relative_to(CONF).parts[0]
+    targets = [value for key, value in own_leaves(path).items() if key.rpartition(".")[2] == "_target_"]
+    ours = [target for target in targets if target.startswith("imageclf")]
+    assert all(target.startswith(f"imageclf.{GROUPS_BY_FLOOR.get(group, group)}.") for target in ours)
+
+
+def test_every_target_can_be_imported():
+    targets = {value for path in FILES for key, value in own_leaves(path).items() if key.endswith("_target_")}
+    assert len(targets) > 15
+    assert all(callable(locate_target({"_target_": target}, "conf")) for target in targets)
+
+
+@pytest.mark.parametrize("option", options("transforms"))
+def test_transforms_are_an_augmentation(option, config_with):
+    assert isinstance(
+        instantiate(config_with("transforms", option)["transforms"], "transforms"), Augmentation
+    )
+
+
+@pytest.mark.parametrize("option", options("schedule"))
+def test_a_schedule_fits_three_layer_groups(option, config_with):
+    schedule = Schedule.from_plain(config_with("schedule", option)["schedule"]["phases"])
+    schedule.check(THREE_GROUPS)
+    assert schedule.epochs >= 1
+
+
+def test_the_keys_of_a_phase_and_their_defaults_are_those_of_the_class():
+    assert content(CONF / "schedule" / "phase.yaml") == asdict(Phase())
+
+
+@pytest.mark.parametrize("option", options("model"))
+def test_a_models_backbone_is_known_to_timm(option):
+    assert timm.is_model(content(CONF / "model" / f"{option}.yaml")["backbone"])
+
+
+@pytest.mark.parametrize("option", options("model"))
+def test_a_model_is_built(option, config_with):
+    # The big ones take seconds to draw; all but the backbone's name is theirs.
+    smaller = ["model.backbone=test_resnet"] if option in BIG else []
+    node = config_with("model", option, "model.weights=none", *smaller)["model"]
+    module, _ = build_module(node, ("cat", "dog"), {64})
+    assert isinstance(module, ClassifierModule)
+    assert module.groups.names == THREE_GROUPS
+
+
+@pytest.mark.parametrize(("option", "pictures", "classes"), [("folder", 36, 3), ("csv", 24, 3)])
+def test_a_data_set_is_read(option, pictures, classes, config_with):
+    table = read_table(config_with("data", option)["data"])
+    assert (len(table), len(table.classes)) == (pictures, classes)
+
+
+def test_the_demo_has_as_many_pictures_as_its_comment_says(config_with):
+    said = re.findall(r"\d+", header(CONF / "data" / "stamps.yaml"))
+    table = read_table(config_with("data", "stamps")["data"], verify=False)
+    assert list(map(str, (len(table), len(table.classes), len(table.rows("valid"))))) == said
+
+
+def test_the_parts_of_a_run_are_built_from_the_defaults(config_with):
+    config = config_with("data", "folder", "model.weights=none", "data.num_workers=0")
+    parts = build_parts(config, read_table(config["data"]))
+    assert list(parts.schedule.phases) == ["head", "augment", "finetune", "bigger"]
+
+
+def test_the_default_callbacks_are_all_there_are():
+    assert set(content(CONF / "callbacks" / "default.yaml")["defaults"]) == set(options("callbacks")) - {
+        "default"
+    }
+
+
+def test_the_order_of_the_callbacks_names_exactly_ours():
+    assert {*ORDER, "report"} == set(options("callbacks")) - {"default"}
+
+
+@pytest.mark.parametrize("option", sorted(set(options("callbacks")) - {"default"}))
+def test_a_callback_is_built_as_the_class_of_its_name(option, config_with, tmp_path):
+    config = config_with("callbacks", option)
+    built = build_callbacks(config, Schedule({"head": Phase(lr=1e-3)}), tmp_path, ends=option == "report")
+    ours = built if option != "report" else [each for each in built if isinstance(each, Report)]
+    assert [type(each).__name__.lower() for each in ours] == [option.replace("_", "")]
+
+
+@pytest.mark.parametrize("option", ["cpu", "ddp"])
+def test_a_trainer_is_built(option, config_with, tmp_path):
+    trainer = build_trainer(config_with("trainer", option), 3, tmp_path, [])
+    assert isinstance(trainer, lightning.Trainer)
+    assert trainer.max_epochs == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_trainer_for_a_gpu_is_built(config_with, tmp_path):
+    trainer = build_trainer(config_with("trainer", "gpu"), 3, tmp_path, [])
+    assert trainer.strategy.root_device.type == "cuda"
+
+
+def test_the_csv_logger_adds_nothing_to_what_every_run_writes(config_with):
+    assert config_with("logger", "csv")["logger"] == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "built"),
+    [("tensorboard", "TensorBoardLogger"), ("wandb", "WandbLogger"), ("mlflow", "MLFlowLogger")],
+)
+def test_a_logger_is_built_where_its_package_is_installed(option, built, config_with):
+    if find_spec(option) is None:
+        pytest.skip(f"{option} is not installed; its keys are checked all the same")
+    node = config_with("logger", option)["logger"][option]
+    assert type(instantiate(node, f"logger.{option}")).__name__ == built
+
+
+def test_many_loggers_are_all_but_the_csv(config_with):
+    assert set(config_with("logger", "many")["logger"]) == set(options("logger")) - {"csv", "many"}
+
+
+@pytest.mark.parametrize(
+    ("option", "backbone", "sizes", "lrs"),
+    [
+        ("dogs_vs_cats", "resnet34", {224, 299}, "auto"),
+        ("dogs_vs_cats_resnext50", "resnext50_32x4d", {299}, "auto"),
+        ("dog_breeds", "resnext101_64x4d", {224, 299}, "auto"),
+    ],
+)
+def test_an_experiment_trains_the_lessons_model_at_the_lessons_sizes(
+    option, backbone, sizes, lrs, config_with
+):
+    config = config_with("experiment", option)
+    phases = config["schedule"]["phases"]
+    assert config["model"]["backbone"] == backbone
+    assert {phase["size"] or config["data"]["size"] for phase in phases.values()} == sizes
+    assert phases["head"]["lr"] == lrs
+
+
+@pytest.mark.parametrize("option", options("experiment"))
+def test_an_experiment_names_itself(option, config_with):
+    assert config_with("experiment", option)["experiment"] == option

@@ -1,0 +1,127 @@
+"""Every command of the README is one that works."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from imageclf.configs import CONF_DIR, check
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+HYDRA = [command for command in COMMANDS if command.startswith("imageclf-")]
+MAINS = {
+    "imageclf-train": "train",
+    "imageclf-plan": "plan",
+    "imageclf-lr-find": "lr_find",
+    "imageclf-predict": "predict",
+}
+
+# Made small, but otherwise as the README has them.
+SMALL = [
+    "model.backbone=test_efficientnet",
+    "model.weights=none",
+    "data.size=32",
+    "data.num_workers=0",
+    "callbacks.lr_finder.num_steps=4",
+]
+
+
+def test_the_readme_holds_commands_and_all_are_known() -> None:
+    assert len(HYDRA) == 10
+    assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
+
+
+def test_the_first_command_comes_within_25_lines_and_the_readme_within_200() -> None:
+    lines = README.splitlines()
+    assert next(number for number, line in enumerate(lines, 1) if line.startswith("```")) <= 25
+    assert len(lines) <= 200
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "check"])
+def test_make_knows_the_target(target: str) -> None:
+    dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert dry.returncode == 0, dry.stderr
+
+
+@pytest.mark.parametrize("command", HYDRA)
+def test_the_command_composes_and_passes_the_check(command: str) -> None:
+    from omegaconf import OmegaConf, open_dict
+
+    from imageclf.runs.inference import PredictOptions
+    from imageclf.runs.options import LrFindOptions, TrainOptions
+
+    main, *words = shlex.split(command)
+    # A sweep's values are tried one by one by the sweeper; the first stands for them here.
+    overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        cfg = compose(MAINS[main], overrides=overrides)
+    with open_dict(cfg):
+        cfg.experiment = None
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    if main == "imageclf-predict":
+        plain.pop("experiment")
+    options = {"imageclf-lr-find": LrFindOptions, "imageclf-predict": PredictOptions}.get(main, TrainOptions)
+    check(plain, options)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(re.findall(r"`((?:callbacks|schedule|data|model|analysis)/[a-z_]*(?:\.py)?)`", README))),
+)
+def test_a_module_that_the_readme_names_exists(path: str) -> None:
+    assert (ROOT / "src/imageclf" / path).exists()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(conf/[a-z_/.]*)`", README))))
+def test_a_config_that_the_readme_names_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.long
+def test_the_readme_runs_from_the_first_command_to_the_last(tmp_path: Path, pictures: Path) -> None:
+    lay_out(tmp_path, pictures)
+    for command in HYDRA:
+        main, *words = shlex.split(command)
+        small = [] if main == "imageclf-predict" else [word for word in SMALL if not names_same(word, words)]
+        run = subprocess.run(
+            [str(Path(sys.executable).with_name(main)), *words, *small],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, f"{command}\n{run.stderr}"
+    assert (tmp_path / "runs/mine/report.html").exists()
+    assert len(list((tmp_path / "runs/train").glob("*/[0-3]/summary.json"))) == 4
+    assert (tmp_path / "runs/mine/predictions/NEW.csv").exists()
+
+
+def names_same(override: str, words: list[str]) -> bool:
+    """Return whether the command sets the key itself; backbone and size are made small all the same."""
+    key = override.partition("=")[0]
+    return key not in ("model.backbone", "data.size") and any(word.startswith(f"{key}=") for word in words)
+
+
+def lay_out(folder: Path, pictures: Path) -> None:
+    """Put pictures where the README's placeholders name them."""
+    shutil.copytree(pictures, folder / "PICTURES")
+    for split in ("train", "valid"):
+        shutil.copytree(pictures, folder / "FOLDERS" / split)
+    (folder / "TABLE/train").mkdir(parents=True)
+    (folder / "NEW").mkdir()
+    rows = ["id,label"]
+    for path in sorted(pictures.glob("*/*.png")):
+        name = f"{path.parent.name}-{path.stem}"
+        # The bytes are PNG whatever the suffix; what reads them looks at the bytes.
+        shutil.copy(path, folder / "TABLE/train" / f"{name}.jpg")
+        rows.append(f"{name},{path.parent.name}")
+    shutil.copy(path, folder / "NEW")
+    (folder / "TABLE/labels.csv").write_text("\n".join(rows) + "\n")
