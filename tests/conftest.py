@@ -1,5 +1,6 @@
 """Fixtures that all tests share: drawn pictures, composed configs, the commands in this process."""
 
+import copy
 import logging
 import os
 
@@ -95,7 +96,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DictConf
         with open_dict(cfg):
             cfg.hydra.runtime.output_dir = str(output)
             cfg.hydra.job.num = 0
-            HydraConfig.instance().set_config(cfg)
+            HydraConfig.instance().set_config(copy.deepcopy(cfg))
             del cfg["hydra"]
         return cfg
 

@@ -19,6 +19,7 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 from imageclf import worker
 from imageclf.callbacks.checkpoint import newest_whole, next_position
 from imageclf.callbacks.files import is_whole, rotate, save_tensors, write_atomically
+from imageclf.configs import load_config
 from imageclf.runs.directory import prepare
 
 Train = Callable[..., Path]
@@ -190,3 +191,11 @@ def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert not is_whole(path)
+
+
+def test_what_may_differ_is_taken_over_when_a_run_goes_on(pictures: Path, tmp_path: Path) -> None:
+    stopped = [*THREE_PHASES, EVERY_BATCH, STOP_AT.format(2, 3)]
+    with pytest.raises(RuntimeError):
+        train_small(tmp_path, pictures, *stopped)
+    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto", "optimized_metric=val/loss")
+    assert load_config(tmp_path / "config.yaml")["optimized_metric"] == "val/loss"

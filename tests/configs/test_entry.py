@@ -1,0 +1,176 @@
+"""What a main exits with, and what it says, whatever happens inside."""
+
+import sys
+
+import pytest
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from imageclf import InputError
+from imageclf.configs import entry, recorded, run_main
+
+
+@pytest.fixture(autouse=True)
+def no_failures(monkeypatch):
+    monkeypatch.setattr(entry, "_failures", [])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+
+def raising(error):
+    def main() -> None:
+        raise error
+
+    return main
+
+
+def code_of(main) -> int:
+    with pytest.raises(SystemExit) as leaving:
+        run_main(main)
+    return leaving.value.code
+
+
+def unknown(key: str, value: str) -> ConfigCompositionException:
+    """Return what Hydra raises for an override of a key that the YAML does not have."""
+    cfg = OmegaConf.create({"trainer": {"devices": 1}, "seed": 1})
+    OmegaConf.set_struct(cfg, True)
+    try:
+        OmegaConf.update(cfg, key, value)
+    except (ConfigAttributeError, ConfigKeyError) as cause:
+        error = ConfigCompositionException(
+            f"Could not override '{key}'.\nTo append to your config use +{key}"
+        )
+        error.__cause__ = cause
+        return error
+    raise AssertionError(f"{key} is there")
+
+
+def interrupted_inside_lightning() -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize(
+    ("main", "code"),
+    [
+        (lambda: None, 0),
+        (raising(InputError("seed=x: give a whole number")), 1),
+        (raising(HydraException("no such group")), 1),
+        (raising(RuntimeError("out of memory")), 2),
+        (raising(ValueError("a bug")), 2),
+        (raising(KeyError("a bug")), 2),
+        (raising(KeyboardInterrupt()), 130),
+        (interrupted_inside_lightning, 130),
+        (raising(SystemExit(3)), 3),
+    ],
+)
+def test_the_exit_code_says_how_it_went(main, code):
+    assert code_of(main) == code
+
+
+def test_a_mistake_is_one_sentence(capsys):
+    code_of(raising(InputError("seed=x: give a whole number")))
+    assert capsys.readouterr() == ("", "imageclf: seed=x: give a whole number\n")
+
+
+def test_a_bug_shows_its_traceback(capsys):
+    code_of(raising(RuntimeError("out of memory")))
+    assert "Traceback" in (text := capsys.readouterr().err)
+    assert text.endswith("RuntimeError: out of memory\n")
+
+
+def test_an_interruption_is_said(capsys):
+    code_of(raising(KeyboardInterrupt()))
+    assert capsys.readouterr().err == "imageclf: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([InputError("a")], 1),
+        ([InputError("a"), InputError("b")], 1),
+        ([InputError("a"), RuntimeError("b")], 2),
+        ([RuntimeError("a"), InputError("b")], 2),
+    ],
+)
+def test_a_multirun_exits_with_the_highest_code_of_its_jobs(errors, code):
+    def main() -> None:
+        """Go through all jobs, then raise the first failure, as Hydra does."""
+        for error in errors:
+            with pytest.raises(type(error)):
+                recorded(raising(error))()
+        raise errors[0]
+
+    assert code_of(main) == code
+
+
+def test_every_mistake_of_a_multirun_is_said(capsys):
+    def main() -> None:
+        for name in ("first", "second"):
+            with pytest.raises(InputError):
+                recorded(raising(InputError(name)))()
+        raise InputError("first")
+
+    code_of(main)
+    assert capsys.readouterr().err == "imageclf: first\nimageclf: second\n"
+
+
+def test_a_recorded_job_returns_what_it_returns():
+    assert recorded(lambda number: number + 1)(2) == 3
+
+
+def test_a_mistake_inside_another_error_is_what_is_said(capsys):
+    error = ConfigCompositionException("Error resolving data.root")
+    error.__cause__ = InputError("the demo pictures are not installed")
+    assert code_of(raising(error)) == 1
+    assert capsys.readouterr().err == "imageclf: the demo pictures are not installed\n"
+
+
+def test_hydras_text_becomes_one_line(capsys):
+    text = "In 'train': Could not find 'model/lite'\n\nAvailable options:\n\tlite0\n\nConfig search path:\n\tpkg://x"
+    code_of(raising(HydraException(text)))
+    said = "imageclf: In 'train': Could not find 'model/lite' Available options: lite0\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "expected"),
+    [
+        (["main", "trainer.max_time=1"], "trainer.max_time", ["main", "+trainer.max_time=1"]),
+        (["main", "-m", "trainer.x=1,2", "seed=3"], "trainer.x", ["main", "-m", "+trainer.x=1,2", "seed=3"]),
+        (["main", "seed_=1"], "seed_", ["main", "+seed_=1"]),
+        # The node above it is not there either: the mistake is further up.
+        (["main", "trainr.devices=1"], "trainr.devices", ["main", "trainr.devices=1"]),
+        (["main", "trainer.a.b=1"], "trainer.a.b", ["main", "trainer.a.b=1"]),
+    ],
+)
+def test_a_key_that_the_yaml_leaves_out_gets_its_plus(arguments, key, expected):
+    assert entry.with_plus(arguments, unknown(key, "1")) == expected
+
+
+def test_a_main_is_called_again_once_the_plus_is_there(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["imageclf-train", "trainer.max_time=1"])
+    seen = []
+
+    def main() -> None:
+        seen.append(sys.argv[1])
+        if not sys.argv[1].startswith("+"):
+            raise unknown("trainer.max_time", "1")
+
+    assert code_of(main) == 0
+    assert seen == ["trainer.max_time=1", "+trainer.max_time=1"]
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("trainr.devices", "trainr: there is no such key; did you mean trainer?"),
+        ("trainer.zzz.b", "trainer.zzz: there is no such key; trainer takes devices"),
+    ],
+)
+def test_a_key_in_a_node_that_is_not_there_is_refused(key, sentence, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["imageclf-train", f"{key}=1"])
+    assert code_of(raising(unknown(key, "1"))) == 1
+    assert capsys.readouterr().err == f"imageclf: {sentence}\n"
