@@ -40,7 +40,7 @@ def create_backbone(name: str, weights: str, size: int | None = None) -> nn.Modu
     Raises:
         InputError: timm does not know the name, or the weights are not to be had.
     """
-    if not timm.is_model(name):
+    if not _is_known(name):
         raise InputError(f"model.backbone={name}: timm has no such model{_suggestion(name)}")
     # Before the model: a missing file should not cost the time of building one.
     state = load_weights(weights, name)
@@ -51,7 +51,7 @@ def create_backbone(name: str, weights: str, size: int | None = None) -> nn.Modu
     backbone: nn.Module = _create(name, options)
     if state is not None:
         # Strict: a tensor that is silently left random costs days.
-        backbone.load_state_dict(body_weights(state, set(backbone.state_dict())))
+        _load(backbone, state, name)
     return backbone
 
 
@@ -93,6 +93,24 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
             f"model.weights=hub: the weights of {name} are neither cached nor to be fetched "
             f"({type(error).__name__}); connect once, or give model.weights=PATH, packaged or none"
         ) from error
+
+
+def _load(backbone: nn.Module, state: dict[str, Tensor], name: str) -> None:
+    try:
+        backbone.load_state_dict(body_weights(state, set(backbone.state_dict())))
+    except RuntimeError as error:
+        raise InputError(
+            f"model.weights: tensors of the file have other shapes than those of {name}; "
+            "is it of another model, or made for another size of picture?"
+        ) from error
+
+
+def _is_known(name: str) -> bool:
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError:  # The part behind the dot names no weights.
+        return False
+    return bool(timm.is_model(name))
 
 
 def _fixed_size(config: Any) -> int | None:

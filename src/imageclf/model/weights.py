@@ -5,6 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,8 @@ def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
         backbone: timm name.
 
     Raises:
-        InputError: the package is not installed or carries no such model, or there is no such file.
+        InputError: the package is not installed or carries no such model, or there is no such file, or
+            it is not a state dict.
     """
     if weights in ("hub", "none"):
         return None
@@ -104,12 +106,22 @@ def _packaged_file(backbone: str) -> str:
 def _read_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"model.weights={path}: there is no such file; give hub, packaged, none or a path")
+    try:
+        state = _state_dict(path)
+        return dict(state.get("state_dict", state))
+    except Exception as error:  # Both readers raise anything on a broken file.
+        raise InputError(
+            f"model.weights={path}: not a plain state dict ({type(error).__name__}); save model.state_dict()"
+        ) from error
+
+
+def _state_dict(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         return load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return dict(state.get("state_dict", state))
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def body_weights(state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:

@@ -1,0 +1,236 @@
+"""From a checked config to the objects of a run."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as pl
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from imageclf import InputError
+from imageclf.configs import instantiate
+from imageclf.data import ImageData, Loading, Table
+from imageclf.model import (
+    ClassifierModule,
+    DataConfig,
+    ImageClassifier,
+    create_backbone,
+    data_config,
+    layer_groups,
+    num_features,
+)
+from imageclf.runs.plan_files import Plan
+from imageclf.runs.summary import Summary
+from imageclf.runs.table import take
+from imageclf.schedule import Schedule
+
+# In this order their hooks run, whatever the order in the config; others follow.
+ORDER = (
+    "reproducible",
+    "unfreezing",
+    "progressive_resizing",
+    "precompute",
+    "lr_finder",
+    "warm_restarts",
+    "tta",
+    "history",
+    "snapshots",
+    "checkpoint",
+)
+# What the schedule means: these cannot be removed.
+REQUIRED = ("unfreezing", "warm_restarts")
+# What the program sets itself, and where the user says it instead.
+RESERVED = {
+    "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
+    "min_epochs": "epochs follow from the schedule",
+    "max_steps": "steps follow from the schedule; trainer.limit_train_batches shortens its epochs",
+    "callbacks": "add nodes to callbacks",
+    "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
+    "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
+    "enable_checkpointing": "use callbacks.checkpoint",
+    "use_distributed_sampler": "the data is dealt to the ranks by its own sampler",
+    "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
+    "num_sanity_val_steps": "every picture is checked before training",
+    "check_val_every_n_epoch": "every epoch is validated",
+    "sync_batchnorm": "it is not tested with phases yet",
+}
+
+
+class Parts(NamedTuple):
+    """What a training is made of, but for callbacks and trainer."""
+
+    schedule: Schedule
+    module: ClassifierModule
+    data: ImageData
+
+
+def build_parts(config: dict[str, Any], table: Table) -> Parts:
+    """Build schedule, model and data.
+
+    Raises:
+        InputError: parts of the config contradict each other or the data.
+    """
+    schedule = Schedule.from_plain(config["schedule"]["phases"])
+    check_callbacks(config["callbacks"], schedule)
+    module, expects = build_module(config["model"], table.classes, sizes(schedule, config["data"]["size"]))
+    schedule.check(module.groups.names, has_finder="lr_finder" in config["callbacks"])
+    return Parts(schedule, module, build_data(config, table, schedule, expects))
+
+
+def build_callbacks(config: dict[str, Any], schedule: Schedule, run_dir: Path, ends: bool = True) -> list[pl.Callback]:
+    """Build the callbacks: ours in their fixed order, then the user's own, at last those that end a run.
+
+    Args:
+        config: of the run.
+        schedule: what holds at an epoch.
+        run_dir: of the run.
+        ends: whether plan, summary and report are among them.
+    """
+    nodes = config["callbacks"]
+    found: dict[str, float] = {}
+    offered = {"schedule": schedule, "run_dir": run_dir, "seed": config["seed"], "found": found}
+    names = [name for name in ORDER if name in nodes] + [n for n in nodes if n not in (*ORDER, "report")]
+    callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
+    if not ends:
+        return callbacks
+    return [
+        *callbacks,
+        Plan(run_dir, schedule, found),
+        Summary(run_dir, schedule, config["experiment"], config["analysis"]["submission"]),
+        *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
+    ]
+
+
+def build_module(
+    node: dict[str, Any], classes: Sequence[str], all_sizes: set[int]
+) -> tuple[ClassifierModule, DataConfig]:
+    """Build the LightningModule, and return what its weights expect of a picture.
+
+    Args:
+        node: the model node.
+        classes: names of the classes.
+        all_sizes: pixels a side that the run will use.
+
+    Raises:
+        InputError: an architecture of one fixed size is to see several.
+    """
+    size = min(all_sizes)
+    backbone = create_backbone(node["backbone"], node["weights"], size)
+    expects = data_config(backbone)
+    if expects.fixed_size is not None and len(all_sizes) > 1:
+        raise InputError(
+            f"model.backbone={node['backbone']} takes pictures of one size only, and the schedule has "
+            f"{', '.join(map(str, sorted(all_sizes)))}: give every phase the same size, or take a convolutional model"
+        )
+    features = num_features(backbone, size)
+    head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(classes))
+    model = ImageClassifier(backbone, head, expects.mean, expects.std)
+    module = ClassifierModule(
+        model=model,
+        groups=layer_groups(model, node["groups"]),
+        classes=classes,
+        loss=instantiate(node["loss"], "model.loss"),
+        optimizer=partial(instantiate, node["optimizer"], "model.optimizer"),
+        weight_decay=float(node["optimizer"].get("weight_decay", 0.0)),
+        channels_last=node["channels_last"],
+    )
+    return module, expects
+
+
+def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects: DataConfig) -> ImageData:
+    """Build the LightningDataModule."""
+    return ImageData(
+        table=table,
+        loading=take(Loading, config["data"]),
+        schedule=schedule,
+        augmentation=instantiate(config["transforms"], "transforms"),
+        crop_pct=expects.crop_pct,
+        seed=config["seed"],
+    )
+
+
+def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
+    """Refuse to go without a callback that the schedule asks for.
+
+    Raises:
+        InputError: such a callback was removed.
+    """
+    asked = {
+        "precompute": [name for name, phase in schedule.phases.items() if phase.precompute],
+        "progressive_resizing": [name for name, phase in schedule.phases.items() if phase.size is not None],
+        "lr_finder": [name for name, phase in schedule.phases.items() if phase.lr == "auto"],
+    }
+    for name in REQUIRED:
+        if name not in nodes:
+            raise InputError(f"~callbacks.{name}: it is what the schedule means and cannot be removed")
+    for name, phases in asked.items():
+        if phases and name not in nodes:
+            raise InputError(f"~callbacks.{name}: phase {phases[0]} asks for it; change schedule.phases.{phases[0]} first")
+
+
+def build_trainer(
+    config: dict[str, Any],
+    max_epochs: int,
+    run_dir: Path,
+    callbacks: list[pl.Callback],
+    has_validation: bool = True,
+) -> pl.Trainer:
+    """Build the Trainer.
+
+    Args:
+        config: of the run.
+        max_epochs: epochs of the schedule.
+        run_dir: of the run.
+        callbacks: in the order of their hooks.
+        has_validation: whether any picture is held out.
+
+    Raises:
+        InputError: the node sets what the program sets itself.
+    """
+    node = config["trainer"]
+    for key, instead in RESERVED.items():
+        if key in node:
+            raise InputError(f"trainer.{key}={node[key]}: {instead}")
+    if not has_validation:
+        # An empty list of loaders would do, but for Lightning's warning.
+        node = {**node, "limit_val_batches": 0}
+    loggers = _instances(config["logger"] or {}, "logger", {})
+    trainer: pl.Trainer = instantiate(
+        {**node, "strategy": _strategy(node.get("strategy", "auto"))},
+        "trainer",
+        max_epochs=max_epochs,
+        callbacks=callbacks,
+        logger=loggers or False,
+        default_root_dir=str(run_dir),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+    )
+    return trainer
+
+
+def sizes(schedule: Schedule, size: int) -> set[int]:
+    """Return the pixels a side that a run uses."""
+    return {phase.size or size for phase in schedule.phases.values()}
+
+
+def _strategy(name: str) -> Any:
+    if name == "ddp":
+        # Buffers are sent from rank 0 at each wrapping and before each validation, not at every step.
+        known = inspect.signature(DistributedDataParallel.__init__).parameters
+        key = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {key: False}
+        return DDPStrategy(**options)
+    if name != "auto":
+        raise InputError(f"trainer.strategy={name}: give ddp or auto; others are not tested with phases yet")
+    return name
+
+
+def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:
+    return [instantiate(node, f"{group}.{name}", **offered) for name, node in nodes.items() if node is not None]

@@ -1,0 +1,76 @@
+"""The keys of a training config that are ours, and what they take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The top level of a training config; the groups are checked by what they build.
+
+    Args:
+        experiment: name of the experiment, or None.
+        seed: of the head's first weights, order, draws and dropout.
+        optimized_metric: what the main returns to a sweeper, a key of summary.json.
+        ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
+    """
+
+    data: Mapping[str, Any]
+    transforms: Mapping[str, Any]
+    model: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    callbacks: Mapping[str, Any]
+    analysis: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    logger: Mapping[str, Any] | None
+    experiment: str | None
+    seed: int
+    optimized_metric: str | None
+    ckpt_path: str | None
+
+
+@dataclass(frozen=True)
+class LrFindOptions(TrainOptions):
+    """The top level of imageclf-lr-find: that of a training, and the phase.
+
+    Args:
+        phase: name of the phase whose learning rate is searched; None: the first one.
+    """
+
+    phase: str | None
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model node.
+
+    Args:
+        backbone: any timm name.
+        weights: hub, packaged, none, or the path of a file.
+        groups: number of layer groups, the head's among them.
+        head: a node that takes in_features and num_classes.
+        optimizer: a node that takes parameter groups.
+        loss: a node whose module takes logits and labels.
+        channels_last: keep convolution weights channels-last.
+    """
+
+    backbone: str
+    weights: str
+    groups: int
+    head: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    loss: Mapping[str, Any]
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What is written of a test folder after training.
+
+    Args:
+        submission: probabilities: a column per class, as for dog breeds; labels: the most probable
+            class; None: no submission.csv.
+    """
+
+    submission: Literal["probabilities", "labels"] | None

@@ -1,0 +1,66 @@
+"""What a Hydra job does: check, make the run directory, go through the one door."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from imageclf.configs import check, to_plain
+from imageclf.runs.directory import prepare, read_summary
+from imageclf.runs.options import TrainOptions
+
+log = logging.getLogger(__name__)
+
+
+def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
+    """Train what a config says, and return its optimized metric.
+
+    Args:
+        cfg: the composed config.
+        run_dir: of the run.
+        overrides: what the user typed.
+
+    Raises:
+        InputError: a mistake in the config or the data.
+    """
+    config = to_plain(cfg)
+    check(config, TrainOptions)
+    if prepare(cfg, run_dir, overrides):
+        train(run_dir)
+    else:
+        log.info("%s is finished already", run_dir)
+    summary = read_summary(run_dir)
+    # Scripts take the last line of the output for the run directory.
+    print(run_dir)
+    metric = summary.get(config["optimized_metric"])
+    return float(metric) if metric is not None else None
+
+
+def train(run_dir: Path) -> None:
+    """Go through the one door, in this process or in one per rank."""
+    from imageclf import worker
+    from imageclf.configs import load_config
+    from imageclf.runs.ranks import run_ranks
+    from imageclf.runs.table import table_of_run
+
+    config = load_config(run_dir / "config.yaml")
+    # Here, before any rank starts: all of them read the same split.csv.
+    table_of_run(run_dir, config["data"])
+    ranks = num_ranks(config["trainer"])
+    if ranks == 1:
+        worker.run(run_dir)
+    else:
+        run_ranks(run_dir, ranks)
+
+
+def num_ranks(trainer: dict[str, Any]) -> int:
+    """Return how many processes a trainer node asks for on this machine."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        return len(devices)
+    if devices in ("auto", -1, "-1"):
+        import torch
+
+        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
+    return int(devices)

@@ -1,0 +1,79 @@
+"""Read a run's table of pictures, once: afterwards every rank and every restart reads split.csv."""
+
+import logging
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.configs import instantiate, locate_target
+from imageclf.data import Splitting, Table, describe, unreadable
+from imageclf.data.pictures import SUFFIXES, list_pictures, picture_ids
+
+log = logging.getLogger(__name__)
+
+
+def take(cls: type, node: dict[str, Any]) -> Any:
+    """Return a dataclass built from those keys of a flat node that are its fields."""
+    return cls(**{field.name: node[field.name] for field in fields(cls)})
+
+
+def read_table(node: dict[str, Any], verify: bool = True) -> Table:
+    """Return the pictures of a data node, checked and split.
+
+    Args:
+        node: the data node.
+        verify: whether every picture is decoded once.
+
+    Raises:
+        InputError: the folder or CSV is not as the node says, or a picture cannot be read.
+    """
+    source_class = locate_target(node, "data")
+    keys = {field.name for field in fields(source_class)}
+    source = instantiate({name: node[name] for name in node if name in keys or name == "_target_"}, "data")
+    table = without_broken(source.read(), node["on_error"]) if verify else source.read()
+    split: Table = take(Splitting, node).apply(table)
+    return split
+
+
+def table_of_run(run_dir: Path, node: dict[str, Any]) -> Table:
+    """Return the run's table, written down the first time."""
+    path = run_dir / "split.csv"
+    # The folder may change while a run waits to go on; its pictures may not.
+    if not path.exists():
+        read_table(node).save(path)
+    return Table.load(path)
+
+
+def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
+    """Return the pictures of a folder, at any depth, as rows of the test split without labels.
+
+    Raises:
+        InputError: there is no such folder, or it holds no picture.
+    """
+    if not folder.is_dir():
+        raise InputError(f"data={folder}: there is no such folder")
+    names = list_pictures(str(folder.resolve())).names
+    if not names:
+        raise InputError(f"data={folder} holds no pictures ({', '.join(SUFFIXES)})")
+    paths = [str(folder.resolve() / name) for name in names]
+    frame = pd.DataFrame({"id": picture_ids(names), "path": paths, "label": "", "split": "test"})
+    return Table(frame, classes)
+
+
+def without_broken(table: Table, on_error: str) -> Table:
+    """Decode every picture once; raise for, or leave out, those that do not decode.
+
+    Raises:
+        InputError: pictures cannot be read and `on_error` is raise.
+    """
+    faults = unreadable(table.paths)
+    if not faults:
+        return table
+    sentence = describe(list(faults.values()))
+    if on_error == "raise":
+        raise InputError(f"{sentence}; mend or remove them, or set data.on_error=skip")
+    log.warning("%s; they are left out because of data.on_error=skip", sentence)
+    return Table(table.frame.drop(index=list(faults)).reset_index(drop=True), table.classes)

@@ -1,0 +1,25 @@
+"""A real finished run, trained once, and configs for what a run is built of."""
+
+from pathlib import Path
+
+import pytest
+
+from imageclf.configs import to_plain
+from imageclf.runs.directory import prepare
+from imageclf.runs.start import train
+
+
+@pytest.fixture(scope="session")
+def finished_run(composed, tiny, tmp_path_factory) -> Path:
+    """Train the tiny data set as the main does, with two test pictures to predict."""
+    run_dir = tmp_path_factory.mktemp("finished")
+    cfg = composed(*tiny, "data.test=valid/red", "data.valid=null", "callbacks.tta.num_augmented=1")
+    prepare(cfg, run_dir, [])
+    train(run_dir)
+    return run_dir
+
+
+@pytest.fixture
+def config(composed, tiny):
+    """Return a function that composes the tiny training config as plain values."""
+    return lambda *overrides: to_plain(composed(*tiny, *overrides))

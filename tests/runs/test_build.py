@@ -1,0 +1,205 @@
+"""From a checked config to the objects of a run: what is refused, and the order of the callbacks."""
+
+import lightning as pl
+import pytest
+from lightning.pytorch.strategies import DDPStrategy
+
+from imageclf import InputError
+from imageclf.configs import instantiate
+from imageclf.runs.build import (
+    build_callbacks,
+    build_module,
+    build_parts,
+    build_trainer,
+    check_callbacks,
+    sizes,
+)
+from imageclf.runs.table import read_table
+from imageclf.schedule import Phase, Schedule
+
+NODES = {
+    name: {} for name in ("unfreezing", "warm_restarts", "precompute", "progressive_resizing", "lr_finder")
+}
+
+
+class Bell(pl.Callback):
+    """A user's own callback."""
+
+
+def without(*names: str) -> dict:
+    return {name: node for name, node in NODES.items() if name not in names}
+
+
+@pytest.mark.parametrize("name", ["unfreezing", "warm_restarts"])
+def test_a_callback_that_is_what_the_schedule_means_cannot_be_removed(name):
+    with pytest.raises(InputError) as refused:
+        check_callbacks(without(name), Schedule({"head": Phase(lr=1e-3)}))
+    assert str(refused.value) == f"~callbacks.{name}: it is what the schedule means and cannot be removed"
+
+
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [
+        ("lr_finder", Phase(lr="auto")),
+        ("precompute", Phase(lr=1e-3, precompute=True, augment=False)),
+        ("progressive_resizing", Phase(lr=1e-3, size=64)),
+    ],
+)
+def test_a_callback_that_a_phase_asks_for_cannot_be_removed(name, phase):
+    with pytest.raises(InputError) as refused:
+        check_callbacks(without(name), Schedule({"plain": Phase(lr=1e-3), "asking": phase}))
+    said = f"~callbacks.{name}: phase asking asks for it; change schedule.phases.asking first"
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("name", ["lr_finder", "precompute", "progressive_resizing"])
+def test_a_callback_that_no_phase_asks_for_can_be_removed(name):
+    assert check_callbacks(without(name), Schedule({"plain": Phase(lr=1e-3)})) is None
+
+
+def test_callbacks_run_in_an_order_of_their_own(config, tmp_path):
+    given = config(f"+callbacks.bell._target_={__name__}.Bell")
+    backwards = {**given, "callbacks": dict(reversed(given["callbacks"].items()))}
+    schedule = Schedule.from_plain(given["schedule"]["phases"])
+    forwards, turned = (
+        [type(each) for each in build_callbacks(each, schedule, tmp_path)] for each in (given, backwards)
+    )
+    assert forwards == turned
+
+
+def test_the_users_callbacks_come_after_ours_and_before_the_end(config, tmp_path):
+    given = config(f"+callbacks.bell._target_={__name__}.Bell")
+    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
+    names = [type(each).__name__ for each in built]
+    assert names[0] == "Reproducible"
+    assert names[-5:] == ["Checkpoint", "Bell", "Plan", "Summary", "Report"]
+
+
+def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):
+    given = config()
+    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path, ends=False)
+    assert not {type(each).__name__ for each in built} & {"Plan", "Summary", "Report"}
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        ("max_epochs", "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult"),
+        ("min_epochs", "epochs follow from the schedule"),
+        ("max_steps", "trainer.limit_train_batches"),
+        ("callbacks", "add nodes to callbacks"),
+        ("logger", "logger=csv|tensorboard|wandb|mlflow|many"),
+        ("default_root_dir", "hydra.run.dir=PATH"),
+        ("enable_checkpointing", "callbacks.checkpoint"),
+        ("use_distributed_sampler", "its own sampler"),
+        ("reload_dataloaders_every_n_epochs", "follows the schedule"),
+        ("num_sanity_val_steps", "checked before training"),
+        ("check_val_every_n_epoch", "every epoch is validated"),
+        ("sync_batchnorm", "not tested"),
+    ],
+)
+def test_what_the_program_sets_itself_is_refused_with_what_to_use_instead(key, remedy, config, tmp_path):
+    with pytest.raises(InputError) as refused:
+        build_trainer(config(f"+trainer.{key}=3"), 3, tmp_path, [])
+    assert str(refused.value).startswith(f"trainer.{key}=3: ")
+    assert remedy in str(refused.value)
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed", "ddp_spawn", "dp"])
+def test_a_strategy_that_is_not_tested_is_refused(strategy, config, tmp_path):
+    with pytest.raises(InputError) as refused:
+        build_trainer(config(f"+trainer.strategy={strategy}"), 3, tmp_path, [])
+    assert str(refused.value).startswith(f"trainer.strategy={strategy}: give ddp or auto")
+
+
+def test_a_value_that_lightning_refuses_is_one_sentence(config, tmp_path):
+    with pytest.raises(InputError, match=r"^trainer: Precision 7 is invalid"):
+        build_trainer(config("trainer.precision=7"), 3, tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("override", "name", "value"),
+    [
+        ("+trainer.limit_train_batches=2", "limit_train_batches", 2),
+        ("+trainer.limit_val_batches=1", "limit_val_batches", 1),
+        ("+trainer.fast_dev_run=true", "fast_dev_run", True),
+        ("trainer.accumulate_grad_batches=2", "accumulate_grad_batches", 2),
+        ("trainer.gradient_clip_val=0.5", "gradient_clip_val", 0.5),
+    ],
+)
+def test_the_rest_of_the_trainer_is_the_users(override, name, value, config, tmp_path):
+    assert getattr(build_trainer(config(override), 3, tmp_path, []), name) == value
+
+
+def test_the_trainer_takes_the_schedules_epochs(config, tmp_path):
+    assert build_trainer(config(), 7, tmp_path, []).max_epochs == 7
+
+
+def test_ranks_wrap_the_module_themselves(config, tmp_path):
+    assert isinstance(build_trainer(config("trainer=ddp"), 1, tmp_path, []).strategy, DDPStrategy)
+
+
+@pytest.mark.parametrize(
+    ("phases", "expected"),
+    [
+        ({"a": Phase()}, {128}),
+        ({"a": Phase(), "b": Phase(size=160)}, {128, 160}),
+        ({"a": Phase(size=64), "b": Phase(size=64)}, {64}),
+    ],
+)
+def test_the_sizes_of_a_run_are_those_of_its_phases(phases, expected):
+    assert sizes(Schedule(phases), 128) == expected
+
+
+def test_an_architecture_of_one_size_is_refused_several(config):
+    with pytest.raises(InputError) as refused:
+        build_module(config("model.backbone=test_vit")["model"], ("a", "b"), {160, 128})
+    assert "model.backbone=test_vit takes pictures of one size only, and the schedule has 128, 160" in str(
+        refused.value
+    )
+
+
+@pytest.mark.parametrize(("backbone", "all_sizes"), [("test_vit", {128}), ("test_resnet", {64, 96})])
+def test_one_size_suits_all_and_several_suit_a_convolutional_network(backbone, all_sizes, config):
+    module, _ = build_module(config(f"model.backbone={backbone}")["model"], ("a", "b"), all_sizes)
+    assert module.classes == ("a", "b")
+
+
+def test_a_head_of_the_users_own_is_built(config):
+    node = config("model.head._target_=imageclf.model.FastaiHead", "+model.head.hidden=8")["model"]
+    module, _ = build_module(node, ("a", "b", "c"), {32})
+    assert [layer.out_features for layer in module.model.head if hasattr(layer, "out_features")] == [8, 3]
+
+
+def test_an_optimizer_of_the_users_own_is_built(config):
+    node = config("model.optimizer._target_=torch.optim.SGD", "+model.optimizer.momentum=0.9")["model"]
+    module, _ = build_module(node, ("a", "b"), {32})
+    optimizer = module.configure_optimizers()
+    assert type(optimizer).__name__ == "SGD"
+    assert {group["momentum"] for group in optimizer.param_groups} == {0.9}
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("schedule.phases.head.n_cycles=0", "schedule.phases.head.n_cycles=0: give a whole number from 1"),
+        ("schedule.phases.head.unfreeze_to=tail", "schedule.phases.head.unfreeze_to=tail: there is no such"),
+        ("schedule.phases.finetune.lr=[1e-3, 1e-2]", "schedule.phases.finetune.lr=[0.001, 0.01]"),
+        ("model.groups=40", "model.groups=40: this backbone allows 2 to "),
+        ("model.backbone=resnt34", "model.backbone=resnt34: timm has no such model"),
+        ("data.batch_size=0", "data.batch_size=0: give a whole number from 1"),
+        ("transforms.max_zoom=0.5", "transforms.max_zoom=0.5: give a number from 1 to 10"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_key(override, sentence, config):
+    given = config(override)
+    with pytest.raises(InputError) as refused:
+        build_parts(given, read_table(given["data"], verify=False))
+    assert str(refused.value).startswith(sentence)
+
+
+def test_what_the_program_hands_to_a_callback_arrives_as_itself(config, tmp_path):
+    given = config()
+    schedule = Schedule.from_plain(given["schedule"]["phases"])
+    built = instantiate(given["callbacks"]["unfreezing"], "callbacks.unfreezing", schedule=schedule)
+    assert built._schedule is schedule

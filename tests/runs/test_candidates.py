@@ -1,0 +1,74 @@
+"""Which weights a run offers for prediction."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imageclf import InputError
+from imageclf.runs.candidates import candidate_files
+
+FILES = {
+    "final": ["final.ckpt"],
+    "head-0": ["head-0.ckpt"],
+    "finetune-0": ["finetune-0.ckpt"],
+    "average": ["average.ckpt"],
+    "ensemble": ["head-0.ckpt", "finetune-0.ckpt"],
+}
+
+
+@pytest.fixture
+def run_dir(tmp_path) -> Path:
+    """Return a run that was compared on validation."""
+    (tmp_path / "snapshots").mkdir()
+    rows = {name: {"files": files, "accuracy": 0.5, "loss": 1.0} for name, files in FILES.items()}
+    listed = {"best": "ensemble", "candidates": rows}
+    (tmp_path / "snapshots" / "candidates.json").write_text(json.dumps(listed))
+    return tmp_path
+
+
+@pytest.fixture
+def unvalidated(tmp_path) -> Path:
+    """Return a run that trained on everything."""
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "snapshots" / "final.ckpt").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_candidate_is_a_list_of_files(run_dir, name):
+    assert candidate_files(run_dir, name) == [run_dir / "snapshots" / file for file in FILES[name]]
+
+
+def test_the_best_is_what_validation_chose(run_dir):
+    assert candidate_files(run_dir, "best") == candidate_files(run_dir, "ensemble")
+
+
+@pytest.mark.parametrize("name", ["", "last", "head-1", "Final", "final.ckpt"])
+def test_another_name_is_refused_with_those_there_are(run_dir, name):
+    with pytest.raises(InputError) as refused:
+        candidate_files(run_dir, name)
+    offered = "best, final, head-0, finetune-0, average, ensemble"
+    assert str(refused.value) == f"weights={name}: {run_dir} offers {offered}"
+
+
+@pytest.mark.parametrize("name", ["best", "final"])
+def test_without_validation_the_final_weights_are_all_there_is(unvalidated, name):
+    assert candidate_files(unvalidated, name) == [unvalidated / "snapshots" / "final.ckpt"]
+
+
+def test_a_directory_without_weights_is_refused(tmp_path):
+    with pytest.raises(InputError, match="weights=final"):
+        candidate_files(tmp_path, "final")
+
+
+def test_a_real_run_offers_its_cycles_their_average_and_their_ensemble(finished_run):
+    listed = json.loads((finished_run / "snapshots" / "candidates.json").read_text())
+    assert list(listed["candidates"]) == ["final", "head-0", "finetune-0", "average", "ensemble"]
+
+
+def test_every_file_that_a_real_run_offers_is_there(finished_run):
+    listed = json.loads((finished_run / "snapshots" / "candidates.json").read_text())
+    files = [path for name in listed["candidates"] for path in candidate_files(finished_run, name)]
+    assert len(files) == 6
+    assert all(path.is_file() for path in files)

@@ -1,0 +1,178 @@
+"""The run directory: made once, refused when it holds a run, gone on with on demand."""
+
+import functools
+import os
+from pathlib import Path
+
+import pytest
+
+from imageclf import InputError
+from imageclf.configs import load_config, to_plain
+from imageclf.runs.directory import prepare, read_summary
+
+HERE = "hydra.run.dir=."
+
+
+@pytest.fixture
+def start(composed, tiny, tmp_path):
+    """Return a function that prepares a run directory with what a user typed."""
+
+    def run(*typed: str, run_dir: Path = tmp_path / "run") -> bool:
+        run_dir.mkdir(exist_ok=True)
+        overrides = [each for each in typed if not each.startswith("hydra.")]
+        return prepare(composed(*tiny, *typed), run_dir, overrides)
+
+    return run
+
+
+@pytest.fixture
+def started(start, tmp_path) -> Path:
+    """Return the directory of a run that has started."""
+    start()
+    return tmp_path / "run"
+
+
+def test_a_new_directory_gets_the_config(start, composed, tiny, tmp_path):
+    assert start("seed=3") is True
+    assert load_config(tmp_path / "run" / "config.yaml") == to_plain(composed(*tiny, "seed=3"))
+
+
+def test_a_new_directory_holds_nothing_else(started):
+    assert [path.name for path in started.iterdir()] == ["config.yaml"]
+
+
+def test_a_directory_that_holds_a_run_is_refused(start, started):
+    with pytest.raises(InputError) as refused:
+        start()
+    assert str(refused.value).startswith(f"{started} holds a run already: go on with it by ckpt_path=auto")
+
+
+def test_a_directory_that_holds_a_run_is_not_for_another_checkpoint(start, started):
+    with pytest.raises(InputError, match="holds a run already"):
+        start("ckpt_path=other/last.ckpt")
+
+
+def test_a_run_goes_on_by_auto(start, started):
+    assert start("ckpt_path=auto", HERE) is True
+
+
+@pytest.mark.parametrize("overrides", [[], ["seed=42"], ["schedule=quick", "data.size=32"]])
+def test_a_run_that_goes_on_as_it_was_keeps_its_config(start, started, overrides):
+    before = (started / "config.yaml").read_bytes()
+    start("ckpt_path=auto", HERE, *overrides)
+    assert (started / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("trainer.devices=2", ("trainer", "devices"), 2),
+        ("data.num_workers=3", ("data", "num_workers"), 3),
+        ("optimized_metric=val/loss", ("optimized_metric",), "val/loss"),
+        ("+trainer.num_nodes=2", ("trainer", "num_nodes"), 2),
+    ],
+)
+def test_a_run_that_goes_on_takes_over_what_may_differ_and_nothing_else(start, started, override, key, value):
+    expected = load_config(started / "config.yaml")
+    start("ckpt_path=auto", HERE, override)
+    *path, name = key
+    functools.reduce(dict.__getitem__, path, expected)[name] = value
+    assert load_config(started / "config.yaml") == expected
+
+
+def test_a_logger_may_be_added_when_a_run_goes_on(start, started):
+    start("ckpt_path=auto", HERE, "logger=tensorboard")
+    assert list(load_config(started / "config.yaml")["logger"]) == ["tensorboard"]
+
+
+def test_a_new_run_is_refused_a_checkpoint_that_is_not_there(start):
+    with pytest.raises(InputError, match=r"^ckpt_path=nowhere/last\.ckpt: there is no such file"):
+        start("ckpt_path=nowhere/last.ckpt")
+
+
+def test_a_new_run_may_start_from_a_checkpoint(start, tmp_path):
+    (tmp_path / "other.ckpt").touch()
+    assert start(f"ckpt_path={tmp_path}/other.ckpt") is True
+
+
+def test_a_finished_run_has_nothing_left_to_do(start, started):
+    (started / "summary.json").write_text('{"val/acc": 0.5}')
+    assert start("ckpt_path=auto", HERE) is False
+
+
+def test_a_summary_is_read(started):
+    (started / "summary.json").write_text('{"val/acc": 0.5, "classes": ["a"]}')
+    assert read_summary(started) == {"val/acc": 0.5, "classes": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=43",
+        "data.batch_size=4",
+        "schedule.phases.head.lr=0.5",
+        "schedule=onecycle",
+        "transforms=none",
+        "trainer=ddp",
+        "trainer.precision=bf16-mixed",
+        "+trainer.limit_train_batches=2",
+        "~callbacks.tta",
+        "+schedule.phases.extra={n_cycles: 2}",
+        "model.weights=hub",
+    ],
+)
+def test_another_value_than_the_run_was_started_with_is_named(start, started, override):
+    with pytest.raises(InputError) as refused:
+        start("ckpt_path=auto", HERE, override)
+    assert f"was started with other values than {override}: leave them out to go on" in str(refused.value)
+
+
+def test_every_other_value_is_named_and_no_equal_one(start, started):
+    with pytest.raises(InputError) as refused:
+        start("ckpt_path=auto", HERE, "seed=43", "data.size=32", "data.resize=pad", "trainer.devices=2")
+    assert "other values than seed=43, data.resize=pad:" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=42",
+        "schedule=quick",
+        "trainer=cpu",
+        "data.num_workers=2",
+        "trainer.devices=2",
+        "trainer.devices=[0, 1]",
+        "+trainer.num_nodes=2",
+        "logger=tensorboard",
+        "optimized_metric=val/loss",
+    ],
+)
+def test_what_does_not_change_the_result_may_differ(start, started, override):
+    assert start("ckpt_path=auto", HERE, override) is True
+
+
+@pytest.mark.parametrize("place", ["hydra.run.dir=x", "hydra.sweep.dir=x"])
+def test_auto_in_a_new_directory_that_was_chosen_is_a_fresh_start(start, place):
+    assert start("ckpt_path=auto", place) is True
+
+
+def test_auto_without_a_directory_says_that_there_is_no_run(start):
+    with pytest.raises(InputError) as refused:
+        start("ckpt_path=auto")
+    assert str(refused.value) == "ckpt_path=auto needs hydra.run.dir=PATH: there is no run here yet"
+
+
+def test_auto_without_a_directory_names_the_newest_run(start, tmp_path):
+    for age, name in enumerate(("newest", "older", "oldest")):
+        start(run_dir=tmp_path / name)
+        os.utime(tmp_path / name / "config.yaml", (10**9 - age, 10**9 - age))
+    with pytest.raises(InputError) as refused:
+        start("ckpt_path=auto")
+    assert str(refused.value).endswith(f"the newest run here is {tmp_path / 'newest'}")
+
+
+def test_a_secret_stops_the_run_before_anything_is_written(start, tmp_path):
+    node = "+logger.mine={_target_: lightning.pytorch.loggers.CSVLogger, save_dir: x, api_key: abc}"
+    with pytest.raises(InputError, match="api_key looks like a secret"):
+        start(node)
+    assert list((tmp_path / "run").iterdir()) == []

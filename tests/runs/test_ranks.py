@@ -1,0 +1,187 @@
+"""Several ranks through the one door."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
+
+import pandas as pd
+import torch
+from probes import lines
+from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
+
+from imageclf import InputError
+from imageclf.runs.directory import prepare
+from imageclf.runs.ranks import RankError, run_ranks
+from imageclf.runs.start import num_ranks
+from imageclf.runs.table import table_of_run
+
+TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A run of three phases on two ranks, recorded."""
+    run_dir = tmp_path_factory.mktemp("two-ranks")
+    return train_small(run_dir, pictures, *THREE_PHASES, *TWO_RANKS, RECORDER)
+
+
+def test_parameters_are_equal_on_both_ranks_after_every_epoch_of_every_phase(two_ranks: Path) -> None:
+    first, second = ([row["parameters"] for row in lines(two_ranks, "epoch", rank)] for rank in (0, 1))
+    assert len(first) == 6
+    assert first == second
+    assert len(set(first)) == 6
+
+
+def test_both_ranks_went_through_ddp_in_every_epoch(two_ranks: Path) -> None:
+    for rank in (0, 1):
+        assert {row["wrapped"] for row in lines(two_ranks, "epoch", rank)} == {"DistributedDataParallel"}
+
+
+def test_the_ranks_share_each_epoch_between_them(two_ranks: Path) -> None:
+    split = pd.read_csv(two_ranks / "split.csv")
+    rows = [
+        index
+        for rank in (0, 1)
+        for row in lines(two_ranks, "batch", rank)
+        if row["epoch"] == 2
+        for index in row["rows"]
+    ]
+    assert len(rows) == len(set(rows))
+    assert set(rows) <= set(split.index[split.split == "train"])
+    assert len(rows) >= (split.split == "train").sum() - 3
+
+
+def test_every_validation_picture_is_predicted_once(two_ranks: Path) -> None:
+    split = pd.read_csv(two_ranks / "split.csv", dtype=str)
+    predicted = pd.read_csv(two_ranks / "predictions/valid.csv", dtype=str)
+    assert list(predicted.id) == list(split.id[split.split == "valid"])
+
+
+def test_two_ranks_make_one_run_directory_with_one_row_per_epoch(two_ranks: Path) -> None:
+    assert list(pd.read_csv(two_ranks / "metrics.csv").epoch) == [0, 1, 2, 3, 4, 5]
+
+
+def test_two_ranks_reach_the_weights_of_one_rank_with_the_double_batch(
+    pictures: Path, tmp_path: Path
+) -> None:
+    # No dropout, whose draws differ between ranks, and no batch norm in training; 28 pictures in batches of 14.
+    same = [
+        *THREE_PHASES,
+        "~schedule.phases.large",
+        "model.head.dropout=0",
+        "data.valid_pct=0.22",
+        "++schedule.phases.tune.shape=constant",
+    ]
+    one = train_small(tmp_path / "one", pictures, *same, "data.batch_size=14")
+    two = train_small(tmp_path / "two", pictures, *same, *TWO_RANKS, "data.batch_size=7")
+    weights = [
+        torch.load(run / "snapshots/final.ckpt", weights_only=True)["state_dict"] for run in (one, two)
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_two_ranks_that_are_stopped_go_on_bit_for_bit(
+    two_ranks: Path, pictures: Path, tmp_path: Path
+) -> None:
+    stopped = [
+        *THREE_PHASES,
+        *TWO_RANKS,
+        RECORDER,
+        "callbacks.checkpoint.every_n_batches=1",
+        "+callbacks.stop={_target_: probes.StopAt, epoch: 3, batch: 1}",
+    ]
+    with pytest.raises(RankError, match="stopped on purpose"):
+        train_small(tmp_path, pictures, *stopped)
+    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
+    assert lines(tmp_path, "epoch")[-1]["parameters"] == lines(two_ranks, "epoch")[-1]["parameters"]
+    columns = ["epoch", "train/loss", "val/loss", "val/acc"]
+    curves = [pd.read_csv(run / "metrics.csv")[columns] for run in (tmp_path, two_ranks)]
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
+
+
+def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.backbone=resnet999"):
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "model.backbone=resnet999")
+
+
+def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Path) -> None:
+    typed = [
+        *SMALL,
+        f"data.root={pictures}",
+        *THREE_PHASES,
+        *TWO_RANKS,
+        "+callbacks.die={_target_: probes.KillRank, rank: 1}",
+    ]
+    prepare(composed(typed, tmp_path), tmp_path, typed)
+    started = time.monotonic()
+    with pytest.raises(RankError, match=r"rank 1 ended by SIGKILL|rank 0 failed"):
+        run_ranks(tmp_path, 2)
+    assert time.monotonic() - started < 60
+
+
+def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -> None:
+    typed = [
+        *SMALL,
+        f"data.root={pictures}",
+        *THREE_PHASES,
+        *TWO_RANKS,
+        "+callbacks.wait={_target_: probes.WaitForEver}",
+    ]
+    prepare(composed(typed, tmp_path), tmp_path, typed)
+    table_of_run(tmp_path, _data_node(tmp_path))
+    parent = multiprocessing.get_context("spawn").Process(target=run_ranks, args=(tmp_path, 2))
+    parent.start()
+    pids = _pids(tmp_path, 2)
+    assert parent.pid is not None
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join()
+    deadline = time.monotonic() + 30
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize(
+    ("node", "ranks"),
+    [
+        ({"devices": 1, "accelerator": "cpu"}, 1),
+        ({"devices": 2, "accelerator": "cpu"}, 2),
+        ({"devices": "2", "accelerator": "gpu"}, 2),
+        ({"devices": [0, 3], "accelerator": "gpu"}, 2),
+        ({"devices": "auto", "accelerator": "cpu"}, 1),
+    ],
+)
+def test_a_trainer_node_says_how_many_ranks_there_are(node: dict, ranks: int) -> None:
+    assert num_ranks(node) == ranks
+
+
+def _data_node(run_dir: Path) -> dict:
+    from imageclf.configs import load_config
+
+    return load_config(run_dir / "config.yaml")["data"]
+
+
+def _pids(run_dir: Path, count: int) -> list[int]:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        files = list(run_dir.glob("pid-*"))
+        if len(files) == count and all(file.read_text() for file in files):
+            return [int(file.read_text()) for file in files]
+        time.sleep(0.05)
+    raise AssertionError("the ranks never started")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,59 @@
+"""The config of a learning-rate search: one phase alone, its rate to be found."""
+
+import pytest
+
+from imageclf import InputError
+from imageclf.runs.search import one_phase
+from imageclf.runs.start import num_ranks
+
+
+@pytest.fixture
+def searched(composed, tiny):
+    from imageclf.configs import to_plain
+
+    return lambda *overrides: one_phase(to_plain(composed(*tiny, *overrides, name="lr_find")))
+
+
+@pytest.mark.parametrize(("overrides", "name"), [([], "head"), (["phase=finetune"], "finetune")])
+def test_the_phase_is_the_first_one_or_the_one_that_is_named(searched, overrides, name):
+    config, phase = searched(*overrides)
+    assert (phase, list(config["schedule"]["phases"])) == (name, [name])
+
+
+def test_the_phase_keeps_all_but_its_rate(searched):
+    phase = searched("phase=finetune")[0]["schedule"]["phases"]["finetune"]
+    assert (phase["lr"], phase["lr_ratio"], phase["unfreeze_to"]) == ("auto", 3.0, 0)
+
+
+def test_a_phase_that_is_not_there_is_refused_with_those_that_are(searched):
+    with pytest.raises(InputError) as refused:
+        searched("phase=tail")
+    assert str(refused.value) == "phase=tail: the schedule has head, finetune"
+
+
+def test_a_list_of_rates_is_refused_with_what_to_give_instead(searched):
+    with pytest.raises(InputError, match=r"give schedule\.phases\.head\.lr=auto and lr_ratio"):
+        searched("schedule.phases.head.lr=[1e-4, 1e-3, 1e-2]")
+
+
+def test_a_search_writes_no_checkpoints_and_no_logs(searched):
+    config, _ = searched("logger=tensorboard")
+    assert config["logger"] is None
+    assert not {"checkpoint", "snapshots", "tta", "history", "report"} & set(config["callbacks"])
+
+
+@pytest.mark.parametrize(
+    ("trainer", "ranks"),
+    [
+        ({"devices": 1}, 1),
+        ({}, 1),
+        ({"devices": 3}, 3),
+        ({"devices": "2"}, 2),
+        ({"devices": [0, 1]}, 2),
+        ({"devices": [3]}, 1),
+        ({"devices": "auto", "accelerator": "cpu"}, 1),
+        ({"devices": -1, "accelerator": "cpu"}, 1),
+    ],
+)
+def test_the_number_of_ranks_is_that_of_the_devices(trainer, ranks):
+    assert num_ranks(trainer) == ranks

@@ -1,0 +1,103 @@
+"""The table of a run: read once, with broken pictures refused or left out."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from imageclf import InputError
+from imageclf.data import FolderSource, Loading, Splitting
+from imageclf.runs.table import folder_table, read_table, table_of_run, take
+
+
+@pytest.fixture
+def node(config, dataset, tmp_path):
+    """Return a function that gives the data node of a copy of the drawn pictures."""
+    root = tmp_path / "data"
+    shutil.copytree(dataset, root)
+    return lambda *overrides: config(f"data.root={root}", *overrides)["data"]
+
+
+@pytest.fixture
+def broken(node, tmp_path) -> Path:
+    """Return a picture that was cut short."""
+    path = tmp_path / "data" / "train" / "red" / "3.png"
+    path.write_bytes(path.read_bytes()[:200])
+    return path
+
+
+def test_the_pictures_of_a_folder_are_read_and_split(node):
+    table = read_table(node())
+    assert [len(table.rows(split)) for split in ("train", "valid", "test")] == [24, 12, 0]
+    assert table.classes == ("blue", "green", "red")
+
+
+def test_a_split_follows_the_keys_of_the_node(node):
+    table = read_table(node("data.valid=null", "data.valid_pct=0.5"))
+    assert [len(table.rows(split)) for split in ("train", "valid")] == [12, 12]
+
+
+def test_a_broken_picture_stops_the_run_by_its_name_and_the_remedy(node, broken):
+    with pytest.raises(InputError) as refused:
+        read_table(node())
+    assert str(broken) in str(refused.value)
+    assert str(refused.value).startswith("1 of the pictures cannot be read: ")
+    assert str(refused.value).endswith("set data.on_error=skip")
+
+
+def test_a_broken_picture_is_left_out_on_demand(node, broken):
+    table = read_table(node("data.on_error=skip"))
+    assert len(table) == 35
+    assert str(broken) not in table.paths
+
+
+def test_a_picture_that_is_left_out_is_said(node, broken, caplog):
+    with caplog.at_level(logging.WARNING):
+        read_table(node("data.on_error=skip"))
+    assert str(broken) in caplog.text
+    assert "left out because of data.on_error=skip" in caplog.text
+
+
+def test_the_plan_need_not_decode_the_pictures(node, broken):
+    assert len(read_table(node(), verify=False)) == 36
+
+
+def test_a_runs_table_is_written_down(node, tmp_path):
+    table = table_of_run(tmp_path, node())
+    assert (tmp_path / "split.csv").read_text().count("\n") == 1 + len(table)
+
+
+def test_a_restart_reads_the_table_that_was_written_down(node, tmp_path):
+    first = table_of_run(tmp_path, node())
+    shutil.rmtree(tmp_path / "data" / "valid")
+    again = table_of_run(tmp_path, node())
+    assert again.fingerprint() == first.fingerprint()
+    assert again.paths == first.paths
+
+
+def test_a_folder_to_predict_is_read_at_any_depth(dataset):
+    table = folder_table(dataset / "valid", ("blue", "green", "red"))
+    assert len(table) == len(table.rows("test")) == 12
+    assert table.ids[:2] == ["blue/0", "blue/1"]
+
+
+def test_a_folder_to_predict_has_no_labels(dataset):
+    assert set(folder_table(dataset / "valid", ("blue",)).labels) == {-1}
+
+
+def test_a_folder_to_predict_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError) as refused:
+        folder_table(tmp_path / "nowhere", ("a",))
+    assert str(refused.value) == f"data={tmp_path}/nowhere: there is no such folder"
+
+
+def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
+    with pytest.raises(InputError, match=r"holds no pictures \(\.jpg, \.jpeg, \.png"):
+        folder_table(tmp_path, ("a",))
+
+
+@pytest.mark.parametrize("cls", [Loading, Splitting, FolderSource])
+def test_each_part_takes_its_own_keys_of_the_flat_node(cls, node):
+    given = node()
+    assert all(getattr(take(cls, given), name) == given[name] for name in cls.__dataclass_fields__)

@@ -1,0 +1,413 @@
+"""The commands as a user calls them: what they print, write and exit with."""
+
+import ast
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+import imageclf.plan
+
+CLASSES = ["blue", "green", "red"]
+GROUPS = ["lr/body0", "lr/body1", "lr/head"]
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start `python -m imageclf.train` in a folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "imageclf.train", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory) -> tuple[Path, str, str]:
+    """Train in a folder of its own, one rate being searched; return (folder, stdout, stderr)."""
+    folder = tmp_path_factory.mktemp("cwd")
+    process = start(folder, *tiny, "schedule.phases.head.lr=auto", "callbacks.lr_finder.num_steps=8")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return folder, out, err
+
+
+@pytest.fixture(scope="module")
+def run(trained) -> Path:
+    """Return the directory of the trained run."""
+    folder, out, _ = trained
+    return folder / out.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def summary(run):
+    return json.loads((run / "summary.json").read_text())
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_lies_below_runs_train_under_its_id(trained, run):
+    assert run.parent == trained[0] / "runs" / "train"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{4}", run.name)
+
+
+def test_a_run_warns_of_nothing_but_its_random_weights(trained):
+    _, out, err = trained
+    assert "Warning" not in out + err
+    assert (out + err).count("THE BODY STARTS FROM RANDOM WEIGHTS") == 1
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "config.yaml",
+        ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
+        "train.log",
+        "split.csv",
+        "metrics.csv",
+        "plan.csv",
+        "plan.png",
+        "lr_find/head.csv",
+        "lr_find/head.png",
+        "lr_find/head.json",
+        "checkpoints/last.ckpt",
+        "snapshots/head-0.ckpt",
+        "snapshots/finetune-0.ckpt",
+        "predictions/valid.csv",
+        "summary.json",
+        "report.html",
+    ],
+)
+def test_a_run_leaves_the_file(run, file):
+    assert (run / file).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("file", "columns"),
+    [
+        ("plan.csv", ["step", "epoch", "batch", "phase", "cycle", "size", *GROUPS]),
+        ("lr_find/head.csv", ["lr", "loss", "smoothed"]),
+        ("predictions/valid.csv", ["id", "path", "label", "prediction", *CLASSES]),
+        ("split.csv", ["id", "path", "label", "split"]),
+    ],
+)
+def test_a_file_has_the_columns_of_the_contract(run, file, columns):
+    assert list(pd.read_csv(run / file).columns) == columns
+
+
+def test_the_metrics_begin_and_hold_the_columns_of_the_contract(run):
+    columns = list(pd.read_csv(run / "metrics.csv").columns)
+    assert columns[:6] == ["epoch", "phase", "size", *GROUPS]
+    assert {"train/loss", "val/loss", "val/acc", "val/acc_tta", "seconds"} <= set(columns)
+
+
+def test_the_metrics_have_a_row_per_epoch(run, summary):
+    assert list(pd.read_csv(run / "metrics.csv")["epoch"]) == list(range(summary["epochs"]))
+
+
+def test_the_plan_has_a_row_per_step(run):
+    assert list(pd.read_csv(run / "plan.csv")["step"]) == list(range(6))
+
+
+def test_the_plan_is_completed_by_the_rate_that_was_found(run):
+    found = json.loads((run / "lr_find" / "head.json").read_text())
+    first = pd.read_csv(run / "plan.csv").iloc[0]
+    assert first["lr/head"] == pytest.approx(found["suggestion"] or 1e-3)
+
+
+def test_a_search_says_its_suggestion_method_and_reason(run):
+    assert set(json.loads((run / "lr_find" / "head.json").read_text())) == {"suggestion", "method", "reason"}
+
+
+def test_the_saved_config_is_resolved(run):
+    assert "${" not in (run / "config.yaml").read_text()
+
+
+def test_the_overrides_are_kept_as_typed(run, tiny):
+    assert set(tiny) <= set(OmegaConf.load(run / ".hydra" / "overrides.yaml"))
+
+
+def test_what_the_terminal_shows_is_in_the_log(trained, run):
+    _, out, err = trained
+    assert [line for line in (run / "train.log").read_text().splitlines() if line not in out + err] == []
+
+
+def test_the_report_needs_no_network(run):
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "<html" in report
+    assert not re.findall(r"(?:src|href)=[\"']https?:", report)
+
+
+@pytest.fixture(scope="module")
+def predicted(run, dataset, tmp_path_factory) -> pd.DataFrame:
+    """Return what a separate process predicts of a folder called `new`."""
+    folder = tmp_path_factory.mktemp("pictures") / "new"
+    shutil.copytree(dataset / "valid", folder)
+    command = [sys.executable, "-m", "imageclf.predict", f"run={run}", f"data={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{run / 'predictions' / 'new.csv'}\n"
+    return pd.read_csv(run / "predictions" / "new.csv", keep_default_na=False)
+
+
+def test_predictions_have_a_row_per_picture(predicted):
+    assert len(predicted) == 12
+
+
+def test_predictions_have_the_classes_of_the_run_for_columns(predicted, summary):
+    assert list(predicted.columns) == ["id", "path", "label", "prediction", *summary["classes"]]
+
+
+def test_probabilities_sum_to_one(predicted):
+    assert predicted[CLASSES].sum(axis=1).to_numpy() == pytest.approx(np.ones(12), abs=1e-6)
+
+
+def test_pictures_to_predict_have_no_label(predicted):
+    assert set(predicted["label"]) == {""}
+
+
+def test_predicting_again_gives_the_same(run, predicted, command, here):
+    folder = Path(predicted["path"][0]).parents[1]
+    outcome = command("predict", f"run={run}", f"data={folder}", f"output={here}/again.csv")
+    assert outcome.code == 0, outcome.err
+    assert (here / "again.csv").read_bytes() == (run / "predictions" / "new.csv").read_bytes()
+
+
+def test_the_final_weights_predict_what_the_run_has_predicted(run, dataset, command, here):
+    outcome = command(
+        "predict", f"run={run}", f"data={dataset}/valid", "weights=final", f"output={here}/final.csv"
+    )
+    assert outcome.code == 0, outcome.err
+    again, first = pd.read_csv(here / "final.csv"), pd.read_csv(run / "predictions" / "valid.csv")
+    assert list(again["path"]) == list(first["path"])
+    assert again[CLASSES].to_numpy() == pytest.approx(first[CLASSES].to_numpy(), abs=1e-6)
+
+
+def test_augmented_views_change_the_probabilities(run, predicted, command, here):
+    folder = Path(predicted["path"][0]).parents[1]
+    command("predict", f"run={run}", f"data={folder}", "num_augmented=2", f"output={here}/views.csv")
+    views = pd.read_csv(here / "views.csv")
+    assert views[CLASSES].sum(axis=1).to_numpy() == pytest.approx(np.ones(12), abs=1e-6)
+    assert not np.allclose(views[CLASSES], predicted[CLASSES])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["run=nowhere", "data={data}"], "run=nowhere: no finished run is there"),
+        (["run={run}", "data=nowhere"], "data=nowhere: there is no such folder"),
+        (["run={run}", "data={data}", "weights=last"], "weights=last: "),
+        (["run={run}", "data={data}", "wieghts=last"], "did you mean weights?"),
+        (["run={run}"], "give data=..."),
+    ],
+)
+def test_a_mistake_in_what_is_to_be_predicted_is_one_sentence(arguments, named, run, dataset, command, here):
+    places = {"run": run, "data": dataset / "valid"}
+    outcome = command("predict", *(argument.format(**places) for argument in arguments))
+    assert outcome.code == 1
+    assert len(outcome.mistakes) == 1
+    assert named in outcome.mistakes[0]
+
+
+@pytest.fixture
+def planned(tiny, command, here):
+    outcome = command(
+        "plan", *tiny, "schedule.phases.finetune.cycle_mult=2", "schedule.phases.finetune.n_cycles=2"
+    )
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def test_the_plan_is_a_table_of_the_phases(planned):
+    rows = [line.split()[:5] for line in planned.out.splitlines() if line.strip()[:4] in ("head", "fine")]
+    assert rows == [["head", "1", "1", "3", "32"], ["finetune", "3", "1+2", "9", "32"]]
+
+
+def test_the_plan_says_how_long_the_run_is(planned):
+    assert "4 epochs, 12 steps" in planned.out
+
+
+def test_the_plan_is_a_file_with_a_row_per_step(planned):
+    picture = Path(planned.out.splitlines()[-1])
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert len(pd.read_csv(picture.with_name("plan.csv"))) == 12
+
+
+def test_the_plan_trains_nothing(planned, here):
+    assert not list(here.rglob("*.ckpt"))
+    source = Path(imageclf.plan.__file__).read_text(encoding="utf-8")
+    named = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    named |= {
+        name.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert "build_parts" in named
+    assert not named & {"Trainer", "build_trainer", "build_callbacks", "run"}
+
+
+def test_a_search_alone_writes_its_curve_and_prints_its_suggestion(tiny, command, here):
+    outcome = command("lr_find", *tiny, "phase=finetune", "callbacks.lr_finder.num_steps=8")
+    assert outcome.code == 0, outcome.err
+    *_, said, picture = outcome.out.splitlines()
+    found = json.loads(Path(picture).with_suffix(".json").read_text())
+    assert len(pd.read_csv(Path(picture).with_suffix(".csv"))) <= 8
+    assert Path(picture).is_file()
+    shown = f"{found['suggestion']:.2e}" if found["suggestion"] else f"none, because {found['reason']}"
+    assert said == f"finetune: suggested learning rate of the head {shown}"
+
+
+def test_a_search_alone_trains_nothing(tiny, command, here):
+    command("lr_find", *tiny, "callbacks.lr_finder.num_steps=4")
+    assert list(here.rglob("lr_find/head.json"))
+    assert not [*here.rglob("*.ckpt"), *here.rglob("metrics.csv"), *here.rglob("summary.json")]
+
+
+@pytest.fixture
+def spoilt(dataset, here):
+    """Return data sets with one thing wrong each."""
+    for name in ("empty", "broken"):
+        shutil.copytree(dataset, here / name)
+    (here / "empty" / "train" / "yellow").mkdir()
+    (here / "broken" / "train" / "red" / "5.png").write_bytes(b"no picture")
+    (here / "table").mkdir()
+    shutil.copytree(dataset / "train", here / "table" / "train")
+    (here / "table" / "labels.csv").write_text("id,label\nblue/0,blue\nblue/99,blue\nred/0,red\n")
+    return here
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["seeed=1"], "seeed: there is no such key; did you mean seed?"),
+        (["+seeed=1"], "seeed: there is no such key; did you mean seed?"),
+        (["data.sise=1"], "data.sise: there is no such key; did you mean data.size?"),
+        (["schedule.phases.head.cyle_len=1"], "did you mean schedule.phases.head.cycle_len?"),
+        (
+            ["schedule.phases.heat.cycle_len=1"],
+            "schedule.phases.heat: there is no such key; did you mean schedule.phases.head?",
+        ),
+        (["+trainer.precison=32"], "trainer.precison: there is no such key; did you mean trainer.precision?"),
+        (["trainer.precison=32"], "trainer.precison: there is no such key; did you mean trainer.precision?"),
+        (["trainer.max_epochs=3"], "trainer.max_epochs=3: epochs follow from schedule.phases.NAME.n_cycles"),
+        (["trainer.strategy=fsdp"], "trainer.strategy=fsdp: give ddp or auto"),
+        (["seed=first"], "seed=first: give a whole number"),
+        (["data.size=large"], "data.size=large: give a whole number"),
+        (["model=lite"], "Could not find 'model/lite'"),
+        (["~callbacks.warm_restarts"], "~callbacks.warm_restarts: it is what the schedule means"),
+        (["~model.backbone"], "model.backbone is missing"),
+        (["ckpt_path=auto"], "ckpt_path=auto needs hydra.run.dir=PATH"),
+        (["ckpt_path=nowhere.ckpt"], "ckpt_path=nowhere.ckpt: there is no such file"),
+        (["data.root=nowhere"], "data.root='nowhere' is not a folder"),
+        (["data.root=empty"], "'train/yellow'; fill or remove them"),
+        (["data.root=broken"], "broken/train/red/5.png"),
+        (["data.train=trian"], "data.train='trian' is not a folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_it(arguments, named, tiny, command, spoilt):
+    outcome = command("train", *tiny, *arguments)
+    assert outcome.code == 1
+    assert len(outcome.mistakes) == 1
+    assert named in outcome.mistakes[0]
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["data.root=table", "data.suffix=.png"], "1 of 3 files are missing, in rows 3: 'blue/99.png'"),
+        (["data.root=table", "data.csv=other.csv"], "other.csv"),
+        (["data.root=table", "data.label_column=breed"], "data.label_column='breed' names no column"),
+        ([], "data.root has no value yet: give data.root=..."),
+    ],
+)
+def test_a_mistake_in_a_csv_is_one_sentence_that_names_it(arguments, named, command, spoilt):
+    outcome = command("train", "data=csv", "model.weights=none", *arguments)
+    assert outcome.code == 1
+    assert len(outcome.mistakes) == 1
+    assert named in outcome.mistakes[0]
+    assert "Traceback" not in outcome.err
+
+
+@pytest.fixture(scope="module")
+def mistaken(tiny, tmp_path_factory):
+    """Return what a separate process leaves of a mistake: (exit code, stdout, stderr)."""
+    process = start(tmp_path_factory.mktemp("cwd"), *tiny, "+trainer.precison=32")
+    return (process.wait(), *process.communicate())
+
+
+def test_a_process_exits_with_1_after_a_mistake(mistaken):
+    assert mistaken[0] == 1
+
+
+def test_a_process_says_a_mistake_in_one_sentence(mistaken):
+    _, out, err = mistaken
+    said = [line for line in err.splitlines() if line.startswith("imageclf: ")]
+    assert said == ["imageclf: trainer.precison: there is no such key; did you mean trainer.precision?"]
+    assert "Traceback" not in out + err
+
+
+def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path):
+    process = start(tmp_path, *tiny, "schedule.phases.finetune.cycle_len=500", "~callbacks.tta")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch   2" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "imageclf: interrupted"
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("main", ["train", "plan", "lr_find", "predict"])
+def test_help_is_printed(main, command):
+    outcome = command(main, "--help")
+    assert outcome.code == 0
+    assert "Override anything in the config" in outcome.out
+
+
+def test_a_phase_of_the_users_own_config_folder_is_planned(tiny, command, here):
+    (here / "mine" / "schedule").mkdir(parents=True)
+    phases = "phases:\n  warm:\n    lr: 1e-3\n  rest:\n    n_cycles: 2\n    lr: 1e-4\n    unfreeze_to: 0\n"
+    (here / "mine" / "schedule" / "own.yaml").write_text(phases)
+    rest = [each for each in tiny if not each.startswith("schedule")]
+    outcome = command("plan", f"--config-dir={here}/mine", *rest, "schedule=own")
+    assert outcome.code == 0, outcome.err
+    rows = pd.read_csv(Path(outcome.out.splitlines()[-1]).with_name("plan.csv"))
+    assert list(rows["phase"]) == ["warm"] * 3 + ["rest"] * 6
+
+
+def test_a_sweep_goes_on_after_a_mistake_and_exits_with_its_code(tiny, command, here):
+    outcome = command("train", "-m", *tiny, "hydra.sweep.dir=sweep", "model.groups=40,3", "~callbacks.report")
+    assert outcome.code == 1
+    assert len(outcome.mistakes) == 1
+    assert [path.parent.name for path in here.glob("sweep/*/summary.json")] == ["1"]
+
+
+@pytest.mark.long
+def test_a_sweep_over_two_keys_makes_four_runs_beside_its_list(tiny, tmp_path):
+    process = start(tmp_path, "-m", *tiny, "seed=1,2", "schedule.phases.finetune.cycle_mult=1,2")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    (sweep,) = (tmp_path / "runs" / "train").iterdir()
+    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "2", "3", "multirun.yaml"]
+    assert sorted(path.parent.name for path in sweep.glob("*/summary.json")) == ["0", "1", "2", "3"]
+    seeds = [OmegaConf.load(sweep / str(job) / "config.yaml").seed for job in range(4)]
+    assert seeds == [1, 1, 2, 2]
