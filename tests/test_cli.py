@@ -224,6 +224,21 @@ def test_a_mistake_in_what_is_to_be_predicted_is_one_sentence(arguments, named, 
     assert named in outcome.mistakes[0]
 
 
+@pytest.mark.xfail(strict=True, reason="predict_folder names its CSV after the folder, whatever is there")
+def test_predicting_a_folder_called_valid_leaves_the_runs_own_predictions(run, dataset, command, here):
+    shutil.copytree(run, here / "copy")
+    command("predict", f"run={here}/copy", f"data={dataset}/valid")
+    before, after = (folder / "predictions" / "valid.csv" for folder in (run, here / "copy"))
+    assert after.read_bytes() == before.read_bytes()
+
+
+@pytest.mark.xfail(strict=True, reason="PredictOptions.on_error is any text; Augmented views may be negative")
+@pytest.mark.parametrize("argument", ["on_error=skp", "num_augmented=-1"])
+def test_a_value_out_of_range_is_not_taken_for_another(argument, run, dataset, command, here):
+    outcome = command("predict", f"run={run}", f"data={dataset}/valid", f"output={here}/x.csv", argument)
+    assert outcome.code == 1
+
+
 @pytest.fixture
 def planned(tiny, command, here):
     outcome = command(
@@ -318,6 +333,8 @@ def spoilt(dataset, here):
         (["data.root=empty"], "'train/yellow'; fill or remove them"),
         (["data.root=broken"], "broken/train/red/5.png"),
         (["data.train=trian"], "data.train='trian' is not a folder"),
+        (["hydra.run.dir=/proc/run"], "/proc/run"),
+        (["model=null"], "Config group override must be a string or a list"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_it(arguments, named, tiny, command, spoilt):
@@ -326,6 +343,14 @@ def test_a_mistake_is_one_sentence_that_names_it(arguments, named, tiny, command
     assert len(outcome.mistakes) == 1
     assert named in outcome.mistakes[0]
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.xfail(
+    strict=True, reason="taken as given: a traceback, a run without its metric, or all snapshots"
+)
+@pytest.mark.parametrize("argument", ["seed=-1", "optimized_metric=val/accc", "callbacks.snapshots.last=0"])
+def test_a_value_that_cannot_be_right_is_refused_before_training(argument, tiny, command, here):
+    assert command("train", *tiny, "~callbacks.report", "~callbacks.tta", argument).code == 1
 
 
 @pytest.mark.parametrize(
@@ -346,10 +371,11 @@ def test_a_mistake_in_a_csv_is_one_sentence_that_names_it(arguments, named, comm
 
 
 @pytest.fixture(scope="module")
-def mistaken(tiny, tmp_path_factory):
+def mistaken(tmp_path_factory):
     """Return what a separate process leaves of a mistake: (exit code, stdout, stderr)."""
-    process = start(tmp_path_factory.mktemp("cwd"), *tiny, "+trainer.precison=32")
-    return (process.wait(), *process.communicate())
+    process = start(tmp_path_factory.mktemp("cwd"), "data=folder")
+    out, err = process.communicate()
+    return process.returncode, out, err
 
 
 def test_a_process_exits_with_1_after_a_mistake(mistaken):
@@ -359,7 +385,7 @@ def test_a_process_exits_with_1_after_a_mistake(mistaken):
 def test_a_process_says_a_mistake_in_one_sentence(mistaken):
     _, out, err = mistaken
     said = [line for line in err.splitlines() if line.startswith("imageclf: ")]
-    assert said == ["imageclf: trainer.precison: there is no such key; did you mean trainer.precision?"]
+    assert said == ["imageclf: data.root has no value yet: give data.root=..."]
     assert "Traceback" not in out + err
 
 

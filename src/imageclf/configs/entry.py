@@ -91,7 +91,9 @@ def _exit_interrupted() -> NoReturn:
 
 def _report(error: Exception) -> int:
     """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
-    if isinstance(error, InputError | HydraException | OmegaConfBaseException):
+    # Outside a job Hydra composes and makes directories: what fails there is what it was given.
+    outside = isinstance(error, OSError | ValueError) and error not in _failures
+    if outside or isinstance(error, InputError | HydraException | OmegaConfBaseException):
         print(f"imageclf: {explain(error)}", file=sys.stderr)
         return MISTAKE
     traceback.print_exception(error)

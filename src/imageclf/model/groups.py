@@ -1,5 +1,6 @@
 """Layer groups: the body cut into N - 1 pieces in forward order, the head alone in the last one."""
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,8 @@ def _is_fixed_norm(name: str, module: nn.Module, train_bn: bool) -> bool:
 
 
 def _no_decay(model: ImageClassifier) -> set[str]:
+    names = {name: parameter.ndim for name, parameter in model.named_parameters()}
+    # Names, or patterns such as "pos_embed.*".
     listed: set[str] = getattr(model.backbone, "no_weight_decay", set)()
-    small = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
-    return small | {f"backbone.{name}" for name in listed}
+    exempt = {name for pattern in listed for name in fnmatch.filter(names, f"backbone.{pattern}")}
+    return exempt | {name for name, ndim in names.items() if ndim <= 1}

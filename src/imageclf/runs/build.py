@@ -81,7 +81,9 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     return Parts(schedule, module, build_data(config, table, schedule, expects))
 
 
-def build_callbacks(config: dict[str, Any], schedule: Schedule, run_dir: Path, ends: bool = True) -> list[pl.Callback]:
+def build_callbacks(
+    config: dict[str, Any], schedule: Schedule, run_dir: Path, ends: bool = True
+) -> list[pl.Callback]:
     """Build the callbacks: ours in their fixed order, then the user's own, at last those that end a run.
 
     Args:
@@ -169,7 +171,9 @@ def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
             raise InputError(f"~callbacks.{name}: it is what the schedule means and cannot be removed")
     for name, phases in asked.items():
         if phases and name not in nodes:
-            raise InputError(f"~callbacks.{name}: phase {phases[0]} asks for it; change schedule.phases.{phases[0]} first")
+            raise InputError(
+                f"~callbacks.{name}: phase {phases[0]} asks for it; change schedule.phases.{phases[0]} first"
+            )
 
 
 def build_trainer(
@@ -233,4 +237,6 @@ def _strategy(name: str) -> Any:
 
 
 def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:
-    return [instantiate(node, f"{group}.{name}", **offered) for name, node in nodes.items() if node is not None]
+    return [
+        instantiate(node, f"{group}.{name}", **offered) for name, node in nodes.items() if node is not None
+    ]

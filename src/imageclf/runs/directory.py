@@ -95,7 +95,9 @@ def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> 
     if ckpt_path == "auto" and not _chosen(overrides):
         raise InputError(f"ckpt_path=auto needs hydra.run.dir=PATH: {_newest_run(run_dir)}")
     if ckpt_path not in (None, "auto") and not Path(ckpt_path).is_file():
-        raise InputError(f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint")
+        raise InputError(
+            f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint"
+        )
 
 
 def _select(config: dict[str, Any], key: str) -> Any:

@@ -59,7 +59,9 @@ def predict_folder(options: PredictOptions) -> Path:
     size = parts.data.size_of(parts.schedule.at(parts.schedule.epochs - 1).phase)
     parts.module.to(trainer.strategy.root_device)
     predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.num_augmented)
-    output = Path(options.output) if options.output else run_dir / "predictions" / f"{folder.resolve().name}.csv"
+    output = (
+        Path(options.output) if options.output else run_dir / "predictions" / f"{folder.resolve().name}.csv"
+    )
     write_predictions(predictions_of(table, predictions), output)
     return output
 
@@ -68,5 +70,3 @@ def classes_of(file: Path) -> tuple[str, ...]:
     """Return the class names that a file of weights carries."""
     content = torch.load(file, map_location="cpu", weights_only=True)
     return tuple(content["classes"])
-
-

@@ -63,7 +63,9 @@ def _error(rank: int, exitcode: int | None, receiver: Connection) -> Exception:
     try:
         is_mistake, text = receiver.recv()
     except EOFError:
-        killed = f"by {signal.Signals(-exitcode).name}" if exitcode and exitcode < 0 else f"with code {exitcode}"
+        killed = (
+            f"by {signal.Signals(-exitcode).name}" if exitcode and exitcode < 0 else f"with code {exitcode}"
+        )
         return RankError(f"rank {rank} ended {killed}; was it out of memory?")
     return InputError(text) if is_mistake else RankError(f"rank {rank} failed:\n{text}")
 

@@ -34,7 +34,9 @@ class Summary(pl.Callback):
         submission: form of submission.csv, or None.
     """
 
-    def __init__(self, run_dir: Path, schedule: Schedule, experiment: str | None, submission: str | None) -> None:
+    def __init__(
+        self, run_dir: Path, schedule: Schedule, experiment: str | None, submission: str | None
+    ) -> None:
         self._run_dir = run_dir
         self._schedule = schedule
         self._experiment = experiment
@@ -73,7 +75,9 @@ class Summary(pl.Callback):
             write_predictions(table, self._run_dir / "predictions" / f"{split}.csv")
 
     def _facts(self, data: ImageData) -> dict[str, float | int | str | None]:
-        rows = pd.read_csv(self._run_dir / "metrics.csv") if (self._run_dir / "metrics.csv").exists() else None
+        rows = (
+            pd.read_csv(self._run_dir / "metrics.csv") if (self._run_dir / "metrics.csv").exists() else None
+        )
         return {
             "experiment": self._experiment,
             "epochs": self._schedule.epochs,
@@ -93,5 +97,9 @@ def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:
     frame = table.frame.iloc[predictions.rows.numpy()]
     known = list(frame["label"])
     return predictions_table(
-        list(frame["id"]), list(frame["path"]), known, predictions.probabilities.double().numpy(), table.classes
+        list(frame["id"]),
+        list(frame["path"]),
+        known,
+        predictions.probabilities.double().numpy(),
+        table.classes,
     )

@@ -1,0 +1,130 @@
+"""The wheel: what it carries, and that it trains where there is no clone."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "src").rglob("*.py"))
+CONFIGS = sorted((ROOT / "conf").rglob("*.yaml"))
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Build the wheel with what is installed, without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [
+        *PIP,
+        "wheel",
+        str(ROOT),
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        f"--wheel-dir={folder}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("imageclf-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def carried(wheel) -> dict[str, bytes]:
+    """Return the wheel's files by path."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def target(wheel, tmp_path_factory) -> Path:
+    """Install the wheel alone into a folder of its own."""
+    folder = tmp_path_factory.mktemp("target")
+    command = [*PIP, "install", str(wheel), "--no-deps", "--no-index", f"--target={folder}"]
+    subprocess.run(command, capture_output=True, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def call(target, tmp_path_factory):
+    """Return a function that runs Python with the installed wheel, in an empty folder."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    environment = os.environ | {"PYTHONPATH": str(target)}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(call, tiny):
+    return call("-m", "imageclf.train", *tiny, "hydra.run.dir=trained")
+
+
+def test_there_are_files_to_look_for():
+    assert len(MODULES) > 50
+    assert len(CONFIGS) > 40
+
+
+def test_the_wheel_carries_every_module(carried):
+    assert {path.relative_to(ROOT / "src").as_posix() for path in MODULES} - set(carried) == set()
+
+
+def test_the_wheel_carries_every_config_unchanged(carried):
+    expected = {
+        f"imageclf/conf/{path.relative_to(ROOT / 'conf').as_posix()}": path.read_bytes() for path in CONFIGS
+    }
+    assert {name: carried.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["report.html.j2", "report.css"])
+def test_the_wheel_carries_what_the_report_is_made_of(carried, name):
+    assert carried[f"imageclf/analysis/{name}"]
+
+
+def test_the_wheel_carries_no_pictures_and_no_tests(carried):
+    assert not [name for name in carried if name.endswith((".jpg", ".png")) or "test" in name.split("/")[0]]
+
+
+def test_the_wheel_installs_the_commands(carried):
+    (entries,) = [text.decode() for name, text in carried.items() if name.endswith("entry_points.txt")]
+    commands = [f"imageclf-{name}" for name in ("train", "plan", "lr-find", "predict")]
+    assert all(f"{name} = imageclf." in entries for name in commands)
+
+
+def test_what_runs_is_the_installed_wheel(call, target):
+    done = call(
+        "-c", "import imageclf, imageclf.configs; print(imageclf.__file__); print(imageclf.configs.CONF_DIR)"
+    )
+    assert done.stdout.splitlines() == [f"{target}/imageclf/__init__.py", f"{target}/imageclf/conf"]
+
+
+def test_the_installed_wheel_trains(trained):
+    assert trained.returncode == 0, trained.stderr
+    run_dir = Path(trained.stdout.splitlines()[-1])
+    assert (run_dir / "summary.json").is_file()
+    assert (run_dir / "report.html").is_file()
+
+
+def test_the_installed_wheel_predicts(call, trained, dataset):
+    run_dir = trained.stdout.splitlines()[-1]
+    done = call("-m", "imageclf.predict", f"run={run_dir}", f"data={dataset}/valid", "output=new.csv")
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_data_the_installed_wheel_says_what_to_give(call):
+    done = call("-m", "imageclf.train")
+    assert done.returncode == 1
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("imageclf: ")]
+    assert "data=folder data.root=PATH" in said
+    assert "Traceback" not in done.stderr
