@@ -224,7 +224,6 @@ def test_a_mistake_in_what_is_to_be_predicted_is_one_sentence(arguments, named, 
     assert named in outcome.mistakes[0]
 
 
-@pytest.mark.xfail(strict=True, reason="predict_folder names its CSV after the folder, whatever is there")
 def test_predicting_a_folder_called_valid_leaves_the_runs_own_predictions(run, dataset, command, here):
     shutil.copytree(run, here / "copy")
     command("predict", f"run={here}/copy", f"data={dataset}/valid")
@@ -232,7 +231,6 @@ def test_predicting_a_folder_called_valid_leaves_the_runs_own_predictions(run, d
     assert after.read_bytes() == before.read_bytes()
 
 
-@pytest.mark.xfail(strict=True, reason="PredictOptions.on_error is any text; Augmented views may be negative")
 @pytest.mark.parametrize("argument", ["on_error=skp", "num_augmented=-1"])
 def test_a_value_out_of_range_is_not_taken_for_another(argument, run, dataset, command, here):
     outcome = command("predict", f"run={run}", f"data={dataset}/valid", f"output={here}/x.csv", argument)
@@ -345,9 +343,6 @@ def test_a_mistake_is_one_sentence_that_names_it(arguments, named, tiny, command
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.xfail(
-    strict=True, reason="taken as given: a traceback, a run without its metric, or all snapshots"
-)
 @pytest.mark.parametrize("argument", ["seed=-1", "optimized_metric=val/accc", "callbacks.snapshots.last=0"])
 def test_a_value_that_cannot_be_right_is_refused_before_training(argument, tiny, command, here):
     assert command("train", *tiny, "~callbacks.report", "~callbacks.tta", argument).code == 1

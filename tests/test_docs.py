@@ -61,7 +61,8 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
     main, *words = shlex.split(command)
     # A sweep's values are tried one by one by the sweeper; the first stands for them here.
     overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
-    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+    folder = f"{CONF_DIR}/commands" if main == "imageclf-predict" else CONF_DIR
+    with initialize_config_dir(folder, version_base="1.3"):
         cfg = compose(MAINS[main], overrides=overrides)
     with open_dict(cfg):
         cfg.experiment = None
@@ -74,7 +75,7 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted(set(re.findall(r"`((?:callbacks|schedule|data|model|analysis)/[a-z_]*(?:\.py)?)`", README))),
+    sorted(set(re.findall(r"`((?:callbacks|schedule|data|model|analysis)/(?:[a-z_]+\.py)?)`", README))),
 )
 def test_a_module_that_the_readme_names_exists(path: str) -> None:
     assert (ROOT / "src/imageclf" / path).exists()

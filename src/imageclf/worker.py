@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import lightning as pl
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from imageclf import Preempted
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.configs import load_config
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
@@ -20,6 +22,7 @@ def run(run_dir: Path) -> None:
 
     Raises:
         InputError: a mistake in the config or the data.
+        Preempted: SIGTERM came.
     """
     log_to_file(run_dir)
     config = load_config(run_dir / "config.yaml")
@@ -33,7 +36,11 @@ def run(run_dir: Path) -> None:
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
     # A restarted job goes on whatever its command line said the first time.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
-    trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+    try:
+        trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+    except SIGTERMException as error:
+        # A SystemExit without a code: it would pass for a run that is done.
+        raise Preempted(f"ended by SIGTERM; go on with hydra.run.dir={run_dir} ckpt_path=auto") from error
 
 
 if __name__ == "__main__":

@@ -100,6 +100,11 @@ def test_no_two_parts_of_a_view_move_together():
     assert np.abs(correlations[~np.eye(len(parts), dtype=bool)]).max() < 5 / np.sqrt(MANY)
 
 
+def test_whether_a_picture_is_rotated_does_not_tell_whether_it_is_zoomed():
+    table = np.histogram2d(VIEWS.angle != 0, VIEWS.zoom != 1, bins=2)[0]
+    assert stats.chi2_contingency(table).pvalue > 1e-4
+
+
 @pytest.mark.parametrize("part", ["angle", "zoom", "mirror", "turns", "brightness", "contrast"])
 def test_ranges_of_nothing_leave_all_but_the_crop_as_it_is(part):
     drawn, plain = getattr(draw_views(NONE, DRAWS), part), getattr(plain_views(MANY), part)

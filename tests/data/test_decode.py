@@ -1,6 +1,7 @@
 import re
 import struct
 import time
+import warnings
 import zlib
 
 import numpy as np
@@ -257,6 +258,14 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, width, height):
     with pytest.raises(InputError, match=r"bomb\.png: .*pixels"):
         read_picture(path)
     assert time.perf_counter() - start < 1
+
+
+def test_the_limit_holds_where_pillow_would_only_warn(tmp_path):
+    path = saved(tmp_path / "large.png", Image.new("1", (10_000, 10_000)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InputError, match=r"large\.png: 10000 x 10000 is more than 89,478,485 pixels"):
+            read_picture(path)
 
 
 def test_the_limit_is_above_what_cameras_take():

@@ -181,6 +181,17 @@ def test_a_zoom_is_pillows_enlargement_cropped_in_the_centre():
     assert difference(seen(picture, 80, zoom=1.25), np.asarray(expected)) <= 1
 
 
+@pytest.mark.parametrize(("x", "y"), [(0.5, 0.5), (0.3, 0.8), (0.9, 0.6)])
+def test_a_picture_is_zoomed_then_rotated_then_cropped(x, y):
+    picture = smooth(80, 80)
+    large = Image.fromarray(picture).resize((160, 160), Image.Resampling.BILINEAR)
+    left, top = round(80 * x), round(80 * y)
+    crop = large.rotate(10, Image.Resampling.BILINEAR).crop((left, top, left + 80, top + 80))
+    shown = seen(picture, 80, zoom=2, angle=math.radians(10), x=x, y=y)
+    inside = slice(20, 60)
+    assert difference(shown[inside, inside], np.asarray(crop)[inside, inside]) <= 1
+
+
 @pytest.mark.parametrize("corner", [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_a_zoomed_crop_shows_the_corner_it_is_placed_at(corner):
     picture = np.zeros((64, 64, 3), dtype=np.uint8)

@@ -82,6 +82,9 @@ IN_ORDER = [
     "test_nfnet",
     "test_resnet",
     "tf_efficientnet_lite0",
+    # These register their stages in another order than pictures pass through them.
+    "twins_pcpvt_small",
+    "visformer_tiny",
 ]
 
 
@@ -134,13 +137,13 @@ def test_the_head_is_alone_in_the_last_group(name, num_groups):
 @pytest.mark.parametrize("num_groups", [2, 3, 5])
 @pytest.mark.parametrize("name", IN_ORDER)
 def test_groups_follow_one_another_as_pictures_pass_through(name, num_groups):
-    backbone = create_backbone(name, "none")
+    backbone = create_backbone(name, "none", size=64)
     model = classifier(backbone, LinearHead(num_features(backbone, 64), 3)).eval()
     groups = layer_groups(model, num_groups)
     group_of = {module: index for index, members in enumerate(groups.modules) for module in members}
     passed = []
     for module_name, module in model.named_modules():
-        if list(module.parameters(recurse=False)):
+        if list(module.parameters(recurse=False)) and module is not backbone:
             module.register_forward_pre_hook(lambda *_, index=group_of[module_name]: passed.append(index))
     with torch.no_grad():
         model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
@@ -177,6 +180,25 @@ def test_a_resnet_is_cut_evenly_and_the_earlier_groups_get_the_odd_layers(num_gr
 def test_a_number_of_groups_that_the_body_does_not_have_is_refused(num_groups):
     with pytest.raises(InputError, match=rf"^model\.groups={num_groups}: this backbone allows 2 to 6"):
         layer_groups(skeleton("resnet34"), num_groups)
+
+
+@pytest.mark.parametrize(
+    ("module", "group"),
+    [
+        ("backbone.act1", 0),
+        ("backbone.layer2.3.act2", 0),
+        ("backbone.layer3.0.act1", 1),
+        ("backbone.global_pool", 1),
+        ("head.0", 2),
+    ],
+)
+def test_a_module_without_parameters_goes_with_the_one_before_it(module, group):
+    assert module in layer_groups(skeleton("resnet34"), 3).modules[group]
+
+
+@pytest.mark.parametrize(("module", "group"), [("", 2), ("head", 2), ("backbone", 1), ("backbone.layer2", 0)])
+def test_a_module_that_spans_groups_goes_with_the_last_of_them(module, group):
+    assert module in layer_groups(skeleton("resnet34"), 3).modules[group]
 
 
 def test_parameters_are_counted_group_by_group():

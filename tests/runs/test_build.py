@@ -41,7 +41,6 @@ def test_a_callback_that_is_what_the_schedule_means_cannot_be_removed(name):
     assert str(refused.value) == f"~callbacks.{name}: it is what the schedule means and cannot be removed"
 
 
-@pytest.mark.xfail(strict=True, reason="check_callbacks looks at names alone")
 @pytest.mark.parametrize("name", ["unfreezing", "warm_restarts", "lr_finder"])
 def test_a_callback_that_is_null_counts_as_removed(name):
     with pytest.raises(InputError):
@@ -116,9 +115,6 @@ def test_what_the_program_sets_itself_is_refused_with_what_to_use_instead(key, r
     assert remedy in str(refused.value)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="enable_model_summary is not in RESERVED: what a user gives is ignored"
-)
 def test_everything_that_the_program_sets_itself_is_refused():
     (call,) = [
         node

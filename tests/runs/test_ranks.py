@@ -71,7 +71,7 @@ def test_two_ranks_make_one_run_directory_with_one_row_per_epoch(two_ranks: Path
 def test_two_ranks_reach_the_weights_of_one_rank_with_the_double_batch(
     pictures: Path, tmp_path: Path
 ) -> None:
-    # No dropout, whose draws differ between ranks, and no batch norm in training; 28 pictures in batches of 14.
+    # No dropout, whose draws differ between ranks, and no batch norm in training; 28 pictures.
     same = [
         *THREE_PHASES,
         "~schedule.phases.large",

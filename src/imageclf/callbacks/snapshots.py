@@ -10,6 +10,7 @@ import lightning as pl
 import torch
 from torch import Tensor
 
+from imageclf import InputError
 from imageclf.callbacks.evaluation import current_predictions, predict
 from imageclf.callbacks.files import save_tensors, write_atomically
 from imageclf.callbacks.preserve import preserved
@@ -57,11 +58,16 @@ class Snapshots(pl.Callback):
         run_dir: of the run.
         last: how many of the last snapshots are averaged.
 
+    Raises:
+        InputError: `last` is below 1.
+
     Source: `learn.fit(..., cycle_save_name=...)` of fastai 0.7; Snapshot Ensembles,
     https://arxiv.org/abs/1704.00109.
     """
 
     def __init__(self, schedule: Schedule, run_dir: Path, last: int) -> None:
+        if last < 1:
+            raise InputError(f"callbacks.snapshots.last={last}: give a whole number from 1")
         self._schedule = schedule
         self._dir = run_dir / "snapshots"
         self._last = last

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import lightning as pl
 import torch
 
+from imageclf import InputError
 from imageclf.callbacks.evaluation import current_predictions, predict, view_probabilities
 from imageclf.data import ImageData
 from imageclf.model import Predictions
@@ -29,12 +30,17 @@ class TTA(pl.Callback):
         when: cycle: at each cycle's end; end: after the run only; epoch: at every epoch. The end is
             always among them.
 
+    Raises:
+        InputError: `num_augmented` is negative.
+
     Source: `learn.TTA(n_aug=4)` of fastai 0.7.
     """
 
     def __init__(
         self, schedule: Schedule, num_augmented: int, when: Literal["cycle", "end", "epoch"]
     ) -> None:
+        if num_augmented < 0:
+            raise InputError(f"callbacks.tta.num_augmented={num_augmented}: give a whole number from 0")
         self._schedule = schedule
         self._num_augmented = num_augmented
         self._when = when

@@ -10,7 +10,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from imageclf import InputError
+from imageclf import InputError, Preempted
 from imageclf.configs.check import unknown_key
 
 DONE, MISTAKE, FAILED, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
@@ -37,7 +37,7 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
 
 
 def run_main(main: Callable[[], object]) -> NoReturn:
-    """Call a Hydra main and exit: 0 done, 1 a mistake in the input, 2 a run failed, 130 interrupted.
+    """Call a Hydra main and exit: 0 done, 1 mistake in the input, 2 run failed, 75 preempted, 130 interrupted.
 
     The codes are made here, outside hydra.main: an exit inside a job would end a whole sweep. A
     multirun exits with the highest code among its jobs.
@@ -51,6 +51,9 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         _call(main)
     except KeyboardInterrupt:
         _exit_interrupted()
+    except Preempted as error:
+        print(f"imageclf: {error}", file=sys.stderr)
+        sys.exit(PREEMPTED)
     except SystemExit as leaving:
         # Lightning turns Ctrl-C inside a fit into sys.exit(1).
         if isinstance(leaving.__context__, KeyboardInterrupt):

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from imageclf import InputError
 from imageclf.configs import instantiate
-from imageclf.data import ImageData, Loading, Table
+from imageclf.data import ImageData, Loading, Splitting, Table
 from imageclf.model import (
     ClassifierModule,
     DataConfig,
@@ -51,6 +51,7 @@ RESERVED = {
     "callbacks": "add nodes to callbacks",
     "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
     "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
+    "enable_model_summary": "imageclf-plan counts the parameters of each layer group",
     "enable_checkpointing": "use callbacks.checkpoint",
     "use_distributed_sampler": "the data is dealt to the ranks by its own sampler",
     "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
@@ -126,7 +127,8 @@ def build_module(
     if expects.fixed_size is not None and len(all_sizes) > 1:
         raise InputError(
             f"model.backbone={node['backbone']} takes pictures of one size only, and the schedule has "
-            f"{', '.join(map(str, sorted(all_sizes)))}: give every phase the same size, or take a convolutional model"
+            f"{', '.join(map(str, sorted(all_sizes)))}: "
+            "give every phase the same size, or take a convolutional model"
         )
     features = num_features(backbone, size)
     head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(classes))
@@ -166,14 +168,41 @@ def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
         "progressive_resizing": [name for name, phase in schedule.phases.items() if phase.size is not None],
         "lr_finder": [name for name, phase in schedule.phases.items() if phase.lr == "auto"],
     }
+    # A node set to null builds nothing, as if it were removed.
+    present = {name for name, node in nodes.items() if node is not None}
     for name in REQUIRED:
-        if name not in nodes:
+        if name not in present:
             raise InputError(f"~callbacks.{name}: it is what the schedule means and cannot be removed")
     for name, phases in asked.items():
-        if phases and name not in nodes:
+        if phases and name not in present:
             raise InputError(
                 f"~callbacks.{name}: phase {phases[0]} asks for it; change schedule.phases.{phases[0]} first"
             )
+
+
+def check_trainer(node: dict[str, Any]) -> None:
+    """Refuse what the program sets itself, and say where it is set instead.
+
+    Raises:
+        InputError: the node has such a key, or a strategy that is not tested.
+    """
+    for key, instead in RESERVED.items():
+        if key in node:
+            raise InputError(f"trainer.{key}={node[key]}: {instead}")
+    _strategy(node.get("strategy", "auto"))
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Build all that is cheap, so that a value out of range is refused before any picture is read.
+
+    Raises:
+        InputError: the first such value.
+    """
+    check_callbacks(config["callbacks"], Schedule.from_plain(config["schedule"]["phases"]))
+    check_trainer(config["trainer"])
+    take(Loading, config["data"])
+    take(Splitting, config["data"])
+    instantiate(config["transforms"], "transforms")
 
 
 def build_trainer(
@@ -196,9 +225,7 @@ def build_trainer(
         InputError: the node sets what the program sets itself.
     """
     node = config["trainer"]
-    for key, instead in RESERVED.items():
-        if key in node:
-            raise InputError(f"trainer.{key}={node[key]}: {instead}")
+    check_trainer(node)
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}

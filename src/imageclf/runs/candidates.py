@@ -43,7 +43,7 @@ def candidate_files(run_dir: Path, name: str) -> list[Path]:
 def predict_with_best(
     trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int, run_dir: Path
 ) -> Predictions:
-    """Return plain predictions of a split by the best candidate; the final weights where there are no snapshots."""
+    """Return plain predictions of a split by the best candidate; without snapshots, by the final weights."""
     if not (run_dir / "snapshots" / "final.ckpt").exists():
         return predict(trainer, module, data, split, size, views=(0,))
     with preserved(module, trainer.optimizers[0]):

@@ -1,6 +1,7 @@
 """The run directory: made once, refused when it holds another run, and gone on with on demand."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     saved = run_dir / "config.yaml"
     if not saved.exists():
         _check_start(cfg.ckpt_path, run_dir, overrides)
-        save_config(cfg, saved)
+        _save_without_secrets(cfg, run_dir)
         return True
     if cfg.ckpt_path != "auto":
         raise InputError(
@@ -90,6 +91,15 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
     return changed
 
 
+def _save_without_secrets(cfg: DictConfig, run_dir: Path) -> None:
+    """Write config.yaml; where it is refused for a secret, take away what Hydra has written down already."""
+    try:
+        save_config(cfg, run_dir / "config.yaml")
+    except InputError:
+        shutil.rmtree(run_dir / ".hydra", ignore_errors=True)
+        raise
+
+
 def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> None:
     """Refuse a new run that is to start from a checkpoint which is not there."""
     if ckpt_path == "auto" and not _chosen(overrides):
@@ -120,5 +130,6 @@ def _chosen(overrides: list[str]) -> bool:
 
 
 def _newest_run(run_dir: Path) -> str:
-    runs = sorted(run_dir.parent.glob("*/config.yaml"), key=lambda path: path.stat().st_mtime)
+    # A run that was refused has a config, but never began an epoch.
+    runs = sorted(run_dir.parent.glob("*/plan.csv"), key=lambda path: path.stat().st_mtime)
     return f"the newest run here is {runs[-1].parent}" if runs else "there is no run here yet"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -36,7 +37,12 @@ class PredictOptions:
     output: str | None
     batch_size: int
     num_workers: int
-    on_error: str
+    on_error: Literal["raise", "skip"]
+
+    def __post_init__(self) -> None:
+        """Refuse a number of views that there cannot be."""
+        if self.num_augmented < 0:
+            raise InputError(f"num_augmented={self.num_augmented}: give a whole number from 0")
 
 
 def predict_folder(options: PredictOptions) -> Path:
@@ -48,10 +54,13 @@ def predict_folder(options: PredictOptions) -> Path:
     run_dir, folder = Path(options.run).expanduser(), Path(options.data).expanduser()
     if not (run_dir / "summary.json").exists():
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
+    output = output_of(options, run_dir, folder)
     config = load_config(run_dir / "config.yaml")
     config["data"] |= {"batch_size": options.batch_size, "num_workers": options.num_workers}
     # The weights come from the run: neither a hub nor a package is needed.
-    config["model"]["weights"], config["trainer"]["devices"] = "none", 1
+    config["model"]["weights"] = "none"
+    # Wherever it was trained: here one process does, on what there is.
+    config["trainer"] |= {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
     files = candidate_files(run_dir, options.weights)
     table = without_broken(folder_table(folder, classes_of(files[0])), options.on_error)
     parts = build_parts(config, table)
@@ -59,11 +68,17 @@ def predict_folder(options: PredictOptions) -> Path:
     size = parts.data.size_of(parts.schedule.at(parts.schedule.epochs - 1).phase)
     parts.module.to(trainer.strategy.root_device)
     predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.num_augmented)
-    output = (
-        Path(options.output) if options.output else run_dir / "predictions" / f"{folder.resolve().name}.csv"
-    )
     write_predictions(predictions_of(table, predictions), output)
     return output
+
+
+def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:
+    """Return where the CSV goes; never where the run has put predictions of its own."""
+    if options.output is not None:
+        return Path(options.output).expanduser()
+    name = folder.resolve().name
+    suffix = "-folder" if name in ("valid", "test") else ""
+    return run_dir / "predictions" / f"{name}{suffix}.csv"
 
 
 def classes_of(file: Path) -> tuple[str, ...]:

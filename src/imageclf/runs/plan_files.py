@@ -15,7 +15,6 @@ from imageclf.model import ClassifierModule
 from imageclf.schedule import Schedule, phase_rows, step_rows
 from imageclf.schedule.plan import Row
 
-
 _NUMBERS = ("epochs", "steps", "size", "trains")
 
 

@@ -6,11 +6,22 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from imageclf import InputError
 from imageclf.configs import check, to_plain
+from imageclf.runs.build import check_values
 from imageclf.runs.directory import prepare, read_summary
 from imageclf.runs.options import TrainOptions
 
 log = logging.getLogger(__name__)
+
+# Keys of summary.json that a sweeper may ask for.
+_ENDS = ("", "_tta", "_ensemble", "_average")
+METRICS = (
+    *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
+    "val/acc_best",
+    "test/acc",
+    "test/loss",
+)
 
 
 def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
@@ -26,6 +37,8 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     """
     config = to_plain(cfg)
     check(config, TrainOptions)
+    check_top(config)
+    check_values(config)
     if prepare(cfg, run_dir, overrides):
         train(run_dir)
     else:
@@ -35,6 +48,19 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     print(run_dir)
     metric = summary.get(config["optimized_metric"])
     return float(metric) if metric is not None else None
+
+
+def check_top(config: dict[str, Any]) -> None:
+    """Refuse a seed or a metric that there cannot be.
+
+    Raises:
+        InputError: such a value.
+    """
+    seed, metric = config["seed"], config["optimized_metric"]
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
+    if metric is not None and metric not in METRICS:
+        raise InputError(f"optimized_metric={metric}: give one of {', '.join(METRICS)}, or null")
 
 
 def train(run_dir: Path) -> None:
