@@ -165,7 +165,8 @@ def test_auto_without_a_directory_says_that_there_is_no_run(start):
 def test_auto_without_a_directory_names_the_newest_run(start, tmp_path):
     for age, name in enumerate(("newest", "older", "oldest")):
         start(run_dir=tmp_path / name)
-        os.utime(tmp_path / name / "config.yaml", (10**9 - age, 10**9 - age))
+        (tmp_path / name / "plan.csv").touch()
+        os.utime(tmp_path / name / "plan.csv", (10**9 - age, 10**9 - age))
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto")
     assert str(refused.value).endswith(f"the newest run here is {tmp_path / 'newest'}")

@@ -37,7 +37,7 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
 
 
 def run_main(main: Callable[[], object]) -> NoReturn:
-    """Call a Hydra main and exit: 0 done, 1 mistake in the input, 2 run failed, 75 preempted, 130 interrupted.
+    """Call a Hydra main and exit: 0 done, 1 input mistaken, 2 failed, 75 preempted, 130 interrupted.
 
     The codes are made here, outside hydra.main: an exit inside a job would end a whole sweep. A
     multirun exits with the highest code among its jobs.
