@@ -1,3 +1,4 @@
+import math
 import re
 import struct
 import time
@@ -200,6 +201,14 @@ def test_floats_are_scaled_by_the_range_they_use(tmp_path, top, unit):
     deep = np.linspace(0, top, 64, dtype=np.float32).reshape(8, 8)
     path = saved(tmp_path / "p.tif", Image.fromarray(deep))
     np.testing.assert_allclose(read_picture(path), rgb(deep * unit), atol=0.51)
+
+
+@pytest.mark.parametrize("hole", [math.nan, math.inf, -math.inf])
+def test_a_float_that_is_no_number_is_black_and_leaves_the_others_as_they_are(tmp_path, hole):
+    deep = np.full((4, 4), 0.6, dtype=np.float32)
+    deep[0, 0] = hole
+    shown = read_picture(saved(tmp_path / "p.tif", Image.fromarray(deep)))
+    np.testing.assert_array_equal(shown, rgb(np.where(deep == np.float32(0.6), 153, 0)))
 
 
 def test_an_animation_is_its_first_frame(tmp_path):

@@ -71,7 +71,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
-    pixels = np.asarray(image, dtype=np.float64)
+    pixels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
     # Integers beyond a byte are 16 bit by convention; floats by theirs run from 0 to 1.
     top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0 if pixels.max() <= 255 else 65535.0
     return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))
