@@ -113,6 +113,11 @@ def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: P
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "model.backbone=resnet999")
 
 
+def test_fewer_validation_pictures_than_ranks_are_refused(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1 validation pictures for 2 ranks"):
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "data.valid_pct=0.03")
+
+
 def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Path) -> None:
     typed = [
         *SMALL,

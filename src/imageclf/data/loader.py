@@ -15,14 +15,12 @@ class RequestLoader:
     Args:
         dataset: answers the requests.
         num_workers: processes; 0 reads in this one.
-        worker_init: called in each worker when it starts.
     """
 
     def __init__(
         self,
         dataset: PictureDataset,
         num_workers: int,
-        worker_init: Callable[[int], None] | None = None,
     ) -> None:
         self._requests = _Requests()
         self._loader: DataLoader[Batch] = DataLoader(
@@ -33,7 +31,6 @@ class RequestLoader:
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=worker_init,
             # Drawing the workers' seed from a generator of its own leaves the global one alone.
             generator=torch.Generator(),
         )

@@ -75,7 +75,7 @@ def rank_batches(order: Rows, batch_size: int, rank: int = 0, world_size: int = 
     """Yield a rank's share of each global batch, as slices into `order`.
 
     The ranks together see what one rank with the global batch sees: each global batch is dealt out
-    in turn.
+    in turn. Only the last, short one differs where it is too small for so many ranks: see `num_batches`.
 
     Args:
         order: rows of the epoch.

@@ -149,7 +149,7 @@ def _modules_of(model: nn.Module, parameters: Sequence[tuple[str, ...]]) -> tupl
 
 
 def _group_before(prefix: str, last: int, num_groups: int) -> int:
-    return num_groups - 1 if prefix.startswith("head.") or prefix == "head" else min(last, num_groups - 2)
+    return num_groups - 1 if prefix.startswith("head.") or prefix == "head" else last
 
 
 def _is_fixed_norm(name: str, module: nn.Module, train_bn: bool) -> bool:

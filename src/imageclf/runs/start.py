@@ -72,8 +72,12 @@ def train(run_dir: Path) -> None:
 
     config = load_config(run_dir / "config.yaml")
     # Here, before any rank starts: all of them read the same split.csv.
-    table_of_run(run_dir, config["data"])
+    held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
     ranks = num_ranks(config["trainer"])
+    if 0 < held_out < ranks:
+        raise InputError(
+            f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+        )
     if ranks == 1:
         worker.run(run_dir)
     else:
