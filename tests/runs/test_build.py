@@ -9,15 +9,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from imageclf import InputError
 from imageclf.configs import instantiate
-from imageclf.runs.build import (
-    RESERVED,
-    build_callbacks,
-    build_module,
-    build_parts,
-    build_trainer,
-    check_callbacks,
-    sizes,
-)
+from imageclf.runs.build import build_callbacks, build_module, build_parts, build_trainer, sizes
+from imageclf.runs.checks import RESERVED, check_callbacks
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 

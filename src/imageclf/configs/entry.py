@@ -27,6 +27,7 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the job."""
         try:
             return job(*args, **kwargs)
         except Exception as error:

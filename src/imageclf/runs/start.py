@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs import check, to_plain
-from imageclf.runs.build import check_values
+from imageclf.runs.checks import check_values
 from imageclf.runs.directory import prepare, read_summary
 from imageclf.runs.options import TrainOptions
 

@@ -1,0 +1,80 @@
+"""Refuse what cannot be, before any picture is read or any model is built."""
+
+from typing import Any
+
+from imageclf import InputError
+from imageclf.configs import instantiate
+from imageclf.data import Loading, Splitting
+from imageclf.runs.table import take
+from imageclf.schedule import Schedule
+
+# What the schedule means: these cannot be removed.
+REQUIRED = ("unfreezing", "warm_restarts")
+# What the program sets itself, and where the user says it instead.
+RESERVED = {
+    "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
+    "min_epochs": "epochs follow from the schedule",
+    "max_steps": "steps follow from the schedule; trainer.limit_train_batches shortens its epochs",
+    "callbacks": "add nodes to callbacks",
+    "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
+    "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
+    "enable_model_summary": "imageclf-plan counts the parameters of each layer group",
+    "enable_checkpointing": "use callbacks.checkpoint",
+    "use_distributed_sampler": "the data is dealt to the ranks by its own sampler",
+    "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
+    "num_sanity_val_steps": "every picture is checked before training",
+    "check_val_every_n_epoch": "every epoch is validated",
+    "sync_batchnorm": "it is not tested with phases yet",
+}
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Build all that is cheap, so that a value out of range is refused before any picture is read.
+
+    Raises:
+        InputError: the first such value.
+    """
+    check_callbacks(config["callbacks"], Schedule.from_plain(config["schedule"]["phases"]))
+    check_trainer(config["trainer"])
+    take(Loading, config["data"])
+    take(Splitting, config["data"])
+    instantiate(config["transforms"], "transforms")
+
+
+def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
+    """Refuse to go without a callback that the schedule asks for.
+
+    Raises:
+        InputError: such a callback was removed.
+    """
+    asked = {
+        "precompute": [name for name, phase in schedule.phases.items() if phase.precompute],
+        "progressive_resizing": [name for name, phase in schedule.phases.items() if phase.size is not None],
+        "lr_finder": [name for name, phase in schedule.phases.items() if phase.lr == "auto"],
+    }
+    # A node set to null builds nothing, as if it were removed.
+    present = {name for name, node in nodes.items() if node is not None}
+    for name in REQUIRED:
+        if name not in present:
+            raise InputError(f"~callbacks.{name}: it is what the schedule means and cannot be removed")
+    for name, phases in asked.items():
+        if phases and name not in present:
+            raise InputError(
+                f"~callbacks.{name}: phase {phases[0]} asks for it; change schedule.phases.{phases[0]} first"
+            )
+
+
+def check_trainer(node: dict[str, Any]) -> None:
+    """Refuse what the program sets itself, and say where it is set instead.
+
+    Raises:
+        InputError: the node has such a key, or a strategy that is not tested.
+    """
+    for key, instead in RESERVED.items():
+        if key in node:
+            raise InputError(f"trainer.{key}={node[key]}: {instead}")
+    strategy = node.get("strategy", "auto")
+    if strategy not in ("auto", "ddp"):
+        raise InputError(
+            f"trainer.strategy={strategy}: give ddp or auto; others are not tested with phases yet"
+        )
