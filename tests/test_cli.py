@@ -388,7 +388,7 @@ def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path):
     process = start(tmp_path, *tiny, "schedule.phases.finetune.cycle_len=500", "~callbacks.tta")
     assert process.stdout is not None
     for line in process.stdout:
-        # Python drops an interrupt that falls into a destructor; a user presses the keys again, ten epochs on.
+        # Python drops an interrupt that falls into a destructor; a user presses the keys again.
         if re.search(r"epoch +\d*2 ", line):
             process.send_signal(signal.SIGINT)
     _, err = process.communicate()
