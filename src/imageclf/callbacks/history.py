@@ -62,7 +62,6 @@ class History(pl.Callback):
         self._sum, self._count = 0.0, 0
         self._batch_losses: list[tuple[torch.Tensor, int]] = []
         self._strategy: Any = None
-        self._lr: dict[str, float] = {}
         self._started = time.monotonic()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

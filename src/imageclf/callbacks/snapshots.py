@@ -15,7 +15,7 @@ from imageclf.callbacks.evaluation import current_predictions, predict
 from imageclf.callbacks.files import save_tensors, write_atomically
 from imageclf.callbacks.preserve import preserved
 from imageclf.data import ImageData
-from imageclf.model import ClassifierModule, Predictions, average_weights
+from imageclf.model import ClassifierModule, Predictions, average_probabilities, average_weights
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -148,8 +148,8 @@ class Snapshots(pl.Callback):
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
     """Return predictions of the same pictures with the mean of their probabilities."""
     # In double, so that the order of the snapshots cannot tip a tie.
-    mean = torch.stack([each.probabilities.double() for each in predictions]).mean(0)
-    return predictions[0]._replace(probabilities=mean)
+    mean = average_probabilities([each.probabilities.double().numpy() for each in predictions])
+    return predictions[0]._replace(probabilities=torch.from_numpy(mean))
 
 
 def _candidate(files: list[str], predictions: Predictions) -> Candidate:
