@@ -212,3 +212,19 @@ def test_the_schedule_counts_the_epochs_of_the_run(recorded: Path) -> None:
 
     schedule = Schedule.from_plain(load_config(recorded / "config.yaml")["schedule"]["phases"])
     assert schedule.epochs == len(pd.read_csv(recorded / "metrics.csv")) == 6
+
+
+@pytest.mark.parametrize("limit", ["+trainer.limit_val_batches=1", "+trainer.fast_dev_run=true"])
+def test_a_limit_on_validation_holds_for_tta_and_snapshots_too(train: Train, limit: str) -> None:
+    run_dir = train(*THREE_PHASES, "data.batch_size=4", limit)
+    assert len(pd.read_csv(run_dir / "predictions/valid.csv")) == 4
+    summary = json.loads((run_dir / "summary.json").read_text())
+    # One epoch of a fast_dev_run ends no cycle here, so there is no snapshot to average.
+    assert {"val/acc", "val/acc_tta", "val/acc_best"} <= summary.keys()
+
+
+def test_tta_without_augmented_views_is_plain_validation(train: Train) -> None:
+    run_dir = train(*THREE_PHASES, "callbacks.tta.num_augmented=0")
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["val/acc_tta"] == summary["val/acc"]
+    assert summary["val/loss_tta"] == summary["val/loss"]

@@ -33,6 +33,7 @@ def predict(
     split: Split,
     size: int,
     views: tuple[int, ...],
+    only: Tensor | None = None,
 ) -> Predictions:
     """Return probabilities of a split, one row per picture and view, all ranks together; a collective call.
 
@@ -43,8 +44,10 @@ def predict(
         split: train, valid or test.
         size: pixels a side.
         views: 0 is the picture as it is; the views of a picture stay in this order.
+        only: rows of the split to look at; None looks at all of them.
     """
-    batches = data.read(data.evaluation_requests(split, size, views))
+    rows = None if only is None else only.numpy()
+    batches = data.read(data.evaluation_requests(split, size, views, rows))
     collected = []
     with evaluating(module), trainer.precision_plugin.forward_context():
         for batch in on_device(trainer, batches):

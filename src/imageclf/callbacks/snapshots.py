@@ -104,11 +104,14 @@ class Snapshots(pl.Callback):
         last: Sequence[str],
     ) -> None:
         size = data.size_of(self._schedule.at(self._schedule.epochs - 1).phase)
-        predicted = {"final": current_predictions(trainer, module, data, size)}
+        final = current_predictions(trainer, module, data, size)
+        predicted = {"final": final}
         # The final weights must be there again for whoever comes after.
         with preserved(module, trainer.optimizers[0]):
             for name in [*names, *(["average"] if last else [])]:
-                predicted[name] = self._predict(trainer, module, data, name, size)
+                module.model.load_state_dict(self._load(name))
+                # The same pictures: trainer.limit_val_batches may have left some out.
+                predicted[name] = predict(trainer, module, data, "valid", size, (0,), only=final.rows)
         candidates = {name: _candidate([f"{name}.ckpt"], each) for name, each in predicted.items()}
         if last:
             ensemble = mean_predictions([predicted[name] for name in last])
@@ -120,12 +123,6 @@ class Snapshots(pl.Callback):
         module.results |= {"best": best, "val/acc_best": candidates[best].accuracy}
         if trainer.is_global_zero:
             self._list(candidates, best)
-
-    def _predict(
-        self, trainer: pl.Trainer, module: ClassifierModule, data: ImageData, name: str, size: int
-    ) -> Predictions:
-        module.model.load_state_dict(self._load(name))
-        return predict(trainer, module, data, "valid", size, views=(0,))
 
     def _save(self, name: str, module: Any) -> None:
         self._write(name, module.model.state_dict(), module.classes)

@@ -72,8 +72,13 @@ class TTA(pl.Callback):
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         size = data.size_of(self._schedule.at(epoch).phase)
         plain = current_predictions(trainer, module, data, size)
-        augmented = predict(trainer, module, data, "valid", size, augmented_views(self._num_augmented))
-        mean = mean_with(plain, augmented, self._num_augmented)
+        if self._num_augmented > 0:
+            views = augmented_views(self._num_augmented)
+            # The same pictures: trainer.limit_val_batches may have left some out.
+            augmented = predict(trainer, module, data, "valid", size, views, only=plain.rows)
+            mean = mean_with(plain, augmented, self._num_augmented)
+        else:
+            mean = plain
         return {"val/acc_tta": mean.accuracy, "val/loss_tta": mean.loss}
 
 
@@ -83,10 +88,8 @@ def mean_with(plain: Predictions, augmented: Predictions, num_augmented: int) ->
     Args:
         plain: a row per picture.
         augmented: as many rows per picture as follow.
-        num_augmented: augmented views of each picture; with 0 the plain ones are returned.
+        num_augmented: augmented views of each picture, at least 1.
     """
-    if num_augmented == 0:
-        return plain
     # The plain view counts as much as each other one: 1 / 5 with four.
     views = view_probabilities(augmented, num_augmented)
     return plain._replace(probabilities=torch.cat([plain.probabilities[:, None], views], dim=1).mean(1))

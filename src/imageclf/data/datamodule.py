@@ -145,9 +145,9 @@ class ImageData(pl.LightningDataModule):
                 yield Request(rows[picked], views, epoch, self.size_of(phase))
 
     def evaluation_requests(
-        self, split: Split, size: int, views: tuple[int, ...] = (0,)
+        self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
     ) -> Iterator[Request]:
-        """Yield this rank's requests for every picture of a split, once per view.
+        """Yield this rank's requests for the pictures of a split, once per view.
 
         The views of a picture come next to each other, so it is read once.
 
@@ -155,10 +155,12 @@ class ImageData(pl.LightningDataModule):
             split: train, valid or test.
             size: pixels a side.
             views: 0 is the picture as it is; others are drawn.
+            only: rows of the split to look at; None looks at all of them.
         """
         rank, world_size = self._world()
+        rows_wanted = self.table.rows(split) if only is None else only
         step = max(1, self.loading.batch_size // len(views))
-        for rows in even_chunks(self.table.rows(split), step, rank, world_size):
+        for rows in even_chunks(rows_wanted, step, rank, world_size):
             repeated = np.tile(np.array(views, dtype=np.int64), len(rows))
             yield Request(np.repeat(rows, len(views)), repeated, epoch=0, size=size)
 
