@@ -1,18 +1,26 @@
 """Train the head on cached features of the frozen body: several epochs for one forward pass."""
 
 import logging
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import lightning as pl
+import numpy as np
+import torch
 from torch import Tensor
 
 from imageclf.callbacks.evaluation import evaluating, on_device
 from imageclf.data import ImageData
+from imageclf.data.cache import content_key
 from imageclf.data.datamodule import Split
-from imageclf.model import ClassifierModule
+from imageclf.model import ClassifierModule, weights_digest
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
+
+# To be raised whenever the same body and pictures would give other features.
+_VERSION = 1
 
 
 def compute_features(
@@ -32,8 +40,42 @@ def compute_features(
     return module.gather(collected).probabilities
 
 
+def feature_key(
+    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int
+) -> str:
+    """Return a hash of all that the features of a split depend on: files, transform, weights, precision."""
+    paths = [data.table.paths[row] for row in data.table.rows(split)]
+    return content_key(
+        version=_VERSION,
+        files=data.caching.digest(paths),
+        picture=[size, data.loading.resize, data.crop_pct, data.is_lossy(size)],
+        weights=weights_digest(module.model.backbone),
+        normalise=[module.model.mean.flatten().tolist(), module.model.std.flatten().tolist()],
+        precision=str(trainer.precision),
+        libraries={name: version(name) for name in ("timm", "torch", "pillow", "opencv-python-headless")},
+    )
+
+
+def stored_features(
+    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int
+) -> Tensor:
+    """Return what `compute_features` does, from an earlier run if one has kept it; a collective call."""
+    cache, key = data.caching.folder, feature_key(trainer, module, data, split, size)
+    found = cache.find("features", key)
+    # All or none: computing takes every rank, and machines may have caches of their own.
+    if trainer.strategy.reduce_boolean_decision(found is not None, all=True):
+        return torch.from_numpy(np.load(Path(str(found), "features.npy")))
+    features = compute_features(trainer, module, data, split, size)
+    if trainer.local_rank == 0:
+        about = {"pictures": len(features), "first": data.table.paths[0], "split": split, "size": size}
+        cache.get("features", key, about, lambda folder: np.save(folder / "features.npy", features.numpy()))
+    return features
+
+
 class Precompute(pl.Callback):
     """Serve phases with `precompute: true` from features that are computed at the phase's start.
+
+    They are kept between runs, unless `data.cache=none`: see `feature_key`.
 
     The schedule refuses precompute with augmentation or a trainable body, so the features are those
     that every epoch of the phase would compute.
@@ -68,5 +110,6 @@ class Precompute(pl.Callback):
         key = (self._schedule.at(trainer.current_epoch).name, split, size)
         if key not in self._cached:
             log.info("precompute: features of %s pictures at %d px", split, size)
-            self._cached[key] = compute_features(trainer, module, data, split, size)
+            source = compute_features if data.caching.cache == "none" else stored_features
+            self._cached[key] = source(trainer, module, data, split, size)
         return self._cached[key]

@@ -89,9 +89,9 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
 
 
 def _data_rule(node: Plain) -> Rule:
-    from imageclf.data import Loading, Splitting
+    from imageclf.data import Caching, Loading, Splitting
 
-    return _rule_of(locate_target(node, "data"), Splitting, Loading, _target_=str)
+    return _rule_of(locate_target(node, "data"), Splitting, Loading, Caching, _target_=str)
 
 
 def _rule_of(*classes: Any, **more: Any) -> Rule:
@@ -105,12 +105,16 @@ def _target_nodes(config: Plain) -> Iterator[str]:
     for key in ("transforms", "trainer"):
         if isinstance(config.get(key), dict):
             yield key
+    if isinstance((config.get("transforms") or {}).get("extra"), dict):
+        yield "transforms.extra"
     for group in ("callbacks", "logger"):
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
     model = config.get("model")
     if isinstance(model, dict):
         yield from (
-            f"model.{name}" for name in ("head", "optimizer", "loss") if isinstance(model.get(name), dict)
+            f"model.{name}"
+            for name in ("head", "optimizer", "loss", "mixing")
+            if isinstance(model.get(name), dict)
         )
 
 

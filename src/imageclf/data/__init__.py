@@ -1,6 +1,8 @@
 """From folders or a CSV of pictures to batches, exact and the same on any number of workers and ranks."""
 
 from imageclf.data.augmentation import Augmentation
+from imageclf.data.auto_augment import AutoAugment
+from imageclf.data.caching import Caching
 from imageclf.data.csv import CsvSource
 from imageclf.data.datamodule import ImageData, Loading
 from imageclf.data.dataset import Batch, PictureDataset, Request
@@ -12,7 +14,9 @@ from imageclf.data.verify import describe, unreadable
 
 __all__ = [
     "Augmentation",
+    "AutoAugment",
     "Batch",
+    "Caching",
     "CsvSource",
     "FolderSource",
     "ImageData",

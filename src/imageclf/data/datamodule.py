@@ -11,6 +11,7 @@ from torch import Tensor
 
 from imageclf import InputError
 from imageclf.data.augmentation import Augmentation
+from imageclf.data.caching import Caching
 from imageclf.data.dataset import Batch, PictureDataset, Request
 from imageclf.data.geometry import Resize
 from imageclf.data.loader import EpochLoader, RequestLoader
@@ -39,7 +40,8 @@ class Loading:
         size: pixels a side where a phase names none.
         batch_size: pictures a step and process, where a phase names none.
         num_workers: processes that read training pictures, and as many for evaluation.
-        resize: crop, squish or pad (with reflection) to a square.
+        resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
+            of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.
         on_error: raise, or skip: what a picture that cannot be read does.
     """
@@ -68,6 +70,7 @@ class ImageData(pl.LightningDataModule):
         augmentation: of the phases that augment.
         crop_pct: share of the shorter side that the plain view's crop keeps.
         seed: of order and draws.
+        caching: what is kept between runs.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ImageData(pl.LightningDataModule):
         augmentation: Augmentation,
         crop_pct: float,
         seed: int,
+        caching: Caching,
     ) -> None:
         super().__init__()
         self.table = table
@@ -88,10 +92,31 @@ class ImageData(pl.LightningDataModule):
         self.resume_at = (0, 0)
         # Set by the precompute callback; without it a phase with `precompute` reads pictures.
         self.feature_source: FeatureSource | None = None
+        self.caching = caching
+        self.crop_pct = crop_pct
         self._labels = table.labels
-        dataset = PictureDataset(table.paths, self._labels, augmentation, loading.resize, crop_pct, seed)
-        self._train = RequestLoader(dataset, loading.num_workers)
-        self._evaluation = RequestLoader(dataset, loading.num_workers)
+        self._dataset = PictureDataset(
+            table.paths, self._labels, augmentation, loading.resize, crop_pct, seed
+        )
+        # Their workers start with the first request, when the stores are known.
+        self._train = RequestLoader(self._dataset, loading.num_workers)
+        self._evaluation = RequestLoader(self._dataset, loading.num_workers)
+
+    def setup(self, stage: str) -> None:
+        """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""
+        sides = {size: self._dataset.side_of(size) for size in sorted(self.sizes)}
+        # Every rank asks: the first to come builds, the others wait for it.
+        self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
+
+    def is_lossy(self, size: int) -> bool:
+        """Return whether views of a size are made from pictures that were stored as JPEGs."""
+        stored = self._dataset.stores.get(size)
+        return stored is not None and stored.form == "jpeg"
+
+    @property
+    def sizes(self) -> set[int]:
+        """Return the pixels a side that the run uses."""
+        return {self.size_of(phase) for phase in self.schedule.phases.values()}
 
     @property
     def has_validation(self) -> bool:

@@ -1,6 +1,7 @@
 """Pictures by request: a request says everything, the dataset holds no state."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,12 +9,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
-from imageclf.data.augmentation import NUM_DRAWS, Augmentation, Views, draw_views, plain_views, where
-from imageclf.data.decode import read_picture
+from imageclf.data.augmentation import (
+    NUM_DRAWS,
+    Augmentation,
+    Floats,
+    Picture,
+    Views,
+    draw_views,
+    plain_views,
+    where,
+)
 from imageclf.data.draws import uniforms
-from imageclf.data.geometry import Picture, Resize, affine, light, scaled_size, shrink, warp
+from imageclf.data.geometry import Resize, maps, stored_side, warp
+from imageclf.data.lighting import light, lighting_tables, mean_value
+from imageclf.data.store import StoredPictures, open_store, read_shrunk
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,9 @@ class Batch(NamedTuple):
 class PictureDataset(Dataset[Batch]):
     """Answer requests with batches of pictures.
 
+    A picture is shrunk to near the size asked for, once if there is a store of that size, and every
+    view of it is one resampling from there.
+
     Args:
         paths: a file per row of the table.
         labels: class indices `[N]`, -1 where unknown.
@@ -70,11 +84,13 @@ class PictureDataset(Dataset[Batch]):
         crop_pct: float,
         seed: int,
     ) -> None:
+        # By size of the views; without one the pictures' own files are read.
+        self.stores: Mapping[int, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self._labels = labels
         self._augmentation = augmentation
-        self._resize = resize
+        self._resize: Resize = resize
         self._crop_pct = crop_pct
         self._seed = seed
 
@@ -88,30 +104,80 @@ class PictureDataset(Dataset[Batch]):
         Raises:
             InputError: a file cannot be read.
         """
-        views = self._views(request)
-        images = np.empty((len(request.rows), request.size, request.size, 3), dtype=np.uint8)
-        last, picture = -1, images[:0]
-        for index, row in enumerate(request.rows):
-            if row != last:
-                picture, last = read_picture(self._paths[row].decode(), at_least=2 * request.size), row
-            images[index] = self._render(picture, views, index, request)
+        images = _new_images(len(request.rows), request.size)
+        self._render(self._read(request), request, images.numpy())
         return Batch(
-            images=torch.from_numpy(images).permute(0, 3, 1, 2),
+            images=images.permute(0, 3, 1, 2),
             features=None,
             labels=torch.from_numpy(self._labels[request.rows]),
             rows=torch.from_numpy(request.rows),
         )
+
+    def side_of(self, size: int) -> int:
+        """Return the pixels a side that pictures are shrunk to for views of a size."""
+        return stored_side(size, self._resize, self._augmentation.max_zoom, self._crop_pct)
+
+    def _read(self, request: Request) -> list[Picture]:
+        stored = self.stores.get(request.size)
+        if stored is not None:
+            store = open_store(stored)
+            return [store.read(row) for row in request.rows.tolist()]
+        pictures: list[Picture] = []
+        for row, before in zip(request.rows, (-1, *request.rows), strict=False):
+            pictures.append(pictures[-1] if row == before else self._read_file(row, request.size))
+        return pictures
+
+    def _read_file(self, row: int, size: int) -> Picture:
+        return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self._resize)
+
+    def _render(self, pictures: Sequence[Picture], request: Request, images: NDArray[np.uint8]) -> None:
+        """Write the views of pictures into `images` `[B, size, size, 3]`."""
+        views = self._views(request)
+        to_pictures = self._maps(pictures, request, views)
+        tables = self._tables(pictures, views)
+        for index, picture in enumerate(pictures):
+            warp(picture, to_pictures[index], images[index])
+            if tables is not None:
+                light(images[index], tables[index])
+            if self._augmentation.extra is not None and request.views[index] != 0:
+                images[index] = _seeded(self._augmentation.extra, images[index], int(views.seed[index]))
 
     def _views(self, request: Request) -> Views:
         draws = uniforms(self._seed, request.epoch, request.rows, request.views, NUM_DRAWS)
         drawn = draw_views(self._augmentation, draws)
         return where(request.views == 0, plain_views(len(request.rows)), drawn)
 
-    def _render(self, picture: Picture, views: Views, index: int, request: Request) -> Picture:
-        crop_pct = self._crop_pct if request.views[index] == 0 else 1.0
-        height, width = picture.shape[:2]
-        scaled = scaled_size(width, height, request.size, self._resize, crop_pct)
-        picture = shrink(picture, *scaled)
-        matrix = affine(picture.shape[1], picture.shape[0], scaled, request.size, views, index)
-        lit = light(picture, float(views.brightness[index]), float(views.contrast[index]))
-        return warp(lit, matrix, request.size)
+    def _tables(self, pictures: Sequence[Picture], views: Views) -> NDArray[np.uint8] | None:
+        if not (views.brightness.any() or (views.contrast != 1).any()):
+            return None
+        means = np.array([mean_value(picture) for picture in pictures])
+        return lighting_tables(views.brightness, views.contrast, means, self._augmentation.lighting)
+
+    def _maps(self, pictures: Sequence[Picture], request: Request, views: Views) -> Floats:
+        shapes = np.array([picture.shape[1::-1] for picture in pictures], dtype=np.float64)
+        plain = request.views == 0
+        crop_pct = np.where(plain, self._crop_pct, 1.0)
+        if self._resize != "random_resized_crop":
+            return maps(shapes, request.size, self._resize, views, crop_pct)
+        cropped = maps(shapes, request.size, "crop", views, crop_pct)
+        random_crops = maps(shapes, request.size, "random_resized_crop", views, crop_pct)
+        return np.where(plain[:, None, None], cropped, random_crops)
+
+
+def _new_images(count: int, size: int) -> Tensor:
+    """Return room for a batch, in shared memory where a worker is to hand it to the main process."""
+    images = torch.empty((count, size, size, 3), dtype=torch.uint8)
+    # Filled there at once: torch would copy the whole batch on sending.
+    return images if get_worker_info() is None else images.share_memory_()  # type: ignore[no-untyped-call]
+
+
+def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:
+    """Call a transform that draws from the global generators, and leave them as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        return extra(picture)
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

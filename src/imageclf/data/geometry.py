@@ -1,4 +1,4 @@
-"""One affine map per picture: scale, zoom, rotate, crop, turn and mirror in a single resampling."""
+"""One map per picture: scale, zoom, rotate, change perspective, crop, turn and mirror in one resampling."""
 
 from typing import Literal
 
@@ -6,111 +6,176 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imageclf.data.augmentation import Views
+from imageclf.data.augmentation import Floats, Picture, Views
 
-Resize = Literal["crop", "squish", "pad"]
-Picture = NDArray[np.uint8]
+Resize = Literal["crop", "squish", "pad", "random_resized_crop"]
 
 # OpenCV's own threads would fight the loader's workers and torch over the cores.
 cv2.setNumThreads(0)
 
 
-def scaled_size(
-    width: int, height: int, size: int, resize: Resize, crop_pct: float = 1.0
-) -> tuple[float, float]:
-    """Return (width, height) in pixels that a picture is scaled to before the crop of `size`.
+def stored_side(size: int, resize: Resize, max_zoom: float = 1.0, crop_pct: float = 1.0) -> int:
+    """Return the pixels a side that a picture is first shrunk to, whichever views of it follow.
+
+    A view is one bilinear resampling from there: a quarter more than it shows keeps rotations sharp,
+    and from up to twice as much it is still free of aliasing.
+
+    Args:
+        size: pixels a side of the views.
+        resize: how a view becomes a square.
+        max_zoom: largest zoom of a view.
+        crop_pct: share of the shorter side that the plain view's crop keeps.
+    """
+    detail = 2.0 if resize == "random_resized_crop" else max(1.25, max_zoom, 1 / crop_pct)
+    return max(round(detail * size), size + 32)
+
+
+def stored_size(width: int, height: int, side: int, resize: Resize) -> tuple[int, int]:
+    """Return (width, height) of a picture after shrinking; it is never enlarged.
 
     Args:
         width: of the picture, pixels.
         height: of the picture, pixels.
+        side: of the shorter side, with pad of the longer side, with squish of both; pixels.
+        resize: how a view becomes a square.
+    """
+    if resize == "squish":
+        return min(width, side), min(height, side)
+    share = min(1.0, side / (max(width, height) if resize == "pad" else min(width, height)))
+    return max(1, round(width * share)), max(1, round(height * share))
+
+
+def shrink(picture: Picture, width: int, height: int) -> Picture:
+    """Return the picture, each pixel the mean over its area of the larger one, `[height, width, 3]`."""
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def scaled_sizes(shapes: Floats, size: int, resize: Resize, crop_pct: Floats) -> Floats:
+    """Return (width, height) in pixels that pictures are scaled to before the crop of `size`, `[B, 2]`.
+
+    Args:
+        shapes: (width, height) of the pictures, `[B, 2]`.
         size: pixels a side of the result.
         resize: crop: the shorter side becomes `size / crop_pct`; squish: both sides become `size`;
             pad: the longer side becomes `size`, the rest is reflection.
-        crop_pct: share of the shorter side that the crop keeps; crop only.
+        crop_pct: share of the shorter side that the crop keeps, `[B]`; crop only.
     """
     if resize == "squish":
-        return float(size), float(size)
-    side = size / crop_pct / min(width, height) if resize == "crop" else size / max(width, height)
-    # Whole pixels keep the plain view free of a half-pixel blur.
-    return float(max(1, round(width * side))), float(max(1, round(height * side)))
+        return np.full_like(shapes, size)
+    share = size / shapes.max(axis=1) if resize == "pad" else size / crop_pct / shapes.min(axis=1)
+    # Whole pixels: a picture that has its size already is copied, not blurred.
+    scaled: Floats = np.maximum(1.0, np.rint(shapes * share[:, None]))
+    return scaled
 
 
-def shrink(picture: Picture, width: float, height: float) -> Picture:
-    """Return the picture antialiased down to about `width` x `height` pixels; it is never enlarged.
+def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats) -> Floats:
+    """Return the maps `[B, 3, 3]` from pixels of the results to pixels of the pictures.
 
-    Args:
-        picture: `[H, W, 3]`.
-        width: pixels to scale to.
-        height: pixels to scale to.
-    """
-    target = min(picture.shape[1], round(width)), min(picture.shape[0], round(height))
-    if target == (picture.shape[1], picture.shape[0]):
-        return picture
-    return np.asarray(cv2.resize(picture, target, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def affine(
-    width: int, height: int, scaled: tuple[float, float], size: int, views: Views, index: int
-) -> NDArray[np.float64]:
-    """Return the map `[2, 3]` from pixels of the result to pixels of the picture.
-
-    Read backwards: the picture is scaled and zoomed, rotated about its centre, cropped to `size`,
-    turned and mirrored.
+    Read backwards: a picture is scaled and zoomed, seen in perspective, rotated about its centre,
+    cropped to `size`, turned and mirrored.
 
     Args:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        scaled: (width, height) it is scaled to, before the zoom.
-        size: pixels a side of the result.
+        shapes: (width, height) of the pictures, `[B, 2]`.
+        size: pixels a side of the results.
+        resize: how a view becomes a square.
         views: of the batch.
-        index: which of them.
+        crop_pct: share of the shorter side that the crop keeps, `[B]`; crop only.
     """
-    zoomed = np.array(scaled) * views.zoom[index]
-    position = np.array([views.x[index], views.y[index]])
-    offset = (position - 0.5) * (zoomed - size)
-    if views.zoom[index] == 1 and views.angle[index] == 0:
-        # A whole-pixel offset: a picture that is only cropped is copied, not blurred.
-        offset = np.floor(offset + (zoomed - size) / 2 + 0.5) - (zoomed - size) / 2
-    linear = _rotation(views.angle[index]) @ _turn(int(views.turns[index]), bool(views.mirror[index]))
-    to_picture = np.diag([width / zoomed[0], height / zoomed[1]])
-    centre = np.array([width, height]) / 2
-    matrix = to_picture @ linear
-    shift = to_picture @ _rotation(views.angle[index]) @ offset + centre
-    # Pixel centres lie at half coordinates; warpAffine counts them from 0.
-    shift = shift - 0.5 - matrix @ np.full(2, (size - 1) / 2)
-    return np.column_stack([matrix, shift])
+    windows = _windows(shapes, size, resize, views, crop_pct)
+    scale = windows / size
+    rotation = _rotations(views.angle)
+    position = np.stack([views.x, views.y], axis=1)
+    offset = _whole_where_still((position - 0.5) * (shapes / scale - size), shapes, size, scale, views)
+    view = rotation @ _turns(views.turns, views.mirror)
+    centred = _warps(views, size) @ _homogeneous(view, np.zeros_like(offset))
+    # Pixel centres lie at half coordinates; OpenCV counts them from 0.
+    centre = _homogeneous(np.eye(2) * np.ones_like(view), np.full_like(offset, (1 - size) / 2))
+    middle = shapes / 2 - 0.5 + scale * (rotation @ offset[:, :, None])[:, :, 0]
+    return _homogeneous(scale[:, :, None] * np.eye(2), middle) @ centred @ centre
 
 
-def warp(picture: Picture, matrix: NDArray[np.float64], size: int) -> Picture:
-    """Return the picture resampled once, bilinearly, `[size, size, 3]`; what lies outside is reflected."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(warped, dtype=np.uint8)
-
-
-def light(picture: Picture, brightness: float, contrast: float) -> Picture:
-    """Return the picture with brightness and contrast changed, clipped to 0..255.
+def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
+    """Resample the picture once, bilinearly, into `result` `[size, size, 3]`; what lies outside is reflected.
 
     Args:
         picture: `[H, W, 3]`.
-        brightness: added, as a fraction of white.
-        contrast: factor on the distance to the picture's mean over all pixels and channels.
-
-    Source: `lighting(im, b, c)` of fastai 0.7.
+        to_picture: map from pixels of the result to pixels of the picture, `[3, 3]`.
+        result: written to.
     """
-    if brightness == 0 and contrast == 1:
-        return picture
-    mean = float(picture.mean())
-    table = (np.arange(256) - mean) * contrast + mean + 255 * brightness
-    return np.asarray(cv2.LUT(picture, np.clip(np.rint(table), 0, 255).astype(np.uint8)), dtype=np.uint8)
+    size = (result.shape[1], result.shape[0])
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT
+    if to_picture[2, 0] == 0 and to_picture[2, 1] == 0:
+        cv2.warpAffine(picture, to_picture[:2], size, dst=result, flags=flags, borderMode=border)
+    else:
+        cv2.warpPerspective(picture, to_picture, size, dst=result, flags=flags, borderMode=border)
 
 
-def _rotation(angle: float) -> NDArray[np.float64]:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, -sin], [sin, cos]])
+def _windows(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats) -> Floats:
+    """Return (width, height) of what each view shows, in pixels of its picture, `[B, 2]`."""
+    if resize == "random_resized_crop":
+        return _random_windows(shapes, views.crops) / views.zoom[:, None]
+    return size * shapes / (scaled_sizes(shapes, size, resize, crop_pct) * views.zoom[:, None])
 
 
-def _turn(turns: int, mirror: bool) -> NDArray[np.float64]:
-    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
-    flip = np.diag([-1.0 if mirror else 1.0, 1.0])
-    return np.linalg.matrix_power(quarter, turns) @ flip
+def _random_windows(shapes: Floats, crops: Floats) -> Floats:
+    """Return the first window of each picture that lies inside it, else the largest of the last ratio."""
+    areas, ratios = crops[:, :, 0] * shapes.prod(axis=1)[:, None], crops[:, :, 1]
+    tries = np.sqrt(np.stack([areas * ratios, areas / ratios], axis=2))
+    fits = (tries <= shapes[:, None]).all(axis=2)
+    tries[:, -1] *= np.minimum(1.0, (shapes / tries[:, -1]).min(axis=1))[:, None]
+    first = np.where(fits.any(axis=1), fits.argmax(axis=1), -1)
+    windows: Floats = tries[np.arange(len(tries)), first]
+    return windows
+
+
+def _whole_where_still(offset: Floats, shapes: Floats, size: int, scale: Floats, views: Views) -> Floats:
+    """Round the places of crops to whole pixels where a picture is cropped and no more: a copy is no blur."""
+    still = (scale == 1) & ((views.angle == 0) & (views.warp_x == 0) & (views.warp_y == 0))[:, None]
+    margin = (shapes - size) / 2
+    return np.where(still, np.floor(offset + margin + 0.5) - margin, offset)
+
+
+def _rotations(angles: Floats) -> Floats:
+    cos, sin = np.cos(angles), np.sin(angles)
+    return np.stack([cos, -sin, sin, cos], axis=1).reshape(-1, 2, 2)
+
+
+def _turns(turns: NDArray[np.int64], mirror: NDArray[np.bool_]) -> Floats:
+    cos, sin = np.array([1.0, 0, -1, 0])[turns], np.array([0.0, 1, 0, -1])[turns]
+    flip = np.where(mirror, -1.0, 1.0)
+    return np.stack([cos * flip, -sin, sin * flip, cos], axis=1).reshape(-1, 2, 2)
+
+
+def _warps(views: Views, size: int) -> Floats:
+    """Return the changes of perspective `[B, 3, 3]`, in pixels about the centre of the view.
+
+    The corners of the picture move apart on one side and together on the other.
+
+    Source: `_WarpCoord` of fastai 2.
+    """
+    if not (views.warp_x.any() or views.warp_y.any()):
+        return np.eye(3)[None]
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=np.float64)
+    moves = np.stack([views.warp_y, views.warp_x], axis=1)
+    moved = corners - corners.prod(axis=1)[:, None] * moves[:, None]
+    half = np.diag([size / 2, size / 2, 1.0])
+    return half @ _perspectives(moved, corners) @ np.linalg.inv(half)
+
+
+def _perspectives(points: Floats, targets: Floats) -> Floats:
+    """Return the maps `[B, 3, 3]` that take four points `[B, 4, 2]` to four targets `[4, 2]`."""
+    ones, zeros = np.ones_like(points[:, :, :1]), np.zeros((len(points), 4, 3))
+    homogeneous = np.concatenate([points, ones], axis=2)
+    first = np.concatenate([homogeneous, zeros, -targets[:, :1] * points], axis=2)
+    second = np.concatenate([zeros, homogeneous, -targets[:, 1:] * points], axis=2)
+    system = np.concatenate([first, second], axis=1)
+    solution = np.linalg.solve(system, np.broadcast_to(targets.T.reshape(8, 1), (len(points), 8, 1)))
+    return np.concatenate([solution[:, :, 0], ones[:, 0]], axis=1).reshape(-1, 3, 3)
+
+
+def _homogeneous(linear: Floats, shift: Floats) -> Floats:
+    result = np.zeros((len(linear), 3, 3))
+    result[:, :2, :2], result[:, :2, 2], result[:, 2, 2] = linear, shift, 1
+    return result

@@ -1,41 +1,56 @@
 """Decode every picture once before training, so that a broken one is named in the first minute."""
 
-import hashlib
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.progress import track
 
 from imageclf import InputError
+from imageclf.data.cache import content_key
+from imageclf.data.caching import Caching
 from imageclf.data.decode import read_picture
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
+_CHUNK = 4096
 
 
-def unreadable(paths: Sequence[str]) -> dict[int, str]:
+def unreadable(paths: Sequence[str], caching: Caching) -> dict[int, str]:
     """Return the position and the fault of every file that does not decode to its last row.
 
-    A set of files that was found whole is not decoded again while path, size and time of each stay
-    as they are.
+    A set of files that was found whole is not decoded again while its fingerprint stays, unless
+    nothing is to be cached.
+
+    Args:
+        paths: of the files.
+        caching: where it is remembered.
     """
-    marker = _cache_dir() / "verified" / _fingerprint(paths)
-    if marker.exists():
+    remembers = caching.cache != "none"
+    key = content_key(files=caching.digest(paths), pillow=version("pillow")) if remembers else ""
+    if remembers and caching.folder.find("verified", key):
         return {}
-    with ThreadPoolExecutor() as pool:
-        checks = pool.map(_fault, paths)
-        watched = track(
-            checks, "Checking pictures", total=len(paths), transient=True, disable=len(paths) < 1000
-        )
-        faults = {index: fault for index, fault in enumerate(watched) if fault}
-    if not faults:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
+    watched = track(
+        _checks(paths), "Checking pictures", total=len(paths), transient=True, disable=len(paths) < 1000
+    )
+    faults = {index: fault for index, fault in enumerate(watched) if fault}
+    if remembers and paths and not faults:
+        about = {"pictures": len(paths), "first": paths[0]}
+        caching.folder.get("verified", key, about, build=_nothing)
     return faults
+
+
+def _checks(paths: Sequence[str]) -> Iterator[str | None]:
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), _CHUNK):
+            yield from pool.map(_fault, paths[start : start + _CHUNK])
+
+
+def _nothing(folder: Path) -> None:
+    """That the entry is there says it all."""
 
 
 def describe(faults: Sequence[str]) -> str:
@@ -51,23 +66,3 @@ def _fault(path: str) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-def _fingerprint(paths: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path}\0{_size_and_time(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _size_and_time(path: str) -> str:
-    try:
-        status = Path(path).stat()
-    except OSError:  # Decoding says what is wrong with it.
-        return ""
-    return f"{status.st_size}\0{status.st_mtime_ns}"
-
-
-def _cache_dir() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "imageclf"

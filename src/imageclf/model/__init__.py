@@ -3,8 +3,10 @@
 from imageclf.model.averaging import average_probabilities, average_weights
 from imageclf.model.backbone import DataConfig, create_backbone, data_config, num_features
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.digest import weights_digest
 from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
+from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule, Predictions
 from imageclf.model.weights import body_weights, efficientnet_lite_to_timm, load_weights
 
@@ -15,6 +17,7 @@ __all__ = [
     "ImageClassifier",
     "LayerGroups",
     "LinearHead",
+    "Mixing",
     "Predictions",
     "average_probabilities",
     "average_weights",
@@ -27,4 +30,5 @@ __all__ = [
     "load_weights",
     "num_features",
     "parameter_groups",
+    "weights_digest",
 ]

@@ -71,6 +71,7 @@ class ClassifierModule(pl.LightningModule):
         optimizer: builds the optimizer from parameter groups.
         weight_decay: of the tensors that take one.
         channels_last: keep convolution weights channels-last, as pictures arrive.
+        mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class ClassifierModule(pl.LightningModule):
         optimizer: OptimizerFactory,
         weight_decay: float,
         channels_last: bool = True,
+        mixing: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__()
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -93,6 +95,7 @@ class ClassifierModule(pl.LightningModule):
         self.scores: dict[str, float] = {}
         self.results: dict[str, float | int | str] = {}
         self.predicted_at = -1
+        self._mixing = mixing
         self._optimizer = optimizer
         self._weight_decay = weight_decay
         self._collected: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -104,8 +107,14 @@ class ClassifierModule(pl.LightningModule):
         return logits
 
     def training_step(self, batch: BatchLike, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
-        loss: Tensor = self.loss(self(batch), batch.labels)
+        """Return the loss of a batch; pictures are mixed first, cached features never."""
+        if self._mixing is None or batch.images is None:
+            logits, targets = self(batch), batch.labels
+        else:
+            images = self.model.normalise(batch.images)
+            images, targets = self._mixing(images, batch.labels, len(self.classes))
+            logits = self.model.head(self.model.backbone(images))
+        loss: Tensor = self.loss(logits, targets)
         return loss
 
     def on_validation_epoch_start(self) -> None:

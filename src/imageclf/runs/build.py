@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from imageclf import InputError
 from imageclf.configs import instantiate
-from imageclf.data import ImageData, Loading, Table
+from imageclf.data import Caching, ImageData, Loading, Table
 from imageclf.model import (
     ClassifierModule,
     DataConfig,
@@ -27,6 +27,7 @@ from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.summary import Summary
 from imageclf.runs.table import take
+from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
 
 # In this order their hooks run, whatever the order in the config; others follow.
@@ -124,6 +125,7 @@ def build_module(
         optimizer=partial(instantiate, node["optimizer"], "model.optimizer"),
         weight_decay=float(node["optimizer"].get("weight_decay", 0.0)),
         channels_last=node["channels_last"],
+        mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
     )
     return module, expects
 
@@ -134,9 +136,10 @@ def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects
         table=table,
         loading=take(Loading, config["data"]),
         schedule=schedule,
-        augmentation=instantiate(config["transforms"], "transforms"),
+        augmentation=build_augmentation(config["transforms"]),
         crop_pct=expects.crop_pct,
         seed=config["seed"],
+        caching=take(Caching, config["data"]),
     )
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from imageclf import InputError
-from imageclf.configs import instantiate
-from imageclf.data import Loading, Splitting
+from imageclf.data import Caching, Loading, Splitting
 from imageclf.runs.table import take
+from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
 
 # What the schedule means: these cannot be removed.
@@ -38,7 +38,8 @@ def check_values(config: dict[str, Any]) -> None:
     check_trainer(config["trainer"])
     take(Loading, config["data"])
     take(Splitting, config["data"])
-    instantiate(config["transforms"], "transforms")
+    take(Caching, config["data"])
+    build_augmentation(config["transforms"])
 
 
 def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:

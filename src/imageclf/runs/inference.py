@@ -56,13 +56,17 @@ def predict_folder(options: PredictOptions) -> Path:
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
     output = output_of(options, run_dir, folder)
     config = load_config(run_dir / "config.yaml")
-    config["data"] |= {"batch_size": options.batch_size, "num_workers": options.num_workers}
+    config["data"] |= {
+        "batch_size": options.batch_size,
+        "num_workers": options.num_workers,
+        "on_error": options.on_error,
+    }
     # The weights come from the run: neither a hub nor a package is needed.
     config["model"]["weights"] = "none"
     # Wherever it was trained: here one process does, on what there is.
     config["trainer"] |= {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
     files = candidate_files(run_dir, options.weights)
-    table = without_broken(folder_table(folder, classes_of(files[0])), options.on_error)
+    table = without_broken(folder_table(folder, classes_of(files[0])), config["data"])
     parts = build_parts(config, table)
     trainer = build_trainer(config, 1, run_dir, [])
     size = parts.data.size_of(parts.schedule.at(parts.schedule.epochs - 1).phase)

@@ -53,6 +53,7 @@ class ModelOptions:
         optimizer: a node that takes parameter groups.
         loss: a node whose module takes logits and labels.
         channels_last: keep convolution weights channels-last.
+        mixing: a node that mixes training pictures with each other; None: they are not mixed.
     """
 
     backbone: str
@@ -62,6 +63,7 @@ class ModelOptions:
     optimizer: Mapping[str, Any]
     loss: Mapping[str, Any]
     channels_last: bool
+    mixing: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)

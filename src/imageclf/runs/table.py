@@ -9,7 +9,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.configs import instantiate, locate_target
-from imageclf.data import Splitting, Table, describe, unreadable
+from imageclf.data import Caching, Splitting, Table, describe, unreadable
 from imageclf.data.pictures import SUFFIXES, list_pictures, picture_ids
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def read_table(node: dict[str, Any], verify: bool = True) -> Table:
     source_class = locate_target(node, "data")
     keys = {field.name for field in fields(source_class)}
     source = instantiate({name: node[name] for name in node if name in keys or name == "_target_"}, "data")
-    table = without_broken(source.read(), node["on_error"]) if verify else source.read()
+    table = without_broken(source.read(), node) if verify else source.read()
     split: Table = take(Splitting, node).apply(table)
     return split
 
@@ -63,17 +63,21 @@ def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
     return Table(frame, classes)
 
 
-def without_broken(table: Table, on_error: str) -> Table:
+def without_broken(table: Table, node: dict[str, Any]) -> Table:
     """Decode every picture once; raise for, or leave out, those that do not decode.
+
+    Args:
+        table: of pictures.
+        node: the data node: `on_error`, and where it is remembered that a set is whole.
 
     Raises:
         InputError: pictures cannot be read and `on_error` is raise.
     """
-    faults = unreadable(table.paths)
+    faults = unreadable(table.paths, take(Caching, node))
     if not faults:
         return table
     sentence = describe(list(faults.values()))
-    if on_error == "raise":
+    if node["on_error"] == "raise":
         raise InputError(f"{sentence}; mend or remove them, or set data.on_error=skip")
     log.warning("%s; they are left out because of data.on_error=skip", sentence)
     return Table(table.frame.drop(index=list(faults)).reset_index(drop=True), table.classes)

@@ -1,0 +1,56 @@
+"""The short form data=PATH of a folder of pictures, for commands whose `data` is a config group."""
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from imageclf.configs.paths import CONF_DIR
+
+
+def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+    """Return the arguments with data=PATH replaced by the keys that it stands for.
+
+    A PATH without a folder `train` is taken for folders of classes. Keys that are given as well win;
+    what is no folder, or is an option, stays for Hydra to judge.
+
+    Args:
+        arguments: of the command line.
+        options: of the config group `data`.
+    """
+    short = next((each for each in arguments if _is_folder(each, options)), None)
+    if short is None:
+        return list(arguments)
+    root = short.removeprefix("data=")
+    given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
+    keys = {"data.root": quoted(root)} | _layout(Path(root).expanduser(), has_train="data.train" in given)
+    added = [f"{key}={value}" for key, value in keys.items() if key not in given]
+    return [word for each in arguments for word in (["data=folder", *added] if each == short else [each])]
+
+
+def data_options(arguments: Sequence[str]) -> set[str]:
+    """Return the options of the config group `data`, also those of a folder given by --config-dir."""
+    flags = re.findall(r"(?:^|\0)(?:--config-dir|-cd)[=\0]([^\0]+)", "\0".join(arguments))
+    return {path.stem for folder in (CONF_DIR, *flags) for path in Path(folder, "data").glob("*.yaml")}
+
+
+def quoted(value: str) -> str:
+    r"""Return a value in quotes, so that Hydra takes it as it stands.
+
+    >>> quoted("it's 1,2"), quoted("${x}")
+    ("'it\\'s 1,2'", "'\\${x}'")
+    """
+    # Backslashes count only before a quote, and the closing one is such.
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f"'{escaped}'".replace("${", r"\${")
+
+
+def _is_folder(argument: str, options: Collection[str]) -> bool:
+    key, _, value = argument.partition("=")
+    return key == "data" and value not in options and value != "" and Path(value).expanduser().is_dir()
+
+
+def _layout(root: Path, has_train: bool) -> dict[str, str]:
+    if not has_train and not (root / "train").is_dir():
+        return {"data.train": ".", "data.valid": "null"}
+    return {} if (root / "valid").is_dir() else {"data.valid": "null"}

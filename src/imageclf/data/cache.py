@@ -1,0 +1,192 @@
+"""Results that are kept between runs, each under a hash of all that it depends on."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from imageclf import InputError
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["pictures", "features", "verified"]
+KINDS: tuple[Kind, ...] = ("pictures", "features", "verified")
+
+# A lock lives as long as its file is open: an entry that this process uses is not to be removed.
+_held: dict[Path, IO[bytes]] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A complete result.
+
+    Args:
+        folder: holds `about.json` and whatever the builder wrote.
+        kind: what it is.
+        about: what it was made from, for people to read.
+        size: bytes of all its files.
+        used: when it was last used, seconds since 1970.
+    """
+
+    folder: Path
+    kind: Kind
+    about: dict[str, Any]
+    size: int
+    used: float
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of results, `KIND/KEY/`.
+
+    Args:
+        root: the folder.
+        budget: bytes that all results together may take.
+    """
+
+    root: Path
+    budget: int
+
+    def find(self, kind: Kind, key: str) -> Path | None:
+        """Return the folder of a result, and keep it from being removed as long as this process lives."""
+        folder = self.root / kind / key
+        if folder not in _held and folder.parent.is_dir():
+            _held[folder] = _open_lock(folder)
+            _lock(_held[folder], fcntl.LOCK_SH)
+        if not (folder / "about.json").exists():
+            _release(folder)
+            return None
+        os.utime(folder / "about.json")
+        return folder
+
+    def get(self, kind: Kind, key: str, about: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """Return the folder of a result, built first if it is not there.
+
+        Jobs that ask at once wait for the one that builds. A job that is killed leaves nothing that
+        passes for a result.
+
+        Args:
+            kind: what it is.
+            key: see `content_key`.
+            about: what it is made from, for people to read.
+            build: writes the result into an empty folder.
+
+        Raises:
+            InputError: the disk is full, or the folder may not be written.
+        """
+        found = self.find(kind, key)
+        if found is not None:
+            return found
+        folder = self.root / kind / key
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _open_lock(folder) as lock:
+                _lock(lock, fcntl.LOCK_EX)
+                if not (folder / "about.json").exists():
+                    self._build(folder, about, build)
+        except OSError as error:
+            raise InputError(
+                f"data.cache_dir={self.root}: {error.strerror or error}; make room, choose another folder, "
+                "or train without one by data.cache=none"
+            ) from error
+        found = self.find(kind, key)
+        # Removed in the moment between the locks, by a job that needed the room.
+        return found if found is not None else self.get(kind, key, about, build)
+
+    def _build(self, folder: Path, about: Mapping[str, Any], build: Callable[[Path], None]) -> None:
+        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
+            # Its builder was killed: a living one would hold the lock.
+            shutil.rmtree(stale)
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        temporary.mkdir()
+        try:
+            build(temporary)
+            (temporary / "about.json").write_text(json.dumps(dict(about), indent=1) + "\n", encoding="utf-8")
+            _sync(temporary)
+            self._make_room(_size(temporary))
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _make_room(self, needed: int) -> None:
+        """Remove what was used longest ago until `needed` bytes fit into the budget."""
+        known = sorted(entries(self.root), key=lambda entry: entry.used)
+        excess = sum(entry.size for entry in known) + needed - self.budget
+        for entry in known:
+            if excess > 0 and entry.size > 0 and remove(entry):
+                log.info("cache: removed %s, used longest ago, to make room", entry.folder)
+                excess -= entry.size
+
+
+def default_root() -> Path:
+    """Return `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imageclf"
+
+
+def content_key(**parts: Any) -> str:
+    """Return a hash of all that a result depends on; parts are what JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Yield the complete results below a cache folder."""
+    for kind in KINDS:
+        for about in sorted(root.glob(f"{kind}/*/about.json")):
+            try:
+                content = json.loads(about.read_text(encoding="utf-8"))
+                yield Entry(about.parent, kind, content, _size(about.parent), about.stat().st_mtime)
+            except FileNotFoundError:
+                # Another job has just removed it.
+                continue
+
+
+def remove(entry: Entry) -> bool:
+    """Remove a result unless a process uses it, and return whether it is gone."""
+    with _open_lock(entry.folder) as lock:
+        if not _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+        # First the mark of completeness: whoever is killed here leaves no half result.
+        (entry.folder / "about.json").unlink(missing_ok=True)
+        shutil.rmtree(entry.folder, ignore_errors=True)
+    return True
+
+
+def _open_lock(folder: Path) -> IO[bytes]:
+    # Beside the folder and never removed: two jobs must lock the same file.
+    return folder.with_name(f".{folder.name}.lock").open("ab")
+
+
+def _lock(file: IO[bytes], how: int) -> bool:
+    """Lock a file, and return whether it was free; True too where the file system has no locks."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # Results are then still whole: each is renamed into place. Only work may be done twice.
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    return True
+
+
+def _release(folder: Path) -> None:
+    if folder in _held:
+        _held.pop(folder).close()
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk write the files before the rename that declares them complete."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.name != "about.json")

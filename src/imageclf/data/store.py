@@ -1,0 +1,135 @@
+"""Pictures shrunk once to near a size, in one file: raw to be mapped into memory, or as JPEGs."""
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+from imageclf.data.augmentation import Picture
+from imageclf.data.decode import read_picture
+from imageclf.data.geometry import Resize, shrink, stored_size
+
+log = logging.getLogger(__name__)
+
+Form = Literal["raw", "jpeg"]
+
+# Pixels that look the same to the eye, a fifth of the size of raw ones.
+_QUALITY = 95
+_CHUNK = 512
+_SAMPLE = 200
+
+
+def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Picture:
+    """Return a picture as views of `size` are made from, `[H, W, 3]`.
+
+    Args:
+        path: of the file.
+        size: pixels a side of the views.
+        side: what `stored_side` says for them.
+        resize: how a view becomes a square.
+    """
+    picture = read_picture(path, at_least=max(side, 2 * size))
+    width, height = stored_size(picture.shape[1], picture.shape[0], side, resize)
+    return shrink(picture, width, height)
+
+
+def write_store(folder: Path, paths: Sequence[str], size: int, side: int, resize: Resize, form: Form) -> None:
+    """Write `pixels.bin` and `index.npy`: offset, bytes, height and width of each picture, `[N, 4]`.
+
+    The same files give the same bytes, however many processors read them.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    index = np.zeros((len(paths), 4), dtype=np.int64)
+    read = partial(read_shrunk, size=size, side=side, resize=resize)
+    with (folder / "pixels.bin").open("wb") as file:
+        shrunk = track(
+            _in_order(read, paths),
+            f"Shrinking pictures for {size} px",
+            total=len(paths),
+            transient=True,
+            disable=len(paths) < 1000,
+        )
+        for row, picture in enumerate(shrunk):
+            content = picture.tobytes() if form == "raw" else _to_jpeg(picture)
+            index[row] = (file.tell(), len(content), *picture.shape[:2])
+            file.write(content)
+    np.save(folder / "index.npy", index)
+
+
+class StoredPictures(NamedTuple):
+    """Where a store is; unlike an open one it travels between processes.
+
+    Args:
+        folder: of the store.
+        form: as it was written.
+    """
+
+    folder: Path
+    form: Form
+
+
+@lru_cache(maxsize=16)
+def open_store(stored: StoredPictures) -> "Store":
+    """Return a store, opened once per process."""
+    return Store(*stored)
+
+
+class Store:
+    """Read what `write_store` wrote.
+
+    Args:
+        folder: of the store.
+        form: as it was written.
+    """
+
+    def __init__(self, folder: Path, form: Form) -> None:
+        # Both mapped: processes share one copy in memory, and nothing is read before it is needed.
+        self._index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
+        self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(np.ndarray)
+        self._form = form
+
+    def read(self, row: int) -> Picture:
+        """Return a picture `[H, W, 3]`; not to be written to."""
+        offset, length, height, width = self._index[row].tolist()
+        content = self._pixels[offset : offset + length]
+        if self._form == "raw":
+            return content.reshape(height, width, 3)
+        with Image.open(io.BytesIO(content.tobytes())) as image:
+            return np.asarray(image)
+
+
+def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
+    """Return about how many bytes a raw store takes, from the sizes of some pictures spread over the list."""
+    chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE))]
+    areas = [np.prod(stored_size(*_size(path), side, resize)) for path in chosen]
+    return round(3 * float(np.mean(areas)) * len(paths))
+
+
+def _in_order(read: partial[Picture], paths: Sequence[str]) -> Iterator[Picture]:
+    with ThreadPoolExecutor() as pool:
+        # In parts: all at once, what is read and not yet written could fill the memory.
+        for start in range(0, len(paths), _CHUNK):
+            yield from pool.map(read, paths[start : start + _CHUNK])
+
+
+def _to_jpeg(picture: Picture) -> bytes:
+    content = io.BytesIO()
+    # Full colour resolution: halved, it would be halved once more by the next JPEG decoder's eye.
+    Image.fromarray(picture).save(content, "JPEG", quality=_QUALITY, subsampling=0)
+    return content.getvalue()
+
+
+def _size(path: str) -> tuple[int, int]:
+    # The header alone; a picture on its side has the same area.
+    with Image.open(path) as image:
+        return image.size

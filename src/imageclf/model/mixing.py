@@ -1,0 +1,56 @@
+"""Mixup, cutmix and random erasing of normalised pictures, on their device."""
+
+import torch
+from timm.data.random_erasing import RandomErasing
+from torch import Tensor
+from torchvision.transforms.v2 import CutMix, MixUp
+
+from imageclf import InputError
+
+
+class Mixing:
+    """Mix the pictures of a batch with each other, and erase parts of them.
+
+    All draws come from the global generators on the CPU, which are seeded at every batch from the
+    position, but for the noise that fills what is erased: it is drawn on the device.
+
+    Args:
+        mixup: parameter of the Beta distribution that weights two pictures; 0: no mixup.
+        cutmix: likewise for the area that one picture lends to another; 0: no cutmix. With both, each
+            batch takes one or the other.
+        erase: probability that a part of a picture is replaced by noise.
+
+    Raises:
+        InputError: a value is outside its range.
+
+    Source: mixup, https://arxiv.org/abs/1710.09412; CutMix, https://arxiv.org/abs/1905.04899; random
+    erasing, https://arxiv.org/abs/1708.04896.
+    """
+
+    def __init__(self, mixup: float, cutmix: float, erase: float) -> None:
+        for name, value, high in (("mixup", mixup, 10), ("cutmix", cutmix, 10), ("erase", erase, 1)):
+            if not 0 <= value <= high:
+                raise InputError(f"model.mixing.{name}={value}: give a number from 0 to {high}")
+        self._alphas = {MixUp: mixup, CutMix: cutmix}
+        self._erase = erase
+
+    def __call__(self, images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        """Return mixed pictures `[B, 3, H, W]` and their targets: labels `[B]`, or shares `[B, num_classes]`.
+
+        Args:
+            images: normalised, floats.
+            labels: class indices `[B]`.
+            num_classes: C.
+        """
+        if self._erase > 0:
+            erasing = RandomErasing(self._erase, mode="pixel", device=images.device)
+            images = erasing(images.clone())
+        ways = [
+            way(alpha=float(alpha), num_classes=num_classes)
+            for way, alpha in self._alphas.items()
+            if alpha > 0
+        ]
+        if not ways:
+            return images, labels
+        mixed, targets = ways[int(torch.randint(len(ways), ()))](images, labels)
+        return mixed, targets
