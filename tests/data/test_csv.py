@@ -28,6 +28,7 @@ def read(root: Path, **changes):
         "suffix": ".jpg",
         "id_column": None,
         "label_column": None,
+        "group_column": None,
         "valid_column": None,
         "test": None,
     }
@@ -334,3 +335,29 @@ def test_labels_in_different_case_are_classes_of_their_own_with_a_warning(tmp_pa
 
 def test_one_class_is_refused_for_a_csv(tmp_path):
     assert "two or more classes" in refusal(put(tmp_path, "id,breed\na,cat\nb,cat\n"))
+
+
+def test_rows_of_one_value_of_the_group_column_are_one_group(tmp_path):
+    text = "id,breed,patient\na,cat,p 1\nb,dog,02\nc,cat,p 1\n"
+    assert read(put(tmp_path, text), group_column="patient").groups.tolist() == ["p 1", "02", "p 1"]
+
+
+def test_rows_with_a_blank_group_are_groups_of_their_own(tmp_path):
+    groups = read(put(tmp_path, "id,breed,patient\na,cat,\nb,dog,1\nc,cat,\n"), group_column="patient").groups
+    assert len(set(groups)) == 3
+
+
+def test_test_pictures_are_in_no_group_of_the_csv(tmp_path):
+    root = put(tmp_path, "id,breed,patient\na,cat,1\nb,dog,1\nc,cat,1\n")
+    (root / "new").mkdir()
+    (root / "new" / "d.jpg").touch()
+    groups = read(root, group_column="patient", test="new").groups
+    assert groups.tolist()[:3] == ["1"] * 3 and groups.iloc[3] != "1"
+
+
+def test_a_csv_without_a_group_column_has_no_groups(tmp_path):
+    assert read(put(tmp_path)).groups is None
+
+
+def test_a_group_column_that_is_not_there_is_refused(tmp_path):
+    assert refusal(put(tmp_path), group_column="patient").startswith("data.group_column='patient'")

@@ -13,6 +13,7 @@ from torch import Tensor
 from imageclf.callbacks.evaluation import evaluating, on_device
 from imageclf.data import ImageData
 from imageclf.data.cache import content_key
+from imageclf.data.caching import about_files
 from imageclf.data.datamodule import Split
 from imageclf.model import ClassifierModule, weights_digest
 from imageclf.schedule import Schedule
@@ -67,7 +68,12 @@ def stored_features(
         return torch.from_numpy(np.load(Path(str(found), "features.npy")))
     features = compute_features(trainer, module, data, split, size)
     if trainer.local_rank == 0:
-        about = {"pictures": len(features), "first": data.table.paths[0], "split": split, "size": size}
+        about = about_files(data.table.paths) | {
+            "pictures": len(features),
+            "split": split,
+            "size": size,
+            "features": features.shape[1],
+        }
         cache.get("features", key, about, lambda folder: np.save(folder / "features.npy", features.numpy()))
     return features
 

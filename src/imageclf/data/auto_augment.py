@@ -38,7 +38,8 @@ class AutoAugment:
 
 
 def _posterize(picture: Image.Image, bits_to_keep: int, **more: Any) -> Image.Image:
-    return posterize(picture, max(1, bits_to_keep), **more)
+    result: Image.Image = posterize(picture, max(1, bits_to_keep), **more)
+    return result
 
 
 # At its highest level timm keeps 0 bits, a black picture; Pillow from 13 on raises ValueError instead.

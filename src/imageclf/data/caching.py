@@ -1,12 +1,13 @@
 """What of a data set is kept between runs, where, and in which form."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from imageclf import InputError
 from imageclf.data.cache import Cache, content_key, default_root
@@ -87,9 +88,16 @@ class Caching:
         key = content_key(
             version=_VERSION, files=digest, size=size, side=side, resize=resize, form=form, **decoders
         )
-        about = {"pictures": len(paths), "first": paths[0], "size": size, "resize": resize, "form": form}
+        about = about_files(paths) | {"size": size, "resize": resize, "form": form}
         build = partial(write_store, paths=paths, size=size, side=side, resize=resize, form=form)
         return StoredPictures(self.folder.get("pictures", key, about, build), form)
+
+
+def about_files(paths: Sequence[str]) -> dict[str, Any]:
+    """Return the folder that all files are below, and how many there are: what people know a result by."""
+    # What the first and the last share, all between them do.
+    first, last = Path(min(paths)).parent, Path(max(paths)).parent
+    return {"folder": os.path.commonpath([first, last]), "pictures": len(paths)}
 
 
 def choose_form(how: How, raw_total: int, budget: int) -> Form | None:

@@ -3,7 +3,7 @@
 import logging
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +42,8 @@ class CsvSource:
         suffix: Added to ids that do not end in it; None or "" when ids are complete file names.
         id_column: Name in the header; None takes the first column.
         label_column: Name in the header; None takes the second column.
+        group_column: Rows with one value of it, such as a patient, all go to training or all to
+            validation; None makes no groups.
         valid_column: Marks validation rows (1/0, true/false, yes/no, valid/train); None leaves the
             split open.
         test: Folder of unlabelled pictures below the root.
@@ -55,6 +57,7 @@ class CsvSource:
     suffix: str | None
     id_column: str | None
     label_column: str | None
+    group_column: str | None
     valid_column: str | None
     test: str | None
 
@@ -80,6 +83,8 @@ class CsvSource:
         rows = _drop_repeats(rows)
         _report_unused(images, present.difference(rows["file"]))
         table = _make_table(images, rows, self._test_pictures(root))
+        if self.group_column is not None:
+            table = replace(table, groups=_groups(rows, len(table)))
         _check_labels(table.classes)
         check_table(table, "data.valid_column")
         return table
@@ -98,6 +103,8 @@ class CsvSource:
                 f"data.id_column and data.label_column are both {header[id_position]!r}; name two columns."
             )
         rows = pd.DataFrame({"id": cells.iloc[:, id_position], "label": cells.iloc[:, label_position]})
+        group_position = _position(header, self.group_column, "data.group_column")
+        rows["group"] = "" if group_position is None else cells.iloc[:, group_position]
         valid_position = _position(header, self.valid_column, "data.valid_column")
         if valid_position is None:
             return rows.assign(split="")
@@ -219,6 +226,13 @@ def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) ->
             "split": [*rows["split"], *["test"] * len(names)],
         }
     )
+
+
+def _groups(rows: pd.DataFrame, length: int) -> "pd.Series[str]":
+    """Give the group of each row of the table; a blank one and a test picture are groups of their own."""
+    groups = rows["group"].reset_index(drop=True).reindex(range(length), fill_value="")
+    own = pd.Series([f"\0{row}" for row in range(length)], dtype="str")
+    return groups.where(groups.str.strip() != "", own)
 
 
 def _check_labels(labels: Sequence[str]) -> None:

@@ -44,6 +44,12 @@ def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.ui
         raise InputError(f"{path}: {_sentence(error)}") from None
 
 
+def num_frames(path: str | Path) -> int:
+    """Return the number of pictures that a readable file holds; one but for animations and the like."""
+    with Image.open(path) as image:
+        return getattr(image, "n_frames", 1)
+
+
 def _decoded(image: ImageFile.ImageFile, at_least: int | None) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -72,8 +78,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
     pixels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-    # Integers beyond a byte are 16 bit by convention; floats by theirs run from 0 to 1.
-    top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0 if pixels.max() <= 255 else 65535.0
+    top = 65535.0
+    # 32 bits hold bytes or 16 bits by convention; floats also run from 0 to 1.
+    if image.mode in ("I", "F") and pixels.max() <= 255:
+        top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0
     return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))
 
 

@@ -1,5 +1,6 @@
 """Order, compare and list names of classes and files."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -18,20 +19,27 @@ def natural_sorted(names: Iterable[str]) -> list[str]:
     if len(ordered) < 2:
         return ordered
     # One pass over one text: a key built name by name would take longer than listing the folder.
-    parts = _DIGITS.split(unicodedata.normalize("NFC", "\0".join(ordered)))
-    if _is_numbering(parts):
+    text = "\0".join(ordered)
+    if _is_numbering(ordered, text):
         return sorted(ordered, key=len)
+    parts = _DIGITS.split(unicodedata.normalize("NFC", text))
     parts[1::2] = map(str.zfill, parts[1::2], repeat(max(map(len, parts[1::2]), default=0)))
     keys = dict(zip(ordered, "".join(parts).split("\0"), strict=True))
     return sorted(ordered, key=keys.__getitem__)
 
 
-def _is_numbering(parts: Sequence[str]) -> bool:
+def _is_numbering(ordered: Sequence[str], text: str) -> bool:
     """Tell whether all names are like img_1.jpg, img_10.jpg: one number in the same text."""
-    if set(parts[2:-1:2]) != {f"{parts[-1]}\0{parts[0]}"}:
+    # What the first and the last share, all between them do.
+    prefix = os.path.commonprefix([ordered[0], ordered[-1]]).rstrip("0123456789")  # noqa: RUF071
+    suffix = ordered[0][len(prefix) :].lstrip("0123456789")
+    numbers = f"{text}\0{prefix}"[len(prefix) :].split(f"{suffix}\0{prefix}")
+    digits = "".join(numbers)
+    if len(numbers) != len(ordered) + 1 or not (digits.isascii() and digits.isdigit()):
         return False
-    numbers = "\0".join(("", *parts[1::2], ""))
-    return numbers.count("\x000") == numbers.count("\x000\0")  # No leading zeros.
+    listed = "\0".join(("", *numbers))
+    # Leading zeros only where they make all numbers of one length.
+    return listed.count("\x000") == listed.count("\x000\0") or len(set(map(len, numbers[:-1]))) == 1
 
 
 def name_clashes(names: Iterable[str], *, ignore_case: bool) -> list[tuple[str, ...]]:

@@ -66,8 +66,7 @@ def read_folder(path: str) -> Folder:
         InputError: It cannot be listed, or a name in it is not valid UTF-8.
     """
     folders, files = _names(path)
-    # As `is_picture`, without a call for each of a million names.
-    pictures = [name for name in files if name[0] != "." and name.lower().endswith(SUFFIXES)]
+    pictures = files if _are_pictures(files) else [name for name in files if is_picture(name)]
     others = [name for name in files if not is_picture(name)] if len(pictures) < len(files) else []
     return Folder(
         folders=[name for name in folders if not _is_hidden(name)],
@@ -145,20 +144,28 @@ def report_skipped(place: str, hidden: Sequence[str], others: Sequence[str]) -> 
 
 def _names(path: str) -> tuple[list[str], list[str]]:
     """List folders and files, links as what they lead to; only links cost a look at the disk."""
-    folders: list[str] = []
-    files: list[str] = []
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                (folders if entry.is_dir() else files).append(entry.name)
+        with os.scandir(path) as found:
+            entries = list(found)
+            folders = [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
         raise InputError(f"data.root: {path!r} cannot be listed ({error.strerror}).") from None
-    _check_unicode(path, (*folders, *files))
-    return folders, files
+    names = [entry.name for entry in entries]
+    _check_unicode(path, names)
+    known = set(folders)
+    return folders, [name for name in names if name not in known] if known else names
+
+
+def _are_pictures(names: Sequence[str]) -> bool:
+    """Tell whether all names have one suffix of pictures, as in most data, without a look at each."""
+    suffix = names[0][names[0].rfind(".") :] if names else ""
+    text = "\0".join(("", *names, ""))
+    return suffix.lower() in SUFFIXES and text.count(f"{suffix}\0") == len(names) and "\0." not in text
 
 
 def _check_unicode(path: str, names: Sequence[str]) -> None:
-    if _is_utf8("\0".join(names)):
+    text = "\0".join(names)
+    if text.isascii() or _is_utf8(text):
         return
     broken = listing([name for name in names if not _is_utf8(name)])
     raise InputError(f"data.root: names in {path!r} are not valid UTF-8 ({broken}); rename them.")

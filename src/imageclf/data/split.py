@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from imageclf import InputError
+from imageclf.data.grouping import generator, group_bins, group_numbers
 from imageclf.data.table import Table, warn_missing
 
 Rows = npt.NDArray[np.int64]
@@ -32,7 +33,7 @@ def fastai_valid_rows(n: int, valid_pct: float, seed: int, cv_idx: int = 0) -> R
 
 def random_valid_rows(n: int, valid_pct: float, seed: int) -> Rows:
     """Choose round(valid_pct * n) of n rows with equal chances, in ascending order."""
-    return np.sort(_generator(seed).permutation(n)[: round(valid_pct * n)]).astype(np.int64)
+    return np.sort(generator(seed).permutation(n)[: round(valid_pct * n)]).astype(np.int64)
 
 
 def stratified_valid_rows(labels: npt.NDArray[np.int64], valid_pct: float, seed: int) -> Rows:
@@ -160,13 +161,16 @@ class Splitting:
             return table
         splits = table.frame["split"].to_numpy(dtype=object, copy=True)
         splits[undecided] = "train"
-        splits[undecided[self._valid_rows(table.labels[undecided])]] = "valid"
+        groups = None if table.groups is None else group_numbers(table.groups.iloc[undecided])
+        splits[undecided[self._valid_rows(table.labels[undecided], groups)]] = "valid"
         decided = pd.Series(splits, index=table.frame.index, dtype="str")
         result = replace(table, frame=table.frame.assign(split=decided))
         self._check_result(result)
         return result
 
-    def _valid_rows(self, labels: npt.NDArray[np.int64]) -> Rows:
+    def _valid_rows(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64] | None) -> Rows:
+        if groups is not None and self.valid_pct > 0:
+            return self._grouped_rows(labels, groups)
         if self.split == "fastai":
             return self._fastai_rows(len(labels))
         if self.fold is None and self.split == "random":
@@ -178,6 +182,21 @@ class Splitting:
         if self.split == "random":
             return random_fold_rows(len(labels), self.fold, self.folds, self.split_seed)
         return stratified_fold_rows(labels, self.fold, self.folds, self.split_seed)
+
+    def _grouped_rows(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> Rows:
+        shares = [1 - self.valid_pct, self.valid_pct] if self.fold is None else [1 / self.folds] * self.folds
+        if self.split == "fastai":
+            raise InputError(
+                "data.split=fastai knows no groups; use stratified or random with data.group_column"
+            )
+        if groups.max() + 1 < len(shares):
+            raise InputError(
+                f"data.group_column names {groups.max() + 1} groups, too few for {len(shares)} parts of data"
+            )
+        kinds = np.zeros_like(labels) if self.split == "random" else labels
+        chosen = 1 if self.fold is None else self.fold
+        bins = group_bins(kinds, groups, shares, self.split_seed)
+        return np.flatnonzero(bins == chosen).astype(np.int64)
 
     def _fastai_rows(self, n: int) -> Rows:
         fold = self.fold or 0
@@ -205,12 +224,7 @@ class Splitting:
         warn_missing(table, "valid")
 
 
-def _generator(seed: int) -> np.random.Generator:
-    # Named, since numpy may change what default_rng is.
-    return np.random.Generator(np.random.PCG64(seed))
-
-
 def _shuffled_by_class(labels: npt.NDArray[np.int64], seed: int) -> Rows:
     """Give all rows, class after class, in random order within each."""
-    order = _generator(seed).permutation(len(labels))
+    order = generator(seed).permutation(len(labels))
     return order[np.argsort(labels[order], kind="stable")].astype(np.int64)

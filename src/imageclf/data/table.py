@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,10 +40,13 @@ class Table:
     Args:
         frame: Text columns id, path (absolute), label ("" where unknown) and split (a `Split`).
         classes: Names by class number.
+        groups: Text by row, in the frame's order: rows of one group are not to be split apart, such as
+            pictures of one patient; None where there are no groups. Splitting uses it up: it is not saved.
     """
 
     frame: pd.DataFrame
     classes: tuple[str, ...]
+    groups: "pd.Series[str] | None" = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -80,6 +83,12 @@ class Table:
         """Count a split's rows by class: [num_classes]; unlabelled rows do not count."""
         labels = self.labels[self.rows(split)]
         return np.bincount(labels[labels >= 0], minlength=self.num_classes).astype(np.int64)
+
+    def without(self, rows: Collection[int]) -> "Table":
+        """Leave out rows by position; the classes stay."""
+        kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, dtype=np.int64))
+        groups = None if self.groups is None else self.groups.iloc[kept].reset_index(drop=True)
+        return Table(self.frame.iloc[kept].reset_index(drop=True), self.classes, groups)
 
     def fingerprint(self) -> str:
         """Hash what decides a run's rows (id, label and split in order), to compare ranks and runs."""

@@ -5,18 +5,29 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.progress import track
 
 from imageclf import InputError
 from imageclf.data.cache import content_key
-from imageclf.data.caching import Caching
-from imageclf.data.decode import read_picture
+from imageclf.data.caching import Caching, about_files
+from imageclf.data.decode import num_frames, read_picture
+from imageclf.data.names import listing
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
+# Suffixes of formats that hold several frames.
+_ANIMATED = (".gif", ".webp", ".png", ".tif", ".tiff")
 _CHUNK = 4096
+
+
+class _Finding(NamedTuple):
+    """What is wrong with a file, and how many frames it has otherwise."""
+
+    fault: str | None
+    frames: int
 
 
 def unreadable(paths: Sequence[str], caching: Caching) -> dict[int, str]:
@@ -34,19 +45,29 @@ def unreadable(paths: Sequence[str], caching: Caching) -> dict[int, str]:
     if remembers and caching.folder.find("verified", key):
         return {}
     watched = track(
-        _checks(paths), "Checking pictures", total=len(paths), transient=True, disable=len(paths) < 1000
+        _findings(paths), "Checking pictures", total=len(paths), transient=True, disable=len(paths) < 1000
     )
-    faults = {index: fault for index, fault in enumerate(watched) if fault}
+    faults, animated = {}, []
+    for index, finding in enumerate(watched):
+        if finding.fault is not None:
+            faults[index] = finding.fault
+        elif finding.frames > 1:
+            animated.append(paths[index])
+    if animated:
+        log.info(
+            "%d pictures hold several frames, of which the first is taken: %s",
+            len(animated),
+            listing(animated),
+        )
     if remembers and paths and not faults:
-        about = {"pictures": len(paths), "first": paths[0]}
-        caching.folder.get("verified", key, about, build=_nothing)
+        caching.folder.get("verified", key, about_files(paths), build=_nothing)
     return faults
 
 
-def _checks(paths: Sequence[str]) -> Iterator[str | None]:
+def _findings(paths: Sequence[str]) -> Iterator[_Finding]:
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), _CHUNK):
-            yield from pool.map(_fault, paths[start : start + _CHUNK])
+            yield from pool.map(_look, paths[start : start + _CHUNK])
 
 
 def _nothing(folder: Path) -> None:
@@ -60,9 +81,9 @@ def describe(faults: Sequence[str]) -> str:
     return f"{len(faults)} of the pictures cannot be read: {shown}{more}"
 
 
-def _fault(path: str) -> str | None:
+def _look(path: str) -> _Finding:
     try:
         read_picture(path)
+        return _Finding(None, num_frames(path) if path.lower().endswith(_ANIMATED) else 1)
     except InputError as error:
-        return str(error)
-    return None
+        return _Finding(str(error), 0)

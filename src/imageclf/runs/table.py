@@ -80,4 +80,4 @@ def without_broken(table: Table, node: dict[str, Any]) -> Table:
     if node["on_error"] == "raise":
         raise InputError(f"{sentence}; mend or remove them, or set data.on_error=skip")
     log.warning("%s; they are left out because of data.on_error=skip", sentence)
-    return Table(table.frame.drop(index=list(faults)).reset_index(drop=True), table.classes)
+    return table.without(faults)

@@ -1,0 +1,49 @@
+"""Deal out groups of rows that must not be split apart, such as the pictures of one patient."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+
+def group_bins(
+    labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], shares: Sequence[float], seed: int
+) -> npt.NDArray[np.int64]:
+    """Deal whole groups out to bins so that each bin gets about its share of every class: bin by row, [N].
+
+    The largest groups go first, each to where it keeps the bins most evenly filled; groups of one size
+    come in random order.
+
+    Args:
+        labels: Class numbers, [N], none negative.
+        groups: Group numbers, [N], from 0.
+        shares: Fraction of the rows by bin; they add up to 1.
+        seed: Decides between groups of one size.
+
+    Source: `StratifiedGroupKFold` of scikit-learn, for bins of any size.
+    """
+    counts = np.zeros((groups.max() + 1, labels.max() + 1))
+    np.add.at(counts, (groups, labels), 1)
+    # A class counts as much as any other, however rare.
+    counts /= np.maximum(counts.sum(axis=0), 1)
+    order = generator(seed).permutation(len(counts))
+    order = order[np.argsort(-np.bincount(groups)[order], kind="stable")]
+    share, filled = np.array(shares)[:, None], np.zeros((len(shares), counts.shape[1]))
+    bins = np.zeros(len(counts), dtype=np.int64)
+    for group in order:
+        growth = ((filled + counts[group]) ** 2 - filled**2) / share
+        bins[group] = growth.sum(axis=1).argmin()
+        filled[bins[group]] += counts[group]
+    return bins[groups]
+
+
+def group_numbers(groups: "pd.Series[str]") -> npt.NDArray[np.int64]:
+    """Number groups from 0 in the order that they come, [N]."""
+    return pd.factorize(groups)[0].astype(np.int64)
+
+
+def generator(seed: int) -> np.random.Generator:
+    """Return the generator of all splits."""
+    # Named, since numpy may change what default_rng is.
+    return np.random.Generator(np.random.PCG64(seed))
