@@ -39,6 +39,7 @@ ORDER = (
     "lr_finder",
     "warm_restarts",
     "tta",
+    "fit_verdict",
     "history",
     "snapshots",
     "checkpoint",

@@ -1,0 +1,98 @@
+"""Say at each cycle's end whether the model is under- or over-fitted, and stop there if asked to."""
+
+import logging
+from typing import Any
+
+import lightning as pl
+import numpy as np
+import torch
+
+from imageclf import InputError
+from imageclf.analysis.fit import ADVICE, Fit, verdicts
+from imageclf.callbacks.evaluation import current_predictions, predict
+from imageclf.data import ImageData
+from imageclf.data.sampler import Rows
+from imageclf.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+
+def spread(rows: Rows, count: int) -> Rows:
+    """Return `count` of the rows, evenly spread over them, or all if there are fewer."""
+    if count >= len(rows):
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
+
+
+class FitVerdict(pl.Callback):
+    """Compare losses on training and validation pictures that are measured alike, at each cycle's end.
+
+    The training loss of an epoch is no measure: it is that of augmented pictures, with dropout, under
+    weights that change. So as many training pictures as there are validation pictures are looked at
+    as in validation; `train/loss_plain` holds their loss.
+
+    Args:
+        schedule: what holds at an epoch.
+        tolerance: change of a loss that counts as one, as a fraction.
+        stop: end the run where it is over-fitted.
+
+    Raises:
+        InputError: `tolerance` is negative.
+
+    Source: fast.ai lesson 2: "train until over-fitting".
+    """
+
+    def __init__(self, schedule: Schedule, tolerance: float, stop: bool) -> None:
+        if tolerance < 0:
+            raise InputError(f"callbacks.fit_verdict.tolerance={tolerance}: give a fraction from 0")
+        self._schedule = schedule
+        self._tolerance = tolerance
+        self._stop = stop
+        # By epoch: history that a position cannot give back.
+        self._fits: dict[int, Fit] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stay stopped where a run that was killed afterwards goes on."""
+        self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure and judge if a cycle ends."""
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        place = self._schedule.at(trainer.current_epoch)
+        if not (place.is_cycle_end and data.has_validation):
+            return
+        fit = self._measure(trainer, pl_module, data, data.size_of(place.phase))
+        pl_module.record("train/loss_plain", fit.train)  # type: ignore[operator]
+        # An epoch that is gone through again after a kill is judged anew.
+        self._fits = {epoch: each for epoch, each in self._fits.items() if epoch < trainer.current_epoch}
+        self._fits[trainer.current_epoch] = fit
+        verdict = self._verdict()
+        log.info(
+            "%s, cycle %d: %s (loss %.4f on training, %.4f on validation pictures): %s",
+            place.name,
+            place.cycle,
+            verdict,
+            *fit,
+            ADVICE[verdict],
+        )
+        self._stop_if_asked(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses so far, by epoch."""
+        return {str(epoch): list(fit) for epoch, fit in self._fits.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back the losses."""
+        self._fits = {int(epoch): Fit(*losses) for epoch, losses in state_dict.items()}
+
+    def _verdict(self) -> str:
+        return verdicts(list(self._fits.values()), self._tolerance)[-1]
+
+    def _stop_if_asked(self, trainer: pl.Trainer) -> None:
+        if self._stop and self._fits and self._verdict() == "over-fitted":
+            trainer.should_stop = True
+
+    def _measure(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> Fit:
+        valid = current_predictions(trainer, module, data, size)
+        rows = torch.from_numpy(spread(data.table.rows("train"), len(valid.rows)))
+        return Fit(predict(trainer, module, data, "train", size, (0,), only=rows).loss, valid.loss)

@@ -1,0 +1,102 @@
+"""What a run says about over-fitting, and where it stops."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from probes import digest
+from small_runs import phases, train_small
+
+from imageclf import InputError
+from imageclf.analysis.fit import Fit, verdicts
+from imageclf.callbacks import FitVerdict
+from imageclf.callbacks.fit_verdict import spread
+from imageclf.schedule import Phase, Schedule
+
+Train = Callable[..., Path]
+
+# The head alone learns noise by heart: 40 epochs at a high rate on pictures whose classes mean nothing.
+MEMORISE = phases(
+    fit={"n_cycles": 8, "cycle_len": 5, "lr": 3e-2, "unfreeze_to": 0, "augment": False, "shape": "constant"}
+)
+
+
+@pytest.fixture(scope="module")
+def meaningless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of noise in two classes."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("meaningless")
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (root / name).mkdir()
+        for number in range(12):
+            noise = generator.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory, meaningless: Path) -> Path:
+    """A run on noise that stops where it is over-fitted."""
+    stop = "callbacks.fit_verdict.stop=true"
+    return train_small(tmp_path_factory.mktemp("stopped"), meaningless, *MEMORISE, stop)
+
+
+def metrics(run_dir: Path) -> pd.DataFrame:
+    return pd.read_csv(run_dir / "metrics.csv")
+
+
+def test_training_pictures_are_measured_at_cycle_ends_alone(train: Train) -> None:
+    run = train(*phases(fit={"n_cycles": 2, "cycle_len": 2, "lr": 1e-2, "unfreeze_to": "head"}))
+    assert metrics(run)["train/loss_plain"].notna().tolist() == [False, True, False, True]
+
+
+def test_the_training_loss_is_measured_as_in_validation(train: Train, pictures: Path) -> None:
+    # All pictures in both splits' stead: a fold's own training pictures are looked at plain.
+    run = train(*phases(fit={"lr": 1e-9, "unfreeze_to": "head"}), "model.head.dropout=0.9")
+    row = metrics(run).iloc[-1]
+    # Weights that hardly move see both splits alike, with neither dropout nor augmentation.
+    assert row["train/loss_plain"] == pytest.approx(row["val/loss"], abs=0.1)
+
+
+def test_a_run_on_noise_stops_before_its_end(stopped: Path) -> None:
+    assert len(metrics(stopped)) < 40
+
+
+def test_a_run_that_stops_early_is_finished_and_has_a_best_candidate(stopped: Path) -> None:
+    summary = json.loads((stopped / "summary.json").read_text())
+    assert summary["val/acc_best"] >= summary["val/acc"]
+
+
+def test_without_being_asked_a_run_goes_on_to_its_end(tmp_path: Path, meaningless: Path) -> None:
+    assert len(metrics(train_small(tmp_path, meaningless, *MEMORISE))) == 40
+
+
+def test_it_stops_at_the_first_cycle_that_is_over_fitted(stopped: Path) -> None:
+    ends = metrics(stopped).dropna(subset="train/loss_plain")
+    fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy()]
+    assert verdicts(fits).index("over-fitted") == len(fits) - 1
+
+
+def test_a_stopped_run_that_is_started_again_stays_stopped(stopped: Path, meaningless: Path) -> None:
+    before = digest(torch.load(stopped / "snapshots/final.ckpt", weights_only=True)["state_dict"])
+    (stopped / "summary.json").unlink()
+    train_small(stopped, meaningless, *MEMORISE, "callbacks.fit_verdict.stop=true", "ckpt_path=auto")
+    after = digest(torch.load(stopped / "snapshots/final.ckpt", weights_only=True)["state_dict"])
+    assert after == before
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [10]), (2, [10, 19]), (4, [10, 13, 16, 19]), (20, 10)])
+def test_rows_are_spread_over_the_table(count: int, expected: list[int] | int) -> None:
+    chosen = spread(np.arange(10, 20), count)
+    assert len(chosen) == expected if isinstance(expected, int) else chosen.tolist() == expected
+
+
+def test_a_negative_tolerance_is_refused() -> None:
+    with pytest.raises(InputError, match="tolerance=-1: give a fraction from 0"):
+        FitVerdict(Schedule({"fit": Phase(lr=1.0)}), tolerance=-1, stop=False)
