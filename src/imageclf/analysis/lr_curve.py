@@ -8,7 +8,7 @@ import numpy as np
 
 from imageclf import InputError
 
-Method = Literal["valley", "steepest", "minimum"]
+Method = Literal["valley", "slide", "steepest", "minimum"]
 
 
 class Suggestion(NamedTuple):
@@ -70,10 +70,12 @@ def suggest(lrs: Sequence[float], smoothed: Sequence[float], method: Method = "v
     Args:
         lrs: one per step, rising.
         smoothed: losses, as long as `lrs`; from the first that is not finite on they are left out.
-        method: valley: two thirds along the longest falling stretch; steepest: where the loss falls
+        method: valley: the middle of the longest falling stretch; slide: where the slope, seen through a
+            window that comes in from the right, first stops changing; steepest: where the loss falls
             fastest per factor of learning rate; minimum: a tenth of the lowest point's.
 
-    Source: `valley`, `steep` and `minimum` of fastai 2.
+    Source: `valley`, `slide`, `steep` and `minimum` of fastai 2, which returns some rate for a flat or
+    rising curve, too.
     """
     losses = np.asarray(smoothed, dtype=np.float64)
     finite = np.isfinite(losses)
@@ -88,13 +90,26 @@ def suggest(lrs: Sequence[float], smoothed: Sequence[float], method: Method = "v
 
 
 def _valley(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
-    start, end = _longest_fall(losses)
-    # A third back from the end of the fall, as fastai's valley takes it.
-    return float(rates[start + int((end - start) * 2 / 3)])
+    length, end = _longest_fall(losses)
+    third = length / 3
+    return float(rates[end - length + int(third) + int(third / 2)])
+
+
+def _slide(
+    rates: np.ndarray, losses: np.ndarray, lowest: int, window: int = 15, threshold: float = 0.005
+) -> float:
+    slope = np.gradient(losses)
+    # A short curve has no room for fastai's window.
+    left = max(0, len(losses) - 1 - min(window, len(losses) // 2))
+    right, found = len(losses) - 1, rates[left]
+    while left >= 0 and abs(slope[right] - slope[left]) > threshold:
+        found = rates[left]
+        left, right = left - 1, right - 1
+    return float(found)
 
 
 def _steepest(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
-    slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
+    slope = np.diff(losses[: lowest + 1]) / np.diff(np.log(rates[: lowest + 1]))
     return float(rates[int(slope.argmin())])
 
 
@@ -103,15 +118,12 @@ def _minimum(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
 
 
 def _longest_fall(losses: np.ndarray) -> tuple[int, int]:
-    """Return the ends of the longest falling (not necessarily contiguous) subsequence of losses."""
-    lengths, starts = np.ones(len(losses), dtype=int), np.arange(len(losses))
+    """Return length and end of the longest falling (not necessarily contiguous) subsequence of losses."""
+    lengths = np.ones(len(losses), dtype=int)
     for end in range(1, len(losses)):
-        before = np.flatnonzero(losses[:end] > losses[end])
-        if len(before):
-            best = before[lengths[before].argmax()]
-            lengths[end], starts[end] = lengths[best] + 1, starts[best]
+        lengths[end] = 1 + max(lengths[:end][losses[:end] > losses[end]], default=0)
     end = int(lengths.argmax())
-    return int(starts[end]), end
+    return int(lengths[end]), end
 
 
-_PICK = {"valley": _valley, "steepest": _steepest, "minimum": _minimum}
+_PICK = {"valley": _valley, "slide": _slide, "steepest": _steepest, "minimum": _minimum}

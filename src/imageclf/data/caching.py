@@ -84,7 +84,7 @@ class Caching:
         self, paths: Sequence[str], digest: str, size: int, side: int, resize: Resize, form: Form
     ) -> StoredPictures:
         # The decoders too: another version may round otherwise.
-        decoders = {name: version(name) for name in ("pillow", "opencv-python-headless")}
+        decoders = {name: version(name) for name in ("pillow", "torch")}
         key = content_key(
             version=_VERSION, files=digest, size=size, side=side, resize=resize, form=form, **decoders
         )

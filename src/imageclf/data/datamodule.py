@@ -179,7 +179,7 @@ class ImageData(pl.LightningDataModule):
         Args:
             split: train, valid or test.
             size: pixels a side.
-            views: 0 is the picture as it is; others are drawn.
+            views: 0 is the picture as it is, those above are drawn, those below are fixed.
             only: rows of the split to look at; None looks at all of them.
         """
         rank, world_size = self._world()

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,9 @@ from imageclf.data.augmentation import (
     Floats,
     Picture,
     Views,
-    draw_views,
-    plain_views,
-    where,
 )
 from imageclf.data.draws import uniforms
+from imageclf.data.fixed_views import is_varied, views_of
 from imageclf.data.geometry import Resize, maps, stored_side, warp
 from imageclf.data.lighting import light, lighting_tables, mean_value
 from imageclf.data.store import StoredPictures, open_store, read_shrunk
@@ -33,7 +32,7 @@ class Request:
 
     Args:
         rows: positions in the table, `[B]`.
-        views: which drawing of each picture, `[B]`; 0 is the picture as it is.
+        views: which drawing of each picture, `[B]`; 0 is the picture as it is, those below are fixed.
         epoch: counted from the run's start; with the row and the view it decides the draws.
         size: pixels a side.
     """
@@ -119,12 +118,11 @@ class PictureDataset(Dataset[Batch]):
 
     def _read(self, request: Request) -> list[Picture]:
         stored = self.stores.get(request.size)
-        if stored is not None:
-            store = open_store(stored)
-            return [store.read(row) for row in request.rows.tolist()]
+        read = partial(self._read_file, size=request.size) if stored is None else open_store(stored).read
         pictures: list[Picture] = []
-        for row, before in zip(request.rows, (-1, *request.rows), strict=False):
-            pictures.append(pictures[-1] if row == before else self._read_file(row, request.size))
+        rows = request.rows.tolist()
+        for row, before in zip(rows, (-1, *rows), strict=False):
+            pictures.append(pictures[-1] if row == before else read(row))
         return pictures
 
     def _read_file(self, row: int, size: int) -> Picture:
@@ -135,17 +133,17 @@ class PictureDataset(Dataset[Batch]):
         views = self._views(request)
         to_pictures = self._maps(pictures, request, views)
         tables = self._tables(pictures, views)
+        varied = is_varied(request.views)
         for index, picture in enumerate(pictures):
             warp(picture, to_pictures[index], images[index])
             if tables is not None:
                 light(images[index], tables[index])
-            if self._augmentation.extra is not None and request.views[index] != 0:
+            if self._augmentation.extra is not None and varied[index]:
                 images[index] = _seeded(self._augmentation.extra, images[index], int(views.seed[index]))
 
     def _views(self, request: Request) -> Views:
         draws = uniforms(self._seed, request.epoch, request.rows, request.views, NUM_DRAWS)
-        drawn = draw_views(self._augmentation, draws)
-        return where(request.views == 0, plain_views(len(request.rows)), drawn)
+        return views_of(request.views, self._augmentation, draws)
 
     def _tables(self, pictures: Sequence[Picture], views: Views) -> NDArray[np.uint8] | None:
         if not (views.brightness.any() or (views.contrast != 1).any()):
@@ -155,13 +153,12 @@ class PictureDataset(Dataset[Batch]):
 
     def _maps(self, pictures: Sequence[Picture], request: Request, views: Views) -> Floats:
         shapes = np.array([picture.shape[1::-1] for picture in pictures], dtype=np.float64)
-        plain = request.views == 0
-        crop_pct = np.where(plain, self._crop_pct, 1.0)
+        crop_pct = np.where(is_varied(request.views), 1.0, self._crop_pct)
         if self._resize != "random_resized_crop":
             return maps(shapes, request.size, self._resize, views, crop_pct)
         cropped = maps(shapes, request.size, "crop", views, crop_pct)
         random_crops = maps(shapes, request.size, "random_resized_crop", views, crop_pct)
-        return np.where(plain[:, None, None], cropped, random_crops)
+        return np.where(request.views[:, None, None] > 0, random_crops, cropped)
 
 
 def _new_images(count: int, size: int) -> Tensor:

@@ -4,7 +4,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from imageclf.data.augmentation import Floats, Picture, Views
 
@@ -46,10 +48,14 @@ def stored_size(width: int, height: int, side: int, resize: Resize) -> tuple[int
 
 
 def shrink(picture: Picture, width: int, height: int) -> Picture:
-    """Return the picture, each pixel the mean over its area of the larger one, `[height, width, 3]`."""
+    """Return the picture resampled to a smaller size, bicubic and antialiased, `[height, width, 3]`."""
     if (height, width) == picture.shape[:2]:
         return picture
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    # Four times as fast as OpenCV's and Pillow's, if the strides say channels-last: hence the view.
+    pixels = torch.from_numpy(picture if picture.flags.writeable else picture.copy())
+    channels_first = pixels.view(1, *picture.shape).permute(0, 3, 1, 2)
+    smaller = interpolate(channels_first, (height, width), mode="bicubic", antialias=True)
+    return np.ascontiguousarray(smaller[0].permute(1, 2, 0).numpy())
 
 
 def scaled_sizes(shapes: Floats, size: int, resize: Resize, crop_pct: Floats) -> Floats:
