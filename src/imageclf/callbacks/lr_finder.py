@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import lightning as pl
 import pandas as pd
+import torch
 from torch.optim import Optimizer
 
 from imageclf.analysis import lr_find_figure, save_figure
@@ -22,6 +23,8 @@ from imageclf.model import ClassifierModule
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
+
+_HALF_FACTOR = 1024.0
 
 
 class Curve(NamedTuple):
@@ -51,9 +54,10 @@ class LrFinder(pl.Callback):
         seed: of dropout during the search.
         lr_min: the head's learning rate of the first step.
         lr_max: and of the last.
-        num_steps: optimizer steps at the most; a small data set is gone through again.
+        num_steps: optimizer steps at the most; a small data set is gone through again. None: as many as
+            an epoch has.
         beta: smoothing of the losses.
-        method: valley, steepest or minimum.
+        method: valley, slide, steepest or minimum.
         fallback: the head's learning rate where the curve suggests none, with a warning.
 
     Source: `learn.lr_find()` of fastai 0.7; https://arxiv.org/abs/1506.01186.
@@ -67,7 +71,7 @@ class LrFinder(pl.Callback):
         seed: int,
         lr_min: float,
         lr_max: float,
-        num_steps: int,
+        num_steps: int | None,
         beta: float,
         method: Method,
         fallback: float,
@@ -76,7 +80,10 @@ class LrFinder(pl.Callback):
         self._found = found
         self._dir = run_dir / "lr_find"
         self._seed = seed
-        self._lrs = sweep(lr_min, lr_max, num_steps)
+        self._range = (lr_min, lr_max)
+        self._num_steps = num_steps
+        # Refused now, not when the phase starts.
+        sweep(lr_min, lr_max, 2 if num_steps is None else num_steps)
         self._beta = beta
         self._method = method
         self._fallback = fallback
@@ -117,21 +124,25 @@ class LrFinder(pl.Callback):
 
     def search(self, trainer: pl.Trainer, module: ClassifierModule) -> Curve:
         """Train with a rising learning rate until the loss diverges, then restore everything."""
-        epoch = trainer.current_epoch
-        phase = self._schedule.at(epoch).phase
-        optimizer = trainer.optimizers[0]
-        peaks = phase.group_lrs(module.groups.names, found=1.0)
+        epoch, optimizer = trainer.current_epoch, trainer.optimizers[0]
+        peaks = self._schedule.at(epoch).phase.group_lrs(module.groups.names, found=1.0)
+        lrs = sweep(*self._range, self._steps(trainer))
         losses: list[float] = []
         with preserved(module, optimizer):
             data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
             batches = on_device(trainer, _again_and_again(data, epoch))
-            for step, (lr, batch) in enumerate(zip(self._lrs, batches, strict=False)):
+            for step, lr in enumerate(lrs):
                 seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
                 set_lrs(optimizer, {n: p * lr for n, p in zip(module.groups.names, peaks, strict=True)})
-                losses.append(_step(trainer, module, optimizer, batch))
+                losses.append(_step(trainer, module, optimizer, batches))
                 if diverged(smooth(losses, self._beta)):
                     break
-        return Curve(self._lrs[: len(losses)], losses, smooth(losses, self._beta))
+        return Curve(lrs[: len(losses)], losses, smooth(losses, self._beta))
+
+    def _steps(self, trainer: pl.Trainer) -> int:
+        if self._num_steps is not None:
+            return self._num_steps
+        return max(2, int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
 
 
 def write_curve(folder: Path, phase: str, curve: Curve, suggestion: Suggestion, method: Method) -> None:
@@ -150,19 +161,37 @@ def _again_and_again(data: ImageData, epoch: int) -> Iterator[Batch]:
         yield from data.training_batches(epoch)
 
 
-def _step(trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, batch: Batch) -> float:
-    """Take one optimizer step beside Lightning's loop and return the loss, mean over the ranks."""
+def _step(
+    trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, batches: Iterator[Batch]
+) -> float:
+    """Take one optimizer step beside Lightning's loop and return the loss, mean over batches and ranks."""
     # The bare optimizer: Lightning's wrapper would count the step.
     optimizer.zero_grad()
-    with trainer.precision_plugin.forward_context():
-        loss = module.training_step(batch, 0)
-    loss.backward()  # type: ignore[no-untyped-call]
-    for parameter in module.parameters():
-        if parameter.grad is not None:
-            # The loss did not come through DDP, so the ranks' gradients are averaged here.
-            parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean")
-    mean = float(trainer.strategy.reduce(loss.detach(), reduce_op="mean"))
+    accumulate = trainer.accumulate_grad_batches
+    # Half precision would lose small gradients; here a fixed factor does what a scaler finds by trial.
+    factor = _HALF_FACTOR if str(trainer.precision).startswith("16") else 1.0
+    losses = []
+    for _ in range(accumulate):
+        with trainer.precision_plugin.forward_context():
+            loss = module.training_step(next(batches), 0) / accumulate
+        (factor * loss).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    _share_gradients(trainer, module, factor)
+    mean = float(trainer.strategy.reduce(torch.stack(losses).sum(), reduce_op="mean"))
     # After a loss that is not finite the search ends; this step would poison the buffers.
     if math.isfinite(mean):
         optimizer.step()
     return mean
+
+
+def _share_gradients(trainer: pl.Trainer, module: ClassifierModule, factor: float) -> None:
+    """Average the gradients over the ranks, undo the factor, and clip them as training does."""
+    parameters = [each for each in module.parameters() if each.grad is not None]
+    for parameter in parameters:
+        # The loss did not come through DDP, so the ranks' gradients are averaged here.
+        parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean") / factor
+    limit = trainer.gradient_clip_val
+    if limit and trainer.gradient_clip_algorithm == "value":
+        torch.nn.utils.clip_grad_value_(parameters, limit)
+    elif limit:
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
