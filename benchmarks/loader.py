@@ -17,8 +17,8 @@ from measure import Contestant, Entry, Inspection, Task
 from memory import memory_kind
 from pictures import NUM_CLASSES, draw_pictures, find_pictures, link_pictures
 
-# Modes of our cache. raw and jpeg come in here and in ours.py.
-CACHES = ("none",)
+# Modes of our cache.
+CACHES = ("raw", "jpeg", "none")
 PEERS = {
     "torchvision": (
         Entry("torchvision", "peers", "torchvision_pictures"),

@@ -22,6 +22,8 @@ MAINS = {
     "imageclf-plan": "plan",
     "imageclf-lr-find": "lr_find",
     "imageclf-predict": "predict",
+    "imageclf-analyse": "analyse",
+    "imageclf-cache": "cache",
 }
 
 # Made small, but otherwise as the README has them.
@@ -35,7 +37,7 @@ SMALL = [
 
 
 def test_the_readme_holds_commands_and_all_are_known() -> None:
-    assert len(HYDRA) == 10
+    assert len(HYDRA) == 12
     assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
 
 

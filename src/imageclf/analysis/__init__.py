@@ -4,7 +4,10 @@ Nothing here trains or imports torch: everything works on numpy arrays, pandas t
 directory.
 """
 
+from imageclf.analysis.balance import class_balance
 from imageclf.analysis.confusion import confusion_matrix, most_confused
+from imageclf.analysis.data_numbers import data_cards
+from imageclf.analysis.data_report import DataAnalysis, write_data_report
 from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
 from imageclf.analysis.plot_confusion import confusion_figure
 from imageclf.analysis.plot_lr_find import lr_find_figure
@@ -18,16 +21,28 @@ from imageclf.analysis.predictions import (
     read_predictions,
     write_predictions,
 )
+from imageclf.analysis.problems import KINDS, Problem, Twins, count_kinds, find_problems, find_twins
 from imageclf.analysis.report import write_report
 from imageclf.analysis.scores import accuracy, class_accuracies, log_loss
+from imageclf.analysis.sheet import NUM_VIEWS
 from imageclf.analysis.submission import label_submission, probability_submission, write_submission
 
 __all__ = [
+    "KINDS",
+    "NUM_VIEWS",
+    "DataAnalysis",
+    "Problem",
+    "Twins",
     "accuracy",
     "accuracy_figure",
     "class_accuracies",
+    "class_balance",
     "confusion_figure",
     "confusion_matrix",
+    "count_kinds",
+    "data_cards",
+    "find_problems",
+    "find_twins",
     "label_indices",
     "label_submission",
     "learning_rate_figure",
@@ -44,6 +59,7 @@ __all__ = [
     "read_classes",
     "read_predictions",
     "save_figure",
+    "write_data_report",
     "write_predictions",
     "write_report",
     "write_submission",

@@ -21,8 +21,20 @@ _BAND = "#f3f5f8"
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Return an empty figure of this size in inches and its axes: light grid, frame left and bottom."""
+    figure, (axes,) = new_row(width, height, 1)
+    return figure, axes
+
+
+def new_row(width: float, height: float, count: int) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure of this size in inches and `count` axes side by side."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
+    row = [figure.add_subplot(1, count, place + 1) for place in range(count)]
+    for axes in row:
+        _style(axes)
+    return figure, row
+
+
+def _style(axes: Axes) -> None:
     # Otherwise the grid is drawn over bars and bands.
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.8)
@@ -30,7 +42,6 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes.spines[["left", "bottom"]].set_color("#b6bec8")
     # Labels alone suffice where the grid already marks the place.
     axes.tick_params(which="both", colors=GREY, labelsize=8, length=0)
-    return figure, axes
 
 
 def label_axes(axes: Axes, x: str, y: str) -> None:

@@ -1,38 +1,19 @@
 """One HTML file that tells what a run did: no network, no script, everything inside."""
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from matplotlib.figure import Figure
-
 from imageclf.analysis.atomic import replace_file
 from imageclf.analysis.confusion import confusion_matrix, most_confused
+from imageclf.analysis.page import Plot, render_page, svg_plot
 from imageclf.analysis.plot_confusion import confusion_figure
 from imageclf.analysis.plot_lr_find import lr_find_figure
-from imageclf.analysis.plot_style import svg_bytes
 from imageclf.analysis.plots import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.analysis.predictions import label_indices, probabilities_of
-from imageclf.analysis.report_numbers import (
-    ClassRow,
-    class_rows,
-    duration,
-    headline_cards,
-    percent,
-    phase_rows,
-)
+from imageclf.analysis.report_numbers import ClassRow, class_rows, headline_cards, phase_rows
 from imageclf.analysis.report_pictures import Gallery, common_folder, galleries
 from imageclf.analysis.run_files import RunFiles, read_run
 from imageclf.analysis.scores import accuracy, log_loss
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure as a `data:` address, with the words for those who do not see it."""
-
-    image: str
-    description: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +42,8 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
         InputError: the directory holds no run, or a file in it is damaged.
     """
     run = read_run(run_dir)
-    page = _template().render(
+    page = render_page(
+        "report.html.j2",
         run=run,
         cards=headline_cards(run.summary),
         phases=phase_rows(run.metrics),
@@ -71,44 +53,25 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
         validation=_validation(run, pictures or Path.cwd()),
     )
     target = run_dir / "report.html"
-    # "replace": a file name that is no UTF-8 is shown with a question mark.
-    replace_file(target, page.encode("utf-8", "replace"))
+    replace_file(target, page)
     return target
-
-
-def _template() -> Template:
-    # autoescape by name would not know the ending .j2, and class names may contain markup.
-    environment = Environment(
-        # Finds the template in an installed wheel too.
-        loader=PackageLoader("imageclf.analysis", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, duration=duration)
-    return environment.get_template("report.html.j2")
-
-
-def _plot(figure: Figure, description: str) -> Plot:
-    # An SVG inside of <img> runs no script and shares no ids with its neighbours.
-    content = base64.b64encode(svg_bytes(figure)).decode("ascii")
-    return Plot(f"data:image/svg+xml;base64,{content}", description)
 
 
 def _rates(run: RunFiles) -> Plot | None:
     if run.plan.empty:
         return None
-    return _plot(learning_rate_figure(run.plan), "Learning rate of each layer group over the training steps")
+    return svg_plot(
+        learning_rate_figure(run.plan), "Learning rate of each layer group over the training steps"
+    )
 
 
 def _curves(run: RunFiles) -> list[tuple[str, Plot]]:
     if run.metrics.empty:
         return []
-    curves = [("Loss", _plot(loss_figure(run.metrics), "Losses over the epochs"))]
+    curves = [("Loss", svg_plot(loss_figure(run.metrics), "Losses over the epochs"))]
     if "val/acc" in run.metrics and run.metrics["val/acc"].notna().any():
         figure = accuracy_figure(run.metrics)
-        curves.append(("Validation accuracy", _plot(figure, "Validation accuracy over the epochs")))
+        curves.append(("Validation accuracy", svg_plot(figure, "Validation accuracy over the epochs")))
     return curves
 
 
@@ -116,7 +79,7 @@ def _searches(run: RunFiles) -> list[tuple[str, Plot]]:
     return [
         (
             search.phase,
-            _plot(
+            svg_plot(
                 lr_find_figure(search.curve, search.suggestion, search.method, search.reason),
                 f"Loss over the learning rate before the phase {search.phase}",
             ),
@@ -138,7 +101,9 @@ def _validation(run: RunFiles, root: Path) -> Validation | None:
         labelled=int(known.sum()),
         accuracy=accuracy(probabilities[known], labels[known]) if known.any() else None,
         loss=log_loss(probabilities[known], labels[known]) if known.any() else None,
-        confusion=_plot(confusion_figure(matrix, run.classes), "Confusion matrix") if known.any() else None,
+        confusion=svg_plot(confusion_figure(matrix, run.classes), "Confusion matrix")
+        if known.any()
+        else None,
         confused=most_confused(matrix, run.classes)[:20],
         classes=class_rows(matrix, run.classes),
         galleries=galleries(table, probabilities, labels, root),

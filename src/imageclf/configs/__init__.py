@@ -5,10 +5,13 @@ from imageclf.configs.entry import recorded, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import load_config, save_config, to_plain
+from imageclf.configs.short_data import data_options, expand_data
 
 __all__ = [
     "CONF_DIR",
     "check",
+    "data_options",
+    "expand_data",
     "instantiate",
     "load_config",
     "locate_target",

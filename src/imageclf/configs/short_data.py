@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from imageclf import InputError
 from imageclf.configs.paths import CONF_DIR
 
 
@@ -11,11 +12,14 @@ def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]
     """Return the arguments with data=PATH replaced by the keys that it stands for.
 
     A PATH without a folder `train` is taken for folders of classes. Keys that are given as well win;
-    what is no folder, or is an option, stays for Hydra to judge.
+    options, and words that are no folder, stay for Hydra to judge.
 
     Args:
         arguments: of the command line.
         options: of the config group `data`.
+
+    Raises:
+        InputError: a PATH with a slash is no folder.
     """
     short = next((each for each in arguments if _is_folder(each, options)), None)
     if short is None:
@@ -30,7 +34,9 @@ def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]
 def data_options(arguments: Sequence[str]) -> set[str]:
     """Return the options of the config group `data`, also those of a folder given by --config-dir."""
     flags = re.findall(r"(?:^|\0)(?:--config-dir|-cd)[=\0]([^\0]+)", "\0".join(arguments))
-    return {path.stem for folder in (CONF_DIR, *flags) for path in Path(folder, "data").glob("*.yaml")}
+    groups = [Path(folder, "data") for folder in (CONF_DIR, *flags)]
+    files = [(group, path) for group in groups for path in group.rglob("*.yaml")]
+    return {path.relative_to(group).with_suffix("").as_posix() for group, path in files}
 
 
 def quoted(value: str) -> str:
@@ -47,7 +53,13 @@ def quoted(value: str) -> str:
 
 def _is_folder(argument: str, options: Collection[str]) -> bool:
     key, _, value = argument.partition("=")
-    return key == "data" and value not in options and value != "" and Path(value).expanduser().is_dir()
+    if key != "data" or value == "" or value in options:
+        return False
+    found = Path(value).expanduser().is_dir()
+    # A sweep over options has commas; Hydra would look for a config of this name.
+    if not found and "/" in value and "," not in value:
+        raise InputError(f"data={value}: there is no such folder; name one, or {', '.join(sorted(options))}")
+    return found
 
 
 def _layout(root: Path, has_train: bool) -> dict[str, str]:

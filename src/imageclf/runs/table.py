@@ -30,12 +30,23 @@ def read_table(node: dict[str, Any], verify: bool = True) -> Table:
     Raises:
         InputError: the folder or CSV is not as the node says, or a picture cannot be read.
     """
-    source_class = locate_target(node, "data")
-    keys = {field.name for field in fields(source_class)}
-    source = instantiate({name: node[name] for name in node if name in keys or name == "_target_"}, "data")
-    table = without_broken(source.read(), node) if verify else source.read()
+    table = read_source(node)
+    if verify:
+        table = without_broken(table, node)
     split: Table = take(Splitting, node).apply(table)
     return split
+
+
+def read_source(node: dict[str, Any]) -> Table:
+    """Return the pictures of a data node, not split where its source leaves that open.
+
+    Raises:
+        InputError: the folder or CSV is not as the node says.
+    """
+    source_class = locate_target(node, "data")
+    keys = {"_target_", *(field.name for field in fields(source_class))}
+    table: Table = instantiate({name: node[name] for name in node if name in keys}, "data").read()
+    return table
 
 
 def table_of_run(run_dir: Path, node: dict[str, Any]) -> Table:

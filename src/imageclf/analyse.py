@@ -1,0 +1,46 @@
+"""imageclf-analyse: what is wrong with a data set, its classes and its sizes, before training."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from imageclf.configs import CONF_DIR, data_options, expand_data, recorded, run_main
+
+
+@hydra.main(config_path=CONF_DIR, config_name="analyse", version_base="1.3")
+@recorded
+def job(cfg: DictConfig) -> None:
+    """Look at every picture; write pictures.csv, classes.csv, problems.csv, plots and analysis.html."""
+    # Imported here: --help and Tab need no torch.
+    from rich.console import Console
+
+    from imageclf.analysis import write_data_report
+    from imageclf.configs import check, to_plain
+    from imageclf.runs.analyse import analyse, summary_table
+    from imageclf.runs.options import TrainOptions
+
+    config = to_plain(cfg)
+    check(config, TrainOptions)
+    analysis = analyse(config)
+    page = write_data_report(analysis, Path(HydraConfig.get().runtime.output_dir))
+    # Rich takes a file or a pipe for 80 columns wide and would cut the table.
+    Console(width=None if sys.stdout.isatty() else 100).print(summary_table(analysis))
+    print(page)
+
+
+def start() -> None:
+    """Write data=PATH out in full, and call the job."""
+    sys.argv[1:] = expand_data(sys.argv[1:], data_options(sys.argv[1:]))
+    job()
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(start)
+
+
+if __name__ == "__main__":
+    main()

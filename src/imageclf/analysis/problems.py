@@ -1,0 +1,210 @@
+"""What is wrong with the pictures of a data set, by kind."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+ALIKE = 8
+"""Pictures look the same when at most this many of 256 bits of their looks differ: 24 do between the
+closest two different ones of the demo, fewer than 8 after saving one as a JPEG anew."""
+
+TINY = 4
+"""A picture is tiny when it is enlarged more than this many times."""
+
+
+class Kind(NamedTuple):
+    """A kind of problem in words: what it is called, and what it means for a training."""
+
+    title: str
+    meaning: str
+
+
+KINDS = {
+    "broken": Kind(
+        "Cannot be read",
+        "Training stops at these, or leaves them out with data.on_error=skip: mend or remove them.",
+    ),
+    "contradiction": Kind(
+        "Same picture, two labels", "One of the two labels is wrong: put it right, or remove both."
+    ),
+    "leak": Kind(
+        "Same picture in two splits",
+        "The model is asked about what it has learned by heart, and its scores are too good: keep one.",
+    ),
+    "duplicate": Kind(
+        "Same picture twice", "It counts twice, and a split made anew may turn it into a leak: keep one."
+    ),
+    "look_alike": Kind(
+        "Looks the same",
+        "Probably one picture that was saved anew, resized or recoloured: look at both, and keep one.",
+    ),
+    "tiny": Kind("Tiny", f"Enlarged more than {TINY} times to data.size: there is little left to see."),
+    "animated": Kind("More than one frame", "Only the first frame is used."),
+}
+"""In order of how much they matter."""
+
+
+class Problem(NamedTuple):
+    """One problem of one picture.
+
+    Args:
+        kind: a key of `KINDS`.
+        row: of the picture, in the table.
+        other: row of the picture that it repeats; -1 where there is none.
+        detail: one sentence.
+    """
+
+    kind: str
+    row: int
+    other: int
+    detail: str
+
+
+class Twins(NamedTuple):
+    """Which picture repeats which: rows `[N]` of the first such picture, -1 where there is none.
+
+    Args:
+        same: with identical pixels.
+        like: that looks the same, but is not identical.
+    """
+
+    same: Rows
+    like: Rows
+
+
+def find_twins(pixels: Sequence[bytes], looks: Sequence[bytes]) -> Twins:
+    """Find the pictures that repeat one before them.
+
+    Args:
+        pixels: equal for identical pictures; empty where unknown.
+        looks: 256 bits of which pictures that look the same share all but a few; empty where unknown.
+    """
+    same = _first_equal(pixels)
+    # A picture that has an identical one looks like others through that one.
+    unique = [look if first < 0 else b"" for look, first in zip(looks, same, strict=True)]
+    return Twins(same, _first_alike(unique))
+
+
+def find_problems(pictures: pd.DataFrame, twins: Twins, size: int) -> list[Problem]:
+    """Return all problems, kind after kind in the order of `KINDS`, then in table order.
+
+    Args:
+        pictures: a row per file: id, label, split, width, height, frames, fault.
+        twins: which picture repeats which.
+        size: pixels a side that training brings pictures to.
+    """
+    splits, labels = (pictures[name].to_numpy(dtype=object) for name in ("split", "label"))
+    same = np.flatnonzero(twins.same >= 0)
+    firsts = twins.same[same]
+    torn = splits[same] != splits[firsts]
+    named = (labels[same] != "") & (labels[firsts] != "")
+    clashing = same[named & (labels[same] != labels[firsts])]
+    like = np.flatnonzero(twins.like >= 0)
+    pairs = partial(_pairs, pictures)
+    return [
+        *_broken(pictures),
+        *pairs("contradiction", clashing, twins.same, _contradiction),
+        *pairs("leak", same[torn], twins.same, _where),
+        *pairs("duplicate", same[~torn], twins.same, _where),
+        *pairs("look_alike", like, twins.like, _where),
+        *_tiny(pictures, size),
+        *_animated(pictures),
+    ]
+
+
+def count_kinds(problems: Sequence[Problem]) -> dict[str, int]:
+    """Count the problems by kind, in the order of `KINDS`; kinds without any are left out."""
+    found = [problem.kind for problem in problems]
+    return {kind: found.count(kind) for kind in KINDS if kind in found}
+
+
+def problem_table(problems: Sequence[Problem], ids: Sequence[str], paths: Sequence[str]) -> pd.DataFrame:
+    """Return a row per problem: kind, id, path, other (the id of the picture that it repeats), detail."""
+    rows = [
+        (each.kind, ids[each.row], paths[each.row], ids[each.other] if each.other >= 0 else "", each.detail)
+        for each in problems
+    ]
+    return pd.DataFrame(rows, columns=["kind", "id", "path", "other", "detail"], dtype="object")
+
+
+def _first_equal(keys: Sequence[bytes]) -> Rows:
+    """Return the first row with the same key, `[N]`; -1 for a first one and for an empty key."""
+    codes, _ = pd.factorize(np.array(keys, dtype=object))
+    _, starts = np.unique(codes, return_index=True)
+    first = starts[codes] if len(codes) else codes
+    empty = np.array([not key for key in keys], dtype=bool)
+    return np.where((first == np.arange(len(codes))) | empty, -1, first).astype(np.int64)
+
+
+def _first_alike(looks: Sequence[bytes]) -> Rows:
+    """Return the first row whose look differs in few bits, `[N]`; -1 where there is none."""
+    first = np.full(len(looks), -1, dtype=np.int64)
+    known = np.flatnonzero([bool(look) for look in looks])
+    words = np.frombuffer(b"".join(looks), dtype=np.uint64).reshape(-1, 4)
+    # All pairs would be too many: one word of the four must be equal, and not that of a flat surface.
+    for column in words.T:
+        for members in pd.Series(known).groupby(column).indices.values():
+            for place in range(1, len(members) if column[members[0]] != 0 else 0):
+                row, earlier = members[place], members[:place]
+                differing = np.unpackbits((words[earlier] ^ words[row]).view(np.uint8), axis=1).sum(axis=1)
+                close = known[earlier[differing <= ALIKE]]
+                if len(close) and not 0 <= first[known[row]] <= close[0]:
+                    first[known[row]] = close[0]
+    return first
+
+
+def _broken(pictures: pd.DataFrame) -> Iterator[Problem]:
+    faults = pictures["fault"].to_numpy(dtype=object)
+    for row in np.flatnonzero(faults != ""):
+        yield Problem("broken", int(row), -1, f"{faults[row][:1].upper()}{faults[row][1:]}.")
+
+
+def _tiny(pictures: pd.DataFrame, size: int) -> Iterator[Problem]:
+    width, height = (pictures[name].to_numpy(dtype=np.int64) for name in ("width", "height"))
+    shorter = np.minimum(width, height)
+    chosen = (pictures["fault"] == "").to_numpy() & (shorter * TINY < size)
+    for row in np.flatnonzero(chosen):
+        times = f"{size / shorter[row]:.1f}".removesuffix(".0")
+        detail = f"{width[row]} x {height[row]} pixels, enlarged {times} times to data.size={size}."
+        yield Problem("tiny", int(row), -1, detail)
+
+
+def _animated(pictures: pd.DataFrame) -> Iterator[Problem]:
+    frames = pictures["frames"].to_numpy(dtype=np.int64)
+    for row in np.flatnonzero((frames > 1) & (pictures["fault"] == "").to_numpy()):
+        yield Problem("animated", int(row), -1, f"{frames[row]:,} frames, of which the first is used.")
+
+
+class _Picture(NamedTuple):
+    label: str
+    split: str
+
+
+def _pairs(
+    pictures: pd.DataFrame,
+    kind: str,
+    rows: Rows,
+    first: Rows,
+    say: Callable[[_Picture, _Picture], str],
+) -> Iterator[Problem]:
+    # Arrays, for looking up cells in a table one by one takes seconds for many rows.
+    columns = [pictures[name].to_numpy(dtype=object) for name in _Picture._fields]
+    for row, other in zip(rows.tolist(), first[rows].tolist(), strict=True):
+        here, there = (_Picture(*(column[place] for column in columns)) for place in (row, other))
+        yield Problem(kind, row, other, say(here, there))
+
+
+def _contradiction(here: _Picture, there: _Picture) -> str:
+    return f"Labelled {here.label} here and {there.label} there."
+
+
+def _where(here: _Picture, there: _Picture) -> str:
+    if here.split == there.split:
+        return f"Both in {here.split}."
+    return f"This one in {here.split}, the other in {there.split}."
