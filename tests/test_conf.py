@@ -19,6 +19,7 @@ from imageclf.configs import CONF_DIR, check, instantiate, locate_target, to_pla
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.runs.build import ORDER, build_callbacks, build_module, build_parts, build_trainer
+from imageclf.runs.caches import CacheOptions
 from imageclf.runs.inference import PredictOptions
 from imageclf.runs.options import LrFindOptions, TrainOptions
 from imageclf.runs.table import read_table
@@ -26,7 +27,7 @@ from imageclf.schedule import Phase, Schedule
 
 CONF = Path(CONF_DIR)
 FILES = sorted(CONF.rglob("*.yaml"))
-NUM_FILES = 46
+NUM_FILES = 53
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
@@ -34,6 +35,8 @@ COMMANDS = {
     "plan": ("plan", CONF_DIR, TrainOptions),
     "lr-find": ("lr_find", CONF_DIR, LrFindOptions),
     "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
+    "analyse": ("analyse", CONF_DIR, TrainOptions),
+    "cache": ("cache", f"{CONF_DIR}/commands", CacheOptions),
 }
 GROUPS = (
     "data",
@@ -41,6 +44,7 @@ GROUPS = (
     "model",
     "schedule",
     "callbacks",
+    "callbacks/lr_finder",
     "analysis",
     "trainer",
     "logger",
@@ -138,7 +142,8 @@ def test_every_file_is_found():
 
 
 def test_every_folder_is_a_group_that_is_tested():
-    assert {path.parent.name for path in FILES if path.parent != CONF} == {*GROUPS, "commands"}
+    folders = {path.parent.relative_to(CONF).as_posix() for path in FILES if path.parent != CONF}
+    assert folders == {*GROUPS, "commands"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -248,14 +253,21 @@ def test_the_parts_of_a_run_are_built_from_the_defaults(config_with):
     assert list(parts.schedule.phases) == ["head", "augment", "finetune", "bigger"]
 
 
+def own_callbacks() -> set[str]:
+    """Return the names of our callbacks: files, or folders of presets."""
+    folders = {path.name for path in (CONF / "callbacks").iterdir() if path.is_dir()}
+    return folders | set(options("callbacks")) - {"default"}
+
+
 def test_the_default_callbacks_are_all_there_are():
-    assert set(content(CONF / "callbacks" / "default.yaml")["defaults"]) == set(options("callbacks")) - {
-        "default"
-    }
+    entries = content(CONF / "callbacks" / "default.yaml")["defaults"]
+    assert {
+        name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)
+    } == own_callbacks()
 
 
 def test_the_order_of_the_callbacks_names_exactly_ours():
-    assert {*ORDER, "report"} == set(options("callbacks")) - {"default"}
+    assert {*ORDER, "report"} == own_callbacks()
 
 
 @pytest.mark.parametrize("option", sorted(set(options("callbacks")) - {"default"}))

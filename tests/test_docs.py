@@ -25,6 +25,8 @@ MAINS = {
     "imageclf-analyse": "analyse",
     "imageclf-cache": "cache",
 }
+# Commands with keys of their own, not those of a training.
+OUTSIDE = ("imageclf-predict", "imageclf-cache")
 
 # Made small, but otherwise as the README has them.
 SMALL = [
@@ -57,22 +59,29 @@ def test_make_knows_the_target(target: str) -> None:
 def test_the_command_composes_and_passes_the_check(command: str) -> None:
     from omegaconf import OmegaConf, open_dict
 
+    from imageclf.runs.caches import CacheOptions
     from imageclf.runs.inference import PredictOptions
     from imageclf.runs.options import LrFindOptions, TrainOptions
 
     main, *words = shlex.split(command)
+    # What imageclf-analyse writes out in full before Hydra sees it.
+    words = [word.replace("data=PICTURES", "data.root=PICTURES") for word in words]
     # A sweep's values are tried one by one by the sweeper; the first stands for them here.
     overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
-    folder = f"{CONF_DIR}/commands" if main == "imageclf-predict" else CONF_DIR
+    folder = f"{CONF_DIR}/commands" if main in OUTSIDE else CONF_DIR
     with initialize_config_dir(folder, version_base="1.3"):
         cfg = compose(MAINS[main], overrides=overrides)
     with open_dict(cfg):
         cfg.experiment = None
     plain = OmegaConf.to_container(cfg, resolve=True)
-    if main == "imageclf-predict":
+    if main in OUTSIDE:
         plain.pop("experiment")
-    options = {"imageclf-lr-find": LrFindOptions, "imageclf-predict": PredictOptions}.get(main, TrainOptions)
-    check(plain, options)
+    options = {
+        "imageclf-lr-find": LrFindOptions,
+        "imageclf-predict": PredictOptions,
+        "imageclf-cache": CacheOptions,
+    }
+    check(plain, options.get(main, TrainOptions))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +102,7 @@ def test_the_readme_runs_from_the_first_command_to_the_last(tmp_path: Path, pict
     lay_out(tmp_path, pictures)
     for command in HYDRA:
         main, *words = shlex.split(command)
-        small = [] if main == "imageclf-predict" else [word for word in SMALL if not names_same(word, words)]
+        small = [] if main in OUTSIDE else [word for word in SMALL if not names_same(word, words)]
         run = subprocess.run(
             [str(Path(sys.executable).with_name(main)), *words, *small],
             cwd=tmp_path,

@@ -1,10 +1,11 @@
 import doctest
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imageclf.analysis import report_numbers, report_pictures
-from imageclf.analysis.report_numbers import ClassRow, class_rows, duration, headline_cards, percent
+from imageclf.analysis.report_numbers import ClassRow, class_rows, duration, fit_rows, headline_cards, percent
 from imageclf.analysis.report_pictures import common_folder
 
 
@@ -43,3 +44,23 @@ def test_a_class_without_pictures_has_no_row():
 @pytest.mark.parametrize("paths", [["/a/1.jpg", "b/2.jpg"], ["/a/1.jpg", "/b/2.jpg"], ["1.jpg"], []])
 def test_paths_without_a_common_folder_have_none(paths):
     assert common_folder(paths) == ""
+
+
+def test_a_cycles_end_is_judged_from_the_metrics():
+    metrics = pd.DataFrame(
+        {
+            "phase": ["head", "head", "tune"],
+            "epoch": [0, 1, 2],
+            "train/loss_plain": [1.0, np.nan, 0.2],
+            "val/loss": [1.0, 0.9, 1.5],
+        }
+    )
+    rows = fit_rows(metrics)
+    assert [(row.phase, row.epoch, row.verdict) for row in rows] == [
+        ("head", 0, "under-fitted"),
+        ("tune", 2, "over-fitted"),
+    ]
+
+
+def test_metrics_without_plain_losses_have_no_verdicts():
+    assert fit_rows(pd.DataFrame({"phase": ["head"], "epoch": [0], "val/loss": [1.0]})) == []

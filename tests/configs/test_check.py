@@ -72,7 +72,7 @@ def test_a_key_in_the_wrong_node_is_refused_with_the_right_one(config):
 
 def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
     assert refusal(config("+model.zzz=1")).endswith(
-        "model takes backbone, channels_last, groups, head, loss, optimizer, weights"
+        "model takes backbone, channels_last, groups, head, loss, mixing, optimizer, weights"
     )
 
 
@@ -82,7 +82,7 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ("seed=first", "seed=first: give a whole number"),
         ("seed=null", "seed=null: give a whole number"),
         ("data.size=[32]", "data.size=[32]: give a whole number"),
-        ("data.resize=crp", "data.resize=crp: give crop, squish or pad"),
+        ("data.resize=crp", "data.resize=crp: give crop, squish, pad or random_resized_crop"),
         ("data.fold=last", "data.fold=last: give a whole number or null"),
         ("transforms.dihedral=2", "transforms.dihedral=2: give true or false"),
         ("transforms.max_rotate=far", "transforms.max_rotate=far: give a number"),
@@ -96,7 +96,10 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ),
         ("schedule.phases.head.bn=true", "schedule.phases.head.bn=true: give eval or train"),
         ("callbacks.tta.when=never", "callbacks.tta.when=never: give cycle, end or epoch"),
-        ("callbacks.lr_finder.num_steps=many", "callbacks.lr_finder.num_steps=many: give a whole number"),
+        (
+            "callbacks.lr_finder.num_steps=many",
+            "callbacks.lr_finder.num_steps=many: give a whole number or null",
+        ),
         ("analysis.submission=csv", "analysis.submission=csv: give probabilities, labels or null"),
         ("+schedule.phases.extra=3", "schedule.phases.extra=3: give a mapping of keys"),
         ("schedule.phases=null", "schedule.phases=null: give a mapping"),
@@ -209,7 +212,9 @@ def test_the_options_of_predict_are_checked_alike(values, sentence):
         "run": "r",
         "data": "d",
         "weights": "best",
+        "tta": None,
         "num_augmented": 0,
+        "beta": None,
         "output": None,
         "batch_size": 4,
         "num_workers": 0,

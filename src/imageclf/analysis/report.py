@@ -10,7 +10,7 @@ from imageclf.analysis.plot_confusion import confusion_figure
 from imageclf.analysis.plot_lr_find import lr_find_figure
 from imageclf.analysis.plots import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.analysis.predictions import label_indices, probabilities_of
-from imageclf.analysis.report_numbers import ClassRow, class_rows, headline_cards, phase_rows
+from imageclf.analysis.report_numbers import ClassRow, class_rows, fit_rows, headline_cards, phase_rows
 from imageclf.analysis.report_pictures import Gallery, common_folder, galleries
 from imageclf.analysis.run_files import RunFiles, read_run
 from imageclf.analysis.scores import accuracy, log_loss
@@ -49,6 +49,7 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
         phases=phase_rows(run.metrics),
         rates=_rates(run),
         curves=_curves(run),
+        fits=fit_rows(run.metrics),
         searches=_searches(run),
         validation=_validation(run, pictures or Path.cwd()),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imageclf.analysis.fit import ADVICE, Fit, verdicts
 from imageclf.analysis.scores import class_accuracies
 
 _CARDS = {
@@ -145,3 +146,25 @@ def _phase_row(name: str, epochs: pd.DataFrame) -> PhaseRow:
 
 def _column(epochs: pd.DataFrame, name: str) -> pd.Series:
     return epochs[name] if name in epochs else pd.Series(np.nan, index=epochs.index)
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """What two losses that are measured alike say at a cycle's end."""
+
+    phase: str
+    epoch: int
+    train: float
+    valid: float
+    verdict: str
+    advice: str
+
+
+def fit_rows(metrics: pd.DataFrame) -> list[FitRow]:
+    """Return a row per cycle's end, in running order; none where it was not measured."""
+    if not {"train/loss_plain", "val/loss"} <= set(metrics.columns):
+        return []
+    ends = metrics.dropna(subset=["train/loss_plain", "val/loss"])
+    fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy(dtype=float)]
+    places = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits), strict=True)
+    return [FitRow(phase, epoch, *fit, verdict, ADVICE[verdict]) for phase, epoch, fit, verdict in places]
