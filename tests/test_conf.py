@@ -21,13 +21,15 @@ from imageclf.model import ClassifierModule
 from imageclf.runs.build import ORDER, build_callbacks, build_module, build_parts, build_trainer
 from imageclf.runs.caches import CacheOptions
 from imageclf.runs.inference import PredictOptions
+from imageclf.runs.loss import build_loss
+from imageclf.runs.metrics import build_metrics
 from imageclf.runs.options import LrFindOptions, TrainOptions
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 
 CONF = Path(CONF_DIR)
 FILES = sorted(CONF.rglob("*.yaml"))
-NUM_FILES = 53
+NUM_FILES = 61
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
@@ -42,9 +44,12 @@ GROUPS = (
     "data",
     "transforms",
     "model",
+    "model/loss",
+    "model/optimizer",
     "schedule",
     "callbacks",
     "callbacks/lr_finder",
+    "metrics",
     "analysis",
     "trainer",
     "logger",
@@ -53,7 +58,7 @@ GROUPS = (
 GROUPS_BY_FLOOR = {"transforms": "data"}
 BIG = ("resnext50", "resnext101")
 THREE_GROUPS = ("body0", "body1", "head")
-COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w.]+=[^\s:;]+))*)")
+COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))*)")
 
 
 def name_of(path: Path) -> str:
@@ -87,12 +92,13 @@ def own_leaves(path: Path) -> dict[str, Any]:
 
 
 def parents(path: Path) -> list[tuple[Path, str]]:
-    """Return the files of its own group that a file inherits, and where their keys are put."""
-    named = [
-        entry for entry in content(path).get("defaults", []) if isinstance(entry, str) and entry != "_self_"
-    ]
-    pairs = [entry.partition("@") for entry in named]
-    return [(path.parent / f"{stem}.yaml", package) for stem, _, package in pairs]
+    """Return the files of its own group, or one below, that a file inherits, and where their keys are put."""
+    entries = content(path).get("defaults", [])
+    named = [entry.partition("@") for entry in entries if isinstance(entry, str) and entry != "_self_"]
+    own = [(path.parent / f"{stem}.yaml", package) for stem, _, package in named]
+    chosen = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
+    below = [(path.parent / group / f"{option}.yaml", group) for group, option in chosen]
+    return own + [(file, group) for file, group in below if file.exists()]
 
 
 def inherited(path: Path) -> dict[str, Any]:
@@ -186,6 +192,7 @@ def test_inheritance_is_seen_by_the_test_above():
     assert inherited(CONF / "data" / "stamps.yaml")["train"] == "train"
     assert inherited(CONF / "data" / "stamps.yaml")["size"] == 224
     assert inherited(CONF / "schedule" / "quick.yaml")["phases.head.n_cycles"] == 1
+    assert inherited(CONF / "model" / "lite0.yaml")["loss.label_smoothing"] == 0.1
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -230,9 +237,31 @@ def test_a_model_is_built(option, config_with):
     # The big ones take seconds to draw; all but the backbone's name is theirs.
     smaller = ["model.backbone=test_resnet"] if option in BIG else []
     node = config_with("model", option, "model.weights=none", *smaller)["model"]
-    module, _ = build_module(node, ("cat", "dog"), {64})
+    module, _ = build_module(node, {"cat": 3, "dog": 4}, {64})
     assert isinstance(module, ClassifierModule)
     assert module.groups.names == THREE_GROUPS
+
+
+@pytest.mark.parametrize("option", options("model/loss"))
+def test_a_loss_takes_labels_and_shares_and_weights(option, config_with):
+    node = config_with("model/loss", option, "model.class_weights=sqrt")["model"]
+    loss = build_loss(node, {"cat": 3, "dog": 4, "owl": 5})
+    for targets in (torch.tensor([0, 2]), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])):
+        assert loss(torch.tensor([[1.0, 0.0, 2.0], [0.5, 3.0, -1.0]]), targets).shape == ()
+
+
+@pytest.mark.parametrize("option", options("model/optimizer"))
+def test_an_optimizer_takes_the_groups_of_a_model(option, config_with):
+    small = ["model.backbone=test_resnet", "model.weights=none"]
+    node = config_with("model/optimizer", option, *small)["model"]
+    groups = build_module(node, {"cat": 3, "dog": 4}, {64})[0].configure_optimizers().param_groups
+    assert [group["name"] for group in groups if "/" not in group["name"]] == list(THREE_GROUPS)
+    assert {group["weight_decay"] for group in groups} == {0.0, node["optimizer"]["weight_decay"]}
+
+
+@pytest.mark.parametrize(("option", "num_classes", "number"), [("none", 3, 0), ("all", 3, 4), ("all", 6, 5)])
+def test_metrics_are_built(option, num_classes, number, config_with):
+    assert len(build_metrics(config_with("metrics", option), num_classes)) == number
 
 
 @pytest.mark.parametrize(("option", "pictures", "classes"), [("folder", 36, 3), ("csv", 24, 3)])

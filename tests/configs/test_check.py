@@ -49,6 +49,8 @@ def refusal(config) -> str:
         ("+model.head.droput=0.1", "model.head.droput", "model.head.dropout"),
         ("+model.optimizer.wieght_decay=1", "model.optimizer.wieght_decay", "model.optimizer.weight_decay"),
         ("+model.loss.label_smothing=1", "model.loss.label_smothing", "model.loss.label_smoothing"),
+        ("+model.class_weight=sqrt", "model.class_weight", "model.class_weights"),
+        ("+metric.f1=1", "metric", "metrics"),
         ("+schedule.phase=1", "schedule.phase", "schedule.phases"),
         (
             "+schedule.phases.head.cyle_len=2",
@@ -72,7 +74,7 @@ def test_a_key_in_the_wrong_node_is_refused_with_the_right_one(config):
 
 def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
     assert refusal(config("+model.zzz=1")).endswith(
-        "model takes backbone, channels_last, groups, head, loss, mixing, optimizer, weights"
+        "model takes backbone, channels_last, class_weights, groups, head, loss, mixing, optimizer, weights"
     )
 
 
@@ -89,6 +91,14 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ("model.groups=2.5", "model.groups=2.5: give a whole number"),
         ("model.channels_last=1", "model.channels_last=1: give true or false"),
         ("model.head.dropout=high", "model.head.dropout=high: give a number"),
+        (
+            "model.class_weights=even",
+            "model.class_weights=even: give none, balanced, sqrt or a list (of a number)",
+        ),
+        (
+            "+metrics.top={_target_: torchmetrics.classification.MulticlassAccuracy, min_classes: few}",
+            "metrics.top.min_classes=few: give a whole number",
+        ),
         ("schedule.phases.head.augment=3", "schedule.phases.head.augment=3: give true or false"),
         (
             "schedule.phases.head.lr=valley",
@@ -110,7 +120,18 @@ def test_a_value_of_a_wrong_type_is_refused_with_what_the_key_takes(config, over
 
 
 @pytest.mark.parametrize(
-    "key", ["transforms", "callbacks", "trainer", "logger", "seed", "model.head", "analysis"]
+    "key",
+    [
+        "transforms",
+        "callbacks",
+        "metrics",
+        "trainer",
+        "logger",
+        "seed",
+        "model.head",
+        "model.loss",
+        "analysis",
+    ],
 )
 def test_a_key_that_is_needed_cannot_be_removed(config, key):
     assert refusal(config(f"~{key}")).startswith(f"{key} is missing")
@@ -126,6 +147,13 @@ def test_a_key_that_is_needed_cannot_be_removed(config, key):
         "~callbacks.tta",
         "~callbacks.report",
         "callbacks.tta=null",
+        "metrics=all",
+        "+metrics.kappa._target_=torchmetrics.classification.MulticlassCohenKappa",
+        "+metrics.f1={_target_: torchmetrics.F1Score, task: multiclass, average: macro, min_classes: 3}",
+        "+metrics.f1=null",
+        "model/loss=bce",
+        "model/optimizer=lamb",
+        "model.class_weights=[1, 2.5, 3]",
         "callbacks.checkpoint.every_n_minutes=0.5",
         "callbacks.checkpoint.every_n_minutes=null",
         "+trainer.limit_train_batches=2",
@@ -171,6 +199,15 @@ def test_what_is_legal_passes(config, override):
             "callbacks.bell needs a _target_: the dotted name of a class or function",
         ),
         ("+callbacks.bell._target_=torch", "callbacks.bell._target_=torch is neither a class nor a function"),
+        (
+            "+model.loss.weight=[1, 2, 3]",
+            "model.loss.weight: there is no such key; model.loss takes ignore_index, label_smoothing, ",
+        ),
+        (
+            "+metrics.f1={_target_: torchmetrics.F1Score, task: multiclass, num_classes: 3}",
+            "metrics.f1.num_classes: there is no such key; ",
+        ),
+        ("+metrics.f1=macro", "metrics.f1 needs a _target_: the dotted name of a class or function"),
         (
             "+model.optimizer.momentum=0.9",
             "model.optimizer.momentum: there is no such key; model.optimizer takes ",

@@ -1,84 +1,13 @@
-from itertools import chain
-from types import SimpleNamespace
+"""Which pictures an epoch reads, in which order and at which size."""
 
-import numpy as np
+import json
+
 import pytest
-import torch
-from PIL import Image
+from presets import caching
+from small_data import SCHEDULE, TRAIN, VALID, flat, image_data, rows_of, same
 
 from imageclf import InputError
-from imageclf.data.augmentation import Augmentation
-from imageclf.data.datamodule import ImageData, Loading
-from imageclf.data.table import make_table
 from imageclf.schedule import Phase, Schedule
-
-SIDE_ON = Augmentation(
-    max_rotate=10, p_rotate=0.75, max_zoom=1.1, p_zoom=0.75, max_lighting=0.05, p_flip=0.5, dihedral=False
-)
-SCHEDULE = Schedule(
-    {
-        "head": Phase(n_cycles=2, augment=False, precompute=True),
-        "finetune": Phase(batch_size=3, unfreeze_to=0),
-        "bigger": Phase(size=24, unfreeze_to=0, augment=False),
-    }
-)
-SPLITS = [
-    "train",
-    "valid",
-    "train",
-    "train",
-    "valid",
-    "train",
-    "train",
-    "test",
-    "train",
-    "train",
-    "valid",
-    "train",
-]
-LABELS = ["cat", "cat", "dog", "cat", "dog", "cat", "cat", "", "cat", "dog", "dog", "cat"]
-TRAIN, VALID = [0, 2, 3, 5, 6, 8, 9, 11], [1, 4, 10]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Draw twelve noisy pictures."""
-    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for index in range(12):
-        pixels = generator.integers(0, 256, (20, 26, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    return folder
-
-
-def image_data(folder, splits=SPLITS, schedule=SCHEDULE, rank=None, epoch=0, **loading):
-    """Make the data of the first pictures, as one rank of two sees them if a rank is given."""
-    ids = [str(index) for index in range(len(splits))]
-    paths = [str(folder / f"{name}.png") for name in ids]
-    table = make_table({"id": ids, "path": paths, "label": LABELS[: len(ids)], "split": splits})
-    options = {"size": 16, "batch_size": 4, "num_workers": 0, "resize": "crop", "oversample": "none"}
-    loading = Loading(**(options | {"on_error": "raise"} | loading))
-    data = ImageData(table, loading, schedule, SIDE_ON, crop_pct=1.0, seed=42)
-    if rank is not None or epoch:
-        data.trainer = SimpleNamespace(
-            global_rank=rank or 0, world_size=1 if rank is None else 2, current_epoch=epoch
-        )
-    return data
-
-
-def rows_of(requests):
-    """List the rows of requests."""
-    return [request.rows.tolist() for request in requests]
-
-
-def flat(rows):
-    """Join the rows of all batches."""
-    return list(chain.from_iterable(rows))
-
-
-def same(one, two):
-    """Compare two lists of batches bit for bit."""
-    pairs = zip(one, two, strict=True)
-    return [torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels) for a, b in pairs]
 
 
 @pytest.mark.parametrize(("epoch", "size"), [(0, 16), (1, 16), (2, 16), (3, 24)])
@@ -247,50 +176,21 @@ def test_nothing_held_out_means_an_empty_validation(folder):
     assert (data.has_validation, len(loader), list(loader)) == (False, 0, [])
 
 
-def features_of(split, size):
-    """Return features that tell their split, the size, and their place in the split."""
-    count = len(TRAIN if split == "train" else VALID)
-    return torch.stack([torch.full((count,), float(size)), torch.arange(count)], dim=1)
+def test_setting_up_stores_the_pictures_of_every_size_of_the_schedule(folder, tmp_path):
+    data = image_data(folder, kept=caching(tmp_path))
+    data.setup("fit")
+    abouts = [json.loads(path.read_text()) for path in tmp_path.glob("pictures/*/about.json")]
+    assert sorted(about["size"] for about in abouts) == [16, 24]
 
 
-def test_features_take_the_place_of_pictures(folder):
-    data = image_data(folder)
-    data.feature_source = features_of
-    batches = list(data.train_dataloader())
-    assert [batch.images for batch in batches] == [None, None]
-    assert [tuple(batch.features.shape) for batch in batches] == [(4, 2), (4, 2)]
+@pytest.mark.parametrize(("cache", "lossy"), [("raw", False), ("jpeg", True), ("none", False)])
+def test_views_of_stored_jpegs_are_known_to_be_lossy(folder, tmp_path, cache, lossy):
+    data = image_data(folder, kept=caching(tmp_path, cache=cache))
+    data.setup("fit")
+    assert [data.is_lossy(size) for size in (16, 24, 99)] == [lossy, lossy, False]
 
 
-@pytest.mark.parametrize(("loader", "rows"), [("train_dataloader", TRAIN), ("val_dataloader", VALID)])
-def test_each_picture_gets_its_own_features_and_label(folder, loader, rows):
-    data = image_data(folder)
-    data.feature_source = features_of
-    batches = list(getattr(data, loader)())
-    found = {
-        int(row): (*features.tolist(), ["cat", "dog"][label])
-        for batch in batches
-        for row, features, label in zip(batch.rows, batch.features, batch.labels, strict=True)
-    }
-    assert found == {row: (16.0, float(place), LABELS[row]) for place, row in enumerate(rows)}
-
-
-def test_features_come_in_the_order_of_the_pictures(folder):
-    with_features, with_pictures = image_data(folder), image_data(folder)
-    with_features.feature_source = features_of
-    rows = [
-        [batch.rows.tolist() for batch in data.train_dataloader()] for data in (with_features, with_pictures)
-    ]
-    assert rows[0] == rows[1]
-
-
-@pytest.mark.parametrize("epoch", [2, 3])
-def test_a_phase_without_precompute_reads_pictures_though_there_are_features(folder, epoch):
-    data = image_data(folder, epoch=epoch)
-    data.feature_source = features_of
-    assert [batch.features for batch in [*data.train_dataloader(), *data.val_dataloader()]] == [None] * (
-        6 - epoch
-    )
-
-
-def test_precompute_without_a_source_of_features_reads_pictures(folder):
-    assert [batch.features for batch in image_data(folder).train_dataloader()] == [None, None]
+def test_pictures_from_a_store_are_those_from_their_files(folder, tmp_path):
+    stored, files = image_data(folder, kept=caching(tmp_path), epoch=2), image_data(folder, epoch=2)
+    stored.setup("fit")
+    assert same(stored.train_dataloader(), files.train_dataloader()) == [True] * 3

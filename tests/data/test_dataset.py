@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from presets import preset
 
 from imageclf import InputError
-from imageclf.data.augmentation import Augmentation
 from imageclf.data.dataset import PictureDataset, Request
 from imageclf.data.decode import read_picture
 
-STRONG = Augmentation(
-    max_rotate=10, p_rotate=1, max_zoom=1.3, p_zoom=1, max_lighting=0.2, p_flip=0.5, dihedral=False
-)
+STRONG = preset("side_on", p_rotate=1, max_zoom=1.3, p_zoom=1, max_lighting=0.2)
 SHAPES = [(40, 40), (40, 60), (60, 40), (33, 47)]
 LABELS = np.array([0, 1, 2, -1])
 
@@ -27,7 +25,7 @@ def paths(tmp_path_factory):
     return [str(folder / f"{index}.png") for index in range(len(SHAPES))]
 
 
-@pytest.fixture(params=["crop", "squish", "pad"])
+@pytest.fixture(params=["crop", "squish", "pad", "random_resized_crop"])
 def resize(request):
     """Go through all ways to make a square."""
     return request.param

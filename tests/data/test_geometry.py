@@ -1,53 +1,19 @@
+"""Views: which part of a picture they show, and that they show it without loss where nothing is resampled."""
+
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from presets import STAMPS, difference, map_of, noise, seen, smooth
 
 from imageclf.data.augmentation import plain_views
-from imageclf.data.geometry import affine, light, scaled_size, shrink, warp
+from imageclf.data.geometry import maps, scaled_sizes, shrink
 
-STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 MODES = ["crop", "squish", "pad"]
 
 
-def noise(height, width):
-    """Draw a picture in which no two places are alike."""
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def smooth(height, width):
-    """Draw a picture of slow waves, as resampling likes it."""
-    y, x = np.mgrid[:height, :width]
-    waves = [np.sin(x / 17) * np.cos(y / 23), np.sin((x + y) / 29), np.cos(x / 31 - y / 19)]
-    return np.rint(127.5 + 120 * np.stack(waves, axis=2)).astype(np.uint8)
-
-
-def seen(picture, size, resize="crop", crop_pct=1.0, **changes):
-    """Show one view of a picture, plain but for the changes."""
-    views = plain_views(1)._replace(**{name: np.array([value]) for name, value in changes.items()})
-    height, width = picture.shape[:2]
-    scaled = scaled_size(width, height, size, resize, crop_pct)
-    small = shrink(picture, *scaled)
-    return warp(small, affine(small.shape[1], small.shape[0], scaled, size, views, 0), size)
-
-
-def area_weights(length, pieces):
-    """Return how much of each of `pieces` equal stretches each pixel covers, [pieces, length]."""
-    edges = np.arange(pieces + 1) * length / pieces
-    overlap = np.minimum(edges[1:, None], np.arange(1, length + 1)) - np.maximum(
-        edges[:-1, None], np.arange(length)
-    )
-    return np.clip(overlap, 0, None) * pieces / length
-
-
-def difference(one, two):
-    """Return the mean distance of two pictures in steps of 255."""
-    return np.abs(one.astype(float) - two.astype(float)).mean()
-
-
-@pytest.mark.parametrize("resize", MODES)
+@pytest.mark.parametrize("resize", [*MODES, "random_resized_crop"])
 @pytest.mark.parametrize("size", [1, 2, 31, 32, 97, 224])
 def test_a_square_picture_at_its_own_size_is_copied(resize, size):
     picture = noise(size, size)
@@ -120,25 +86,37 @@ def test_the_plain_crop_keeps_a_share_of_the_shorter_side():
     ],
 )
 def test_a_picture_is_scaled_as_its_mode_says(width, height, size, resize, crop_pct, expected):
-    assert scaled_size(width, height, size, resize, crop_pct) == expected
+    shapes = np.array([[width, height]], dtype=float)
+    assert scaled_sizes(shapes, size, resize, np.array([crop_pct])).tolist() == [list(expected)]
 
 
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (480, 320), (256, 256), (500, 130)])
-def test_a_squish_is_the_mean_over_the_area_of_each_pixel(height, width):
-    picture = noise(height, width)
-    down, across = area_weights(height, 128), area_weights(width, 128)
-    expected = np.einsum("ih,hwc,jw->ijc", down, picture.astype(float), across, optimize=True)
-    np.testing.assert_allclose(seen(picture, 128, "squish"), expected, atol=1)
+def test_the_scale_of_a_picture_is_that_of_its_row():
+    shapes, shares = np.array([[400.0, 300], [300, 400]]), np.array([1.0, 0.5])
+    assert scaled_sizes(shapes, 150, "crop", shares).tolist() == [[200, 150], [300, 400]]
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Open the stamps that are large enough to be shrunk to 48 pixels by more than 2.7."""
+    stamps = [Image.open(path).convert("RGB") for path in sorted(STAMPS.glob("*/*.jpg"))]
+    return [photo for photo in stamps if min(photo.size) >= 130]
 
 
 @pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
-def test_a_squish_of_photos_is_close_to_pillows_antialiased_resize(resample):
-    photos = [Image.open(path).convert("RGB") for path in sorted(STAMPS.glob("*/*.jpg"))]
-    large = [photo for photo in photos if min(photo.size) >= 130]
-    resized = [np.asarray(photo.resize((48, 48), resample)) for photo in large]
+def test_a_squish_of_photos_is_close_to_pillows_antialiased_resize(photos, resample):
     differences = [
-        difference(seen(np.asarray(photo), 48, "squish"), expected)
-        for photo, expected in zip(large, resized, strict=True)
+        difference(seen(np.asarray(photo), 48, "squish"), np.asarray(photo.resize((48, 48), resample)))
+        for photo in photos
+    ]
+    assert len(differences) > 100
+    assert np.mean(differences) <= 3
+
+
+@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+def test_shrinking_alone_is_close_to_pillows_antialiased_resize_for_every_photo(photos, resample):
+    differences = [
+        difference(shrink(np.asarray(photo), 48, 48), np.asarray(photo.resize((48, 48), resample)))
+        for photo in photos
     ]
     assert len(differences) > 100
     assert np.mean(differences) <= 3 and max(differences) <= 5
@@ -170,9 +148,10 @@ def test_a_rotation_is_pillows_in_the_interior(degrees):
     )
 
 
-def test_a_rotation_shows_no_black_corners():
+@pytest.mark.parametrize("changes", [{"angle": math.radians(30)}, {"warp_x": 0.2}, {"warp_y": -0.2}])
+def test_what_lies_outside_is_never_black(changes):
     white = np.full((64, 64, 3), 255, dtype=np.uint8)
-    assert seen(white, 64, angle=math.radians(30)).min() == 255
+    assert seen(white, 64, **changes).min() == 255
 
 
 def test_a_zoom_is_pillows_enlargement_cropped_in_the_centre():
@@ -200,43 +179,30 @@ def test_a_zoomed_crop_shows_the_corner_it_is_placed_at(corner):
     assert seen(picture, 64, zoom=2, x=x, y=y).mean() > 250
 
 
-@pytest.mark.parametrize("resize", MODES)
+@pytest.mark.parametrize("resize", [*MODES, "random_resized_crop"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 50), (50, 1), (3, 400)])
 def test_the_smallest_and_narrowest_pictures_make_a_square(resize, height, width):
     picture = np.full((height, width, 3), 77, dtype=np.uint8)
     np.testing.assert_array_equal(seen(picture, 16, resize), np.full((16, 16, 3), 77))
 
 
-def test_a_picture_is_never_enlarged_by_shrinking():
-    picture = noise(20, 30)
-    assert shrink(picture, 60, 40) is picture
-
-
-def test_each_side_shrinks_only_where_it_is_longer():
-    assert shrink(noise(20, 30), 10, 40).shape == (20, 10, 3)
-
-
-def test_shrinking_by_two_takes_the_mean_of_four_pixels():
-    picture = noise(20, 30)
-    expected = picture.reshape(10, 2, 15, 2, 3).astype(float).mean(axis=(1, 3))
-    np.testing.assert_allclose(shrink(picture, 15, 10), expected, atol=0.5)
-
-
-@pytest.mark.parametrize("brightness", [-0.9, -0.05, 0.0, 0.03, 0.9])
-@pytest.mark.parametrize("contrast", [0.5, 1 / 1.05, 1.0, 1.05, 1.9])
-def test_lighting_is_the_formula_of_fastai(brightness, contrast):
-    picture = noise(24, 32)
-    fraction = picture / 255
-    expected = np.clip((fraction - fraction.mean()) * contrast + fraction.mean() + brightness, 0, 1)
-    np.testing.assert_allclose(light(picture, brightness, contrast), 255 * expected, atol=0.5 + 1e-9)
-
-
-@pytest.mark.parametrize(("brightness", "expected"), [(0.9, 255), (-0.9, 0)])
-def test_lighting_stops_at_white_and_black(brightness, expected):
-    picture = np.full((4, 4, 3), 127, dtype=np.uint8)
-    assert set(light(picture, brightness, 1.0).ravel()) == {expected}
-
-
-def test_no_lighting_returns_the_picture_itself():
-    picture = noise(4, 4)
-    assert light(picture, 0.0, 1.0) is picture
+@pytest.mark.parametrize("resize", [*MODES, "random_resized_crop"])
+def test_a_batch_has_the_maps_of_its_pictures_alone(resize):
+    generator = np.random.default_rng(0)
+    views = plain_views(6)._replace(
+        angle=generator.uniform(-1, 1, 6),
+        zoom=generator.uniform(1, 2, 6),
+        warp_x=generator.uniform(-0.2, 0.2, 6) * [0, 1, 0, 1, 1, 0],
+        warp_y=generator.uniform(-0.2, 0.2, 6) * [0, 0, 1, 1, 0, 1],
+        mirror=generator.random(6) < 0.5,
+        turns=generator.integers(0, 4, 6),
+        x=generator.random(6),
+        y=generator.random(6),
+        crops=generator.uniform(0.5, 1, (6, 10, 2)),
+    )
+    shapes, shares = generator.integers(20, 300, (6, 2)).astype(float), generator.uniform(0.8, 1, 6)
+    together = maps(shapes, 64, resize, views, shares)
+    for index, (width, height) in enumerate(shapes):
+        changes = {name: part[index] for name, part in views._asdict().items()}
+        alone = map_of(width, height, 64, resize, shares[index], **changes)
+        np.testing.assert_allclose(together[index], alone, rtol=1e-9, atol=1e-9)

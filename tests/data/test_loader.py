@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from presets import SIDE_ON
 
 from imageclf import InputError
-from imageclf.data.augmentation import Augmentation
 from imageclf.data.dataset import PictureDataset, Request
 from imageclf.data.loader import EpochLoader, RequestLoader
 
-SIDE_ON = Augmentation(
-    max_rotate=10, p_rotate=0.75, max_zoom=1.1, p_zoom=0.75, max_lighting=0.05, p_flip=0.5, dihedral=False
-)
 REQUESTS = [
     Request(np.array([0, 1, 2]), np.array([1, 1, 1]), epoch=0, size=16),
     Request(np.array([3, 3]), np.array([0, 2]), epoch=0, size=16),

@@ -1,11 +1,13 @@
+import logging
 import os
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
+from presets import caching
 
-from imageclf.data import verify
+from imageclf.data import Caching, verify
 from imageclf.data.verify import describe, unreadable
 
 
@@ -39,9 +41,12 @@ def decoded(monkeypatch):
     return noted
 
 
-def check(paths):
+DEFAULT = Caching(cache="auto", cache_dir=None, cache_gb=20, fingerprint="stat")
+
+
+def check(paths, kept=DEFAULT):
     """Return the faults of files, which a table holds as text."""
-    return unreadable([str(path) for path in paths])
+    return unreadable([str(path) for path in paths], kept)
 
 
 def cut(path):
@@ -125,16 +130,55 @@ def test_another_list_of_files_is_a_set_of_its_own(paths, decoded, chosen):
 
 def test_the_cache_is_where_the_desktop_standard_says(paths, cache):
     check(paths)
-    assert len([path for path in cache.rglob("*") if path.is_file()]) == 1
+    assert len(list(cache.glob("imageclf/verified/*/about.json"))) == 1
 
 
 def test_without_the_standards_variable_the_cache_is_in_the_home(paths, tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     check(paths)
-    assert (
-        len([path for path in (tmp_path / "home" / ".cache" / "imageclf").rglob("*") if path.is_file()]) == 1
-    )
+    assert len(list(tmp_path.glob("home/.cache/imageclf/verified/*/about.json"))) == 1
+
+
+def test_the_cache_is_where_the_user_says(paths, tmp_path):
+    check(paths, caching(tmp_path / "own"))
+    assert len(list(tmp_path.glob("own/verified/*/about.json"))) == 1
+
+
+def test_without_a_cache_every_picture_is_decoded_each_time(paths, decoded, cache, tmp_path):
+    for _ in range(2):
+        check(paths, caching(tmp_path / "own", cache="none"))
+    assert len(decoded) == 12
+    assert not cache.exists() and not (tmp_path / "own").exists()
+
+
+def test_by_its_content_a_file_is_found_changed_though_size_and_time_are_kept(paths, tmp_path):
+    kept = caching(tmp_path / "own", fingerprint="bytes")
+    check(paths, kept)
+    times, content = paths[2].stat(), bytearray(paths[2].read_bytes())
+    content[:4] = b"junk"
+    paths[2].write_bytes(content)
+    os.utime(paths[2], ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert list(check(paths, kept)) == [2]
+
+
+def test_by_its_size_and_time_a_file_is_taken_for_the_same(paths, decoded, tmp_path):
+    kept = caching(tmp_path / "own", fingerprint="stat")
+    check(paths, kept)
+    times = paths[2].stat()
+    paths[2].write_bytes(bytes(times.st_size))
+    os.utime(paths[2], ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert check(paths, kept) == {} and len(decoded) == 6
+
+
+def test_a_picture_of_several_frames_is_said_by_its_name(tmp_path, caplog):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.new("RGB", (8, 8)).save(tmp_path / "still.gif")
+    with caplog.at_level(logging.INFO):
+        assert check([tmp_path / "moving.gif", tmp_path / "still.gif"]) == {}
+    assert "1 pictures hold several frames" in caplog.text
+    assert "moving.gif" in caplog.text and "still.gif" not in caplog.text
 
 
 def test_a_description_counts_and_lists_the_faults():

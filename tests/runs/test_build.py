@@ -165,7 +165,7 @@ def test_the_sizes_of_a_run_are_those_of_its_phases(phases, expected):
 
 def test_an_architecture_of_one_size_is_refused_several(config):
     with pytest.raises(InputError) as refused:
-        build_module(config("model.backbone=test_vit")["model"], ("a", "b"), {160, 128})
+        build_module(config("model.backbone=test_vit")["model"], {"a": 1, "b": 1}, {160, 128})
     assert "model.backbone=test_vit takes pictures of one size only, and the schedule has 128, 160" in str(
         refused.value
     )
@@ -173,19 +173,19 @@ def test_an_architecture_of_one_size_is_refused_several(config):
 
 @pytest.mark.parametrize(("backbone", "all_sizes"), [("test_vit", {128}), ("test_resnet", {64, 96})])
 def test_one_size_suits_all_and_several_suit_a_convolutional_network(backbone, all_sizes, config):
-    module, _ = build_module(config(f"model.backbone={backbone}")["model"], ("a", "b"), all_sizes)
+    module, _ = build_module(config(f"model.backbone={backbone}")["model"], {"a": 1, "b": 1}, all_sizes)
     assert module.classes == ("a", "b")
 
 
 def test_a_head_of_the_users_own_is_built(config):
     node = config("model.head._target_=imageclf.model.FastaiHead", "+model.head.hidden=8")["model"]
-    module, _ = build_module(node, ("a", "b", "c"), {32})
+    module, _ = build_module(node, {"a": 1, "b": 1, "c": 1}, {32})
     assert [layer.out_features for layer in module.model.head if hasattr(layer, "out_features")] == [8, 3]
 
 
 def test_an_optimizer_of_the_users_own_is_built(config):
     node = config("model.optimizer._target_=torch.optim.SGD", "+model.optimizer.momentum=0.9")["model"]
-    module, _ = build_module(node, ("a", "b"), {32})
+    module, _ = build_module(node, {"a": 1, "b": 1}, {32})
     optimizer = module.configure_optimizers()
     assert type(optimizer).__name__ == "SGD"
     assert {group["momentum"] for group in optimizer.param_groups} == {0.9}

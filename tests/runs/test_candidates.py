@@ -13,6 +13,8 @@ FILES = {
     "head-0": ["head-0.ckpt"],
     "finetune-0": ["finetune-0.ckpt"],
     "average": ["average.ckpt"],
+    "average_bn": ["average_bn.ckpt"],
+    "soup": ["soup.ckpt"],
     "ensemble": ["head-0.ckpt", "finetune-0.ckpt"],
 }
 
@@ -48,7 +50,7 @@ def test_the_best_is_what_validation_chose(run_dir):
 def test_another_name_is_refused_with_those_there_are(run_dir, name):
     with pytest.raises(InputError) as refused:
         candidate_files(run_dir, name)
-    offered = "best, final, head-0, finetune-0, average, ensemble"
+    offered = "best, final, head-0, finetune-0, average, average_bn, soup, ensemble"
     assert str(refused.value) == f"weights={name}: {run_dir} offers {offered}"
 
 
@@ -64,11 +66,12 @@ def test_a_directory_without_weights_is_refused(tmp_path):
 
 def test_a_real_run_offers_its_cycles_their_average_and_their_ensemble(finished_run):
     listed = json.loads((finished_run / "snapshots" / "candidates.json").read_text())
-    assert list(listed["candidates"]) == ["final", "head-0", "finetune-0", "average", "ensemble"]
+    expected = ["final", "head-0", "finetune-0", "average", "soup", "ensemble"]
+    assert list(listed["candidates"]) == expected
 
 
 def test_every_file_that_a_real_run_offers_is_there(finished_run):
     listed = json.loads((finished_run / "snapshots" / "candidates.json").read_text())
     files = [path for name in listed["candidates"] for path in candidate_files(finished_run, name)]
-    assert len(files) == 6
+    assert len(files) == 7
     assert all(path.is_file() for path in files)

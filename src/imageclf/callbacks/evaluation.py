@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from imageclf.data import Batch, ImageData
+from imageclf.data.augmentation import Floats
 from imageclf.data.datamodule import Split
 from imageclf.model import ClassifierModule, Predictions
 
@@ -43,7 +44,7 @@ def predict(
         data: the pictures.
         split: train, valid or test.
         size: pixels a side.
-        views: 0 is the picture as it is; the views of a picture stay in this order.
+        views: their numbers, 0 is the picture as it is; the views of a picture stay in this order.
         only: rows of the split to look at; None looks at all of them.
     """
     rows = None if only is None else only.numpy()
@@ -65,10 +66,25 @@ def current_predictions(
     return module.predictions()
 
 
-def mean_of_views(predictions: Predictions, num_views: int) -> Predictions:
-    """Return the mean of each picture's `num_views` rows of probabilities."""
-    means = view_probabilities(predictions, num_views).mean(1)
+def mean_of_views(predictions: Predictions, weights: Floats) -> Predictions:
+    """Return the weighted mean of each picture's rows of probabilities, one row per view.
+
+    Args:
+        predictions: of every picture as many rows as there are views.
+        weights: of the views, `[V]`, with sum 1.
+    """
+    num_views = len(weights)
+    means = weighted_mean(view_probabilities(predictions, num_views), weights)
     return Predictions(predictions.rows[::num_views], predictions.labels[::num_views], means)
+
+
+def weighted_mean(views: Tensor, weights: Floats) -> Tensor:
+    """Return the mean over views `[N, V, C]` with weights `[V]`, `[N, C]`."""
+    # In double, so that rounding cannot tip a tie; view by view, for all of them may be large.
+    mean = torch.zeros(len(views), views.shape[2], dtype=torch.float64)
+    for index, weight in enumerate(weights.tolist()):
+        mean.add_(views[:, index], alpha=weight)
+    return mean
 
 
 def view_probabilities(predictions: Predictions, num_views: int) -> Tensor:

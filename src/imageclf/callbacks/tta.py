@@ -1,95 +1,146 @@
 """Test-time augmentation: look at each picture several times and average what is seen."""
 
-from typing import Any, Literal
+import logging
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import lightning as pl
+import numpy as np
 import torch
+from torch import Tensor
 
 from imageclf import InputError
-from imageclf.callbacks.evaluation import current_predictions, predict, view_probabilities
+from imageclf.callbacks.evaluation import current_predictions, predict, view_probabilities, weighted_mean
+from imageclf.callbacks.files import write_atomically
+from imageclf.callbacks.presets import Preset, WeightedViews, weighted_views
 from imageclf.data import ImageData
 from imageclf.model import Predictions
 from imageclf.schedule import Schedule
 
+log = logging.getLogger(__name__)
 
-def augmented_views(num_augmented: int) -> tuple[int, ...]:
-    """Return the augmented views of a picture; 0 is the picture as it is.
 
-    >>> augmented_views(4)
-    (1, 2, 3, 4)
+class Seen(NamedTuple):
+    """What one validation with all views has seen.
+
+    Args:
+        plain: predictions of the plain view.
+        views: probabilities of every view, `[N, V, C]`, or None where they are not kept.
+        scores: val/acc_tta, val/loss_tta and val/acc_tta_gain.
     """
-    return tuple(range(1, num_augmented + 1))
+
+    plain: Predictions
+    views: Tensor | None
+    scores: dict[str, float]
 
 
 class TTA(pl.Callback):
-    """Validate with the mean probability over each picture and its augmented views.
+    """Validate with the weighted mean probability over a picture's views.
 
     Args:
         schedule: what holds at an epoch.
-        num_augmented: views besides the picture itself, all of equal weight.
+        run_dir: receives `predictions/valid_views.npz`, if asked to.
+        views: fastai07: the plain view and drawn ones, all of equal weight; fastai2: a quarter of the
+            weight is the plain view's; fastai1: the four corners and their mirror images, zoomed;
+            five_crops: centre, corners and their mirror images.
+        num_augmented: views besides the plain one; of fastai07 and fastai2.
+        beta: weight of the plain view, 0 to 1; None: that of `views`.
         when: cycle: at each cycle's end; end: after the run only; epoch: at every epoch. The end is
             always among them.
+        keep_views: write what each view of the final weights predicts.
 
     Raises:
-        InputError: `num_augmented` is negative.
+        InputError: a number is outside its range.
 
-    Source: `learn.TTA(n_aug=4)` of fastai 0.7.
+    Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.callbacks.presets`.
     """
 
     def __init__(
-        self, schedule: Schedule, num_augmented: int, when: Literal["cycle", "end", "epoch"]
+        self,
+        schedule: Schedule,
+        run_dir: Path,
+        views: Preset,
+        num_augmented: int,
+        beta: float | None,
+        when: Literal["cycle", "end", "epoch"],
+        keep_views: bool,
     ) -> None:
-        if num_augmented < 0:
-            raise InputError(f"callbacks.tta.num_augmented={num_augmented}: give a whole number from 0")
+        try:
+            self._views = weighted_views(views, num_augmented, beta)
+        except InputError as error:
+            raise InputError(f"callbacks.tta.{error}") from error
         self._schedule = schedule
-        self._num_augmented = num_augmented
+        self._path = run_dir / "predictions" / "valid_views.npz"
         self._when = when
-        # The scores of the last validation, so that the end of the run need not look again.
-        self._latest: tuple[int, dict[str, float]] = (-1, {})
+        self._keep_views = keep_views
+        # The last validation, by its step, so that the end of the run need not look again.
+        self._latest: dict[int, Seen] = {}
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record val/acc_tta and val/loss_tta where they are due."""
+        """Record val/acc_tta, val/loss_tta and val/acc_tta_gain where they are due."""
         if self._is_due(trainer.current_epoch):
-            scores = self._score(trainer, pl_module, trainer.current_epoch)
-            self._latest = (trainer.global_step, scores)
-            for name, value in scores.items():
+            seen = self._look(trainer, pl_module, trainer.current_epoch)
+            self._latest = {trainer.global_step: seen}
+            for name, value in seen.scores.items():
                 pl_module.record(name, value)  # type: ignore[operator]
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the final weights."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        if data.has_validation:
-            step, scores = self._latest
-            if step != trainer.global_step:
-                scores = self._score(trainer, pl_module, self._schedule.epochs - 1)
-            pl_module.results |= scores  # type: ignore[operator]
+        if not data.has_validation:
+            return
+        seen = self._latest.get(trainer.global_step)
+        if seen is None:
+            seen = self._look(trainer, pl_module, self._schedule.epochs - 1)
+        pl_module.results |= seen.scores  # type: ignore[operator]
+        gain, accuracy = seen.scores["val/acc_tta_gain"], seen.scores["val/acc_tta"]
+        log.info("tta: %d views, val/acc %.4f, gain %+.4f", len(self._views.numbers), accuracy, gain)
+        if seen.views is not None and trainer.is_global_zero:
+            ids = data.table.frame["id"].iloc[seen.plain.rows.numpy()]
+            write_views(self._path, seen.plain.rows, list(ids), self._views, seen.views)
 
     def _is_due(self, epoch: int) -> bool:
         is_cycle_end = self._schedule.at(epoch).is_cycle_end
         return self._when == "epoch" or (self._when == "cycle" and is_cycle_end)
 
-    def _score(self, trainer: pl.Trainer, module: Any, epoch: int) -> dict[str, float]:
+    def _look(self, trainer: pl.Trainer, module: Any, epoch: int) -> Seen:
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         size = data.size_of(self._schedule.at(epoch).phase)
+        # The plain view has been seen by validation already.
         plain = current_predictions(trainer, module, data, size)
-        if self._num_augmented > 0:
-            views = augmented_views(self._num_augmented)
+        views = plain.probabilities[:, None]
+        numbers = self._views.numbers[1:]
+        if numbers:
             # The same pictures: trainer.limit_val_batches may have left some out.
-            augmented = predict(trainer, module, data, "valid", size, views, only=plain.rows)
-            mean = mean_with(plain, augmented, self._num_augmented)
-        else:
-            mean = plain
-        return {"val/acc_tta": mean.accuracy, "val/loss_tta": mean.loss}
+            others = predict(trainer, module, data, "valid", size, numbers, only=plain.rows)
+            views = torch.cat([views, view_probabilities(others, len(numbers))], dim=1)
+        mean = plain._replace(probabilities=weighted_mean(views, self._views.weights))
+        return Seen(plain, views if self._keep_views else None, gains(plain, mean))
 
 
-def mean_with(plain: Predictions, augmented: Predictions, num_augmented: int) -> Predictions:
-    """Return the mean probability over the plain view and the augmented ones, all of equal weight.
+def gains(plain: Predictions, mean: Predictions) -> dict[str, float]:
+    """Return the scores of the mean over the views, and what it gains over the plain view alone."""
+    return {
+        "val/acc_tta": mean.accuracy,
+        "val/loss_tta": mean.loss,
+        "val/acc_tta_gain": mean.accuracy - plain.accuracy,
+    }
 
-    Args:
-        plain: a row per picture.
-        augmented: as many rows per picture as follow.
-        num_augmented: augmented views of each picture, at least 1.
-    """
-    # The plain view counts as much as each other one: 1 / 5 with four.
-    views = view_probabilities(augmented, num_augmented)
-    return plain._replace(probabilities=torch.cat([plain.probabilities[:, None], views], dim=1).mean(1))
+
+def write_views(path: Path, rows: Tensor, ids: list[str], views: WeightedViews, seen: Tensor) -> None:
+    """Write rows and ids `[N]`, numbers and weights of the views `[V]`, and probabilities `[N, V, C]`."""
+
+    def write(temporary: Path) -> None:
+        """Write the arrays under a temporary name."""
+        # By an open file: to a name savez would add .npz.
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                rows=rows.numpy(),
+                ids=np.array(ids, dtype=np.str_),
+                views=np.array(views.numbers),
+                weights=views.weights,
+                probabilities=seen.numpy(),
+            )
+
+    write_atomically(path, write)

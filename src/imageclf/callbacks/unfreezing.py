@@ -4,6 +4,7 @@ import lightning as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
+from torch.optim import Optimizer
 
 from imageclf.model import ClassifierModule, freeze_to
 from imageclf.schedule import Schedule
@@ -32,7 +33,7 @@ class Unfreezing(pl.Callback):
         if self._schedule.at(trainer.current_epoch).is_phase_start:
             rewrap(trainer, pl_module)
             for optimizer in trainer.optimizers:
-                optimizer.state.clear()
+                forget(optimizer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let all ranks validate the same network."""
@@ -45,6 +46,15 @@ class Unfreezing(pl.Callback):
         # Every epoch, though it changes at phases only: validation may leave modes behind.
         first = phase.first_trainable(module.groups.names)
         freeze_to(module.model, module.groups, first, train_bn=phase.bn == "train")
+
+
+def forget(optimizer: Optimizer) -> None:
+    """Clear the optimizer's state, also what it counts per group: timm's Lamb has its steps there."""
+    optimizer.state.clear()
+    given = {"params", "name", *optimizer.defaults}
+    for group in optimizer.param_groups:
+        for key in group.keys() - given:
+            del group[key]
 
 
 def rewrap(trainer: pl.Trainer, module: pl.LightningModule) -> None:

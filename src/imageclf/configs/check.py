@@ -13,6 +13,10 @@ from imageclf.configs.plain import Plain
 
 # Values that the program hands to what it builds, and that a config may not set.
 OFFERED = ("schedule", "run_dir", "seed", "found", "in_features", "num_classes", "params")
+# And those of one node alone.
+OFFERED_TO = {"model.loss": ("weight",)}
+# Keys of a group's nodes that the program reads itself and does not hand on.
+OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int}}
 
 
 class Rule(NamedTuple):
@@ -22,11 +26,13 @@ class Rule(NamedTuple):
         types: annotation by key; None where anything goes.
         required: keys that must be there.
         open: whether further keys are legal.
+        offered: keys that the program sets itself.
     """
 
     types: Mapping[str, Any]
     required: tuple[str, ...] = ()
     open: bool = False
+    offered: tuple[str, ...] = ()
 
 
 def check(config: Plain, top: type) -> None:
@@ -65,7 +71,7 @@ def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
     for key, rule in _own_nodes(config):
         yield key, rule
     for key in _target_nodes(config):
-        yield key, _target_rule(locate_target(_select(config, key), key))
+        yield key, _target_rule(locate_target(_select(config, key), key), key)
 
 
 def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
@@ -107,7 +113,7 @@ def _target_nodes(config: Plain) -> Iterator[str]:
             yield key
     if isinstance((config.get("transforms") or {}).get("extra"), dict):
         yield "transforms.extra"
-    for group in ("callbacks", "logger"):
+    for group in ("callbacks", "metrics", "logger"):
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
     model = config.get("model")
     if isinstance(model, dict):
@@ -118,14 +124,17 @@ def _target_nodes(config: Plain) -> Iterator[str]:
         )
 
 
-def _target_rule(target: Callable[..., Any]) -> Rule:
+def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = inspect.signature(target).parameters
     ours = target.__module__.startswith("imageclf.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
-    named = [name for name in parameters if name not in OFFERED]
+    offered = tuple(name for name in (*OFFERED, *OFFERED_TO.get(key, ())) if name in parameters)
     # Hydra's own keys are legal in every node that it builds.
-    types = {"_target_": str, "_partial_": bool} | {name: hints.get(name) for name in named}
-    return Rule(types, open=any(each.kind is each.VAR_KEYWORD for each in parameters.values()))
+    types: dict[str, Any] = {"_target_": str, "_partial_": bool}
+    types |= {name: hints.get(name) for name in parameters if name not in offered}
+    types |= OWN_KEYS.get(key.partition(".")[0], {})
+    is_open = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return Rule(types, open=is_open, offered=offered)
 
 
 def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
@@ -133,7 +142,7 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
         raise InputError(f"{key}={written(node)}: give a mapping of keys")
     for name, value in node.items():
         full = f"{key}.{name}".lstrip(".")
-        if name not in rule.types and not rule.open:
+        if name in rule.offered or (name not in rule.types and not rule.open):
             raise unknown_key(full, legal)
         annotation = rule.types.get(name)
         if annotation is not None and not accepts(annotation, value):

@@ -143,7 +143,7 @@ class PictureDataset(Dataset[Batch]):
 
     def _views(self, request: Request) -> Views:
         draws = uniforms(self._seed, request.epoch, request.rows, request.views, NUM_DRAWS)
-        return views_of(request.views, self._augmentation, draws)
+        return views_of(request.views, self._augmentation, draws, self._resize)
 
     def _tables(self, pictures: Sequence[Picture], views: Views) -> NDArray[np.uint8] | None:
         if not (views.brightness.any() or (views.contrast != 1).any()):

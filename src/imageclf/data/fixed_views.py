@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imageclf.data.augmentation import Augmentation, Floats, Views, draw_views, plain_views, where
+from imageclf.data.geometry import Resize
 
 ViewNumbers = NDArray[np.int64]
 
@@ -20,7 +21,7 @@ class FixedView(NamedTuple):
         mirror: whether it is flipped left to right.
         zoom: enlargement before the crop.
         varied: whether all else is drawn: rotation, perspective, lighting, `Augmentation.extra`; if
-            not, the crop is as large as the plain view's.
+            not, the picture is scaled as for the plain view.
     """
 
     x: float
@@ -40,21 +41,26 @@ _TABLE = np.array(_FIXED, dtype=np.float64)
 # Numbers of eight corners, zoomed, and of nine crops, which make ten with the plain view.
 ZOOMED_CORNERS = tuple(range(-1, -1 - len(_ZOOMED), -1))
 NINE_CROPS = tuple(range(-1 - len(_ZOOMED), -1 - len(_FIXED), -1))
+# 224 of 256 pixels: where the plain view shows the whole picture, corners need some room.
+_CORNER_ZOOM = 8 / 7
 
 
-def views_of(numbers: ViewNumbers, augmentation: Augmentation, draws: Floats) -> Views:
+def views_of(numbers: ViewNumbers, augmentation: Augmentation, draws: Floats, resize: Resize) -> Views:
     """Return how pictures are to be seen.
 
     Args:
         numbers: of the views, `[B]`; the lowest is -17.
         augmentation: what is drawn, and within which range.
         draws: numbers in [0, 1), `[B, NUM_DRAWS]`.
+        resize: how a view becomes a square.
 
     Source: `learn.tta_only(scale=1.35)` of fastai 1; `ten_crop` of torchvision.
     """
     views = where(is_varied(numbers), draw_views(augmentation, draws), plain_views(len(numbers)))
     fixed = numbers < 0
-    x, y, mirror, zoom, _ = _rows(numbers).T
+    x, y, mirror, zoom, varied = _rows(numbers).T
+    if resize in ("squish", "pad"):
+        zoom = np.where((varied == 0) & (x != 0.5), _CORNER_ZOOM, zoom)
     return views._replace(
         x=np.where(fixed, x, views.x),
         y=np.where(fixed, y, views.y),

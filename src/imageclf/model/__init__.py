@@ -2,33 +2,48 @@
 
 from imageclf.model.averaging import average_probabilities, average_weights
 from imageclf.model.backbone import DataConfig, create_backbone, data_config, num_features
+from imageclf.model.batch_norm import refresh_norms
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.digest import weights_digest
-from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, parameter_groups
+from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
+from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
+from imageclf.model.metrics import check_metric, further_scores
 from imageclf.model.mixing import Mixing
-from imageclf.model.module import ClassifierModule, Predictions
+from imageclf.model.module import ClassifierModule
+from imageclf.model.predictions import Predictions
+from imageclf.model.soup import Score, Soup, greedy_soup
 from imageclf.model.weights import body_weights, efficientnet_lite_to_timm, load_weights
 
 __all__ = [
+    "BinaryCrossEntropy",
     "ClassifierModule",
     "DataConfig",
     "FastaiHead",
+    "FocalLoss",
     "ImageClassifier",
     "LayerGroups",
     "LinearHead",
     "Mixing",
     "Predictions",
+    "Score",
+    "Soup",
     "average_probabilities",
     "average_weights",
     "body_weights",
+    "check_metric",
+    "class_weights",
     "create_backbone",
     "data_config",
     "efficientnet_lite_to_timm",
     "freeze_to",
+    "further_scores",
+    "greedy_soup",
     "layer_groups",
+    "learning_norms",
     "load_weights",
     "num_features",
     "parameter_groups",
+    "refresh_norms",
     "weights_digest",
 ]

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+State = dict[str, Tensor]
 
-def average_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+
+def average_weights(states: Sequence[State]) -> State:
     """Return the mean of state dicts, tensor by tensor; integer tensors are the last one's.
 
     Batch norm statistics are averaged like the weights.
@@ -23,6 +25,17 @@ def average_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: _mean([state[name] for state in states]) for name in states[-1]}
 
 
+def blend(average: State, state: State, count: int) -> State:
+    """Return the average of `count + 1` state dicts from that of `count` and one more.
+
+    Args:
+        average: of `count` state dicts.
+        state: the one to add; integer tensors are its.
+        count: at least 1.
+    """
+    return {name: _blend(average[name], tensor, count) for name, tensor in state.items()}
+
+
 def average_probabilities(probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean of probabilities `[N, C]` over models or views.
 
@@ -36,3 +49,9 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
         return tensors[-1].clone()
     # Summing in double keeps the mean of equal tensors equal to them.
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[-1].dtype)
+
+
+def _blend(average: Tensor, tensor: Tensor, count: int) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.clone()
+    return torch.lerp(average.double(), tensor.double(), 1 / (count + 1)).to(tensor.dtype)

@@ -86,6 +86,14 @@ def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool)
             modules[name].training = index >= first and not (_is_fixed_norm(name, modules[name], train_bn))
 
 
+def learning_norms(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> set[str]:
+    """Return the names of the batch norms that `freeze_to` lets gather statistics; arguments as there."""
+    modules = dict(model.named_modules())
+    names = {name for members in groups.modules[first:] for name in members}
+    norms = {name for name in names if isinstance(modules[name], _BatchNorm)}
+    return {name for name in norms if not _is_fixed_norm(name, modules[name], train_bn)}
+
+
 def parameter_groups(
     model: ImageClassifier, groups: LayerGroups, weight_decay: float
 ) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """The LightningModule: one step for pictures and cached features alike, exact validation on any ranks."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import lightning as pl
 import torch
@@ -10,6 +11,10 @@ from torch.optim import Optimizer
 
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.groups import LayerGroups, parameter_groups
+from imageclf.model.metrics import MetricFunction, further_scores
+from imageclf.model.predictions import Predictions
+
+log = logging.getLogger(__name__)
 
 OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
 
@@ -34,32 +39,6 @@ class BatchLike(Protocol):
         """Return positions in the table `[B]`."""
 
 
-class Predictions(NamedTuple):
-    """Probabilities of pictures, sorted by their row in the table; on the CPU.
-
-    Args:
-        rows: positions in the table `[N]`, each once.
-        labels: class indices `[N]`.
-        probabilities: `[N, C]`.
-    """
-
-    rows: Tensor
-    labels: Tensor
-    probabilities: Tensor
-
-    @property
-    def accuracy(self) -> float:
-        """Share of pictures whose most probable class is the right one."""
-        return float((self.probabilities.argmax(1) == self.labels).double().mean())
-
-    @property
-    def loss(self) -> float:
-        """Mean of -log(probability of the right class)."""
-        # Probabilities of 0 would make the mean infinite for one picture.
-        right = self.probabilities.double().gather(1, self.labels[:, None])
-        return float(-right.clamp_min(1e-15).log().mean())
-
-
 class ClassifierModule(pl.LightningModule):
     """Train and validate an image classifier.
 
@@ -72,6 +51,7 @@ class ClassifierModule(pl.LightningModule):
         weight_decay: of the tensors that take one.
         channels_last: keep convolution weights channels-last, as pictures arrive.
         mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
+        metrics: further scores of each validation, by name.
     """
 
     def __init__(
@@ -84,6 +64,7 @@ class ClassifierModule(pl.LightningModule):
         weight_decay: float,
         channels_last: bool = True,
         mixing: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None,
+        metrics: Mapping[str, MetricFunction] | None = None,
     ) -> None:
         super().__init__()
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -95,6 +76,10 @@ class ClassifierModule(pl.LightningModule):
         self.scores: dict[str, float] = {}
         self.results: dict[str, float | int | str] = {}
         self.predicted_at = -1
+        # A mapping hides them from Lightning and from checkpoints: they keep nothing.
+        self.metrics = dict(metrics or {})
+        # What was said already; a class that is missing is missing in every epoch.
+        self._said: set[str] = set()
         self._mixing = mixing
         self._optimizer = optimizer
         self._weight_decay = weight_decay
@@ -138,10 +123,18 @@ class ClassifierModule(pl.LightningModule):
         self._predictions, self.predicted_at = predictions, self.trainer.global_step
 
     def on_validation_epoch_end(self) -> None:
-        """Record val/loss and val/acc."""
-        predictions = self.predictions()
-        self.record("val/loss", predictions.loss)
-        self.record("val/acc", predictions.accuracy)
+        """Record val/loss, val/acc and further metrics."""
+        for name, value in self.score(self.predictions(), "val").items():
+            self.record(name, value)
+
+    def score(self, predictions: Predictions, split: str) -> dict[str, float]:
+        """Return SPLIT/loss, SPLIT/acc and further metrics; a collective call."""
+        further = further_scores(self.metrics, predictions, self._say_once)
+        if self._trainer is not None:
+            # torchmetrics warns on the first rank only, and a warning makes a score NaN.
+            further = self.trainer.strategy.broadcast(further)
+        scores = {"loss": predictions.loss, "acc": predictions.accuracy, **further}
+        return {f"{split}/{name}": value for name, value in scores.items()}
 
     def record(self, name: str, value: float) -> None:
         """Note a score of this epoch for metrics.csv, the loggers and callbacks that monitor it.
@@ -170,6 +163,11 @@ class ClassifierModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
         return self._optimizer(parameter_groups(self.model, self.groups, self._weight_decay))
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            log.warning(text)
 
     def _features(self, batch: BatchLike) -> Tensor:
         if batch.features is not None:

@@ -1,7 +1,7 @@
 """From a checked config to the objects of a run."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,10 @@ from imageclf.model import (
     layer_groups,
     num_features,
 )
+from imageclf.model.metrics import MetricFunction
 from imageclf.runs.checks import check_callbacks, check_trainer
+from imageclf.runs.loss import build_loss
+from imageclf.runs.metrics import build_metrics
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.summary import Summary
 from imageclf.runs.table import take
@@ -62,7 +65,10 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     """
     schedule = Schedule.from_plain(config["schedule"]["phases"])
     check_callbacks(config["callbacks"], schedule)
-    module, expects = build_module(config["model"], table.classes, sizes(schedule, config["data"]["size"]))
+    counts = dict(zip(table.classes, table.class_counts("train").tolist(), strict=True))
+    all_sizes = sizes(schedule, config["data"]["size"])
+    metrics = build_metrics(config, table.num_classes)
+    module, expects = build_module(config["model"], counts, all_sizes, metrics)
     schedule.check(module.groups.names, has_finder="lr_finder" in config["callbacks"])
     return Parts(schedule, module, build_data(config, table, schedule, expects))
 
@@ -94,17 +100,21 @@ def build_callbacks(
 
 
 def build_module(
-    node: dict[str, Any], classes: Sequence[str], all_sizes: set[int]
+    node: dict[str, Any],
+    counts: Mapping[str, int],
+    all_sizes: set[int],
+    metrics: Mapping[str, MetricFunction] | None = None,
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
     Args:
         node: the model node.
-        classes: names of the classes.
+        counts: training pictures of each class, in class order.
         all_sizes: pixels a side that the run will use.
+        metrics: further scores of each validation, by name.
 
     Raises:
-        InputError: an architecture of one fixed size is to see several.
+        InputError: an architecture of one fixed size is to see several, or a part refuses its values.
     """
     size = min(all_sizes)
     backbone = create_backbone(node["backbone"], node["weights"], size)
@@ -116,17 +126,18 @@ def build_module(
             "give every phase the same size, or take a convolutional model"
         )
     features = num_features(backbone, size)
-    head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(classes))
+    head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(counts))
     model = ImageClassifier(backbone, head, expects.mean, expects.std)
     module = ClassifierModule(
         model=model,
         groups=layer_groups(model, node["groups"]),
-        classes=classes,
-        loss=instantiate(node["loss"], "model.loss"),
+        classes=tuple(counts),
+        loss=build_loss(node, counts),
         optimizer=partial(instantiate, node["optimizer"], "model.optimizer"),
         weight_decay=float(node["optimizer"].get("weight_decay", 0.0)),
         channels_last=node["channels_last"],
         mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
+        metrics=metrics,
     )
     return module, expects
 

@@ -1,4 +1,4 @@
-"""Predict with the candidate that did best on validation: a snapshot, their average, or their ensemble."""
+"""Predict with the candidate that did best on validation: a snapshot, an average, or an ensemble."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import lightning as pl
 import torch
 
 from imageclf import InputError
+from imageclf.callbacks.candidates import mean_predictions
 from imageclf.callbacks.evaluation import mean_of_views, predict
 from imageclf.callbacks.preserve import preserved
-from imageclf.callbacks.snapshots import mean_predictions
-from imageclf.callbacks.tta import augmented_views
+from imageclf.callbacks.presets import PLAIN, WeightedViews
 from imageclf.data import ImageData
 from imageclf.data.datamodule import Split
 from imageclf.model import ClassifierModule, Predictions
@@ -23,7 +23,7 @@ def candidate_files(run_dir: Path, name: str) -> list[Path]:
 
     Args:
         run_dir: of the run.
-        name: best, final, average, ensemble, or PHASE-CYCLE.
+        name: best, final, average, average_bn, soup, soup_bn, ensemble, or PHASE-CYCLE.
 
     Raises:
         InputError: the run has no such candidate.
@@ -58,15 +58,15 @@ def predict_with(
     split: Split,
     size: int,
     files: Sequence[Path],
-    num_augmented: int = 0,
+    views: WeightedViews = PLAIN,
 ) -> Predictions:
     """Return the mean probability over several files of weights, and over the views of each picture."""
-    views = (0, *augmented_views(num_augmented))
     predictions = []
     for file in files:
         content = torch.load(file, map_location="cpu", weights_only=True)
         module.model.load_state_dict(content["state_dict"])
-        predictions.append(mean_of_views(predict(trainer, module, data, split, size, views), len(views)))
+        each = predict(trainer, module, data, split, size, views.numbers)
+        predictions.append(mean_of_views(each, views.weights))
     return mean_predictions(predictions)
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Splitting
+from imageclf.runs.loss import check_weights
+from imageclf.runs.metrics import build_metrics
 from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
@@ -40,6 +42,8 @@ def check_values(config: dict[str, Any]) -> None:
     take(Splitting, config["data"])
     take(Caching, config["data"])
     build_augmentation(config["transforms"])
+    check_weights(config["model"])
+    build_metrics(config)
 
 
 def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:

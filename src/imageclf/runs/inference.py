@@ -8,6 +8,7 @@ import torch
 
 from imageclf import InputError
 from imageclf.analysis import write_predictions
+from imageclf.callbacks.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
 from imageclf.configs import load_config
 from imageclf.runs.build import build_parts, build_trainer
 from imageclf.runs.candidates import candidate_files, predict_with
@@ -22,8 +23,10 @@ class PredictOptions:
     Args:
         run: directory of a finished run.
         data: folder of pictures, at any depth.
-        weights: best, final, average, ensemble, or a snapshot PHASE-CYCLE.
-        num_augmented: views besides the picture itself; 0: no test-time augmentation.
+        weights: best, final, average, average_bn, soup, soup_bn, ensemble, or a snapshot PHASE-CYCLE.
+        tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
+        num_augmented: views besides the picture itself; None: 4 where `tta` takes a number.
+        beta: weight of the picture itself, 0 to 1; None: that of `tta`.
         output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
         batch_size: pictures at once.
         num_workers: processes that read pictures.
@@ -33,16 +36,32 @@ class PredictOptions:
     run: str
     data: str
     weights: str
-    num_augmented: int
+    tta: Preset | None
+    num_augmented: int | None
+    beta: float | None
     output: str | None
     batch_size: int
     num_workers: int
     on_error: Literal["raise", "skip"]
 
     def __post_init__(self) -> None:
-        """Refuse a number of views that there cannot be."""
-        if self.num_augmented < 0:
-            raise InputError(f"num_augmented={self.num_augmented}: give a whole number from 0")
+        """Refuse views that there cannot be."""
+        if self.tta is not None and self.tta not in DRAWN and self.num_augmented is not None:
+            raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has a number of its own")
+        if self.beta is not None and self.tta is None and self.num_augmented is None:
+            raise InputError(f"beta={self.beta}: give tta=fastai2 or another besides")
+        self.views()
+
+    def views(self) -> WeightedViews:
+        """Return the views of each picture.
+
+        Raises:
+            InputError: a number is outside its range.
+        """
+        if self.tta is None and self.num_augmented is None:
+            return PLAIN
+        num_augmented = 4 if self.num_augmented is None else self.num_augmented
+        return weighted_views(self.tta or "fastai07", num_augmented, self.beta)
 
 
 def predict_folder(options: PredictOptions) -> Path:
@@ -62,7 +81,8 @@ def predict_folder(options: PredictOptions) -> Path:
         "on_error": options.on_error,
     }
     # The weights come from the run: neither a hub nor a package is needed.
-    config["model"]["weights"] = "none"
+    config["model"] |= {"weights": "none", "class_weights": "none"}
+    config["metrics"] = {}
     # Wherever it was trained: here one process does, on what there is.
     config["trainer"] |= {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
     files = candidate_files(run_dir, options.weights)
@@ -71,7 +91,7 @@ def predict_folder(options: PredictOptions) -> Path:
     trainer = build_trainer(config, 1, run_dir, [])
     size = parts.data.size_of(parts.schedule.at(parts.schedule.epochs - 1).phase)
     parts.module.to(trainer.strategy.root_device)
-    predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.num_augmented)
+    predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.views())
     write_predictions(predictions_of(table, predictions), output)
     return output
 

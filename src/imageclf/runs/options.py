@@ -1,6 +1,6 @@
 """The keys of a training config that are ours, and what they take."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ class TrainOptions:
     """The top level of a training config; the groups are checked by what they build.
 
     Args:
+        metrics: nodes that score each validation, by name; their keys are a metric's, and `min_classes`.
         experiment: name of the experiment, or None.
         seed: of the head's first weights, order, draws and dropout.
         optimized_metric: what the main returns to a sweeper, a key of summary.json.
@@ -21,6 +22,7 @@ class TrainOptions:
     model: Mapping[str, Any]
     schedule: Mapping[str, Any]
     callbacks: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     analysis: Mapping[str, Any]
     trainer: Mapping[str, Any]
     logger: Mapping[str, Any] | None
@@ -52,6 +54,7 @@ class ModelOptions:
         head: a node that takes in_features and num_classes.
         optimizer: a node that takes parameter groups.
         loss: a node whose module takes logits and labels.
+        class_weights: of the loss: none, balanced, sqrt, or a number for each class in class order.
         channels_last: keep convolution weights channels-last.
         mixing: a node that mixes training pictures with each other; None: they are not mixed.
     """
@@ -62,6 +65,7 @@ class ModelOptions:
     head: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     loss: Mapping[str, Any]
+    class_weights: Literal["none", "balanced", "sqrt"] | Sequence[float]
     channels_last: bool
     mixing: Mapping[str, Any] | None
 

@@ -61,4 +61,4 @@ def one_phase(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
     # Nothing that writes, validates or ends a run belongs to a search.
     needed = {key: node for key, node in config["callbacks"].items() if key in _NEEDED}
     schedule = {"phases": {name: {**phases[name], "lr": "auto"}}}
-    return {**config, "callbacks": needed, "schedule": schedule, "logger": None}, name
+    return {**config, "callbacks": needed, "schedule": schedule, "logger": None, "metrics": {}}, name

@@ -10,18 +10,10 @@ from imageclf import InputError
 from imageclf.configs import check, to_plain
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import prepare, read_summary
+from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
 
 log = logging.getLogger(__name__)
-
-# Keys of summary.json that a sweeper may ask for.
-_ENDS = ("", "_tta", "_ensemble", "_average")
-METRICS = (
-    *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
-    "val/acc_best",
-    "test/acc",
-    "test/loss",
-)
 
 
 def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
@@ -59,8 +51,9 @@ def check_top(config: dict[str, Any]) -> None:
     seed, metric = config["seed"], config["optimized_metric"]
     if not 0 <= seed < 2**32:
         raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
-    if metric is not None and metric not in METRICS:
-        raise InputError(f"optimized_metric={metric}: give one of {', '.join(METRICS)}, or null")
+    names = score_names(config)
+    if metric is not None and metric not in names:
+        raise InputError(f"optimized_metric={metric}: give one of {', '.join(names)}, or null")
 
 
 def train(run_dir: Path) -> None:

@@ -49,7 +49,7 @@ class Summary(pl.Callback):
         size = data.size_of(self._schedule.at(self._schedule.epochs - 1).phase)
         if data.has_validation:
             predictions = current_predictions(trainer, module, data, size)
-            module.results |= {"val/acc": predictions.accuracy, "val/loss": predictions.loss}
+            module.results |= module.score(predictions, "val")
             self._write(trainer, predictions_of(data.table, predictions), "valid")
         if len(data.table.rows("test")):
             self._test(trainer, module, data, size)
@@ -60,7 +60,7 @@ class Summary(pl.Callback):
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
         predictions = predict_with_best(trainer, module, data, "test", size, self._run_dir)
         if bool((predictions.labels >= 0).all()):
-            module.results |= {"test/acc": predictions.accuracy, "test/loss": predictions.loss}
+            module.results |= module.score(predictions, "test")
         table = predictions_of(data.table, predictions)
         self._write(trainer, table, "test")
         if self._submission and trainer.is_global_zero:
@@ -88,7 +88,9 @@ class Summary(pl.Callback):
         }
 
     def _write_summary(self, facts: dict[str, Any], classes: tuple[str, ...]) -> None:
-        text = json.dumps({**facts, "classes": list(classes)}, indent=2, ensure_ascii=False) + "\n"
+        # JSON knows no NaN, which is what a metric is that cannot be computed.
+        known = {name: None if value != value else value for name, value in facts.items()}
+        text = json.dumps({**known, "classes": list(classes)}, indent=2, ensure_ascii=False) + "\n"
         write_atomically(self._run_dir / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 

@@ -1,0 +1,43 @@
+"""Batch norm after averaging weights: measure again what the averaged network's layers see."""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def refresh_norms(model: nn.Module, names: Collection[str], batches: Iterable[Tensor]) -> list[_BatchNorm]:
+    """Estimate the running statistics of batch norms anew from one pass, and return these norms.
+
+    All batches count alike. Modes and momenta are as before afterwards.
+
+    Args:
+        model: a network, best in eval mode: dropout would add a noise that predictions do not have.
+        names: of the batch norms, which are in training mode meanwhile.
+        batches: what the model takes.
+
+    Source: `torch.optim.swa_utils.update_bn`; without dropout, https://arxiv.org/abs/1801.05134.
+    """
+    parts = [part for name, part in model.named_modules() if name in names]
+    norms = [part for part in parts if isinstance(part, _BatchNorm)]
+    with torch.no_grad(), _measuring(norms):
+        for batch in batches:
+            model(batch)
+    return norms
+
+
+@contextmanager
+def _measuring(norms: list[_BatchNorm]) -> Iterator[None]:
+    """Let norms forget what they have measured and measure the mean over what they see."""
+    before = [(norm, norm.momentum, norm.training) for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        # Without a momentum all batches count alike.
+        norm.momentum, norm.training = None, True
+    try:
+        yield
+    finally:
+        for norm, momentum, training in before:
+            norm.momentum, norm.training = momentum, training

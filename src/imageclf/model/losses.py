@@ -1,0 +1,169 @@
+"""Losses besides torch's own, and class weights: (logits `[B, C]`, targets) -> scalar.
+
+Targets are labels `[B]`, or shares `[B, C]` of each class in a mixed picture. Whatever the loss,
+probabilities are the softmax of the logits, and val/loss is the mean of -log(that of the right class).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imageclf import InputError
+
+ClassWeights = Literal["none", "balanced", "sqrt"] | Sequence[float]
+
+
+class FocalLoss(nn.Module):
+    """Cross-entropy in which a class counts (1 - its probability)^gamma times: less, the surer it is.
+
+    With `gamma` 0 it is `torch.nn.CrossEntropyLoss`, also in how it takes the mean: over labels it is
+    weighted by `weight`, over shares it is plain.
+
+    Args:
+        gamma: from 0; the paper takes 2.
+        label_smoothing: part of each target that is spread evenly over all classes, from 0 to below 1.
+        weight: of each class `[C]`; None: all weigh the same.
+
+    Raises:
+        InputError: a value is outside its range.
+
+    Source: equation 4 of https://arxiv.org/abs/1708.02002, with the softmax of C classes.
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self, gamma: float = 2.0, label_smoothing: float = 0.0, weight: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        if not 0 <= gamma < math.inf:
+            raise InputError(f"model.loss.gamma={gamma}: give a number from 0")
+        self.gamma = gamma
+        self.label_smoothing = _checked(label_smoothing)
+        # What follows from config and pictures is not saved.
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over a batch."""
+        logs = functional.log_softmax(_precise(logits), dim=1)
+        # Away from 0, where a power below 1 has an endless slope.
+        doubts = (-torch.expm1(logs)).clamp_min(torch.finfo(logs.dtype).tiny)
+        shares = _smooth(_shares(targets, logs), self.label_smoothing)
+        losses = -shares * doubts**self.gamma * logs
+        if self.weight is None:
+            return losses.sum(dim=1).mean()
+        total = self.weight[targets].sum() if targets.ndim == 1 else len(targets)
+        return (losses * self.weight).sum() / total
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Ask of each class by itself whether it is in the picture: the mean over pictures and classes.
+
+    The network learns sigmoids, but what it predicts is still the softmax of its logits: the order of
+    the classes is the same, and the probabilities of a picture sum to 1. The mean over classes makes
+    gradients C times smaller than those of a sum: SGD wants a higher learning rate for it.
+
+    Args:
+        label_smoothing: part of each target that is spread evenly over all classes, from 0 to below 1.
+        target_threshold: a class is in a mixed picture where its share is above this, from 0 to below
+            1; None: shares are targets as they are.
+        weight: of each class `[C]`, for the pictures that show it; None: all weigh the same.
+
+    Raises:
+        InputError: a value is outside its range.
+
+    Source: section 3 of https://arxiv.org/abs/2110.00476; of labels equal to
+    `timm.loss.BinaryCrossEntropy`, which smooths no shares and weighs classes, not pictures.
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        target_threshold: float | None = None,
+        weight: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if target_threshold is not None and not 0 <= target_threshold < 1:
+            raise InputError(
+                f"model.loss.target_threshold={target_threshold}: give a number from 0 to below 1, or null"
+            )
+        self.label_smoothing = _checked(label_smoothing)
+        self.target_threshold = target_threshold
+        # What follows from config and pictures is not saved.
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over a batch."""
+        logits = _precise(logits)
+        shares = _shares(targets, logits)
+        goals = _smooth(shares, self.label_smoothing)
+        if self.target_threshold is not None:
+            goals = (goals > self.target_threshold).to(goals.dtype)
+        losses = functional.binary_cross_entropy_with_logits(logits, goals, reduction="none").mean(dim=1)
+        if self.weight is None:
+            return losses.mean()
+        # A weight of each column alone would leave what that column learns as it is.
+        weights = shares @ self.weight.to(shares.dtype)
+        return (losses * weights).sum() / weights.sum()
+
+
+def class_weights(how: ClassWeights, counts: Mapping[str, int]) -> Tensor | None:
+    """Return weights `[C]` that make up for rare classes, or None.
+
+    Args:
+        how: balanced: n / (C * count), so that all classes count the same together; sqrt: its square
+            root; none; or a weight for each class.
+        counts: training pictures of each class, in class order; n is their sum.
+
+    Raises:
+        InputError: a class without pictures cannot be balanced, or a list is not one weight above 0 for
+            each class.
+    """
+    if how == "none":
+        return None
+    if not isinstance(how, str):
+        return _listed(how, len(counts))
+    empty = [name for name, count in counts.items() if count == 0]
+    if empty:
+        names = ", ".join(empty)
+        raise InputError(f"model.class_weights={how}: these classes have no training picture: {names}")
+    pictures = torch.tensor(list(counts.values()), dtype=torch.float64)
+    balanced = pictures.sum() / (len(pictures) * pictures)
+    return (balanced if how == "balanced" else balanced.sqrt()).float()
+
+
+def _listed(weights: Sequence[float], num_classes: int) -> Tensor:
+    if len(weights) != num_classes or not all(0 < weight < math.inf for weight in weights):
+        raise InputError(
+            f"model.class_weights={list(weights)}: give {num_classes} numbers above 0, "
+            "one for each class in class order"
+        )
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _checked(label_smoothing: float) -> float:
+    if not 0 <= label_smoothing < 1:
+        raise InputError(f"model.loss.label_smoothing={label_smoothing}: give a number from 0 to below 1")
+    return label_smoothing
+
+
+def _precise(logits: Tensor) -> Tensor:
+    # Half precision is too coarse for logarithms.
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _shares(targets: Tensor, like: Tensor) -> Tensor:
+    """Return labels `[B]` as shares `[B, C]`; shares stay as they are."""
+    if targets.ndim == 1:
+        targets = functional.one_hot(targets, like.shape[1])
+    return targets.to(like.dtype)
+
+
+def _smooth(shares: Tensor, smoothing: float) -> Tensor:
+    return shares * (1 - smoothing) + smoothing / shares.shape[1]

@@ -1,0 +1,197 @@
+"""Results that are kept between runs: found when complete, removed when room is needed and none uses them."""
+
+import json
+import os
+from functools import partial
+
+import pytest
+from cache_jobs import AMPLE, CONTEXT, fill, hold, run, start, writing
+
+from imageclf import InputError
+from imageclf.data.cache import Cache, content_key, default_root, entries, remove
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """Return a cache with room for all."""
+    return Cache(tmp_path, AMPLE)
+
+
+def names(root):
+    """Return the keys of all complete results."""
+    return [entry.folder.name for entry in entries(root)]
+
+
+def age(root, *keys):
+    """Make results last used in this order, long ago."""
+    for second, key in enumerate(keys):
+        os.utime(root / "features" / key / "about.json", (second, second))
+
+
+def entry(root, key):
+    """Return a result by its key."""
+    return next(each for each in entries(root) if each.folder.name == key)
+
+
+def test_a_result_is_built_once(cache):
+    built = []
+
+    def build(folder):
+        built.append(folder)
+        writing(10)(folder)
+
+    folders = [cache.get("features", "key", {"pictures": 3}, build) for _ in range(2)]
+    assert folders == [cache.root / "features" / "key"] * 2 and len(built) == 1
+    assert (folders[0] / "content.bin").read_bytes() == bytes(10)
+
+
+def test_a_result_says_what_it_was_made_from(cache):
+    folder = cache.get("features", "key", {"pictures": 3, "size": 32}, writing(10))
+    assert json.loads((folder / "about.json").read_text()) == {"pictures": 3, "size": 32}
+    (found,) = entries(cache.root)
+    assert (found.folder, found.kind, found.about, found.size) == (
+        folder,
+        "features",
+        {"pictures": 3, "size": 32},
+        10,
+    )
+
+
+def test_a_result_of_another_kind_or_key_is_another(cache):
+    cache.get("features", "key", {}, writing(10))
+    assert cache.find("features", "other") is cache.find("pictures", "key") is None
+
+
+def test_nothing_is_found_in_a_cache_that_is_not_there(tmp_path):
+    assert Cache(tmp_path / "nowhere", AMPLE).find("features", "key") is None
+    assert list(entries(tmp_path / "nowhere")) == []
+
+
+def test_looking_for_a_result_leaves_no_folder_behind(cache):
+    cache.find("features", "key")
+    assert list(cache.root.iterdir()) == []
+
+
+def test_a_half_written_result_is_not_found(cache):
+    half = cache.root / "features" / "key"
+    half.mkdir(parents=True)
+    writing(10)(half)
+    assert cache.find("features", "key") is None and names(cache.root) == []
+
+
+def test_what_a_killed_builder_left_just_before_its_end_is_not_listed(cache):
+    temporary = cache.root / "features" / ".key.123.tmp"
+    temporary.mkdir(parents=True)
+    writing(10)(temporary)
+    (temporary / "about.json").write_text("{}")
+    assert cache.find("features", "key") is None and names(cache.root) == []
+
+
+def test_a_builder_that_fails_leaves_nothing(cache):
+    def build(folder):
+        writing(10)(folder)
+        raise InputError("a picture cannot be read")
+
+    with pytest.raises(InputError, match=r"^a picture cannot be read"):
+        cache.get("features", "key", {}, build)
+    assert names(cache.root) == [] and list(cache.root.glob("features/.*.tmp")) == []
+
+
+def test_finding_a_result_is_using_it(cache):
+    fill(cache.root, {"key": 10})
+    age(cache.root, "key")
+    cache.find("features", "key")
+    assert entry(cache.root, "key").used > 10**9
+
+
+def test_a_result_that_none_uses_is_removed(tmp_path):
+    run(fill, tmp_path, {"key": 10})
+    assert remove(entry(tmp_path, "key"))
+    assert names(tmp_path) == [] and not (tmp_path / "features" / "key").exists()
+
+
+def test_a_result_is_removed_only_after_the_process_that_uses_it_has_ended(tmp_path):
+    run(fill, tmp_path, {"key": 10})
+    holds, may_end = CONTEXT.Event(), CONTEXT.Event()
+    user = start(hold, tmp_path, "key", holds, may_end)
+    assert holds.wait(60)
+    assert not remove(entry(tmp_path, "key")) and names(tmp_path) == ["key"]
+    may_end.set()
+    user.join(60)
+    assert remove(entry(tmp_path, "key"))
+
+
+def test_what_this_process_uses_is_not_removed(cache):
+    cache.get("features", "key", {}, writing(10))
+    assert not remove(entry(cache.root, "key")) and cache.find("features", "key") is not None
+
+
+def test_a_removed_result_is_built_again(tmp_path):
+    for _ in range(2):
+        run(fill, tmp_path, {"key": 10})
+        assert remove(entry(tmp_path, "key"))
+    run(fill, tmp_path, {"key": 10})
+    assert names(tmp_path) == ["key"]
+
+
+@pytest.mark.parametrize(
+    ("size", "left"),
+    [
+        (10, ["a", "b", "c", "new"]),
+        (11, ["a", "c", "new"]),
+        (40, ["a", "c", "new"]),
+        (41, ["c", "new"]),
+        (70, ["c", "new"]),
+        (100, ["new"]),
+    ],
+)
+def test_what_was_used_longest_ago_makes_room(tmp_path, size, left):
+    run(fill, tmp_path, {"a": 30, "b": 30, "c": 30})
+    age(tmp_path, "b", "a", "c")
+    Cache(tmp_path, 100).get("features", "new", {}, writing(size))
+    assert names(tmp_path) == left
+
+
+def test_what_is_in_use_does_not_make_room(tmp_path):
+    run(fill, tmp_path, {"a": 30, "b": 30})
+    age(tmp_path, "a", "b")
+    holds, may_end = CONTEXT.Event(), CONTEXT.Event()
+    user = start(hold, tmp_path, "a", holds, may_end)
+    assert holds.wait(60)
+    age(tmp_path, "a", "b")
+    Cache(tmp_path, 60).get("features", "new", {}, writing(20))
+    assert names(tmp_path) == ["a", "new"]
+    may_end.set()
+    user.join(60)
+
+
+def test_what_takes_no_room_stays(tmp_path):
+    run(fill, tmp_path, {"checked": 0}, "verified")
+    run(fill, tmp_path, {"a": 20})
+    age(tmp_path, "a")
+    Cache(tmp_path, 30).get("features", "new", {}, writing(20))
+    assert names(tmp_path) == ["new", "checked"]
+
+
+@pytest.mark.parametrize("size", [50, 51, 100])
+def test_a_result_may_take_all_the_room_there_is(tmp_path, size):
+    assert Cache(tmp_path, 100).get("features", "new", {}, writing(size)).is_dir()
+    assert names(tmp_path) == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({"XDG_CACHE_HOME": "/x"}, "/x/imageclf"), ({"HOME": "/h"}, "/h/.cache/imageclf")],
+)
+def test_the_default_folder_is_that_of_the_desktop_standard(monkeypatch, variables, expected):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert str(default_root()) == expected
+
+
+def test_a_key_depends_on_every_part_and_not_on_their_order():
+    key = partial(content_key, files="abc", size=32)
+    assert key(form="raw") == content_key(form="raw", size=32, files="abc")
+    others = [key(form="jpeg"), key(form="raw", side=3), content_key(files="abc", size="32", form="raw")]
+    assert len({key(form="raw"), *others}) == 4

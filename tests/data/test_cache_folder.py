@@ -1,0 +1,48 @@
+"""A cache folder that cannot be used is said by data.cache_dir, whatever is wrong with it."""
+
+import os
+
+import pytest
+from cache_jobs import AMPLE, get_as_nobody, get_with_small_files, run, writing
+
+from imageclf import InputError
+from imageclf.data.cache import Cache, entries
+
+
+def test_a_cache_that_is_a_file_is_refused_by_its_key(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=rf"^data\.cache_dir={tmp_path}/file: .*data\.cache=none"):
+        Cache(tmp_path / "file", AMPLE).get("features", "key", {}, writing(10))
+
+
+@pytest.fixture
+def open_folder(tmp_path_factory):
+    """Make a folder that every user may enter and write to; those of pytest are its user's own."""
+    folder = tmp_path_factory.mktemp("open")
+    parents = [each for each in folder.parents if each.name.startswith("pytest-")]
+    assert len(parents) == 2
+    modes = [(each, each.stat().st_mode) for each in parents]
+    for each in (folder, *parents):
+        each.chmod(0o777)
+    yield folder
+    for each, mode in modes:
+        each.chmod(mode)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize("made", ["", "cache", "cache/features"])
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_a_cache_that_may_not_be_written_is_refused_by_its_key(open_folder, made, mode):
+    root = open_folder / "closed" / "cache"
+    (open_folder / "closed" / made).mkdir(parents=True)
+    (open_folder / "closed").chmod(mode)
+    about = open_folder / "mistake.txt"
+    run(get_as_nobody, root, str(about))
+    assert about.read_text().startswith(f"InputError: data.cache_dir={root}: Permission denied")
+
+
+def test_a_full_disk_is_said_by_the_key_and_leaves_nothing(tmp_path):
+    about = tmp_path / "mistake.txt"
+    run(get_with_small_files, tmp_path, str(about))
+    assert about.read_text().startswith(f"InputError: data.cache_dir={tmp_path}: File too large; make room")
+    assert list(entries(tmp_path)) == [] and list(tmp_path.glob("features/.*.tmp")) == []
