@@ -52,7 +52,7 @@ def draw(folder, count):
 
 def analysis_of(pictures, size=64, pixels=None, views=None):
     keys = pixels or [str(row).encode() for row in range(len(pictures))]
-    twins = find_twins(keys, keys)
+    twins = find_twins(keys, [b""] * len(keys))
     ids = pictures["id"].tolist()
     pictures = pictures.assign(
         same_as=[ids[row] if row >= 0 else "" for row in twins.same],
