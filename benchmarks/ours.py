@@ -33,7 +33,7 @@ def ours(
     # Beside the pictures, so that it goes when they go; a second contestant finds it there.
     caching = Caching(cache, cache_dir=f"{folder}-cache", cache_gb=100, fingerprint="stat")
     dataset.stores = caching.stores(table.paths, {size: dataset.side_of(size)}, "crop")
-    loader = RequestLoader(dataset, workers)
+    loader = RequestLoader(dataset, workers, largest=3 * batch_size * size**2)
 
     def epoch(number: int) -> Iterator[Tensor]:
         order = epoch_order(table.rows(""), SEED, number)

@@ -98,9 +98,11 @@ class ImageData(pl.LightningDataModule):
         self._dataset = PictureDataset(
             table.paths, self._labels, augmentation, loading.resize, crop_pct, seed
         )
+        phases = schedule.phases.values()
+        largest = max(3 * self.batch_size_of(phase) * self.size_of(phase) ** 2 for phase in phases)
         # Their workers start with the first request, when the stores are known.
-        self._train = RequestLoader(self._dataset, loading.num_workers)
-        self._evaluation = RequestLoader(self._dataset, loading.num_workers)
+        self._train = RequestLoader(self._dataset, loading.num_workers, largest)
+        self._evaluation = RequestLoader(self._dataset, loading.num_workers, largest)
 
     def setup(self, stage: str) -> None:
         """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""

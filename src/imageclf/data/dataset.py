@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from imageclf.data.augmentation import (
     NUM_DRAWS,
@@ -41,6 +41,11 @@ class Request:
     views: NDArray[np.int64]
     epoch: int
     size: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Return the shape of the pictures, `[B, size, size, 3]`."""
+        return len(self.rows), self.size, self.size, 3
 
 
 class Batch(NamedTuple):
@@ -87,7 +92,7 @@ class PictureDataset(Dataset[Batch]):
         self.stores: Mapping[int, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
-        self._labels = labels
+        self.labels = labels
         self._augmentation = augmentation
         self._resize: Resize = resize
         self._crop_pct = crop_pct
@@ -95,7 +100,7 @@ class PictureDataset(Dataset[Batch]):
 
     def __len__(self) -> int:
         """Return the number of pictures."""
-        return len(self._labels)
+        return len(self.labels)
 
     def __getitem__(self, request: Request) -> Batch:
         """Return the batch of a request; equal rows next to each other are read once.
@@ -103,14 +108,22 @@ class PictureDataset(Dataset[Batch]):
         Raises:
             InputError: a file cannot be read.
         """
-        images = _new_images(len(request.rows), request.size)
-        self._render(self._read(request), request, images.numpy())
+        images = torch.empty(request.shape, dtype=torch.uint8)
+        self.render(request, images.numpy())
         return Batch(
             images=images.permute(0, 3, 1, 2),
             features=None,
-            labels=torch.from_numpy(self._labels[request.rows]),
+            labels=torch.from_numpy(self.labels[request.rows]),
             rows=torch.from_numpy(request.rows),
         )
+
+    def render(self, request: Request, images: NDArray[np.uint8]) -> None:
+        """Write the pictures of a request into `images` `[B, size, size, 3]`.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        self._render(self._read(request), request, images)
 
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
@@ -159,13 +172,6 @@ class PictureDataset(Dataset[Batch]):
         cropped = maps(shapes, request.size, "crop", views, crop_pct)
         random_crops = maps(shapes, request.size, "random_resized_crop", views, crop_pct)
         return np.where(request.views[:, None, None] > 0, random_crops, cropped)
-
-
-def _new_images(count: int, size: int) -> Tensor:
-    """Return room for a batch, in shared memory where a worker is to hand it to the main process."""
-    images = torch.empty((count, size, size, 3), dtype=torch.uint8)
-    # Filled there at once: torch would copy the whole batch on sending.
-    return images if get_worker_info() is None else images.share_memory_()  # type: ignore[no-untyped-call]
 
 
 def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:

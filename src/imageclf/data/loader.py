@@ -1,12 +1,17 @@
 """One loader for the whole run: its workers answer requests, whatever the phase."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from multiprocessing import get_start_method
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.slots import Filled, Slots
+
+# Batches that a worker works ahead; torch's default.
+PREFETCH = 2
 
 
 class RequestLoader:
@@ -15,19 +20,21 @@ class RequestLoader:
     Args:
         dataset: answers the requests.
         num_workers: processes; 0 reads in this one.
+        largest: bytes of the pictures of the largest batch that is expected; what is larger, or comes
+            while the consumer holds many batches, travels in memory of its own.
     """
 
-    def __init__(
-        self,
-        dataset: PictureDataset,
-        num_workers: int,
-    ) -> None:
+    def __init__(self, dataset: PictureDataset, num_workers: int, largest: int = 0) -> None:
         self._requests = _Requests()
-        self._loader: DataLoader[Batch] = DataLoader(
-            dataset,
+        # Workers inherit the slots; started otherwise than by a fork they cannot.
+        if num_workers > 0 and largest > 0 and get_start_method() == "fork":
+            # One batch is being looked at, one is next.
+            self._requests.slots = Slots(PREFETCH * num_workers + 2, largest)
+        self._loader: DataLoader[Any] = DataLoader(
+            _Answers(dataset, self._requests.slots),
             sampler=self._requests,
             batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -38,7 +45,9 @@ class RequestLoader:
     def read(self, requests: Iterable[Request]) -> Iterator[Batch]:
         """Yield a batch per request, in order; one reading at a time."""
         self._requests.requests = requests
-        yield from self._loader
+        for answer in self._loader:
+            # Where memory is pinned, the thread that pins it has made a batch of it already.
+            yield answer.batch() if isinstance(answer, Filled) else answer
 
 
 class EpochLoader:
@@ -71,18 +80,46 @@ class EpochLoader:
         """Take nothing back."""
 
 
-class _Requests(Sampler[Request]):
+class _Order(NamedTuple):
+    """A request, and the slot for its pictures."""
+
+    request: Request
+    slot: int | None
+
+
+class _Requests(Sampler[_Order]):
     """The requests of the reading that comes next."""
 
     def __init__(self) -> None:
         self.requests: Iterable[Request] = ()
+        self.slots: Slots | None = None
 
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self.requests)
+    def __iter__(self) -> Iterator[_Order]:
+        # Runs at the first request, when the workers have finished whatever was not fetched.
+        if self.slots is not None:
+            self.slots.forget()
+        for request in self.requests:
+            yield _Order(request, None if self.slots is None else self.slots.take(request.shape))
 
     def __len__(self) -> int:
         raise TypeError("requests come as they are asked for")
 
 
-def _as_it_is(batch: Batch) -> Batch:
+class _Answers(Dataset[Any]):
+    """Answer orders: in a slot where there is one."""
+
+    def __init__(self, dataset: PictureDataset, slots: Slots | None) -> None:
+        self._dataset = dataset
+        self._slots = slots
+
+    def __getitem__(self, order: _Order) -> Batch | Filled:
+        request, slot = order
+        if slot is None or self._slots is None:
+            return self._dataset[request]
+        shape = request.shape
+        self._dataset.render(request, self._slots.array(slot, shape))
+        return Filled(self._slots.number, slot, shape, self._dataset.labels[request.rows], request.rows)
+
+
+def _as_it_is(batch: Any) -> Any:
     return batch
