@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,19 @@ def hold(root: Path, key: str, holds: Any, may_end: Any) -> None:
     assert Cache(root, AMPLE).find("features", key) is not None
     holds.set()
     may_end.wait(60)
+
+
+@contextmanager
+def used_elsewhere(root: Path, key: str) -> Iterator[None]:
+    """Have another process use a result meanwhile."""
+    holds, may_end = CONTEXT.Event(), CONTEXT.Event()
+    user = start(hold, root, key, holds, may_end)
+    try:
+        assert holds.wait(60)
+        yield
+    finally:
+        may_end.set()
+        user.join(60)
 
 
 def build_and_hold(root: Path, key: str, may_start: Any, holds: Any, may_end: Any) -> None:

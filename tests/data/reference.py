@@ -34,7 +34,7 @@ def window_of(
 ) -> Floats:
     """Return (width, height) in pixels of what a view shows of a picture."""
     if resize == "random_resized_crop":
-        window = _first_that_fits(width, height, view["crops"])
+        window = _first_that_fits(width, height, view["crops"])[0]
     elif resize == "squish":
         window = np.array([width, height], dtype=np.float64)
     else:
@@ -44,7 +44,14 @@ def window_of(
 
 
 def look_up(
-    x: Floats, y: Floats, width: int, height: int, size: int, window: Floats, view: dict[str, Any]
+    x: Floats,
+    y: Floats,
+    width: int,
+    height: int,
+    size: int,
+    resize: str,
+    window: Floats,
+    view: dict[str, Any],
 ) -> tuple[Floats, Floats]:
     """Return where points of a view, 0 to `size`, lie in its picture, 0 to its width and height."""
     x, y = x - size / 2, y - size / 2
@@ -54,9 +61,12 @@ def look_up(
         x, y = -y, x
     x, y = _rotated(x, y, view["angle"])
     x, y = _in_perspective(x / (size / 2), y / (size / 2), view["warp_x"], view["warp_y"])
+    placed = view
+    if resize == "random_resized_crop" and not _first_that_fits(width, height, view["crops"])[1]:
+        placed = {"x": 0.5, "y": 0.5}
     # The picture, as large as the view sees it, less the view: where a crop may be put.
     room = np.array([width, height]) * size / window - size
-    left, top = _rotated((view["x"] - 0.5) * room[0], (view["y"] - 0.5) * room[1], view["angle"])
+    left, top = _rotated((placed["x"] - 0.5) * room[0], (placed["y"] - 0.5) * room[1], view["angle"])
     x = width / 2 + left * window[0] / size + x * window[0] / 2
     y = height / 2 + top * window[1] / size + y * window[1] / 2
     return x, y
@@ -75,7 +85,7 @@ def render(
     window = window_of(width, height, size, resize, view, crop_pct)
     finer = max(2, math.ceil(2 * window.max() / size))
     steps = (np.arange(size * finer) + 0.5) / finer
-    x, y = look_up(*np.meshgrid(steps, steps), width, height, size, window, view)
+    x, y = look_up(*np.meshgrid(steps, steps), width, height, size, resize, window, view)
     # OpenCV counts from the centre of the first pixel.
     x, y = (_reflected(x, width) - 0.5).astype(np.float32), (_reflected(y, height) - 0.5).astype(np.float32)
     source = picture.astype(np.float32)
@@ -85,12 +95,14 @@ def render(
     return _lit(pixels, picture.mean(), view["brightness"], view["contrast"], lighting)
 
 
-def _first_that_fits(width: int, height: int, crops: Floats) -> Floats:
-    for share, ratio in crops:
+def _first_that_fits(width: int, height: int, crops: Floats) -> tuple[Floats, bool]:
+    """Return the window of the first try that lies inside, else torchvision's of the largest ratio."""
+    for share, ratio in crops[:-1]:
         window = np.sqrt(share * width * height) * np.array([math.sqrt(ratio), 1 / math.sqrt(ratio)])
         if window[0] <= width and window[1] <= height:
-            return window
-    return window * min(width / window[0], height / window[1])
+            return window, True
+    largest = crops[-1, 1]
+    return np.array([min(width, largest * height), min(height, largest * width)]), False
 
 
 def _reflected(places: Floats, side: int) -> Floats:

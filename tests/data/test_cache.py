@@ -5,7 +5,7 @@ import os
 from functools import partial
 
 import pytest
-from cache_jobs import AMPLE, CONTEXT, fill, hold, run, start, writing
+from cache_jobs import AMPLE, fill, run, used_elsewhere, writing
 
 from imageclf import InputError
 from imageclf.data.cache import Cache, content_key, default_root, entries, remove
@@ -79,6 +79,14 @@ def test_a_half_written_result_is_not_found(cache):
     assert cache.find("features", "key") is None and names(cache.root) == []
 
 
+def test_what_a_job_left_that_was_killed_while_removing_it_is_built_anew(cache):
+    half = cache.root / "features" / "key"
+    half.mkdir(parents=True)
+    writing(3)(half)
+    folder = cache.get("features", "key", {}, writing(10))
+    assert (folder / "content.bin").read_bytes() == bytes(10)
+
+
 def test_what_a_killed_builder_left_just_before_its_end_is_not_listed(cache):
     temporary = cache.root / "features" / ".key.123.tmp"
     temporary.mkdir(parents=True)
@@ -112,12 +120,8 @@ def test_a_result_that_none_uses_is_removed(tmp_path):
 
 def test_a_result_is_removed_only_after_the_process_that_uses_it_has_ended(tmp_path):
     run(fill, tmp_path, {"key": 10})
-    holds, may_end = CONTEXT.Event(), CONTEXT.Event()
-    user = start(hold, tmp_path, "key", holds, may_end)
-    assert holds.wait(60)
-    assert not remove(entry(tmp_path, "key")) and names(tmp_path) == ["key"]
-    may_end.set()
-    user.join(60)
+    with used_elsewhere(tmp_path, "key"):
+        assert not remove(entry(tmp_path, "key")) and names(tmp_path) == ["key"]
     assert remove(entry(tmp_path, "key"))
 
 
@@ -154,15 +158,10 @@ def test_what_was_used_longest_ago_makes_room(tmp_path, size, left):
 
 def test_what_is_in_use_does_not_make_room(tmp_path):
     run(fill, tmp_path, {"a": 30, "b": 30})
-    age(tmp_path, "a", "b")
-    holds, may_end = CONTEXT.Event(), CONTEXT.Event()
-    user = start(hold, tmp_path, "a", holds, may_end)
-    assert holds.wait(60)
-    age(tmp_path, "a", "b")
-    Cache(tmp_path, 60).get("features", "new", {}, writing(20))
-    assert names(tmp_path) == ["a", "new"]
-    may_end.set()
-    user.join(60)
+    with used_elsewhere(tmp_path, "a"):
+        age(tmp_path, "a", "b")
+        Cache(tmp_path, 60).get("features", "new", {}, writing(20))
+        assert names(tmp_path) == ["a", "new"]
 
 
 def test_what_takes_no_room_stays(tmp_path):

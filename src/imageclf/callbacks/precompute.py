@@ -49,7 +49,7 @@ def feature_key(
     return content_key(
         version=_VERSION,
         files=data.caching.digest(paths),
-        picture=[size, data.loading.resize, data.crop_pct, data.is_lossy(size)],
+        picture=[size, data.side_of(size), data.loading.resize, data.crop_pct, data.is_lossy(size)],
         weights=weights_digest(module.model.backbone),
         normalise=[module.model.mean.flatten().tolist(), module.model.std.flatten().tolist()],
         precision=str(trainer.precision),

@@ -67,7 +67,7 @@ class Augmentation:
             ("p_rotate", 0, 1),
             ("max_zoom", 1, 10),
             ("p_zoom", 0, 1),
-            ("max_warp", 0, 0.4),
+            ("max_warp", 0, 0.3),
             ("p_warp", 0, 1),
             ("max_lighting", 0, 0.9),
             ("p_lighting", 0, 1),
@@ -95,7 +95,8 @@ class Views(NamedTuple):
         brightness: linear: added, as a fraction of white; logit: added to the logits.
         contrast: factor; linear: on the distance to the picture's mean; logit: on the logits.
         crops: of random resized crops: shares of the area and ratios of width to height to try in
-            turn, `[B, CROP_TRIES, 2]`.
+            turn, and where none lies inside the picture the largest ratio either way,
+            `[B, CROP_TRIES + 1, 2]`.
         seed: of `Augmentation.extra`, 0 to 2**32 - 1.
     """
 
@@ -117,7 +118,7 @@ def plain_views(count: int) -> Views:
     """Return views of pictures as they are, cropped in the centre."""
     zeros, ones, half = np.zeros(count), np.ones(count), np.full(count, 0.5)
     no, none = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int64)
-    whole = np.ones((count, CROP_TRIES, 2))
+    whole = np.ones((count, CROP_TRIES + 1, 2))
     return Views(zeros, ones, zeros, zeros, no, none, half, half, zeros, ones, whole, none)
 
 
@@ -170,4 +171,6 @@ def _lighting(aug: Augmentation, u: Floats, v: Floats) -> tuple[Floats, Floats]:
 
 def _crops(aug: Augmentation, draws: Floats) -> Floats:
     areas = aug.min_scale + (1 - aug.min_scale) * draws[:, :CROP_TRIES]
-    return np.stack([areas, aug.max_ratio ** _spread(draws[:, CROP_TRIES:])], axis=2)
+    tries = np.stack([areas, aug.max_ratio ** _spread(draws[:, CROP_TRIES:])], axis=2)
+    last = np.broadcast_to([1.0, aug.max_ratio], (len(draws), 1, 2))
+    return np.concatenate([tries, last], axis=1)

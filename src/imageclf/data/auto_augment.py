@@ -4,10 +4,18 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from timm.data.auto_augment import NAME_TO_OP, auto_augment_transform, posterize, rand_augment_transform
+from timm.data.auto_augment import (
+    NAME_TO_OP,
+    augment_and_mix_transform,
+    auto_augment_transform,
+    posterize,
+    rand_augment_transform,
+)
 
 from imageclf import InputError
 from imageclf.data.augmentation import Picture
+
+_FACTORIES = {"rand": rand_augment_transform, "augmix": augment_and_mix_transform}
 
 
 class AutoAugment:
@@ -24,7 +32,7 @@ class AutoAugment:
     """
 
     def __init__(self, policy: str) -> None:
-        factory = rand_augment_transform if policy.startswith("rand") else auto_augment_transform
+        factory = _FACTORIES.get(policy.split("-")[0], auto_augment_transform)
         try:
             self._transform = factory(policy, {"img_mean": (124, 116, 104)})
         except (AssertionError, KeyError, ValueError) as error:

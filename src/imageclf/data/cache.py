@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -57,13 +58,16 @@ class Cache:
     def find(self, kind: Kind, key: str) -> Path | None:
         """Return the folder of a result, and keep it from being removed as long as this process lives."""
         folder = self.root / kind / key
-        if folder not in _held and folder.parent.is_dir():
-            _held[folder] = _open_lock(folder)
-            _lock(_held[folder], fcntl.LOCK_SH)
-        if not (folder / "about.json").exists():
-            _release(folder)
-            return None
-        os.utime(folder / "about.json")
+        try:
+            _hold(folder)
+            if not (folder / "about.json").exists():
+                _release(folder)
+                return None
+        except OSError as error:
+            raise self._mistake(error) from error
+        # What is shared with others may be theirs alone to write.
+        with suppress(PermissionError):
+            os.utime(folder / "about.json")
         return folder
 
     def get(self, kind: Kind, key: str, about: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
@@ -87,15 +91,13 @@ class Cache:
         folder = self.root / kind / key
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _open_lock(folder) as lock:
+            # Not the lock of those who use a result: they keep that until they end.
+            with folder.with_name(f".{folder.name}.build").open("ab") as lock:
                 _lock(lock, fcntl.LOCK_EX)
                 if not (folder / "about.json").exists():
                     self._build(folder, about, build)
         except OSError as error:
-            raise InputError(
-                f"data.cache_dir={self.root}: {error.strerror or error}; make room, choose another folder, "
-                "or train without one by data.cache=none"
-            ) from error
+            raise self._mistake(error) from error
         found = self.find(kind, key)
         # Removed in the moment between the locks, by a job that needed the room.
         return found if found is not None else self.get(kind, key, about, build)
@@ -111,9 +113,17 @@ class Cache:
             (temporary / "about.json").write_text(json.dumps(dict(about), indent=1) + "\n", encoding="utf-8")
             _sync(temporary)
             self._make_room(_size(temporary))
+            # What a job left that was killed while removing it.
+            shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _mistake(self, error: OSError) -> InputError:
+        return InputError(
+            f"data.cache_dir={self.root}: {error.strerror or error}; make room, choose another folder, "
+            "or train without one by data.cache=none"
+        )
 
     def _make_room(self, needed: int) -> None:
         """Remove what was used longest ago until `needed` bytes fit into the budget."""
@@ -138,7 +148,8 @@ def content_key(**parts: Any) -> str:
 def entries(root: Path) -> Iterator[Entry]:
     """Yield the complete results below a cache folder."""
     for kind in KINDS:
-        for about in sorted(root.glob(f"{kind}/*/about.json")):
+        # A name with a dot is a result in the making.
+        for about in sorted(root.glob(f"{kind}/[!.]*/about.json")):
             try:
                 content = json.loads(about.read_text(encoding="utf-8"))
                 yield Entry(about.parent, kind, content, _size(about.parent), about.stat().st_mtime)
@@ -156,6 +167,20 @@ def remove(entry: Entry) -> bool:
         (entry.folder / "about.json").unlink(missing_ok=True)
         shutil.rmtree(entry.folder, ignore_errors=True)
     return True
+
+
+def _hold(folder: Path) -> None:
+    """Keep a result from being removed as long as this process lives."""
+    if folder in _held or not folder.parent.is_dir():
+        return
+    try:
+        _held[folder] = _open_lock(folder)
+    except PermissionError:
+        # Whoever may not write here cannot lock either; if it is there, it can be read.
+        if not os.access(folder, os.R_OK):
+            raise
+        return
+    _lock(_held[folder], fcntl.LOCK_SH)
 
 
 def _open_lock(folder: Path) -> IO[bytes]:

@@ -21,8 +21,8 @@ How = Literal["auto", "raw", "jpeg"]
 
 # To be raised whenever the same files would give other pixels.
 _VERSION = 1
-# Of a raw store, a JPEG store takes a fifth; a little is kept back.
-_JPEG_SHARE = 0.25
+# Of a raw store, a JPEG store takes a fifth, at small sizes more.
+_JPEG_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Caching:
 
     Args:
         cache: auto: pictures shrunk to near each phase's size, raw where they fit into `cache_gb`,
-            as JPEGs where a quarter of that fits, and none where that does not; raw; jpeg; none:
+            as JPEGs where 0.3 of that fits, and none where that does not; raw; jpeg; none:
             every picture is read from its file in every epoch, every feature is computed anew.
         cache_dir: folder of all caches; None: `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`.
         cache_gb: what that folder may hold, in 10^9 bytes; what was used longest ago makes room.
@@ -101,7 +101,7 @@ def about_files(paths: Sequence[str]) -> dict[str, Any]:
 
 
 def choose_form(how: How, raw_total: int, budget: int) -> Form | None:
-    """Return the form of the stores of a run: raw if they fit into the budget, JPEG if a quarter does.
+    """Return the form of the stores of a run: raw if they fit into the budget, JPEG if 0.3 of that does.
 
     Args:
         how: what the user says; raw and jpeg are not changed.

@@ -106,9 +106,13 @@ class ImageData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""
-        sides = {size: self._dataset.side_of(size) for size in sorted(self.sizes)}
+        sides = {size: self.side_of(size) for size in sorted(self.sizes)}
         # Every rank asks: the first to come builds, the others wait for it.
         self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
+
+    def side_of(self, size: int) -> int:
+        """Return the pixels a side that pictures are shrunk to for views of a size."""
+        return self._dataset.side_of(size)
 
     def is_lossy(self, size: int) -> bool:
         """Return whether views of a size are made from pictures that were stored as JPEGs."""

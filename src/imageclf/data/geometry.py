@@ -71,16 +71,15 @@ def scaled_sizes(shapes: Floats, size: int, resize: Resize, crop_pct: Floats) ->
     if resize == "squish":
         return np.full_like(shapes, size)
     share = size / shapes.max(axis=1) if resize == "pad" else size / crop_pct / shapes.min(axis=1)
-    # Whole pixels: a picture that has its size already is copied, not blurred.
-    scaled: Floats = np.maximum(1.0, np.rint(shapes * share[:, None]))
+    scaled: Floats = shapes * share[:, None]
     return scaled
 
 
 def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats) -> Floats:
     """Return the maps `[B, 3, 3]` from pixels of the results to pixels of the pictures.
 
-    Read backwards: a picture is scaled and zoomed, seen in perspective, rotated about its centre,
-    cropped to `size`, turned and mirrored.
+    Read backwards: a picture is scaled and zoomed, rotated about its centre, cropped to `size`, seen
+    in perspective about the centre of the crop, turned and mirrored.
 
     Args:
         shapes: (width, height) of the pictures, `[B, 2]`.
@@ -89,10 +88,10 @@ def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floa
         views: of the batch.
         crop_pct: share of the shorter side that the crop keeps, `[B]`; crop only.
     """
-    windows = _windows(shapes, size, resize, views, crop_pct)
+    windows, inside = _windows(shapes, size, resize, views, crop_pct)
     scale = windows / size
     rotation = _rotations(views.angle)
-    position = np.stack([views.x, views.y], axis=1)
+    position = np.where(inside[:, None], np.stack([views.x, views.y], axis=1), 0.5)
     offset = _whole_where_still((position - 0.5) * (shapes / scale - size), shapes, size, scale, views)
     view = rotation @ _turns(views.turns, views.mirror)
     centred = _warps(views, size) @ _homogeneous(view, np.zeros_like(offset))
@@ -118,22 +117,26 @@ def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
         cv2.warpPerspective(picture, to_picture, size, dst=result, flags=flags, borderMode=border)
 
 
-def _windows(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats) -> Floats:
-    """Return (width, height) of what each view shows, in pixels of its picture, `[B, 2]`."""
+def _windows(
+    shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return (width, height) of what each view shows of its picture, pixels, and whether x and y place it."""
     if resize == "random_resized_crop":
-        return _random_windows(shapes, views.crops) / views.zoom[:, None]
-    return size * shapes / (scaled_sizes(shapes, size, resize, crop_pct) * views.zoom[:, None])
+        windows, inside = _random_windows(shapes, views.crops)
+        return windows / views.zoom[:, None], inside
+    scaled = scaled_sizes(shapes, size, resize, crop_pct) * views.zoom[:, None]
+    return size * shapes / scaled, np.ones(len(shapes), dtype=bool)
 
 
-def _random_windows(shapes: Floats, crops: Floats) -> Floats:
-    """Return the first window of each picture that lies inside it, else the largest of the last ratio."""
-    areas, ratios = crops[:, :, 0] * shapes.prod(axis=1)[:, None], crops[:, :, 1]
+def _random_windows(shapes: Floats, crops: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the first window of each picture that lies inside it, else the largest one, in the centre."""
+    areas, ratios = crops[:, :-1, 0] * shapes.prod(axis=1)[:, None], crops[:, :-1, 1]
     tries = np.sqrt(np.stack([areas * ratios, areas / ratios], axis=2))
     fits = (tries <= shapes[:, None]).all(axis=2)
-    tries[:, -1] *= np.minimum(1.0, (shapes / tries[:, -1]).min(axis=1))[:, None]
-    first = np.where(fits.any(axis=1), fits.argmax(axis=1), -1)
-    windows: Floats = tries[np.arange(len(tries)), first]
-    return windows
+    chosen = tries[np.arange(len(tries)), fits.argmax(axis=1)]
+    largest = np.minimum(shapes, crops[:, -1, 1:] * shapes.min(axis=1)[:, None])
+    inside = fits.any(axis=1)
+    return np.where(inside[:, None], chosen, largest), inside
 
 
 def _whole_where_still(offset: Floats, shapes: Floats, size: int, scale: Floats, views: Views) -> Floats:

@@ -109,7 +109,11 @@ class Store:
 
 
 def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
-    """Return about how many bytes a raw store takes, from the sizes of some pictures spread over the list."""
+    """Return about how many bytes a raw store takes, from the sizes of some pictures spread over the list.
+
+    Raises:
+        InputError: one of them is missing or no picture.
+    """
     chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE))]
     areas = [np.prod(stored_size(*_size(path), side, resize)) for path in chosen]
     return round(3 * float(np.mean(areas)) * len(paths))
@@ -131,5 +135,9 @@ def _to_jpeg(picture: Picture) -> bytes:
 
 def _size(path: str) -> tuple[int, int]:
     # The header alone; a picture on its side has the same area.
-    with Image.open(path) as image:
-        return image.size
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # Pillow's plugins raise anything on a broken file; reading it says what is wrong.
+        height, width = read_picture(path).shape[:2]
+        return width, height
