@@ -1,5 +1,6 @@
 """Several ranks through the one door."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small ru
 import pandas as pd
 import torch
 from probes import lines
-from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
+from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_small
 
 from imageclf import InputError
 from imageclf.runs.directory import prepare
@@ -87,6 +88,20 @@ def test_two_ranks_reach_the_weights_of_one_rank_with_the_double_batch(
     assert weights[0].keys() == weights[1].keys()
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_seven_pictures_on_two_ranks_are_predicted_as_on_one(pictures: Path, tmp_path: Path) -> None:
+    # A rate too small to move any weight, so that both runs validate the same network: 36 x 0.2 = 7.
+    still = phases(still={"lr": 1e-30, "unfreeze_to": "head", "augment": False, "bn": "eval"})
+    same = [*still, "data.valid_pct=0.2", "model.optimizer.weight_decay=0", "data.batch_size=4"]
+    one = train_small(tmp_path / "one", pictures, *same)
+    two = train_small(tmp_path / "two", pictures, *same, *TWO_RANKS)
+    tables = [pd.read_csv(run / "predictions/valid.csv", dtype={"id": str}) for run in (one, two)]
+    assert len(tables[0]) == 7
+    pd.testing.assert_frame_equal(*tables, check_exact=False, rtol=1e-6)
+    scores = [json.loads((run / "summary.json").read_text()) for run in (one, two)]
+    assert scores[0]["val/acc"] == scores[1]["val/acc"]
+    assert scores[0]["val/acc_tta"] == scores[1]["val/acc_tta"]
 
 
 def test_two_ranks_that_are_stopped_go_on_bit_for_bit(
