@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from imageclf.data import PictureDataset, Request, read_picture
 from imageclf.data.augmentation import Picture
+from imageclf.data.store import Shrunk
 
 PATHS = ("fast", "reference")
 FOLDS = range(5)
@@ -87,16 +88,17 @@ def resample(picture: Picture, to_picture: NDArray[np.float64], size: int) -> ND
     return samples.reshape(size, number, size, number, 3).mean(axis=(1, 3), dtype=np.float64)
 
 
-def _read_original(dataset: PictureDataset, request: Request) -> list[Picture]:
-    return [read_picture(dataset._paths[row].decode()) for row in request.rows]
+def _read_original(dataset: PictureDataset, request: Request) -> list[Shrunk]:
+    pictures = [read_picture(dataset._paths[row].decode()) for row in request.rows]
+    return [Shrunk(picture, (picture.shape[1], picture.shape[0])) for picture in pictures]
 
 
 def _render_slowly(
-    dataset: PictureDataset, pictures: Sequence[Picture], request: Request, images: NDArray[np.uint8]
+    dataset: PictureDataset, pictures: Sequence[Shrunk], request: Request, images: NDArray[np.uint8]
 ) -> None:
     views = dataset._views(request)
     to_pictures = dataset._maps(pictures, request, views)
-    for index, picture in enumerate(pictures):
+    for index, (picture, _) in enumerate(pictures):
         view = resample(picture, to_pictures[index], request.size) / 255
         middle = picture.mean() / 255
         lit = (view - middle) * views.contrast[index] + middle + views.brightness[index]

@@ -58,7 +58,7 @@ def pixels(path):
 
 def first(kept, paths):
     """Return the first picture of a store."""
-    return open_store(kept.stores(paths, {32: 64}, "crop")[32]).read(0)
+    return open_store(kept.stores(paths, {32: 64}, "crop")[32]).read(0).pixels
 
 
 def test_the_same_pictures_are_stored_once(kept, paths):

@@ -14,6 +14,7 @@ from imageclf.data import dataset as dataset_module
 from imageclf.data.augmentation import NUM_DRAWS, Augmentation, draw_views, plain_views
 from imageclf.data.dataset import PictureDataset, Request
 from imageclf.data.fixed_views import NINE_CROPS, ZOOMED_CORNERS, is_varied, views_of
+from imageclf.data.store import Shrunk
 
 FIXED = (*ZOOMED_CORNERS, *NINE_CROPS)
 STILL = Augmentation(
@@ -164,7 +165,7 @@ def test_a_picture_is_read_once_for_all_its_views(paths, monkeypatch):
 
 
 def test_a_stored_picture_is_read_once_too(paths, monkeypatch):
-    rows, picture = [], np.zeros((40, 48, 3), np.uint8)
+    rows, picture = [], Shrunk(np.zeros((40, 48, 3), np.uint8), (48, 40))
     store = SimpleNamespace(read=lambda row: rows.append(row) or picture)
     monkeypatch.setattr(dataset_module, "open_store", lambda stored: store)
     data = make(paths)

@@ -88,12 +88,12 @@ def test_a_dataset_with_a_store_reads_no_file(paths, tmp_path):
 
 def test_a_picture_that_needs_no_shrinking_is_stored_as_it_is(paths, tmp_path):
     data = stored(paths, "crop", tmp_path, "raw", 64)
-    np.testing.assert_array_equal(open_store(data.stores[64]).read(1), read_picture(paths[1]))
+    np.testing.assert_array_equal(open_store(data.stores[64]).read(1).pixels, read_picture(paths[1]))
 
 
 @pytest.mark.parametrize("cache", ["raw", "jpeg"])
 def test_stored_pictures_may_not_be_written_to(paths, tmp_path, cache):
-    picture = open_store(stored(paths, "crop", tmp_path, cache, 64).stores[64]).read(0)
+    picture = open_store(stored(paths, "crop", tmp_path, cache, 64).stores[64]).read(0).pixels
     with pytest.raises(ValueError, match="read-only"):
         picture[:] = 0
 
@@ -101,7 +101,7 @@ def test_stored_pictures_may_not_be_written_to(paths, tmp_path, cache):
 def test_where_a_store_is_travels_between_processes(paths, tmp_path):
     place = stored(paths, "crop", tmp_path, "raw", 64).stores[64]
     there = pickle.loads(pickle.dumps(place))
-    np.testing.assert_array_equal(open_store(there).read(7), open_store(place).read(7))
+    np.testing.assert_array_equal(open_store(there).read(7).pixels, open_store(place).read(7).pixels)
 
 
 def test_the_same_files_give_the_same_bytes_elsewhere(paths, tmp_path):

@@ -21,7 +21,7 @@ from imageclf.schedule import Schedule
 log = logging.getLogger(__name__)
 
 # To be raised whenever the same body and pictures would give other features.
-_VERSION = 1
+_VERSION = 2
 
 
 def compute_features(

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 How = Literal["auto", "raw", "jpeg"]
 
 # To be raised whenever the same files would give other pixels.
-_VERSION = 1
+_VERSION = 2
 # Of a raw store, a JPEG store takes a fifth, at small sizes more.
 _JPEG_SHARE = 0.3
 

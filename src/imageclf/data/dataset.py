@@ -21,9 +21,9 @@ from imageclf.data.augmentation import (
 )
 from imageclf.data.draws import uniforms
 from imageclf.data.fixed_views import is_varied, views_of
-from imageclf.data.geometry import Resize, maps, stored_side, warp
+from imageclf.data.geometry import Resize, maps, rescaled, stored_side, warp
 from imageclf.data.lighting import light, lighting_tables, mean_value
-from imageclf.data.store import StoredPictures, open_store, read_shrunk
+from imageclf.data.store import Shrunk, StoredPictures, open_store, read_shrunk
 
 
 @dataclass(frozen=True)
@@ -129,26 +129,26 @@ class PictureDataset(Dataset[Batch]):
         """Return the pixels a side that pictures are shrunk to for views of a size."""
         return stored_side(size, self._resize, self._augmentation.max_zoom, self._crop_pct)
 
-    def _read(self, request: Request) -> list[Picture]:
+    def _read(self, request: Request) -> list[Shrunk]:
         stored = self.stores.get(request.size)
         read = partial(self._read_file, size=request.size) if stored is None else open_store(stored).read
-        pictures: list[Picture] = []
+        pictures: list[Shrunk] = []
         rows = request.rows.tolist()
         for row, before in zip(rows, (-1, *rows), strict=False):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
 
-    def _read_file(self, row: int, size: int) -> Picture:
+    def _read_file(self, row: int, size: int) -> Shrunk:
         return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self._resize)
 
-    def _render(self, pictures: Sequence[Picture], request: Request, images: NDArray[np.uint8]) -> None:
+    def _render(self, pictures: Sequence[Shrunk], request: Request, images: NDArray[np.uint8]) -> None:
         """Write the views of pictures into `images` `[B, size, size, 3]`."""
         views = self._views(request)
         to_pictures = self._maps(pictures, request, views)
         tables = self._tables(pictures, views)
         varied = is_varied(request.views)
         for index, picture in enumerate(pictures):
-            warp(picture, to_pictures[index], images[index])
+            warp(picture.pixels, to_pictures[index], images[index])
             if tables is not None:
                 light(images[index], tables[index])
             if self._augmentation.extra is not None and varied[index]:
@@ -158,20 +158,22 @@ class PictureDataset(Dataset[Batch]):
         draws = uniforms(self._seed, request.epoch, request.rows, request.views, NUM_DRAWS)
         return views_of(request.views, self._augmentation, draws, self._resize)
 
-    def _tables(self, pictures: Sequence[Picture], views: Views) -> NDArray[np.uint8] | None:
+    def _tables(self, pictures: Sequence[Shrunk], views: Views) -> NDArray[np.uint8] | None:
         if not (views.brightness.any() or (views.contrast != 1).any()):
             return None
-        means = np.array([mean_value(picture) for picture in pictures])
+        means = np.array([mean_value(picture.pixels) for picture in pictures])
         return lighting_tables(views.brightness, views.contrast, means, self._augmentation.lighting)
 
-    def _maps(self, pictures: Sequence[Picture], request: Request, views: Views) -> Floats:
-        shapes = np.array([picture.shape[1::-1] for picture in pictures], dtype=np.float64)
+    def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
+        shapes = np.array([picture.shape for picture in pictures], dtype=np.float64)
+        shrunk = np.array([picture.pixels.shape[1::-1] for picture in pictures], dtype=np.float64)
         crop_pct = np.where(is_varied(request.views), 1.0, self._crop_pct)
-        if self._resize != "random_resized_crop":
-            return maps(shapes, request.size, self._resize, views, crop_pct)
-        cropped = maps(shapes, request.size, "crop", views, crop_pct)
-        random_crops = maps(shapes, request.size, "random_resized_crop", views, crop_pct)
-        return np.where(request.views[:, None, None] > 0, random_crops, cropped)
+        plain: Resize = "crop" if self._resize == "random_resized_crop" else self._resize
+        found = maps(shapes, request.size, plain, views, crop_pct)
+        if plain != self._resize:
+            random_crops = maps(shapes, request.size, self._resize, views, crop_pct)
+            found = np.where(request.views[:, None, None] > 0, random_crops, found)
+        return rescaled(shapes, shrunk) @ found
 
 
 def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:

@@ -101,6 +101,17 @@ def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floa
     return _homogeneous(scale[:, :, None] * np.eye(2), middle) @ centred @ centre
 
 
+def rescaled(shapes: Floats, others: Floats) -> Floats:
+    """Return the maps `[B, 3, 3]` from pixels of pictures to pixels of the same ones in other sizes.
+
+    Args:
+        shapes: (width, height), `[B, 2]`.
+        others: likewise.
+    """
+    scale = others / shapes
+    return _homogeneous(scale[:, :, None] * np.eye(2), (scale - 1) / 2)
+
+
 def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
     """Resample the picture once, bilinearly, into `result` `[size, size, 3]`; what lies outside is reflected.
 

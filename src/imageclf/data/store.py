@@ -27,8 +27,21 @@ _CHUNK = 512
 _SAMPLE = 200
 
 
-def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Picture:
-    """Return a picture as views of `size` are made from, `[H, W, 3]`.
+class Shrunk(NamedTuple):
+    """A picture as views are made from.
+
+    Args:
+        pixels: `[H, W, 3]`; not to be written to.
+        shape: (width, height) that it had before, pixels: what the views' geometry goes by, since whole
+            pixels change the proportions of what is narrow.
+    """
+
+    pixels: Picture
+    shape: tuple[int, int]
+
+
+def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
+    """Return a picture as views of `size` are made from.
 
     Args:
         path: of the file.
@@ -37,19 +50,21 @@ def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Picture:
         resize: how a view becomes a square.
     """
     picture = read_picture(path, at_least=max(side, 2 * size))
-    width, height = stored_size(picture.shape[1], picture.shape[0], side, resize)
-    return shrink(picture, width, height)
+    shape = (picture.shape[1], picture.shape[0])
+    return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
 
 
 def write_store(folder: Path, paths: Sequence[str], size: int, side: int, resize: Resize, form: Form) -> None:
-    """Write `pixels.bin` and `index.npy`: offset, bytes, height and width of each picture, `[N, 4]`.
+    """Write `pixels.bin` and `index.npy`: where each picture is, and its sizes, `[N, 6]`.
+
+    A row of the index holds offset, bytes, height, width, and width and height before shrinking.
 
     The same files give the same bytes, however many processors read them.
 
     Raises:
         InputError: a file cannot be read.
     """
-    index = np.zeros((len(paths), 4), dtype=np.int64)
+    index = np.zeros((len(paths), 6), dtype=np.int64)
     read = partial(read_shrunk, size=size, side=side, resize=resize)
     with (folder / "pixels.bin").open("wb") as file:
         shrunk = track(
@@ -59,9 +74,9 @@ def write_store(folder: Path, paths: Sequence[str], size: int, side: int, resize
             transient=True,
             disable=len(paths) < 1000,
         )
-        for row, picture in enumerate(shrunk):
-            content = picture.tobytes() if form == "raw" else _to_jpeg(picture)
-            index[row] = (file.tell(), len(content), *picture.shape[:2])
+        for row, (pixels, shape) in enumerate(shrunk):
+            content = pixels.tobytes() if form == "raw" else _to_jpeg(pixels)
+            index[row] = (file.tell(), len(content), *pixels.shape[:2], *shape)
             file.write(content)
     np.save(folder / "index.npy", index)
 
@@ -98,14 +113,14 @@ class Store:
         self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(np.ndarray)
         self._form = form
 
-    def read(self, row: int) -> Picture:
-        """Return a picture `[H, W, 3]`; not to be written to."""
-        offset, length, height, width = self._index[row].tolist()
+    def read(self, row: int) -> Shrunk:
+        """Return a picture as `read_shrunk` does, but for what JPEG loses."""
+        offset, length, height, width, *shape = self._index[row].tolist()
         content = self._pixels[offset : offset + length]
         if self._form == "raw":
-            return content.reshape(height, width, 3)
+            return Shrunk(content.reshape(height, width, 3), (shape[0], shape[1]))
         with Image.open(io.BytesIO(content.tobytes())) as image:
-            return np.asarray(image)
+            return Shrunk(np.asarray(image), (shape[0], shape[1]))
 
 
 def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
@@ -119,7 +134,7 @@ def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
     return round(3 * float(np.mean(areas)) * len(paths))
 
 
-def _in_order(read: partial[Picture], paths: Sequence[str]) -> Iterator[Picture]:
+def _in_order(read: partial[Shrunk], paths: Sequence[str]) -> Iterator[Shrunk]:
     with ThreadPoolExecutor() as pool:
         # In parts: all at once, what is read and not yet written could fill the memory.
         for start in range(0, len(paths), _CHUNK):
