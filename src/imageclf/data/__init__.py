@@ -4,10 +4,11 @@ from imageclf.data.augmentation import Augmentation
 from imageclf.data.auto_augment import AutoAugment
 from imageclf.data.caching import Caching
 from imageclf.data.csv import CsvSource
-from imageclf.data.datamodule import ImageData, Loading
+from imageclf.data.datamodule import ImageData
 from imageclf.data.dataset import Batch, PictureDataset, Request
 from imageclf.data.decode import read_picture
 from imageclf.data.folder import FolderSource
+from imageclf.data.loading import Loading
 from imageclf.data.split import Splitting
 from imageclf.data.table import Table
 from imageclf.data.verify import describe, unreadable

@@ -1,7 +1,6 @@
 """The LightningDataModule: asks the schedule what the current epoch looks like, and reads it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import lightning as pl
@@ -13,10 +12,9 @@ from imageclf import InputError
 from imageclf.data.augmentation import Augmentation
 from imageclf.data.caching import Caching
 from imageclf.data.dataset import Batch, PictureDataset, Request
-from imageclf.data.geometry import Resize
 from imageclf.data.loader import EpochLoader, RequestLoader
+from imageclf.data.loading import Loading
 from imageclf.data.sampler import (
-    Oversample,
     Rows,
     copy_numbers,
     epoch_order,
@@ -30,34 +28,6 @@ from imageclf.schedule import Phase, Schedule
 
 Split = Literal["train", "valid", "test"]
 FeatureSource = Callable[[Split, int], Tensor]
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How pictures become batches.
-
-    Args:
-        size: pixels a side where a phase names none.
-        batch_size: pictures a step and process, where a phase names none.
-        num_workers: processes that read training pictures, and as many for evaluation.
-        resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
-            of each training picture, evaluated as crop.
-        oversample: none, repeat or weighted.
-        on_error: raise, or skip: what a picture that cannot be read does.
-    """
-
-    size: int
-    batch_size: int
-    num_workers: int
-    resize: Resize
-    oversample: Oversample
-    on_error: Literal["raise", "skip"]
-
-    def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        for name, low in (("size", 1), ("batch_size", 1), ("num_workers", 0)):
-            if getattr(self, name) < low:
-                raise InputError(f"data.{name}={getattr(self, name)}: give a whole number from {low}")
 
 
 class ImageData(pl.LightningDataModule):
