@@ -11,6 +11,7 @@ from imageclf import Preempted
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.configs import load_config
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.interrupts import noted
 from imageclf.runs.logs import log_to_file
 from imageclf.runs.table import table_of_run
 
@@ -30,14 +31,18 @@ def run(run_dir: Path) -> None:
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, table_of_run(run_dir, config["data"]))
     callbacks = build_callbacks(config, parts.schedule, run_dir)
-    trainer = build_trainer(config, parts.schedule.epochs, run_dir, callbacks, parts.data.has_validation)
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
     # A restarted job goes on whatever its command line said the first time.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
     try:
-        trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+        with noted() as interrupts:
+            callbacks.append(interrupts)
+            trainer = build_trainer(
+                config, parts.schedule.epochs, run_dir, callbacks, parts.data.has_validation
+            )
+            trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
     except SIGTERMException as error:
         # A SystemExit without a code: it would pass for a run that is done.
         raise Preempted(f"ended by SIGTERM; go on with hydra.run.dir={run_dir} ckpt_path=auto") from error
