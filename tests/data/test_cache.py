@@ -8,7 +8,7 @@ import pytest
 from cache_jobs import AMPLE, fill, run, used_elsewhere, writing
 
 from imageclf import InputError
-from imageclf.data.cache import Cache, content_key, default_root, entries, remove
+from imageclf.data.cache import Cache, cache_root, content_key, entries, remove
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_the_default_folder_is_that_of_the_desktop_standard(monkeypatch, variabl
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert str(default_root()) == expected
+    assert str(cache_root(None)) == expected
 
 
 def test_a_key_depends_on_every_part_and_not_on_their_order():

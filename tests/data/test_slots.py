@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from presets import preset
 
-from imageclf.data.augmentation import Augmentation
 from imageclf.data.dataset import PictureDataset, Request
 from imageclf.data.loader import PREFETCH, RequestLoader
 from imageclf.data.slots import Filled, Slots
@@ -14,22 +14,7 @@ from imageclf.data.slots import Filled, Slots
 SIDE, BATCH, BATCHES = 16, 4, 12
 LARGEST = 3 * BATCH * SIDE**2
 SHAPE = (BATCH, SIDE, SIDE, 3)
-AUGMENTATION = Augmentation(
-    max_rotate=10,
-    p_rotate=1,
-    max_zoom=1.1,
-    p_zoom=1,
-    max_warp=0,
-    p_warp=0,
-    max_lighting=0.05,
-    p_lighting=1,
-    lighting="linear",
-    p_flip=0.5,
-    dihedral=False,
-    min_scale=0.35,
-    max_ratio=4 / 3,
-    extra=None,
-)
+AUGMENTATION = preset("side_on")
 
 
 @pytest.fixture(scope="module")

@@ -3,29 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import torch.multiprocessing
+from presets import preset
 
-from imageclf.data.augmentation import Augmentation
 from imageclf.data.dataset import PictureDataset, Request
 from imageclf.data.loader import RequestLoader
 
 STAMPS = sorted(str(path) for path in (Path(__file__).parents[2] / "data" / "stamps").glob("*/*.jpg"))
 ROWS = 1_000_000
-PLAIN = Augmentation(
-    max_rotate=10,
-    p_rotate=0.75,
-    max_zoom=1.1,
-    p_zoom=0.75,
-    max_warp=0,
-    p_warp=0,
-    max_lighting=0.05,
-    p_lighting=1,
-    lighting="linear",
-    p_flip=0.5,
-    dihedral=False,
-    min_scale=0.35,
-    max_ratio=4 / 3,
-    extra=None,
-)
+PLAIN = preset("side_on")
 
 
 def memory(pid):

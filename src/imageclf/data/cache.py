@@ -135,9 +135,11 @@ class Cache:
                 excess -= entry.size
 
 
-def default_root() -> Path:
-    """Return `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imageclf"
+def cache_root(cache_dir: str | None) -> Path:
+    """Return the folder of all caches; None takes `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`."""
+    if cache_dir:
+        return Path(cache_dir).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "imageclf"
 
 
 def content_key(**parts: Any) -> str:

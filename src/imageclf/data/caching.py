@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imageclf import InputError
-from imageclf.data.cache import Cache, content_key, default_root
+from imageclf.data.cache import Cache, cache_root, content_key
 from imageclf.data.fingerprint import Fingerprint, files_digest
 from imageclf.data.geometry import Resize
 from imageclf.data.store import Form, StoredPictures, raw_bytes, write_store
@@ -51,8 +51,7 @@ class Caching:
     @property
     def folder(self) -> Cache:
         """Return the folder of all caches."""
-        root = Path(self.cache_dir).expanduser() if self.cache_dir else default_root()
-        return Cache(root.absolute(), round(self.cache_gb * 1e9))
+        return Cache(cache_root(self.cache_dir), round(self.cache_gb * 1e9))
 
     def digest(self, paths: Sequence[str]) -> str:
         """Return a hash that changes when a file does."""

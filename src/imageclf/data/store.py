@@ -1,7 +1,6 @@
 """Pictures shrunk once to near a size, in one file: raw to be mapped into memory, or as JPEGs."""
 
 import io
-import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -16,8 +15,6 @@ from rich.progress import track
 from imageclf.data.augmentation import Picture
 from imageclf.data.decode import read_picture
 from imageclf.data.geometry import Resize, shrink, stored_size
-
-log = logging.getLogger(__name__)
 
 Form = Literal["raw", "jpeg"]
 
@@ -143,7 +140,7 @@ def _in_order(read: partial[Shrunk], paths: Sequence[str]) -> Iterator[Shrunk]:
 
 def _to_jpeg(picture: Picture) -> bytes:
     content = io.BytesIO()
-    # Full colour resolution: halved, it would be halved once more by the next JPEG decoder's eye.
+    # Colour at full resolution: most files have halved it already, and it would be blurred once more.
     Image.fromarray(picture).save(content, "JPEG", quality=_QUALITY, subsampling=0)
     return content.getvalue()
 

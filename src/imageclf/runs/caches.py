@@ -9,7 +9,7 @@ from typing import Literal
 from rich.table import Table
 
 from imageclf import InputError
-from imageclf.data.cache import Entry, default_root, entries, remove
+from imageclf.data.cache import Entry, cache_root, entries, remove
 
 _DAY = 86_400
 _COLUMNS: dict[str, Literal["left", "right"]] = {
@@ -46,7 +46,7 @@ class CacheOptions:
     @property
     def root(self) -> Path:
         """Return the folder of all caches."""
-        return Path(self.cache_dir).expanduser().absolute() if self.cache_dir else default_root()
+        return cache_root(self.cache_dir)
 
 
 def select(options: CacheOptions) -> list[Entry]:
