@@ -148,3 +148,19 @@ class WaitForEver(pl.Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         (self._run_dir / f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
         threading.Event().wait()
+
+
+class KeepWeights(pl.Callback):
+    """Keep the weights after each optimizer step in `steps/NUMBER.pt`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._dir = run_dir / "steps"
+        self._seen = 0
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step > self._seen:
+            self._seen = trainer.global_step
+            self._dir.mkdir(exist_ok=True)
+            torch.save(pl_module.model.state_dict(), self._dir / f"{self._seen:04}.pt")

@@ -71,13 +71,13 @@ def test_copies_of_a_picture_stay_plain_where_nothing_is_augmented(folder):
 )
 def test_the_number_of_batches_is_that_of_the_requests(folder, how, epoch, batches):
     data = image_data(folder, oversample=how)
-    told = data.num_batches(SCHEDULE.at(epoch).phase)
+    told = data.num_batches(SCHEDULE.at(epoch))
     assert told == len(list(data.training_requests(epoch))) == batches
 
 
 def test_too_few_pictures_for_the_ranks_are_refused(folder):
     with pytest.raises(InputError, match=r"^1 training pictures on 2 ranks make no batch"):
-        image_data(folder, splits=["train", "valid"]).num_batches(Phase(), world_size=2)
+        image_data(folder, splits=["train", "valid"]).num_batches(SCHEDULE.at(0), world_size=2)
 
 
 @pytest.mark.parametrize(("name", "low"), [("size", 1), ("batch_size", 1), ("num_workers", 0)])

@@ -9,7 +9,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from imageclf import InputError
 from imageclf.configs import instantiate
-from imageclf.runs.build import build_callbacks, build_module, build_parts, build_trainer, sizes
+from imageclf.runs.build import build_callbacks, build_module, build_parts, build_trainer
 from imageclf.runs.checks import RESERVED, check_callbacks
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
@@ -157,10 +157,11 @@ def test_ranks_wrap_the_module_themselves(config, tmp_path):
         ({"a": Phase()}, {128}),
         ({"a": Phase(), "b": Phase(size=160)}, {128, 160}),
         ({"a": Phase(size=64), "b": Phase(size=64)}, {64}),
+        ({"a": Phase(n_cycles=2, size=[64, 96]), "b": Phase()}, {64, 96, 128}),
     ],
 )
 def test_the_sizes_of_a_run_are_those_of_its_phases(phases, expected):
-    assert sizes(Schedule(phases), 128) == expected
+    assert Schedule(phases).sizes(128) == expected
 
 
 def test_an_architecture_of_one_size_is_refused_several(config):

@@ -13,9 +13,9 @@ SCHEDULE = Schedule(
 )
 
 
-def num_batches(phase):
+def num_batches(place):
     """Return the batches of an epoch of 64 pictures, 16 a batch."""
-    return 64 // (phase.batch_size or 16)
+    return 64 // (place.batch_size or 16)
 
 
 def phases(key):
@@ -87,7 +87,7 @@ def test_the_rates_of_the_plan_are_those_of_the_run():
     found = {"head": 1e-3, "finetune": 9e-3}
     planned = [tuple(row[f"lr/{group}"] for group in GROUPS) for row in steps(found)]
     run = [
-        tuple(SCHEDULE.lrs(GROUPS, epoch, batch, num_batches(place.phase), found).values())
+        tuple(SCHEDULE.lrs(GROUPS, epoch, batch, num_batches(place), found).values())
         for _, epoch, batch, place in SCHEDULE.steps(num_batches)
     ]
     assert planned == run

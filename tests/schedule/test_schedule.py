@@ -141,7 +141,7 @@ def test_auto_without_a_finder_is_refused_before_the_run():
 
 def test_steps_count_through_the_phases_with_the_batches_of_each():
     schedule = Schedule({"a": Phase(n_cycles=2), "b": Phase(batch_size=8)})
-    steps = schedule.steps(lambda phase: 3 if phase.batch_size is None else 2)
+    steps = schedule.steps(lambda place: 3 if place.batch_size is None else 2)
     assert [(step, epoch, batch, place.name) for step, epoch, batch, place in steps] == [
         (0, 0, 0, "a"),
         (1, 0, 1, "a"),

@@ -1,6 +1,7 @@
 """When to call what: thin Lightning hooks over pure functions; they ask the schedule and keep no counters."""
 
 from imageclf.callbacks.checkpoint import Checkpoint
+from imageclf.callbacks.ema import Ema
 from imageclf.callbacks.fit_verdict import FitVerdict
 from imageclf.callbacks.history import History
 from imageclf.callbacks.lr_finder import LrFinder
@@ -16,6 +17,7 @@ from imageclf.callbacks.warm_restarts import WarmRestarts
 __all__ = [
     "TTA",
     "Checkpoint",
+    "Ema",
     "FitVerdict",
     "History",
     "LrFinder",

@@ -61,7 +61,7 @@ class FitVerdict(pl.Callback):
         place = self._schedule.at(trainer.current_epoch)
         if not (place.is_cycle_end and data.has_validation):
             return
-        fit = self._measure(trainer, pl_module, data, data.size_of(place.phase))
+        fit = self._measure(trainer, pl_module, data, data.size_of(place))
         pl_module.record("train/loss_plain", fit.train)  # type: ignore[operator]
         # An epoch that is gone through again after a kill is judged anew.
         self._fits = {epoch: each for epoch, each in self._fits.items() if epoch < trainer.current_epoch}

@@ -51,11 +51,15 @@ class History(pl.Callback):
         schedule: what holds at an epoch.
         run_dir: of the run.
         found: the head's learning rate of each phase whose `lr` is auto.
+        losses: on validation, by epoch.
     """
 
-    def __init__(self, schedule: Schedule, run_dir: Path, found: Mapping[str, float]) -> None:
+    def __init__(
+        self, schedule: Schedule, run_dir: Path, found: Mapping[str, float], losses: Mapping[int, float]
+    ) -> None:
         self._schedule = schedule
         self._found = found
+        self._losses = losses
         self._path = run_dir / "metrics.csv"
         self._rows: list[Row] = []
         # The sums behind the epoch's mean loss: history that a position cannot give back.
@@ -120,8 +124,8 @@ class History(pl.Callback):
         epoch, num_batches = trainer.current_epoch, int(trainer.num_training_batches)
         place = self._schedule.at(epoch)
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        lrs = self._schedule.lrs(module.groups.names, epoch, 0, num_batches, self._found)
-        row: Row = {"epoch": epoch, "phase": place.name, "size": data.size_of(place.phase)}
+        lrs = self._schedule.lrs(module.groups.names, epoch, 0, num_batches, self._found, self._losses)
+        row: Row = {"epoch": epoch, "phase": place.name, "size": data.size_of(place)}
         row |= {f"lr/{group}": lr for group, lr in lrs.items()}
         scores: dict[str, float] = module.scores
         module.scores = {}

@@ -44,8 +44,7 @@ def refresh_on_training(
 def plain_requests(trainer: pl.Trainer, data: ImageData, epoch: int) -> Iterator[Request]:
     """Yield this rank's requests of an epoch with the plain view of each picture, shuffled as in training."""
     # In the table's order a batch would hold a single class, and show too little variance.
-    phase = data.schedule.at(epoch).phase
-    count = data.num_batches(phase, trainer.world_size)
+    count = data.num_batches(data.schedule.at(epoch), trainer.world_size)
     limit: Any = trainer.limit_train_batches
     count = min(count, limit) if isinstance(limit, int) else int(count * limit)
     for request in islice(data.training_requests(epoch), count):

@@ -23,7 +23,7 @@ def size_changes(schedule: Schedule, size: int) -> dict[int, int]:
     """
     changes: dict[int, int] = {}
     for epoch in range(schedule.epochs):
-        current = schedule.at(epoch).phase.size or size
+        current = schedule.at(epoch).size or size
         if not changes or current != changes[max(changes)]:
             changes[epoch] = current
     return changes

@@ -26,8 +26,8 @@ from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
-# Candidates that are made of several snapshots; their scores are the run's results.
-MIXED = ("average", "average_bn", "soup", "soup_bn", "ensemble")
+# Candidates that are made of several weights; their scores are the run's results.
+MIXED = ("average", "average_bn", "soup", "soup_bn", "ensemble", "ema")
 
 
 def snapshot_names(schedule: Schedule) -> dict[str, int]:
@@ -100,7 +100,7 @@ class Snapshots(pl.Callback):
         """Average the snapshots, and compare the candidates on the validation split."""
         module: Any = pl_module
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        size = data.size_of(self._schedule.at(self._schedule.epochs - 1).phase)
+        size = data.last_size
         self._save(trainer, "final", module)
         # In the order of the schedule; a run cut short by limit_* has fewer.
         names = [name for name in snapshot_names(self._schedule) if self._folder.has(name)]
@@ -146,6 +146,8 @@ class Snapshots(pl.Callback):
         candidates = {name: candidate([name], [name], each) for name, each in looked.items()}
         if names:
             candidates |= self._mixed(run, {name: looked[name] for name in names})
+        if self._folder.has("ema"):
+            candidates["ema"] = self._candidate(run, "ema", ["ema"])
         best = best_candidate(candidates)
         for name in (name for name in MIXED if name in candidates):
             run.module.results[f"val/acc_{name}"] = candidates[name].accuracy

@@ -105,7 +105,7 @@ class TTA(pl.Callback):
 
     def _look(self, trainer: pl.Trainer, module: Any, epoch: int) -> Seen:
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        size = data.size_of(self._schedule.at(epoch).phase)
+        size = data.size_of(self._schedule.at(epoch))
         # The plain view has been seen by validation already.
         plain = current_predictions(trainer, module, data, size)
         views = plain.probabilities[:, None]

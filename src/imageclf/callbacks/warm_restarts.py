@@ -24,20 +24,43 @@ class WarmRestarts(pl.Callback):
     Args:
         schedule: what holds at a position.
         found: the head's learning rate of each phase whose `lr` is auto; the finder fills it.
+        losses: receives the validation loss of each epoch, which `shape: plateau` goes by.
 
     Source: SGDR, https://arxiv.org/abs/1608.03983.
     """
 
-    def __init__(self, schedule: Schedule, found: Mapping[str, float]) -> None:
+    def __init__(self, schedule: Schedule, found: Mapping[str, float], losses: dict[int, float]) -> None:
         self._schedule = schedule
         self._found = found
+        # History that a position cannot give back.
+        self._losses = losses
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the batch's learning rates."""
         module: Any = pl_module
-        groups, num_batches = module.groups.names, int(trainer.num_training_batches)
-        lrs = self._schedule.lrs(groups, trainer.current_epoch, batch_idx, num_batches, self._found)
+        lrs = self._schedule.lrs(
+            module.groups.names,
+            trainer.current_epoch,
+            batch_idx,
+            int(trainer.num_training_batches),
+            self._found,
+            self._losses,
+        )
         for optimizer in trainer.optimizers:
             set_lrs(optimizer, lrs)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the validation loss, the same on every rank."""
+        module: Any = pl_module
+        if "val/loss" in module.scores:
+            self._losses[trainer.current_epoch] = module.scores["val/loss"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the validation losses so far, by epoch."""
+        return {str(epoch): loss for epoch, loss in self._losses.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back the losses."""
+        self._losses.update({int(epoch): loss for epoch, loss in state_dict.items()})

@@ -24,7 +24,7 @@ from imageclf.data.sampler import (
     rank_batches,
 )
 from imageclf.data.table import Table
-from imageclf.schedule import Phase, Schedule
+from imageclf.schedule import Place, Schedule
 
 Split = Literal["train", "valid", "test"]
 FeatureSource = Callable[[Split, int], Tensor]
@@ -68,8 +68,8 @@ class ImageData(pl.LightningDataModule):
         self._dataset = PictureDataset(
             table.paths, self._labels, augmentation, loading.resize, crop_pct, seed
         )
-        phases = schedule.phases.values()
-        largest = max(3 * self.batch_size_of(phase) * self.size_of(phase) ** 2 for phase in phases)
+        places = schedule.places
+        largest = max(3 * self.batch_size_of(place) * self.size_of(place) ** 2 for place in places)
         # Their workers start with the first request, when the stores are known.
         self._train = RequestLoader(self._dataset, loading.num_workers, largest)
         self._evaluation = RequestLoader(self._dataset, loading.num_workers, largest)
@@ -92,29 +92,34 @@ class ImageData(pl.LightningDataModule):
     @property
     def sizes(self) -> set[int]:
         """Return the pixels a side that the run uses."""
-        return {self.size_of(phase) for phase in self.schedule.phases.values()}
+        return self.schedule.sizes(self.loading.size)
 
     @property
     def has_validation(self) -> bool:
         """Whether any picture is held out."""
         return len(self.table.rows("valid")) > 0
 
-    def size_of(self, phase: Phase) -> int:
-        """Return the pixels a side of a phase."""
-        return phase.size or self.loading.size
+    def size_of(self, place: Place) -> int:
+        """Return the pixels a side at a place."""
+        return place.size or self.loading.size
 
-    def batch_size_of(self, phase: Phase) -> int:
-        """Return the pictures a step and process of a phase."""
-        return phase.batch_size or self.loading.batch_size
+    @property
+    def last_size(self) -> int:
+        """The pixels a side that the run ends with."""
+        return self.size_of(self.schedule.at(self.schedule.epochs - 1))
 
-    def num_batches(self, phase: Phase, world_size: int = 1) -> int:
-        """Return the training batches of an epoch of a phase.
+    def batch_size_of(self, place: Place) -> int:
+        """Return the pictures a step and process at a place."""
+        return place.batch_size or self.loading.batch_size
+
+    def num_batches(self, place: Place, world_size: int = 1) -> int:
+        """Return the training batches of an epoch at a place.
 
         Raises:
             InputError: there are too few pictures for a single step.
         """
         count = len(self._epoch_rows(0))
-        batches = num_batches(count, self.batch_size_of(phase), world_size)
+        batches = num_batches(count, self.batch_size_of(place), world_size)
         if batches == 0:
             raise InputError(
                 f"{count} training pictures on {world_size} ranks make no batch: give more pictures "
@@ -124,7 +129,7 @@ class ImageData(pl.LightningDataModule):
 
     def train_dataloader(self) -> EpochLoader:
         """Return the loader of every epoch; the Trainer asks before each of them."""
-        return EpochLoader(self._train_batches, lambda: self.num_batches(self._phase(), self._world()[1]))
+        return EpochLoader(self._train_batches, lambda: self.num_batches(self._place(), self._world()[1]))
 
     def val_dataloader(self) -> EpochLoader:
         """Return the loader of every validation."""
@@ -132,18 +137,18 @@ class ImageData(pl.LightningDataModule):
 
     def training_requests(self, epoch: int, start: int = 0) -> Iterator[Request]:
         """Yield this rank's requests of an epoch, from its batch `start` on."""
-        phase = self.schedule.at(epoch).phase
+        place = self.schedule.at(epoch)
         rank, world_size = self._world()
         rows = self._epoch_rows(epoch)
         copies = copy_numbers(rows)
         order = epoch_order(np.arange(len(rows)), self.seed, epoch)
-        slices = rank_batches(order, self.batch_size_of(phase), rank, world_size)
+        slices = rank_batches(order, self.batch_size_of(place), rank, world_size)
         for batch, chosen in enumerate(slices):
             if batch >= start:
                 # Copies of a picture in an epoch are different views of it.
                 picked = order[chosen]
-                views = 1 + copies[picked] if phase.augment else np.zeros_like(picked)
-                yield Request(rows[picked], views, epoch, self.size_of(phase))
+                views = 1 + copies[picked] if place.phase.augment else np.zeros_like(picked)
+                yield Request(rows[picked], views, epoch, self.size_of(place))
 
     def evaluation_requests(
         self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
@@ -179,18 +184,18 @@ class ImageData(pl.LightningDataModule):
         yield from self._batches(self._train, epoch, start)
 
     def _batches(self, loader: RequestLoader, epoch: int, start: int) -> Iterator[Batch]:
-        phase = self.schedule.at(epoch).phase
+        place = self.schedule.at(epoch)
         requests = self.training_requests(epoch, start)
-        if phase.precompute and self.feature_source is not None:
-            yield from self._featured("train", self.feature_source("train", self.size_of(phase)), requests)
+        if place.phase.precompute and self.feature_source is not None:
+            yield from self._featured("train", self.feature_source("train", self.size_of(place)), requests)
         else:
             yield from loader.read(requests)
 
     def _valid_batches(self) -> Iterator[Batch]:
-        phase = self._phase()
-        requests = self.evaluation_requests("valid", self.size_of(phase))
-        if phase.precompute and self.feature_source is not None:
-            yield from self._featured("valid", self.feature_source("valid", self.size_of(phase)), requests)
+        place = self._place()
+        requests = self.evaluation_requests("valid", self.size_of(place))
+        if place.phase.precompute and self.feature_source is not None:
+            yield from self._featured("valid", self.feature_source("valid", self.size_of(place)), requests)
         else:
             yield from self._evaluation.read(requests)
 
@@ -214,8 +219,8 @@ class ImageData(pl.LightningDataModule):
     def _epoch(self) -> int:
         return min(self.trainer.current_epoch, self.schedule.epochs - 1) if self.trainer else 0
 
-    def _phase(self) -> Phase:
-        return self.schedule.at(self._epoch()).phase
+    def _place(self) -> Place:
+        return self.schedule.at(self._epoch())
 
     def _world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

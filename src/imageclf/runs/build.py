@@ -44,6 +44,7 @@ ORDER = (
     "tta",
     "fit_verdict",
     "history",
+    "ema",
     "snapshots",
     "checkpoint",
 )
@@ -66,10 +67,14 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     schedule = Schedule.from_plain(config["schedule"]["phases"])
     check_callbacks(config["callbacks"], schedule)
     counts = dict(zip(table.classes, table.class_counts("train").tolist(), strict=True))
-    all_sizes = sizes(schedule, config["data"]["size"])
+    all_sizes = schedule.sizes(config["data"]["size"])
     metrics = build_metrics(config, table.num_classes)
     module, expects = build_module(config["model"], counts, all_sizes, metrics)
-    schedule.check(module.groups.names, has_finder="lr_finder" in config["callbacks"])
+    schedule.check(
+        module.groups.names,
+        has_finder="lr_finder" in config["callbacks"],
+        has_validation=len(table.rows("valid")) > 0,
+    )
     return Parts(schedule, module, build_data(config, table, schedule, expects))
 
 
@@ -86,7 +91,13 @@ def build_callbacks(
     """
     nodes = config["callbacks"]
     found: dict[str, float] = {}
-    offered = {"schedule": schedule, "run_dir": run_dir, "seed": config["seed"], "found": found}
+    offered = {
+        "schedule": schedule,
+        "run_dir": run_dir,
+        "seed": config["seed"],
+        "found": found,
+        "losses": dict[int, float](),
+    }
     names = [name for name in ORDER if name in nodes] + [n for n in nodes if n not in (*ORDER, "report")]
     callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
     if not ends:
@@ -194,11 +205,6 @@ def build_trainer(
         num_sanity_val_steps=0,
     )
     return trainer
-
-
-def sizes(schedule: Schedule, size: int) -> set[int]:
-    """Return the pixels a side that a run uses."""
-    return {phase.size or size for phase in schedule.phases.values()}
 
 
 def _strategy(name: str) -> Any:

@@ -23,7 +23,7 @@ def candidate_files(run_dir: Path, name: str) -> list[Path]:
 
     Args:
         run_dir: of the run.
-        name: best, final, average, average_bn, soup, soup_bn, ensemble, or PHASE-CYCLE.
+        name: best, final, average, average_bn, soup, soup_bn, ensemble, ema, or PHASE-CYCLE.
 
     Raises:
         InputError: the run has no such candidate.

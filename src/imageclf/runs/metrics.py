@@ -12,7 +12,7 @@ from imageclf.model.metrics import MetricFunction
 log = logging.getLogger(__name__)
 
 # Scores that every run has: keys of summary.json that a sweeper may ask for.
-_ENDS = ("", "_tta", "_ensemble", "_average", "_average_bn", "_soup", "_soup_bn")
+_ENDS = ("", "_tta", "_ensemble", "_average", "_average_bn", "_soup", "_soup_bn", "_ema")
 OWN = (
     *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
     "val/acc_best",

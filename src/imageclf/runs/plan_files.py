@@ -74,7 +74,7 @@ class Plan(pl.Callback):
         rows = step_rows(
             self._schedule,
             module.groups.names,
-            lambda phase: data.num_batches(phase, trainer.world_size),
+            lambda place: data.num_batches(place, trainer.world_size),
             data.loading.size,
             self._found,
         )

@@ -46,7 +46,7 @@ class Summary(pl.Callback):
         """Predict with the final weights, then write everything down."""
         module: Any = pl_module
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        size = data.size_of(self._schedule.at(self._schedule.epochs - 1).phase)
+        size = data.last_size
         if data.has_validation:
             predictions = current_predictions(trainer, module, data, size)
             module.results |= module.score(predictions, "val")

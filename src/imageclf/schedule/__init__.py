@@ -3,6 +3,7 @@
 from imageclf.schedule.cycles import cycle_lengths, locate
 from imageclf.schedule.phase import Phase, phase_from
 from imageclf.schedule.plan import phase_rows, step_rows
+from imageclf.schedule.plateau import plateau
 from imageclf.schedule.schedule import Place, Schedule
 from imageclf.schedule.shapes import SHAPES, constant, cosine, flat_cosine, onecycle
 
@@ -19,5 +20,6 @@ __all__ = [
     "onecycle",
     "phase_from",
     "phase_rows",
+    "plateau",
     "step_rows",
 ]

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from imageclf import InputError
 from imageclf.schedule.cycles import cycle_lengths, locate
+from imageclf.schedule.plateau import plateau
 from imageclf.schedule.shapes import SHAPES
 
-Shape = Literal["cosine", "onecycle", "flat_cosine", "constant"]
+Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
 BatchNormMode = Literal["eval", "train"]
 
 
@@ -25,16 +26,19 @@ class Phase:
             found by the learning-rate finder when the phase starts.
         lr_ratio: each group's rate is that of the group above it divided by this.
         unfreeze_to: first group that trains, by name or index: 0 trains all, -1 the head alone.
-        size: pixels a side; None takes `data.size`.
-        batch_size: pictures a step and process; None takes `data.batch_size`.
+        size: pixels a side, or those of each cycle; None takes `data.size`.
+        batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`.
         augment: whether the `transforms` group is applied to training pictures.
         precompute: train the head on cached features of the frozen body.
-        shape: course of the learning rate over a cycle.
+        shape: course of the learning rate over a cycle; plateau: constant, and lower by `plateau_factor`
+            each time the validation loss has not fallen for more than `patience` epochs of the cycle.
         eta_min: lowest learning rate, as a fraction of the peak.
         peak_decay: factor on the peak at each restart.
         warmup: epochs over which the learning rate rises linearly to its course at the phase's start.
         bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
             keeps its stored ones. A frozen group always keeps them.
+        patience: of `shape: plateau`, in epochs.
+        plateau_factor: of `shape: plateau`.
 
     Raises:
         InputError: a value is outside its range, or the values contradict each other.
@@ -48,8 +52,8 @@ class Phase:
     lr: float | Sequence[float] | Literal["auto"] = "auto"
     lr_ratio: float = 1.0
     unfreeze_to: str | int = -1
-    size: int | None = None
-    batch_size: int | None = None
+    size: int | Sequence[int] | None = None
+    batch_size: int | Sequence[int] | None = None
     augment: bool = True
     precompute: bool = False
     shape: Shape = "cosine"
@@ -57,25 +61,38 @@ class Phase:
     peak_decay: float = 1.0
     warmup: float = 0.0
     bn: BatchNormMode = "train"
+    patience: int = 1
+    plateau_factor: float = 0.1
 
     # Checked here and not by the config alone: schedules are built in code, too.
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name in ("n_cycles", "cycle_len", "cycle_mult", "size", "batch_size"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "a whole number from 1")
-        for name, low, high in (("lr_ratio", 0, math.inf), ("peak_decay", 0, 1)):
+        for name in ("n_cycles", "cycle_len", "cycle_mult"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number from 1")
+        for name in ("size", "batch_size"):
+            self._check_each_cycle(name, getattr(self, name))
+        for name, low, high in (("lr_ratio", 0, math.inf), ("peak_decay", 0, 1), ("plateau_factor", 0, 1)):
             value = getattr(self, name)
             _require(low < value <= high, name, value, f"a number above {low} and at most {high}")
         _require(0 <= self.eta_min < 1, "eta_min", self.eta_min, "a fraction of the peak, from 0 to below 1")
         _require(self.warmup >= 0, "warmup", self.warmup, "a number of epochs from 0")
-        _require(self.shape in SHAPES, "shape", self.shape, "one of " + ", ".join(SHAPES))
+        _require(self.patience >= 0, "patience", self.patience, "a number of epochs from 0")
+        _require(self.shape in get_args(Shape), "shape", self.shape, "one of " + ", ".join(get_args(Shape)))
         _require(self.bn in ("eval", "train"), "bn", self.bn, "eval or train")
         self._check_lr()
         if self.precompute and self.augment:
             raise InputError(
                 "precompute=true with augment=true: cached features are of unaugmented pictures; "
                 "set augment=false, or precompute=false"
+            )
+
+    def _check_each_cycle(self, name: str, value: int | Sequence[int] | None) -> None:
+        numbers = [value] if isinstance(value, int) else value or []
+        _require(all(number >= 1 for number in numbers), name, value, "whole numbers from 1")
+        if isinstance(value, Sequence) and len(value) != self.n_cycles:
+            raise InputError(
+                f"{name}={list(value)} holds {len(value)} numbers for {self.n_cycles} cycles; "
+                "give one per cycle, or one number for all"
             )
 
     def _check_lr(self) -> None:
@@ -100,21 +117,26 @@ class Phase:
         """Epochs of the phase."""
         return sum(self.cycles)
 
-    def lr_scale(self, epoch: int, batch: int, num_batches: int) -> float:
+    def lr_scale(self, epoch: int, batch: int, num_batches: int, losses: Sequence[float] = ()) -> float:
         """Return the multiplier of the peak learning rate at a batch.
 
         Args:
             epoch: counted from the phase's start.
             batch: index within the epoch.
             num_batches: batches of an epoch.
+            losses: on validation, of the cycle's epochs so far; only `shape: plateau` looks at them.
         """
         # Integers until the division: at a restart t is 0 to the last bit.
         cycle, epoch_in_cycle = locate(epoch, self.cycles)
         t = (epoch_in_cycle * num_batches + batch) / (self.cycles[cycle] * num_batches)
-        scale = self.eta_min + (1 - self.eta_min) * SHAPES[self.shape](t)
+        course = self._plateau(losses) if self.shape == "plateau" else SHAPES[self.shape](t)
+        scale = self.eta_min + (1 - self.eta_min) * course
         # Warm-up counts from the phase's start, not the cycle's: it is for the fresh optimizer.
         step = epoch * num_batches + batch
         return scale * self.peak_decay**cycle * warmup_scale(step, self.warmup * num_batches)
+
+    def _plateau(self, losses: Sequence[float]) -> float:
+        return plateau(losses, self.patience, self.plateau_factor)
 
     def first_trainable(self, groups: Sequence[str]) -> int:
         """Return the index of the first layer group that trains.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from imageclf.schedule.phase import Phase
-from imageclf.schedule.schedule import Schedule
+from imageclf.schedule.schedule import Place, Schedule
 
 Row = dict[str, str | int | float | None]
 
@@ -11,7 +11,7 @@ Row = dict[str, str | int | float | None]
 def phase_rows(
     schedule: Schedule,
     groups: Sequence[str],
-    num_batches: Callable[[Phase], int],
+    num_batches: Callable[[Place], int],
     size: int,
     parameters: Sequence[int],
 ) -> list[Row]:
@@ -20,7 +20,7 @@ def phase_rows(
     Args:
         schedule: the run.
         groups: names of the layer groups in forward order.
-        num_batches: batches of an epoch of a phase.
+        num_batches: batches of an epoch at a place.
         size: pixels a side where a phase names none.
         parameters: number of parameters of each group.
     """
@@ -29,13 +29,14 @@ def phase_rows(
         first = phase.first_trainable(groups)
         rates = phase.group_lrs(groups, found=1.0)
         shown: Row = {f"lr/{group}": _shown(phase, rate) for group, rate in zip(groups, rates, strict=True)}
+        places = [place for place in schedule.places if place.name == name]
         rows.append(
             {
                 "phase": name,
                 "epochs": phase.epochs,
                 "cycles": "+".join(map(str, phase.cycles)),
-                "steps": phase.epochs * num_batches(phase),
-                "size": phase.size or size,
+                "steps": sum(map(num_batches, places)),
+                "size": _size_of(places, size),
                 **shown,
                 "trains": sum(parameters[first:]),
                 "pictures": _pictures(phase),
@@ -47,7 +48,7 @@ def phase_rows(
 def step_rows(
     schedule: Schedule,
     groups: Sequence[str],
-    num_batches: Callable[[Phase], int],
+    num_batches: Callable[[Place], int],
     size: int,
     found: Mapping[str, float],
 ) -> Iterator[Row]:
@@ -56,7 +57,7 @@ def step_rows(
     Args:
         schedule: the run.
         groups: names of the layer groups in forward order.
-        num_batches: batches of an epoch of a phase.
+        num_batches: batches of an epoch at a place.
         size: pixels a side where a phase names none.
         found: the head's learning rate of each phase whose `lr` is auto; one that is missing leaves
             the phase's rates blank (None).
@@ -64,7 +65,7 @@ def step_rows(
     for step, epoch, batch, place in schedule.steps(num_batches):
         phase = place.phase
         known = phase.lr != "auto" or place.name in found
-        scale = phase.lr_scale(place.epoch, batch, num_batches(phase))
+        scale = phase.lr_scale(place.epoch, batch, num_batches(place))
         # With 1.0 for an unknown rate the frozen groups still show as 0.
         peaks = phase.group_lrs(groups, found.get(place.name, 1.0))
         rates: Row = {
@@ -77,9 +78,15 @@ def step_rows(
             "batch": batch,
             "phase": place.name,
             "cycle": place.cycle,
-            "size": phase.size or size,
+            "size": place.size or size,
             **rates,
         }
+
+
+def _size_of(places: Sequence[Place], size: int) -> int | str:
+    """Return the one size of a phase, or those of its cycles as "64+96+128"."""
+    sizes = [place.size or size for place in places if place.epoch_in_cycle == 0]
+    return sizes[0] if len(set(sizes)) == 1 else "+".join(map(str, sizes))
 
 
 def _shown(phase: Phase, rate: float) -> str:

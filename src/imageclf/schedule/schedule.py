@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from imageclf import InputError
 from imageclf.schedule.cycles import locate
 from imageclf.schedule.phase import Phase, phase_from
+
+_NONE: Mapping[int, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Place:
     epoch: int
     cycle: int
     epoch_in_cycle: int
+
+    @property
+    def size(self) -> int | None:
+        """Pixels a side in this cycle; None where the phase names none."""
+        return _of_cycle(self.phase.size, self.cycle)
+
+    @property
+    def batch_size(self) -> int | None:
+        """Pictures a step and process in this cycle; None where the phase names none."""
+        return _of_cycle(self.phase.batch_size, self.cycle)
 
     @property
     def is_phase_start(self) -> bool:
@@ -81,6 +94,15 @@ class Schedule:
         """Epochs of the whole run."""
         return sum(phase.epochs for phase in self.phases.values())
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The place of every epoch."""
+        return tuple(self.at(epoch) for epoch in range(self.epochs))
+
+    def sizes(self, size: int) -> set[int]:
+        """Return the pixels a side that the run uses; `size` where a phase names none."""
+        return {place.size or size for place in self.places}
+
     def at(self, epoch: int) -> Place:
         """Return the place of an epoch.
 
@@ -94,7 +116,13 @@ class Schedule:
         raise IndexError(f"epoch {epoch} is outside the run's {self.epochs} epochs")
 
     def lrs(
-        self, groups: Sequence[str], epoch: int, batch: int, num_batches: int, found: Mapping[str, float]
+        self,
+        groups: Sequence[str],
+        epoch: int,
+        batch: int,
+        num_batches: int,
+        found: Mapping[str, float],
+        losses: Mapping[int, float] = _NONE,
     ) -> dict[str, float]:
         """Return the learning rate of each layer group at a batch of the run.
 
@@ -104,6 +132,7 @@ class Schedule:
             batch: index within the epoch.
             num_batches: batches of the epoch.
             found: the head's learning rate of each phase whose `lr` is auto.
+            losses: on validation, by epoch of the run; for `shape: plateau`.
 
         Raises:
             InputError: as `Phase.group_lrs`.
@@ -111,35 +140,46 @@ class Schedule:
         place = self.at(epoch)
         # Peaks first, then one scale: the ratios between groups hold at every batch.
         peaks = place.phase.group_lrs(groups, found.get(place.name))
-        scale = place.phase.lr_scale(place.epoch, batch, num_batches)
+        # Those of the cycle alone: at a restart the rate is back at its peak.
+        seen = [losses[each] for each in range(epoch - place.epoch_in_cycle, epoch) if each in losses]
+        scale = place.phase.lr_scale(place.epoch, batch, num_batches, seen)
         return {name: peak * scale for name, peak in zip(groups, peaks, strict=True)}
 
-    def check(self, groups: Sequence[str], has_finder: bool = True) -> None:
-        """Refuse a schedule that does not fit a model's layer groups.
+    def check(self, groups: Sequence[str], has_finder: bool = True, has_validation: bool = True) -> None:
+        """Refuse a schedule that does not fit a model's layer groups, or what there is to go by.
 
         Args:
             groups: names of the layer groups in forward order.
             has_finder: whether a learning-rate finder will be there to serve `lr: auto`.
+            has_validation: whether there will be a validation loss to serve `shape: plateau`.
 
         Raises:
             InputError: as `Phase.group_lrs` and `Phase.first_trainable`; the message names the phase.
         """
         for name, phase in self.phases.items():
+            if phase.shape == "plateau" and not has_validation:
+                raise InputError(
+                    f"schedule.phases.{name}.shape=plateau: it goes by the validation loss, and no picture "
+                    "is held out; give another shape, or data.valid_pct above 0"
+                )
             try:
                 # Any number stands for one that is not found yet; only its absence is a mistake.
                 phase.group_lrs(groups, found=1.0 if has_finder else None)
             except InputError as error:
                 raise InputError(f"schedule.phases.{name}.{error}") from None
 
-    def steps(self, num_batches: Callable[[Phase], int]) -> Iterator[tuple[int, int, int, Place]]:
+    def steps(self, num_batches: Callable[[Place], int]) -> Iterator[tuple[int, int, int, Place]]:
         """Yield (step, epoch, batch, place) for every training step of the run.
 
         Args:
-            num_batches: batches of an epoch of a phase.
+            num_batches: batches of an epoch at a place.
         """
         step = 0
-        for epoch in range(self.epochs):
-            place = self.at(epoch)
-            for batch in range(num_batches(place.phase)):
+        for epoch, place in enumerate(self.places):
+            for batch in range(num_batches(place)):
                 yield step, epoch, batch, place
                 step += 1
+
+
+def _of_cycle(value: int | Sequence[int] | None, cycle: int) -> int | None:
+    return value[cycle] if isinstance(value, Sequence) else value

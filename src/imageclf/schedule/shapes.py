@@ -49,7 +49,8 @@ def _between(start: float, end: float, t: float) -> float:
     return end + (start - end) * cosine(t)
 
 
-# The names that `shape` takes; a new shape is a function and a row here.
+# What `shape` names; a new one is a function and a row here. Only `plateau` is none of the position
+# alone: see imageclf.schedule.plateau.
 SHAPES: Mapping[str, Callable[[float], float]] = {
     "cosine": cosine,
     "onecycle": onecycle,
