@@ -13,8 +13,9 @@ from PIL import Image
 from probes import lines
 from small_runs import RECORDER, SMALL, composed, phases, train_small
 
+from imageclf import InputError
 from imageclf.callbacks import precompute
-from imageclf.callbacks.precompute import feature_key
+from imageclf.callbacks.precompute import compute_features, feature_key, stored_features
 from imageclf.configs import to_plain
 from imageclf.data.cache import entries
 from imageclf.runs.build import build_parts, build_trainer
@@ -41,8 +42,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, torch.Tensor]]:
     noted: list[tuple[str, torch.Tensor]] = []
     compute = precompute.compute_features
 
-    def note(trainer: Any, module: Any, data: Any, split: Any, size: int) -> torch.Tensor:
-        noted.append((split, compute(trainer, module, data, split, size)))
+    def note(trainer: Any, module: Any, data: Any, split: Any, size: int, stored: Any) -> torch.Tensor:
+        noted.append((split, compute(trainer, module, data, split, size, stored)))
         return noted[-1][1]
 
     monkeypatch.setattr(precompute, "compute_features", note)
@@ -187,3 +188,52 @@ def test_features_of_pictures_that_are_normalised_otherwise_are_others(parts: An
     before = feature_key(*built, "train", 32)
     getattr(built[1].model, part).mul_(1.01)
     assert feature_key(*built, "train", 32) != before
+
+
+HALF = "callbacks.precompute.stored=float16"
+
+
+def test_half_precision_is_stored_and_rounds_to_three_digits(run: Any, tmp_path: Path) -> None:
+    run("whole")
+    whole = kept(tmp_path)
+    shutil.rmtree(tmp_path / "cache")
+    run("half", HALF)
+    half = kept(tmp_path)
+    assert {features.dtype for features in half.values()} == {np.dtype(np.float16)}
+    for split, features in whole.items():
+        np.testing.assert_allclose(half[split], features, rtol=1e-3, atol=1e-4)
+
+
+def test_half_precision_is_the_same_from_the_store_and_without_one(run: Any) -> None:
+    fresh, found, none = run("fresh", HALF), run("found", HALF), run("none", HALF, "data.cache=none")
+    assert lines(fresh, "epoch") == lines(found, "epoch") == lines(none, "epoch") != []
+
+
+def test_features_in_half_precision_are_others(parts: Any) -> None:
+    built = parts()
+    assert feature_key(*built, "train", 32, "float16") != feature_key(*built, "train", 32)
+
+
+def test_a_feature_beyond_half_precision_is_refused(parts: Any) -> None:
+    trainer, module, data = parts()
+    data.setup("fit")
+    with torch.no_grad():
+        # Random weights see next to nothing in noise; the last norm makes it much.
+        module.model.backbone.bn2.bias.fill_(1e5)
+    compute_features(trainer, module, data, "train", 32)
+    with pytest.raises(InputError, match=r"^callbacks\.precompute\.stored=float16: a feature is no number"):
+        compute_features(trainer, module, data, "train", 32, "float16")
+
+
+def test_features_that_were_kept_are_mapped_not_read(run: Any, parts: Any) -> None:
+    run("first")
+    trainer, module, data = parts()
+    data.setup("fit")
+    stored = stored_features(trainer, module, data, "train", 32)
+    assert f"features/{feature_key(trainer, module, data, 'train', 32)}/features.npy" in mapped_files()
+    # What is compared keeps the mapping alive until here.
+    torch.testing.assert_close(stored, compute_features(trainer, module, data, "train", 32), rtol=0, atol=0)
+
+
+def mapped_files() -> str:
+    return Path("/proc/self/maps").read_text()

@@ -10,6 +10,7 @@ from imageclf.callbacks.progressive_resizing import ProgressiveResizing
 from imageclf.callbacks.report import Report
 from imageclf.callbacks.reproducible import Reproducible
 from imageclf.callbacks.snapshots import Snapshots
+from imageclf.callbacks.terminate_on_nan import TerminateOnNan
 from imageclf.callbacks.tta import TTA
 from imageclf.callbacks.unfreezing import Unfreezing
 from imageclf.callbacks.warm_restarts import WarmRestarts
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "Reproducible",
     "Snapshots",
+    "TerminateOnNan",
     "Unfreezing",
     "WarmRestarts",
 ]

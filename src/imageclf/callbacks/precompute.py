@@ -3,13 +3,14 @@
 import logging
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as pl
 import numpy as np
 import torch
 from torch import Tensor
 
+from imageclf import InputError
 from imageclf.callbacks.evaluation import evaluating, on_device
 from imageclf.data import ImageData
 from imageclf.data.cache import content_key
@@ -20,29 +21,51 @@ from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
+Stored = Literal["float32", "float16"]
+
 # To be raised whenever the same body and pictures would give other features.
-_VERSION = 2
+_VERSION = 3
 
 
 def compute_features(
-    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int
+    trainer: pl.Trainer,
+    module: ClassifierModule,
+    data: ImageData,
+    split: Split,
+    size: int,
+    stored: Stored = "float32",
 ) -> Tensor:
     """Return features `[N, F]` of a split in table order, all ranks together; a collective call.
 
     Pictures are seen as in validation: the plain view, the body in eval mode.
+
+    Raises:
+        InputError: a feature is too large for `stored`.
     """
+    dtype: torch.dtype = getattr(torch, stored)
     batches = data.read(data.evaluation_requests(split, size))
     collected = []
     with evaluating(module), trainer.precision_plugin.forward_context():
         for batch in on_device(trainer, batches):
             if batch.images is None:
                 raise ValueError("features are computed from pictures")
-            collected.append((batch.rows, batch.labels, module.model.features(batch.images).float()))
+            features = module.model.features(batch.images).to(dtype)
+            if not bool(torch.isfinite(features).all()):
+                raise InputError(
+                    f"callbacks.precompute.stored={stored}: a feature is no number of that kind; "
+                    "give float32, or another model.weights if it was that already"
+                )
+            collected.append((batch.rows, batch.labels, features))
     return module.gather(collected).probabilities
 
 
 def feature_key(
-    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int
+    trainer: pl.Trainer,
+    module: ClassifierModule,
+    data: ImageData,
+    split: Split,
+    size: int,
+    stored: Stored = "float32",
 ) -> str:
     """Return a hash of all that the features of a split depend on: files, transform, weights, precision."""
     paths = [data.table.paths[row] for row in data.table.rows(split)]
@@ -52,21 +75,30 @@ def feature_key(
         picture=[size, data.side_of(size), data.loading.resize, data.crop_pct, data.is_lossy(size)],
         weights=weights_digest(module.model.backbone),
         normalise=[module.model.mean.flatten().tolist(), module.model.std.flatten().tolist()],
-        precision=str(trainer.precision),
+        precision=[str(trainer.precision), stored],
         libraries={name: version(name) for name in ("timm", "torch", "pillow", "opencv-python-headless")},
     )
 
 
 def stored_features(
-    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int
+    trainer: pl.Trainer,
+    module: ClassifierModule,
+    data: ImageData,
+    split: Split,
+    size: int,
+    stored: Stored = "float32",
 ) -> Tensor:
-    """Return what `compute_features` does, from an earlier run if one has kept it; a collective call."""
-    cache, key = data.caching.folder, feature_key(trainer, module, data, split, size)
+    """Return what `compute_features` does, from an earlier run if one has kept it; a collective call.
+
+    What was kept is mapped, not read: of features larger than the memory only those of a batch are in it.
+    """
+    cache, key = data.caching.folder, feature_key(trainer, module, data, split, size, stored)
     found = cache.find("features", key)
     # All or none: computing takes every rank, and machines may have caches of their own.
     if trainer.strategy.reduce_boolean_decision(found is not None, all=True):
-        return torch.from_numpy(np.load(Path(str(found), "features.npy")))
-    features = compute_features(trainer, module, data, split, size)
+        # Copy on write: torch takes no array that may not be written.
+        return torch.from_numpy(np.load(Path(str(found), "features.npy"), mmap_mode="c"))
+    features = compute_features(trainer, module, data, split, size, stored)
     if trainer.local_rank == 0:
         about = about_files(data.table.paths) | {
             "pictures": len(features),
@@ -88,12 +120,14 @@ class Precompute(pl.Callback):
 
     Args:
         schedule: what holds at an epoch.
+        stored: numbers of the features; float16 takes half the room, and rounds to three digits.
 
     Source: `ConvLearner.pretrained(..., precompute=True)` of fastai 0.7.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, stored: Stored) -> None:
         self._schedule = schedule
+        self._stored = stored
         self._cached: dict[tuple[str, Split, int], Tensor] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -117,5 +151,5 @@ class Precompute(pl.Callback):
         if key not in self._cached:
             log.info("precompute: features of %s pictures at %d px", split, size)
             source = compute_features if data.caching.cache == "none" else stored_features
-            self._cached[key] = source(trainer, module, data, split, size)
+            self._cached[key] = source(trainer, module, data, split, size, self._stored)
         return self._cached[key]

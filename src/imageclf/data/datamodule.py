@@ -204,7 +204,8 @@ class ImageData(pl.LightningDataModule):
         place = np.searchsorted(self.table.rows(split), np.arange(len(self.table.frame)))
         for request in requests:
             rows = torch.from_numpy(request.rows)
-            chosen = features[torch.from_numpy(place[request.rows])]
+            # Half precision is for the store; the head computes as it always does.
+            chosen = features[torch.from_numpy(place[request.rows])].float()
             yield Batch(None, chosen, torch.from_numpy(self._labels[request.rows]), rows)
 
     def _epoch_rows(self, epoch: int) -> Rows:

@@ -41,6 +41,7 @@ ORDER = (
     "precompute",
     "lr_finder",
     "warm_restarts",
+    "terminate_on_nan",
     "tta",
     "fit_verdict",
     "history",
