@@ -397,7 +397,7 @@ def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("main", ["train", "plan", "lr_find", "predict"])
+@pytest.mark.parametrize("main", ["train", "plan", "lr_find", "batch_size", "predict"])
 def test_help_is_printed(main, command):
     outcome = command(main, "--help")
     assert outcome.code == 0

@@ -23,19 +23,20 @@ from imageclf.runs.caches import CacheOptions
 from imageclf.runs.inference import PredictOptions
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
-from imageclf.runs.options import LrFindOptions, TrainOptions
+from imageclf.runs.options import BatchSizeOptions, LrFindOptions, TrainOptions
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 
 CONF = Path(CONF_DIR)
 FILES = sorted(CONF.rglob("*.yaml"))
-NUM_FILES = 61
+NUM_FILES = 64
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
     "train": ("train", CONF_DIR, TrainOptions),
     "plan": ("plan", CONF_DIR, TrainOptions),
     "lr-find": ("lr_find", CONF_DIR, LrFindOptions),
+    "batch-size": ("batch_size", CONF_DIR, BatchSizeOptions),
     "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
     "analyse": ("analyse", CONF_DIR, TrainOptions),
     "cache": ("cache", f"{CONF_DIR}/commands", CacheOptions),

@@ -21,6 +21,7 @@ MAINS = {
     "imageclf-train": "train",
     "imageclf-plan": "plan",
     "imageclf-lr-find": "lr_find",
+    "imageclf-batch-size": "batch_size",
     "imageclf-predict": "predict",
     "imageclf-analyse": "analyse",
     "imageclf-cache": "cache",
@@ -39,7 +40,7 @@ SMALL = [
 
 
 def test_the_readme_holds_commands_and_all_are_known() -> None:
-    assert len(HYDRA) == 12
+    assert len(HYDRA) == 13
     assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
 
 
@@ -61,7 +62,7 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
 
     from imageclf.runs.caches import CacheOptions
     from imageclf.runs.inference import PredictOptions
-    from imageclf.runs.options import LrFindOptions, TrainOptions
+    from imageclf.runs.options import BatchSizeOptions, LrFindOptions, TrainOptions
 
     main, *words = shlex.split(command)
     # What imageclf-analyse writes out in full before Hydra sees it.
@@ -78,6 +79,7 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
         plain.pop("experiment")
     options = {
         "imageclf-lr-find": LrFindOptions,
+        "imageclf-batch-size": BatchSizeOptions,
         "imageclf-predict": PredictOptions,
         "imageclf-cache": CacheOptions,
     }

@@ -98,7 +98,7 @@ def test_the_wheel_carries_no_pictures_and_no_tests(carried):
 
 def test_the_wheel_installs_the_commands(carried):
     (entries,) = [text.decode() for name, text in carried.items() if name.endswith("entry_points.txt")]
-    commands = [f"imageclf-{name}" for name in ("train", "plan", "lr-find", "predict")]
+    commands = [f"imageclf-{name}" for name in ("train", "plan", "lr-find", "batch-size", "predict")]
     assert all(f"{name} = imageclf." in entries for name in commands)
 
 

@@ -134,7 +134,7 @@ class LrFinder(pl.Callback):
             for step, lr in enumerate(lrs):
                 seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
                 set_lrs(optimizer, {n: p * lr for n, p in zip(module.groups.names, peaks, strict=True)})
-                losses.append(_step(trainer, module, optimizer, batches))
+                losses.append(trial_step(trainer, module, optimizer, batches))
                 if diverged(smooth(losses, self._beta)):
                     break
         return Curve(lrs[: len(losses)], losses, smooth(losses, self._beta))
@@ -161,7 +161,7 @@ def _again_and_again(data: ImageData, epoch: int) -> Iterator[Batch]:
         yield from data.training_batches(epoch)
 
 
-def _step(
+def trial_step(
     trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, batches: Iterator[Batch]
 ) -> float:
     """Take one optimizer step beside Lightning's loop and return the loss, mean over batches and ranks."""

@@ -18,6 +18,7 @@ from imageclf.model import (
     ClassifierModule,
     DataConfig,
     ImageClassifier,
+    compile_backbone,
     create_backbone,
     data_config,
     layer_groups,
@@ -130,6 +131,8 @@ def build_module(
     """
     size = min(all_sizes)
     backbone = create_backbone(node["backbone"], node["weights"], size)
+    if node["compile"] is not None:
+        compile_backbone(backbone, node["compile"])
     expects = data_config(backbone)
     if expects.fixed_size is not None and len(all_sizes) > 1:
         raise InputError(

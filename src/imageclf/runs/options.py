@@ -44,6 +44,17 @@ class LrFindOptions(TrainOptions):
 
 
 @dataclass(frozen=True)
+class BatchSizeOptions(TrainOptions):
+    """The top level of imageclf-batch-size: that of a training, and where to stop.
+
+    Args:
+        limit: the largest number of pictures that is tried.
+    """
+
+    limit: int
+
+
+@dataclass(frozen=True)
 class ModelOptions:
     """The model node.
 
@@ -56,6 +67,7 @@ class ModelOptions:
         loss: a node whose module takes logits and labels.
         class_weights: of the loss: none, balanced, sqrt, or a number for each class in class order.
         channels_last: keep convolution weights channels-last.
+        compile: backend of torch.compile for the body, such as inductor; None: it is not compiled.
         mixing: a node that mixes training pictures with each other; None: they are not mixed.
     """
 
@@ -67,6 +79,7 @@ class ModelOptions:
     loss: Mapping[str, Any]
     class_weights: Literal["none", "balanced", "sqrt"] | Sequence[float]
     channels_last: bool
+    compile: str | None
     mixing: Mapping[str, Any] | None
 
 

@@ -1,0 +1,136 @@
+"""Find the largest batch that the memory holds, in the phase that needs the most of it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import torch
+from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+
+from imageclf import InputError
+from imageclf.callbacks.lr_finder import trial_step
+from imageclf.data import Batch, ImageData
+from imageclf.model import freeze_to
+from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.table import read_table
+from imageclf.schedule import Place, Schedule
+
+log = logging.getLogger(__name__)
+
+# The first step allocates the optimizer's state, the second has all that training has.
+_STEPS = 2
+
+
+def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
+    """Return the largest power of two up to a limit that fits, or 0 if not even 1 does.
+
+    Args:
+        fits: whether a batch of so many pictures fits; what is larger than one that does not, does not.
+        limit: the largest number that is tried.
+
+    >>> largest_that_fits(lambda number: number <= 50, limit=1024)
+    32
+    """
+    found = 0
+    while max(1, 2 * found) <= limit and fits(max(1, 2 * found)):
+        found = max(1, 2 * found)
+    return found
+
+
+def demanding(schedule: Schedule, size: int) -> dict[str, Place]:
+    """Return a place for each pair of picture size and trainable groups that trains on pictures.
+
+    Args:
+        schedule: the run.
+        size: pixels a side where a phase names none.
+    """
+    places = [place for place in schedule.places if not place.phase.precompute]
+    # In reverse: the first place of each pair stays.
+    return {f"{place.size or size} px, from {place.phase.unfreeze_to}": place for place in reversed(places)}
+
+
+def find_batch_size(config: dict[str, Any], folder: Path) -> int:
+    """Return the largest number of pictures a step and process that every phase can train on.
+
+    Args:
+        config: of a training, and `limit`, the largest number to try.
+        folder: for whatever the Trainer writes.
+
+    Raises:
+        InputError: no phase trains on pictures, or not even one picture fits.
+    """
+    pl.seed_everything(config["seed"], verbose=False)
+    # What is asked is the memory of a step; how pictures get there does not matter.
+    config = {**config, "data": {**config["data"], "cache": "none"}}
+    parts = build_parts(config, read_table(config["data"], verify=False))
+    needed = {name: config["callbacks"][name] for name in ("unfreezing", "warm_restarts")}
+    trial = _Trial(parts.schedule, config["limit"])
+    callbacks = build_callbacks({**config, "callbacks": needed}, parts.schedule, folder, ends=False)
+    trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
+    trainer.fit(parts.module, datamodule=parts.data)
+    if min(trial.found.values()) == 0:
+        raise InputError(
+            "not even one picture fits into the memory: give a smaller data.size, or another model.backbone"
+        )
+    return min(trial.found.values())
+
+
+class _Trial(pl.Callback):
+    """Try batches before the first real one, and end the fit."""
+
+    def __init__(self, schedule: Schedule, limit: int) -> None:
+        self._schedule = schedule
+        self._limit = limit
+        self.found: dict[str, int] = {}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Search for each demanding place, then ask the Trainer to stop."""
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        places = demanding(self._schedule, data.loading.size)
+        if not places:
+            raise InputError("every phase trains on cached features: any data.batch_size fits")
+        for name, place in places.items():
+            _freeze(pl_module, place)
+            fits = partial(_fits, trainer, pl_module, data.size_of(place))
+            self.found[name] = largest_that_fits(fits, self._limit)
+            log.info("%s: %d pictures", name, self.found[name])
+        trainer.should_stop = True
+
+
+def _freeze(module: Any, place: Place) -> None:
+    first = place.phase.first_trainable(module.groups.names)
+    freeze_to(module.model, module.groups, first, train_bn=place.phase.bn == "train")
+
+
+def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:
+    """Return whether training steps on so many random pictures fit into the memory."""
+    batches = _random_batches(trainer, size, number)
+    try:
+        for _ in range(_STEPS):
+            trial_step(trainer, module, trainer.optimizers[0], batches)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return False
+    finally:
+        # The next trial starts with what this one took.
+        trainer.optimizers[0].zero_grad()
+        garbage_collection_cuda()
+    return True
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # oneDNN says no more than this when it finds no room for a convolution on the CPU.
+    on_cpu = "could not create a primitive" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or is_oom_error(error) or on_cpu
+
+
+def _random_batches(trainer: pl.Trainer, size: int, number: int) -> Iterator[Batch]:
+    images = torch.randint(0, 256, (number, 3, size, size), dtype=torch.uint8)
+    labels = torch.zeros(number, dtype=torch.long)
+    batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, labels)
+    return repeat(trainer.strategy.batch_to_device(batch))

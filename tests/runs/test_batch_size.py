@@ -1,0 +1,76 @@
+"""The largest batch that the memory holds."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imageclf.runs.batch_size import demanding, largest_that_fits
+from imageclf.schedule import Phase, Schedule
+
+
+@pytest.mark.parametrize(
+    ("room", "limit", "expected"),
+    [(0, 64, 0), (1, 64, 1), (3, 64, 2), (4, 64, 4), (50, 64, 32), (1000, 64, 64), (1000, 60, 32)],
+)
+def test_it_is_the_largest_power_of_two_that_fits(room, limit, expected):
+    assert largest_that_fits(lambda number: number <= room, limit) == expected
+
+
+def test_nothing_is_tried_beyond_the_first_that_does_not_fit():
+    tried = []
+    largest_that_fits(lambda number: tried.append(number) or number <= 5, limit=1024)
+    assert tried == [1, 2, 4, 8]
+
+
+def test_each_size_and_set_of_groups_is_tried_once_and_cached_features_never():
+    schedule = Schedule(
+        {
+            "head": Phase(augment=False, precompute=True),
+            "augment": Phase(cycle_len=3),
+            "grow": Phase(2, 1, 1, unfreeze_to=0, size=[64, 96]),
+            "again": Phase(unfreeze_to=0, size=96),
+        }
+    )
+    assert sorted(demanding(schedule, 32)) == ["32 px, from -1", "64 px, from 0", "96 px, from 0"]
+
+
+def search(pictures: Path, folder: Path, *overrides: str, memory: int = resource.RLIM_INFINITY):
+    """Run the command under a limit on its memory, in bytes."""
+    typed = ["data=folder", f"data.root={pictures}", "data.train=.", "data.valid=null", "data.num_workers=0"]
+    typed += [
+        "model.backbone=test_resnet",
+        "model.weights=none",
+        "schedule=minimal",
+        f"hydra.run.dir={folder}",
+    ]
+    return subprocess.run(
+        [sys.executable, "-m", "imageclf.batch_size", *typed, *overrides],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
+    )
+
+
+def test_with_room_enough_it_is_the_limit(pictures, tmp_path):
+    done = search(pictures, tmp_path, "limit=8", "data.size=32")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "data.batch_size=8"), done.stderr
+
+
+@pytest.mark.long
+def test_with_less_memory_it_is_less(pictures, tmp_path):
+    found = {}
+    for gigabytes in (3, 5):
+        done = search(pictures, tmp_path, "limit=1024", "data.size=256", memory=gigabytes << 30)
+        assert done.returncode == 0, done.stderr
+        found[gigabytes] = int(done.stdout.splitlines()[-1].removeprefix("data.batch_size="))
+    assert 0 < found[3] < found[5] < 1024
+
+
+def test_a_schedule_of_cached_features_alone_needs_no_search(pictures, tmp_path):
+    done = search(pictures, tmp_path, "schedule=head_only")
+    assert done.returncode == 1
+    assert "every phase trains on cached features" in done.stderr
