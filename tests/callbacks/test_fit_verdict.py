@@ -83,6 +83,16 @@ def test_it_stops_at_the_first_cycle_that_is_over_fitted(stopped: Path) -> None:
     assert verdicts(fits).index("over-fitted") == len(fits) - 1
 
 
+def test_a_run_that_stops_before_a_phase_of_another_size_is_scored_at_the_size_it_trained_at(
+    tmp_path: Path, meaningless: Path
+) -> None:
+    larger = "+schedule.phases.larger={lr: 1e-3, size: 48}"
+    run_dir = train_small(tmp_path, meaningless, *MEMORISE, larger, "callbacks.fit_verdict.stop=true")
+    summary, rows = json.loads((run_dir / "summary.json").read_text()), metrics(run_dir)
+    assert (summary["size"], summary["epochs"]) == (32, len(rows))
+    assert summary["val/loss"] == pytest.approx(rows["val/loss"].iloc[-1])
+
+
 def test_a_stopped_run_that_is_started_again_stays_stopped(stopped: Path, meaningless: Path) -> None:
     before = digest(torch.load(stopped / "snapshots/final.ckpt", weights_only=True)["state_dict"])
     (stopped / "summary.json").unlink()

@@ -129,7 +129,7 @@ class Snapshots(pl.Callback):
             norms = self._learning_norms(run.module, names)
             if not norms:
                 log.warning("refresh_bn: no batch norm learns in any phase, so %s_bn is %s", name, name)
-            refresh_on_training(run.trainer, run.module, run.data, self._schedule.epochs - 1, norms)
+            refresh_on_training(run.trainer, run.module, run.data, run.data.last_epoch, norms)
             self._save(run.trainer, f"{name}_bn", run.module)
 
     def _learning_norms(self, module: ClassifierModule, names: Sequence[str]) -> set[str]:

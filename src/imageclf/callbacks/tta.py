@@ -91,7 +91,7 @@ class TTA(pl.Callback):
             return
         seen = self._latest.get(trainer.global_step)
         if seen is None:
-            seen = self._look(trainer, pl_module, self._schedule.epochs - 1)
+            seen = self._look(trainer, pl_module, data.last_epoch)
         pl_module.results |= seen.scores  # type: ignore[operator]
         gain, accuracy = seen.scores["val/acc_tta_gain"], seen.scores["val/acc_tta"]
         log.info("tta: %d views, val/acc %.4f, gain %+.4f", len(self._views.numbers), accuracy, gain)

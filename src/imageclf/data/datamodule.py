@@ -104,9 +104,15 @@ class ImageData(pl.LightningDataModule):
         return place.size or self.loading.size
 
     @property
+    def last_epoch(self) -> int:
+        """The epoch that the run ends with: the schedule's last one, unless it was stopped before."""
+        done = self.trainer.current_epoch if self.trainer else self.schedule.epochs
+        return min(max(done, 1), self.schedule.epochs) - 1
+
+    @property
     def last_size(self) -> int:
         """The pixels a side that the run ends with."""
-        return self.size_of(self.schedule.at(self.schedule.epochs - 1))
+        return self.size_of(self.schedule.at(self.last_epoch))
 
     def batch_size_of(self, place: Place) -> int:
         """Return the pictures a step and process at a place."""

@@ -107,7 +107,7 @@ def build_callbacks(
     return [
         *callbacks,
         Plan(run_dir, schedule, found),
-        Summary(run_dir, schedule, config["experiment"], config["analysis"]["submission"]),
+        Summary(run_dir, config["experiment"], config["analysis"]["submission"]),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]
 

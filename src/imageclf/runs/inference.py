@@ -12,6 +12,7 @@ from imageclf.callbacks.presets import DRAWN, PLAIN, Preset, WeightedViews, weig
 from imageclf.configs import load_config
 from imageclf.runs.build import build_parts, build_trainer
 from imageclf.runs.candidates import candidate_files, predict_with
+from imageclf.runs.directory import read_summary
 from imageclf.runs.summary import predictions_of
 from imageclf.runs.table import folder_table, without_broken
 
@@ -89,7 +90,7 @@ def predict_folder(options: PredictOptions) -> Path:
     table = without_broken(folder_table(folder, classes_of(files[0])), config["data"])
     parts = build_parts(config, table)
     trainer = build_trainer(config, 1, run_dir, [])
-    size = parts.data.last_size
+    size = read_summary(run_dir).get("size", parts.data.last_size)
     parts.module.to(trainer.strategy.root_device)
     predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.views())
     write_predictions(predictions_of(table, predictions), output)

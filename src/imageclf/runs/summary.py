@@ -19,7 +19,6 @@ from imageclf.callbacks.files import write_atomically
 from imageclf.data import ImageData, Table
 from imageclf.model import Predictions
 from imageclf.runs.candidates import predict_with_best
-from imageclf.schedule import Schedule
 
 
 class Summary(pl.Callback):
@@ -29,16 +28,12 @@ class Summary(pl.Callback):
 
     Args:
         run_dir: of the run.
-        schedule: the run.
         experiment: its name.
         submission: form of submission.csv, or None.
     """
 
-    def __init__(
-        self, run_dir: Path, schedule: Schedule, experiment: str | None, submission: str | None
-    ) -> None:
+    def __init__(self, run_dir: Path, experiment: str | None, submission: str | None) -> None:
         self._run_dir = run_dir
-        self._schedule = schedule
         self._experiment = experiment
         self._submission = submission
 
@@ -80,7 +75,8 @@ class Summary(pl.Callback):
         )
         return {
             "experiment": self._experiment,
-            "epochs": self._schedule.epochs,
+            "epochs": data.last_epoch + 1,
+            "size": data.last_size,
             "seconds": round(float(rows["seconds"].sum()), 1) if rows is not None else None,
             "num_train": len(data.table.rows("train")),
             "num_valid": len(data.table.rows("valid")),
