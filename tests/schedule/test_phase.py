@@ -240,7 +240,7 @@ def test_a_contradiction_is_named_by_its_full_key():
 
 def test_every_field_of_a_phase_is_a_key_of_it():
     values = {field.name: field.default for field in fields(Phase)}
-    assert len(values) == 17
+    assert len(values) == 18
     assert phase_from("any", values) == Phase()
 
 

@@ -35,6 +35,7 @@ class Phase:
         eta_min: lowest learning rate, as a fraction of the peak.
         peak_decay: factor on the peak at each restart.
         warmup: epochs over which the learning rate rises linearly to its course at the phase's start.
+        slow_start: hold a hundredth of the peak for the first twentieth of the phase's first cycle.
         bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
             keeps its stored ones. A frozen group always keeps them.
         patience: of `shape: plateau`, in epochs.
@@ -43,7 +44,8 @@ class Phase:
     Raises:
         InputError: a value is outside its range, or the values contradict each other.
 
-    Source: `learn.freeze_to(n); learn.fit(lrs, n_cycles, cycle_len, cycle_mult)` of fastai 0.7.
+    Source: `learn.freeze_to(n); learn.fit(lrs, n_cycles, cycle_len, cycle_mult)` of fastai 0.7, whose
+    `CosAnneal` always has the slow start.
     """
 
     n_cycles: int = 1
@@ -60,6 +62,7 @@ class Phase:
     eta_min: float = 0.0
     peak_decay: float = 1.0
     warmup: float = 0.0
+    slow_start: bool = False
     bn: BatchNormMode = "train"
     patience: int = 1
     plateau_factor: float = 0.1
@@ -128,7 +131,10 @@ class Phase:
         """
         # Integers until the division: at a restart t is 0 to the last bit.
         cycle, epoch_in_cycle = locate(epoch, self.cycles)
-        t = (epoch_in_cycle * num_batches + batch) / (self.cycles[cycle] * num_batches)
+        batch_in_cycle, cycle_batches = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
+        if self.slow_start and cycle == 0 and 20 * batch_in_cycle < cycle_batches:
+            return 1 / 100
+        t = batch_in_cycle / cycle_batches
         course = self._plateau(losses) if self.shape == "plateau" else SHAPES[self.shape](t)
         scale = self.eta_min + (1 - self.eta_min) * course
         # Warm-up counts from the phase's start, not the cycle's: it is for the fresh optimizer.
