@@ -90,6 +90,40 @@ def test_two_ranks_reach_the_weights_of_one_rank_with_the_double_batch(
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> tuple[Path, Path]:
+    """A search on one rank, and on two that share its batches of 14 between them; the body's norms rest."""
+    folder = tmp_path_factory.mktemp("searches")
+    same = phases(
+        head={"unfreeze_to": "head", "augment": False, "precompute": True},
+        tune={"unfreeze_to": 0, "bn": "eval", "lr_ratio": 3.0},
+    )
+    same += ["model.head.dropout=0", "data.valid_pct=0.22", "callbacks.lr_finder.num_steps=20", RECORDER]
+    one = train_small(folder / "one", pictures, *same, "data.batch_size=14")
+    return one, train_small(folder / "two", pictures, *same, *TWO_RANKS, "data.batch_size=7")
+
+
+def test_a_search_on_two_ranks_sees_the_curve_of_one(searches: tuple[Path, Path]) -> None:
+    one, two = (pd.read_csv(run / "lr_find/head.csv") for run in searches)
+    assert len(one) == len(two) > 5
+    pd.testing.assert_frame_equal(one, two, check_exact=False, rtol=1e-3)
+
+
+def test_both_ranks_train_with_the_rate_that_the_search_found(searches: tuple[Path, Path]) -> None:
+    run = searches[1]
+    for phase in ("head", "tune"):
+        found = json.loads((run / f"lr_find/{phase}.json").read_text())["suggestion"] or 1e-3
+        epoch = ("head", "tune").index(phase)
+        for rank in (0, 1):
+            first = next(row for row in lines(run, "batch", rank) if row["epoch"] == epoch)
+            assert first["lrs"]["head"] == pytest.approx(found)
+
+
+def test_both_ranks_are_still_equal_after_a_search(searches: tuple[Path, Path]) -> None:
+    first, second = ([row["parameters"] for row in lines(searches[1], "epoch", rank)] for rank in (0, 1))
+    assert len(first) == 2 and first == second
+
+
 def test_seven_pictures_on_two_ranks_are_predicted_as_on_one(pictures: Path, tmp_path: Path) -> None:
     # A rate too small to move any weight, so that both runs validate the same network: 36 x 0.2 = 7.
     still = phases(still={"lr": 1e-30, "unfreeze_to": "head", "augment": False, "bn": "eval"})
