@@ -11,6 +11,8 @@ UPSTREAM_WARNINGS = (
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     # Lightning's all_gather.
     ".*torch.distributed.nn.functional.all_gather is deprecated.*",
+    # Lightning, wherever SLURM is installed: a training on a workstation or login node needs no srun.
+    ".*The `srun` command is available on your system but is not used.*",
 )
 
 
