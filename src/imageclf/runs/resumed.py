@@ -1,0 +1,63 @@
+"""multirun.yaml: what a sweep was started with, so that the same sweep goes on and no other."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from imageclf import InputError
+
+FILE = "multirun.yaml"
+# How a sweep is gone on with, no part of what it is.
+_HOW = ("resume_sweep=", "ckpt_path=auto")
+
+
+def check_sweep(config: DictConfig) -> None:
+    """Refuse to mix two sweeps in one folder. To be called before Hydra writes its multirun.yaml anew.
+
+    Args:
+        config: of the sweep, with its hydra node.
+
+    Raises:
+        InputError: there is no sweep to go on with, or it was another one.
+    """
+    resumed, folder = config.resume_sweep, Path(str(config.hydra.sweep.dir))
+    if resumed is not None and folder != Path(str(resumed)):
+        raise InputError(f"resume_sweep={resumed}: leave hydra.sweep.dir={folder} out, the sweep has its folder")
+    if not (folder / FILE).is_file():
+        if resumed is not None:
+            raise InputError(f"resume_sweep={resumed}: no sweep is there, {FILE} is missing")
+        return
+    if resumed is None and config.ckpt_path != "auto":
+        raise InputError(
+            f"{folder} holds a sweep already: go on with it by resume_sweep={folder}, "
+            "or choose another hydra.sweep.dir"
+        )
+    saved = OmegaConf.load(folder / FILE)
+    was, now = overrides_of(saved.hydra.overrides.task), overrides_of(config.hydra.overrides.task)
+    if was != now:
+        raise InputError(f"{folder} was started as another sweep: {difference(was, now)}")
+
+
+def overrides_of(typed: object) -> list[str]:
+    """Return the overrides that make a sweep what it is, in the order that numbers its jobs."""
+    return [str(each) for each in typed if not str(each).startswith(_HOW)]  # type: ignore[attr-defined]
+
+
+def difference(was: list[str], now: list[str]) -> str:
+    """Say how two lists of overrides differ.
+
+    >>> difference(["seed=1,2", "data=csv"], ["seed=1,2,3"])
+    'leave out seed=1,2,3 and add seed=1,2 data=csv'
+    """
+    extra = [each for each in now if each not in was]
+    missing = [each for each in was if each not in now]
+    parts = [f"leave out {' '.join(extra)}"] if extra else []
+    parts += [f"add {' '.join(missing)}"] if missing else []
+    return " and ".join(parts) or f"give its overrides in their order, {' '.join(was)}"
+
+
+def keep(config: DictConfig, folder: Path) -> None:
+    """Write multirun.yaml where the sweeper has not: only Hydra's basic one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / FILE).exists():
+        OmegaConf.save(config, folder / FILE)
