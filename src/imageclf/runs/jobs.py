@@ -17,7 +17,7 @@ from types import FrameType
 
 from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from imageclf import Preempted
 from imageclf.configs.entry import FAILED, INTERRUPTED, MISTAKE, PREEMPTED
@@ -199,9 +199,9 @@ def _run(
 ) -> None:
     """Do one job in its own process, as Hydra does it."""
     enter(given)
-    if quiet:
-        _write_into(job)
     try:
+        if quiet:
+            _write_into(job)
         value = _call(job, task)
     except BaseException as error:
         failure = failure_of(error)
@@ -232,14 +232,13 @@ def _call(job: Job, task: Callable[[DictConfig], float | None]) -> float | None:
 
 def _write_into(job: Job) -> None:
     """Send what the process prints to the job's log alone: lines of several jobs would mix."""
-    from omegaconf import open_dict
-
     job.run_dir.mkdir(parents=True, exist_ok=True)
     path = job.run_dir / f"{job.config.hydra.job.name}.log"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(descriptor, stream.fileno())
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
     os.close(descriptor)
     # Hydra's handler of the console would write each message there a second time.
-    with open_dict(job.config.hydra.job_logging.root) as root:
+    root = job.config.hydra.job_logging.root
+    with read_write(root):
         root.handlers = [name for name in root.handlers if name != "console"]

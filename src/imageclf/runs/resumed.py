@@ -21,11 +21,18 @@ def check_sweep(config: DictConfig) -> None:
         InputError: there is no sweep to go on with, or it was another one.
     """
     resumed, folder = config.resume_sweep, Path(str(config.hydra.sweep.dir))
+    if config.hydra.sweeper.get("max_batch_size") is not None:
+        raise InputError(
+            f"hydra.sweeper.max_batch_size={config.hydra.sweeper.max_batch_size}: the sweep would end with the "
+            "first batch that holds a failed job; hydra.launcher.n_jobs says how many run at a time"
+        )
     if resumed is not None and folder != Path(str(resumed)):
         raise InputError(f"resume_sweep={resumed}: leave hydra.sweep.dir={folder} out, the sweep has its folder")
     if not (folder / FILE).is_file():
         if resumed is not None:
             raise InputError(f"resume_sweep={resumed}: no sweep is there, {FILE} is missing")
+        return
+    if resumed is None and is_empty(folder):
         return
     if resumed is None and config.ckpt_path != "auto":
         raise InputError(
@@ -40,7 +47,21 @@ def check_sweep(config: DictConfig) -> None:
 
 def overrides_of(typed: object) -> list[str]:
     """Return the overrides that make a sweep what it is, in the order that numbers its jobs."""
-    return [str(each) for each in typed if not str(each).startswith(_HOW)]  # type: ignore[attr-defined]
+    # The + is put there by the program where it is missing.
+    overrides = [str(each).lstrip("+") for each in typed]  # type: ignore[attr-defined]
+    return [each for each in overrides if not each.startswith(_HOW)]
+
+
+def is_empty(folder: Path) -> bool:
+    """Return whether no job of a sweep has ever started in its folder."""
+    return all(path.name == FILE for path in folder.iterdir())
+
+
+def forget(folder: Path) -> None:
+    """Remove what Hydra has written of a sweep that is refused before any job has started."""
+    if folder.is_dir() and is_empty(folder):
+        (folder / FILE).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def difference(was: list[str], now: list[str]) -> str:

@@ -18,7 +18,7 @@ from imageclf import InputError, Preempted
 from imageclf.configs import JobError, explain, record
 from imageclf.runs.jobs import Job, Outcome, run_jobs
 from imageclf.runs.processes import fork_server
-from imageclf.runs.resumed import keep
+from imageclf.runs.resumed import forget, keep
 from imageclf.runs.shares import Share, deal, visible_gpus
 from imageclf.runs.start import check_job, num_ranks, score_of, start
 
@@ -50,10 +50,14 @@ def launch(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep_dir = Path(str(config.hydra.sweep.dir))
-    jobs = list(compose_jobs(loader, config, job_overrides, first))
-    for job in jobs:
-        _check(job)
-    shares = _shares(jobs, n_jobs)
+    try:
+        jobs = list(compose_jobs(loader, config, job_overrides, first))
+        for job in jobs:
+            _check(job)
+        shares = _shares(jobs, n_jobs)
+    except InputError:
+        forget(sweep_dir)
+        raise
     keep(config, sweep_dir)
     finished = {job.number: Outcome(value=_score(job)) for job in jobs if _is_finished(job)}
     for number in finished:
@@ -72,9 +76,12 @@ def compose_jobs(
     loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
 ) -> Iterator[Job]:
     """Yield the jobs of a batch, composed; of a sweep that is gone on with, runs that began go on."""
-    shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
+    # What was typed as it is, or is the same in all of them, does not tell a job from the others.
+    common = set(config.hydra.overrides.task)
+    if len(job_overrides) > 1:
+        common |= set.intersection(*map(set, job_overrides))
     for number, given in enumerate(job_overrides, first):
-        own = " ".join(each for each in given if each not in shared)
+        own = " ".join(each for each in given if each not in common and not each.startswith("~"))
         overrides = [each for each in given if not each.startswith("resume_sweep=")]
         job = _compose(loader, config, overrides, number, f"job {number}" + (f" ({own})" if own else ""))
         if config.resume_sweep is not None and (job.run_dir / "config.yaml").exists():
