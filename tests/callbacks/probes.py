@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
+import resource
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +151,42 @@ class WaitForEver(pl.Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         (self._run_dir / f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
         threading.Event().wait()
+
+
+class Fault(pl.Callback):
+    """Fail in the second epoch, in one way of several, unless NO_FAULT is set."""
+
+    def __init__(self, run_dir: Path, kind: str) -> None:
+        self._run_dir = run_dir
+        self._kind = "none" if "NO_FAULT" in os.environ else kind
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        (self._run_dir / f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
+        if trainer.current_epoch < 1:
+            return
+        if self._kind == "raise":
+            raise RuntimeError("raised on purpose")
+        if self._kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._kind == "memory":
+            resource.setrlimit(resource.RLIMIT_AS, (2**30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+            bytearray(2**31)
+        if self._kind == "diverge":
+            with torch.no_grad():
+                next(pl_module.parameters()).fill_(float("nan"))
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not math.isfinite(float(outputs["loss"])):
+            raise FloatingPointError("the loss is NaN")
+
+
+class CpuSeconds(pl.Callback):
+    """Write down what the process has cost by the end of its run, its imports included."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        (self._run_dir / "cpu-seconds").write_text(str(time.process_time()))

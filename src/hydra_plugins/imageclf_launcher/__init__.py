@@ -1,1 +1,1 @@
-"""Hydra finds its plugins by importing all of hydra_plugins, also for --help: nothing heavy is imported here."""
+"""Found by Hydra, which imports all of hydra_plugins, also for --help: nothing heavy here."""

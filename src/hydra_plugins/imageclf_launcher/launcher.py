@@ -9,6 +9,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from imageclf import InputError
+
 
 @dataclass
 class LauncherConfig:
@@ -22,7 +24,7 @@ class LauncherConfig:
     n_jobs: int | None = None
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="imageclf", node=LauncherConfig, provider="imageclf")
+ConfigStore.instance().store("imageclf", LauncherConfig, group="hydra/launcher", provider="imageclf")
 
 
 class ImageclfLauncher(Launcher):
@@ -37,12 +39,22 @@ class ImageclfLauncher(Launcher):
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take the sweep's config, and refuse a folder that holds another sweep."""
-        from imageclf.runs.resumed import check_sweep
+        """Take the sweep's config, and settle its folder.
 
+        Raises:
+            InputError: the folder holds another sweep, or the sweeper would end at a failed job.
+        """
+        from imageclf.runs.resumed import choose_folder
+
+        batch = config.hydra.sweeper.get("max_batch_size")
+        if batch is not None:
+            raise InputError(
+                f"hydra.sweeper.max_batch_size={batch}: the sweep would end with the first batch in which a "
+                "job fails; hydra.launcher.n_jobs says how many run at a time"
+            )
+        choose_folder(config)
         self._loader = hydra_context.config_loader
         self._config = config
-        check_sweep(config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs."""

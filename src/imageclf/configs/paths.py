@@ -43,11 +43,6 @@ def run_name(experiment: str | None) -> str:
     return experiment if experiment not in (None, "", "null") else "train"
 
 
-def sweep_dir(resumed: str | None, experiment: str | None) -> str:
-    """Return the folder of a sweep: the one that is gone on with, or a new one."""
-    return resumed or f"runs/{run_name(experiment)}/{run_id()}"
-
-
 def enlarged(size: int, factor: float) -> int:
     """Return a picture size times a factor, in whole steps of the 32 pixels that most networks stride.
 
@@ -63,7 +58,6 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("in_clone", in_clone, replace=True)
     OmegaConf.register_new_resolver("run_id", run_id, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-    OmegaConf.register_new_resolver("sweep_dir", sweep_dir, replace=True)
 
 
 register_resolvers()

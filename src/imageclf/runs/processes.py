@@ -1,4 +1,4 @@
-"""Processes of a fork server that has torch and lightning loaded: each starts in a tenth of a second, not in five."""
+"""Processes of a fork server that has torch and lightning loaded: they start in a tenth of a second."""
 
 import multiprocessing
 import os
@@ -7,6 +7,7 @@ import threading
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 from typing import NamedTuple
 
 PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main"]
@@ -26,7 +27,7 @@ class Surroundings(NamedTuple):
 
 def surroundings(**changes: str) -> Surroundings:
     """Return those of this process, with some variables changed."""
-    return Surroundings({**os.environ, **changes}, os.getcwd())
+    return Surroundings({**os.environ, **changes}, str(Path.cwd()))
 
 
 def fork_server() -> ForkServerContext:

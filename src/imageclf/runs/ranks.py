@@ -33,12 +33,12 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         RankError: a rank failed or was killed.
     """
     context = fork_server()
-    port = _free_port()
+    port, given = _free_port(), surroundings()
     ranks: list[tuple[ForkServerProcess, Connection]] = []
     try:
         for rank in range(num_ranks):
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender, surroundings()))
+            process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender, given))
             process.start()
             sender.close()
             ranks.append((process, receiver))

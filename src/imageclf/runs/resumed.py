@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from imageclf import InputError
 
@@ -11,28 +11,25 @@ FILE = "multirun.yaml"
 _HOW = ("resume_sweep=", "ckpt_path=auto")
 
 
-def check_sweep(config: DictConfig) -> None:
-    """Refuse to mix two sweeps in one folder. To be called before Hydra writes its multirun.yaml anew.
+def choose_folder(config: DictConfig) -> None:
+    """Put a sweep that goes on into its folder, before Hydra writes its multirun.yaml anew.
 
     Args:
-        config: of the sweep, with its hydra node.
+        config: of the sweep, with its hydra node; `hydra.sweep.dir` is set.
 
     Raises:
-        InputError: there is no sweep to go on with, or it was another one.
+        InputError: there is no sweep to go on with, it was another one, or a new one would mix with it.
     """
-    resumed, folder = config.resume_sweep, Path(str(config.hydra.sweep.dir))
-    if config.hydra.sweeper.get("max_batch_size") is not None:
-        raise InputError(
-            f"hydra.sweeper.max_batch_size={config.hydra.sweeper.max_batch_size}: the sweep would end with the "
-            "first batch that holds a failed job; hydra.launcher.n_jobs says how many run at a time"
-        )
-    if resumed is not None and folder != Path(str(resumed)):
-        raise InputError(f"resume_sweep={resumed}: leave hydra.sweep.dir={folder} out, the sweep has its folder")
-    if not (folder / FILE).is_file():
-        if resumed is not None:
+    resumed = config.resume_sweep
+    if resumed is not None:
+        if any(each.startswith("hydra.sweep.dir=") for each in config.hydra.overrides.hydra):
+            raise InputError(f"resume_sweep={resumed}: leave out hydra.sweep.dir, the sweep has its folder")
+        if not Path(resumed, FILE).is_file():
             raise InputError(f"resume_sweep={resumed}: no sweep is there, {FILE} is missing")
-        return
-    if resumed is None and is_empty(folder):
+        with read_write(config.hydra):
+            config.hydra.sweep.dir = resumed
+    folder = Path(str(config.hydra.sweep.dir))
+    if not (folder / FILE).is_file() or (resumed is None and is_empty(folder)):
         return
     if resumed is None and config.ckpt_path != "auto":
         raise InputError(

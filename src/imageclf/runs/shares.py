@@ -42,8 +42,8 @@ def deal(n_jobs: int | None, gpus: Sequence[str], gpus_per_job: int, threads: in
     count = n_jobs or max(1, len(gpus) // gpus_per_job)
     if gpus and gpus_per_job > 1 and count * gpus_per_job > max(len(gpus), gpus_per_job):
         raise InputError(
-            f"hydra.launcher.n_jobs={count}: jobs of {gpus_per_job} ranks need {count * gpus_per_job} GPUs and "
-            f"there are {len(gpus)}; give {max(1, len(gpus) // gpus_per_job)}"
+            f"hydra.launcher.n_jobs={count}: so many jobs of {gpus_per_job} ranks take "
+            f"{count * gpus_per_job} GPUs and there are {len(gpus)}; give {max(1, len(gpus) // gpus_per_job)}"
         )
     # A job by itself gets the threads that a run outside a sweep has, for the same sums.
     each = max(1, threads // count) if count > 1 else None

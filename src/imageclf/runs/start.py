@@ -45,7 +45,7 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
 
 def score_of(run_dir: Path, metric: str | None) -> float | None:
     """Return a metric of a finished run; None where it has none of that name."""
-    score = read_summary(run_dir).get(metric)
+    score = read_summary(run_dir).get(metric or "")
     return float(score) if score is not None else None
 
 

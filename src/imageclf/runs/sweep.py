@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError, Preempted
 from imageclf.configs import JobError, explain, record
-from imageclf.runs.jobs import Job, Outcome, run_jobs
+from imageclf.runs.job import Job, Outcome
+from imageclf.runs.jobs import run_jobs
 from imageclf.runs.processes import fork_server
 from imageclf.runs.resumed import forget, keep
 from imageclf.runs.shares import Share, deal, visible_gpus
@@ -143,7 +143,7 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
         overrides=list(job.overrides),
         cfg=_without_hydra(job.config),
         hydra_cfg=job.config,
-        working_dir=os.getcwd(),
+        working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,
         status=JobStatus.FAILED if outcome.code else JobStatus.COMPLETED,
     )
