@@ -134,7 +134,10 @@ def test_a_single_run_does_not_go_on_with_a_sweep(tiny, tmp_path):
         ("seed=1,-1", "job 1 (seed=-1): seed=-1: give a whole number"),
         ("data.sise=32,64", "job 0 (+data.sise=32): data.sise: there is no such key"),
         ("data.size=32,large", "job 1 (data.size=large): data.size=large: give a whole number"),
-        ("ckpt_path=null,nowhere.ckpt", "job 1 (ckpt_path=nowhere.ckpt): ckpt_path=nowhere.ckpt: there is no"),
+        (
+            "ckpt_path=null,nowhere.ckpt",
+            "job 1 (ckpt_path=nowhere.ckpt): ckpt_path=nowhere.ckpt: there is no",
+        ),
         ("schedule.phases.head.cycle_len=1,0", "job 1 (schedule.phases.head.cycle_len=0): "),
     ],
 )
