@@ -15,6 +15,7 @@ import lightning as pl
 import torch
 
 from imageclf.callbacks import LrFinder
+from imageclf.data.cache import cache_root, entries
 from imageclf.schedule import Schedule
 
 
@@ -182,11 +183,13 @@ class Fault(pl.Callback):
             raise FloatingPointError("the loss is NaN")
 
 
-class CpuSeconds(pl.Callback):
-    """Write down what the process has cost by the end of its run, its imports included."""
+class Costs(pl.Callback):
+    """Write down what the process has cost by the end of its run, its imports included, and the caches."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        (self._run_dir / "cpu-seconds").write_text(str(time.process_time()))
+        # What is built again is renamed into its place, and is another inode.
+        built = {str(entry.folder): entry.folder.stat().st_ino for entry in entries(cache_root(None))}
+        (self._run_dir / "costs.json").write_text(json.dumps({"cpu": time.process_time(), "built": built}))

@@ -1,6 +1,7 @@
 """What each of a sweep's jobs may use of the machine."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def test_a_share_is_told_by_the_variables_that_cuda_and_openmp_read():
 def report(given, sender) -> None:
     enter(given)
     environment = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "SET_LATE")}
-    sender.send((environment, os.getcwd(), torch.get_num_threads(), torch.cuda.is_initialized()))
+    sender.send((environment, str(Path.cwd()), torch.get_num_threads(), torch.cuda.is_initialized()))
 
 
 def test_a_process_of_the_fork_server_takes_over_its_share_and_surroundings(tmp_path, monkeypatch):

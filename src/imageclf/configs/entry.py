@@ -79,7 +79,8 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         raise
     except Exception as error:
         sys.exit(max(_report(each) for each in _failures or [error]))
-    sys.exit(DONE)
+    # A search goes on over failed trials, and keeps them to itself.
+    sys.exit(max(map(_report, _failures), default=DONE))
 
 
 def _call(main: Callable[[], object]) -> None:
