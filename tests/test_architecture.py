@@ -121,6 +121,13 @@ def loaded_by_mains() -> set[str]:
     return {module.split(".")[0] for module in done.stdout.split()}
 
 
+def test_hydra_finds_the_launcher_and_loads_nothing_heavy_for_it():
+    code = "import sys; from hydra.core.plugins import Plugins; Plugins.instance(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hydra_plugins.imageclf_launcher.launcher" in done.stdout.split()
+    assert not {"torch", "lightning", "pandas"} & {name.split(".")[0] for name in done.stdout.split()}
+
+
 @pytest.mark.parametrize("package", ["torch", "lightning", "timm", "torchvision", "pandas", "matplotlib"])
 def test_the_mains_load_nothing_heavy_for_help(loaded_by_mains, package):
     assert "hydra" in loaded_by_mains

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import lightning as pl
 import torch
 
 from imageclf.callbacks import LrFinder
+from imageclf.data.cache import cache_root, entries
 from imageclf.schedule import Schedule
 
 
@@ -164,3 +167,38 @@ class KeepWeights(pl.Callback):
             self._seen = trainer.global_step
             self._dir.mkdir(exist_ok=True)
             torch.save(pl_module.model.state_dict(), self._dir / f"{self._seen:04}.pt")
+
+
+class Fault(pl.Callback):
+    """Fail in the second epoch, in one way of several, unless NO_FAULT is set."""
+
+    def __init__(self, run_dir: Path, kind: str) -> None:
+        self._run_dir = run_dir
+        self._kind = "none" if "NO_FAULT" in os.environ else kind
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        (self._run_dir / f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
+        if trainer.current_epoch < 1:
+            return
+        if self._kind == "raise":
+            raise RuntimeError("raised on purpose")
+        if self._kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._kind == "memory":
+            resource.setrlimit(resource.RLIMIT_AS, (2**30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+            bytearray(2**31)
+        if self._kind == "diverge":
+            with torch.no_grad():
+                next(pl_module.parameters()).fill_(float("nan"))
+
+
+class Costs(pl.Callback):
+    """Write down what the process has cost by the end of its run, its imports included, and the caches."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        # What is built again is renamed into its place, and is another inode.
+        built = {str(entry.folder): entry.folder.stat().st_ino for entry in entries(cache_root(None))}
+        (self._run_dir / "costs.json").write_text(json.dumps({"cpu": time.process_time(), "built": built}))

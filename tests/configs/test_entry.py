@@ -7,8 +7,8 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from imageclf import InputError
-from imageclf.configs import entry, recorded, run_main
+from imageclf import InputError, Preempted
+from imageclf.configs import JobError, entry, recorded, run_main
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +106,27 @@ def test_a_multirun_exits_with_the_highest_code_of_its_jobs(errors, code):
         raise errors[0]
 
     assert code_of(main) == code
+
+
+def test_a_failure_counts_though_the_sweeper_keeps_it_to_itself(capsys):
+    assert code_of(lambda: entry.record(JobError("job 3 (seed=4): ended by SIGKILL", 2))) == 2
+    assert capsys.readouterr().err == "imageclf: job 3 (seed=4): ended by SIGKILL\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("a"), 1),
+        (HydraException("a"), 1),
+        (RuntimeError("a"), 2),
+        (SystemExit(0), 2),
+        (Preempted("a"), 75),
+        (KeyboardInterrupt(), 130),
+        (JobError("a", 75), 75),
+    ],
+)
+def test_an_error_of_a_job_stands_for_an_exit_code(error, code):
+    assert entry.exit_code(error) == code
 
 
 def test_every_mistake_of_a_multirun_is_said(capsys):

@@ -19,7 +19,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class JobError(RuntimeError):
+    """A job of a sweep did not end well in its own process.
+
+    Args:
+        sentence: names the job and the cause.
+        code: what the job would have exited with by itself.
+    """
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 _failures: list[Exception] = []
+
+
+def record(error: Exception) -> None:
+    """Remember a job's failure: it counts for the exit code, and is said at the end."""
+    _failures.append(error)
 
 
 def recorded(job: Callable[P, T]) -> Callable[P, T]:
@@ -31,7 +49,7 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
         try:
             return job(*args, **kwargs)
         except Exception as error:
-            _failures.append(error)
+            record(error)
             raise
 
     return run
@@ -56,13 +74,13 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         print(f"imageclf: {error}", file=sys.stderr)
         sys.exit(PREEMPTED)
     except SystemExit as leaving:
-        # Lightning turns Ctrl-C inside a fit into sys.exit(1).
-        if isinstance(leaving.__context__, KeyboardInterrupt):
+        if _is_interruption(leaving):
             _exit_interrupted()
         raise
     except Exception as error:
         sys.exit(max(_report(each) for each in _failures or [error]))
-    sys.exit(DONE)
+    # A search goes on over failed trials, and keeps them to itself.
+    sys.exit(max(map(_report, _failures), default=DONE))
 
 
 def _call(main: Callable[[], object]) -> None:
@@ -93,15 +111,35 @@ def _exit_interrupted() -> NoReturn:
     sys.exit(INTERRUPTED)
 
 
+def _is_interruption(error: BaseException) -> bool:
+    # Lightning turns Ctrl-C inside a fit into sys.exit(1).
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
+
+
+def exit_code(error: BaseException) -> int:
+    """Return what a command exits with that ends by this error of a job."""
+    if isinstance(error, JobError):
+        return error.code
+    if isinstance(error, InputError | HydraException | OmegaConfBaseException):
+        return MISTAKE
+    if isinstance(error, Preempted):
+        return PREEMPTED
+    return INTERRUPTED if _is_interruption(error) else FAILED
+
+
 def _report(error: Exception) -> int:
     """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
     # Outside a job Hydra composes and makes directories: what fails there is what it was given.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
-    if outside or isinstance(error, InputError | HydraException | OmegaConfBaseException):
+    code = MISTAKE if outside else exit_code(error)
+    # The process of a sweep's job has shown the traceback already.
+    if code == MISTAKE or isinstance(error, JobError):
         print(f"imageclf: {explain(error)}", file=sys.stderr)
-        return MISTAKE
-    traceback.print_exception(error)
-    return FAILED
+    else:
+        traceback.print_exception(error)
+    return code
 
 
 def explain(error: BaseException) -> str:

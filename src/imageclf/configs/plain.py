@@ -34,11 +34,21 @@ def save_config(cfg: DictConfig, path: Path) -> None:
     Raises:
         InputError: a literal stands under a key that looks like a secret.
     """
-    raw = OmegaConf.to_container(cfg, resolve=False)
-    kept = keep_environment(raw, to_plain(cfg), "")
+    kept = to_saved(cfg)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), encoding="utf-8")
     temporary.replace(path)
+
+
+def to_saved(cfg: DictConfig) -> Plain:
+    """Return what `save_config` writes of a config.
+
+    Raises:
+        InputError: a literal stands under a key that looks like a secret.
+    """
+    raw = OmegaConf.to_container(cfg, resolve=False)
+    kept: Plain = keep_environment(raw, to_plain(cfg), "")
+    return kept
 
 
 def load_config(path: Path) -> Plain:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
-from imageclf.configs import load_config, save_config, to_plain
+from imageclf.configs import load_config, save_config, to_plain, to_saved
 
 # What may differ when a run goes on: it does not change what is computed.
 FREE = ("ckpt_path", "trainer.devices", "trainer.num_nodes", "logger", "data.num_workers", "optimized_metric")
@@ -29,11 +29,26 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         InputError: the directory holds a run and `ckpt_path` is not auto, or an override contradicts
             the saved config.
     """
+    check_directory(cfg, run_dir, overrides)
+    saved = run_dir / "config.yaml"
+    if not saved.exists():
+        save_config(cfg, saved)
+        return True
+    take_over(saved, cfg, overrides)
+    return not (run_dir / "summary.json").exists()
+
+
+def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Refuse what `prepare` refuses, and write nothing.
+
+    Raises:
+        InputError: as there.
+    """
     saved = run_dir / "config.yaml"
     if not saved.exists():
         _check_start(cfg.ckpt_path, run_dir, overrides)
-        _save_without_secrets(cfg, run_dir)
-        return True
+        _check_secrets(cfg, run_dir)
+        return
     if cfg.ckpt_path != "auto":
         raise InputError(
             f"{run_dir} holds a run already: go on with it by ckpt_path=auto, or choose another hydra.run.dir"
@@ -44,8 +59,6 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
             f"{run_dir} was started with other values than {', '.join(changed)}: leave them out to go on, "
             "or start a new run"
         )
-    take_over(saved, cfg, overrides)
-    return not (run_dir / "summary.json").exists()
 
 
 def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
@@ -91,10 +104,10 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
     return changed
 
 
-def _save_without_secrets(cfg: DictConfig, run_dir: Path) -> None:
-    """Write config.yaml; where it is refused for a secret, take away what Hydra has written down already."""
+def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:
+    """Refuse a secret that would be written, and take away what Hydra has written down already."""
     try:
-        save_config(cfg, run_dir / "config.yaml")
+        to_saved(cfg)
     except InputError:
         shutil.rmtree(run_dir / ".hydra", ignore_errors=True)
         raise

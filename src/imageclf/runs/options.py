@@ -15,6 +15,7 @@ class TrainOptions:
         seed: of the head's first weights, order, draws and dropout.
         optimized_metric: what the main returns to a sweeper, a key of summary.json.
         ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
+        resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
     """
 
     data: Mapping[str, Any]
@@ -30,6 +31,7 @@ class TrainOptions:
     seed: int
     optimized_metric: str | None
     ckpt_path: str | None
+    resume_sweep: str | None
 
 
 @dataclass(frozen=True)

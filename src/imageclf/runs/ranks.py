@@ -1,21 +1,24 @@
 """Several ranks on one machine: processes of a fork server that has torch and lightning loaded already."""
 
-import multiprocessing
 import os
 import signal
 import socket
 import sys
-import threading
 import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from imageclf import InputError
+from imageclf.runs.processes import Surroundings, enter, fork_server, surroundings
 
 
 class RankError(RuntimeError):
     """A rank failed; the message holds its traceback."""
+
+
+class RankKilledError(RankError):
+    """A rank was ended by a signal."""
 
 
 def run_ranks(run_dir: Path, num_ranks: int) -> None:
@@ -29,14 +32,13 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         InputError: a rank found a mistake in the input.
         RankError: a rank failed or was killed.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["imageclf.worker"])
-    port = _free_port()
+    context = fork_server()
+    port, given = _free_port(), surroundings()
     ranks: list[tuple[ForkServerProcess, Connection]] = []
     try:
         for rank in range(num_ranks):
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender))
+            process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender, given))
             process.start()
             sender.close()
             ranks.append((process, receiver))
@@ -63,16 +65,18 @@ def _error(rank: int, exitcode: int | None, receiver: Connection) -> Exception:
     try:
         is_mistake, text = receiver.recv()
     except EOFError:
-        killed = (
-            f"by {signal.Signals(-exitcode).name}" if exitcode and exitcode < 0 else f"with code {exitcode}"
-        )
-        return RankError(f"rank {rank} ended {killed}; was it out of memory?")
+        if exitcode and exitcode < 0:
+            name = signal.Signals(-exitcode).name
+            return RankKilledError(f"rank {rank} ended by {name}; was it out of memory?")
+        return RankError(f"rank {rank} ended with code {exitcode}; was it out of memory?")
     return InputError(text) if is_mistake else RankError(f"rank {rank} failed:\n{text}")
 
 
-def _rank(run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection) -> None:
+def _rank(
+    run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection, given: Surroundings
+) -> None:
     """Go through the one door as one of several ranks."""
-    _end_with_parent()
+    enter(given)
     os.environ |= {
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
@@ -93,20 +97,6 @@ def _rank(run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connectio
     except BaseException:
         sender.send((False, traceback.format_exc()))
         sys.exit(2)
-
-
-def _end_with_parent() -> None:
-    """End this process when the parent ends, however it ends: the fork server would keep it alive."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch(sentinel: int) -> None:
-        """Wait for the parent's end."""
-        wait([sentinel])
-        os._exit(2)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
 """What a Hydra job does: check, make the run directory, go through the one door."""
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.configs import check, to_plain
 from imageclf.runs.checks import check_values
-from imageclf.runs.directory import prepare, read_summary
+from imageclf.runs.directory import check_directory, prepare, read_summary
+from imageclf.runs.failure import noted_failure
 from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
 
@@ -27,19 +29,37 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     Raises:
         InputError: a mistake in the config or the data.
     """
+    # What is refused beside a run that is there says nothing about that run.
+    with nullcontext() if (run_dir / "config.yaml").exists() else noted_failure(run_dir):
+        check_job(cfg, run_dir, overrides)
+        unfinished = prepare(cfg, run_dir, overrides)
+    if unfinished:
+        with noted_failure(run_dir):
+            train(run_dir)
+    else:
+        log.info("%s is finished already", run_dir)
+    # Scripts take the last line of the output for the run directory.
+    print(run_dir)
+    return score_of(run_dir, cfg.optimized_metric)
+
+
+def score_of(run_dir: Path, metric: str | None) -> float | None:
+    """Return a metric of a finished run; None where it has none of that name."""
+    score = read_summary(run_dir).get(metric or "")
+    return float(score) if score is not None else None
+
+
+def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Refuse what can be refused before any picture is read and anything is written.
+
+    Raises:
+        InputError: a mistake in the config, or the directory holds another run.
+    """
     config = to_plain(cfg)
     check(config, TrainOptions)
     check_top(config)
     check_values(config)
-    if prepare(cfg, run_dir, overrides):
-        train(run_dir)
-    else:
-        log.info("%s is finished already", run_dir)
-    summary = read_summary(run_dir)
-    # Scripts take the last line of the output for the run directory.
-    print(run_dir)
-    metric = summary.get(config["optimized_metric"])
-    return float(metric) if metric is not None else None
+    check_directory(cfg, run_dir, overrides)
 
 
 def check_top(config: dict[str, Any]) -> None:
@@ -51,6 +71,11 @@ def check_top(config: dict[str, Any]) -> None:
     seed, metric = config["seed"], config["optimized_metric"]
     if not 0 <= seed < 2**32:
         raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
+    if config["resume_sweep"] is not None:
+        raise InputError(
+            f"resume_sweep={config['resume_sweep']}: it goes on with a sweep, so give -m and what it swept; "
+            "one run goes on by hydra.run.dir=PATH ckpt_path=auto"
+        )
     names = score_names(config)
     if metric is not None and metric not in names:
         raise InputError(f"optimized_metric={metric}: give one of {', '.join(names)}, or null")

@@ -1,0 +1,63 @@
+"""The launcher of sweeps on one machine: a process, and a GPU or a share of the cores, for each job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from imageclf import InputError
+
+
+@dataclass
+class LauncherConfig:
+    """The node hydra.launcher.
+
+    Args:
+        n_jobs: jobs that run at a time; None: as many as there are GPUs for, or one.
+    """
+
+    _target_: str = "hydra_plugins.imageclf_launcher.launcher.ImageclfLauncher"
+    n_jobs: int | None = None
+
+
+ConfigStore.instance().store("imageclf", LauncherConfig, group="hydra/launcher", provider="imageclf")
+
+
+class ImageclfLauncher(Launcher):
+    """Run the jobs of `imageclf-train -m`, each in a process of its own.
+
+    Args:
+        n_jobs: as in the config.
+    """
+
+    def __init__(self, n_jobs: int | None) -> None:
+        super().__init__()
+        self._n_jobs = n_jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take the sweep's config, and settle its folder.
+
+        Raises:
+            InputError: the folder holds another sweep, or the sweeper would end at a failed job.
+        """
+        from imageclf.runs.resumed import choose_folder
+
+        batch = config.hydra.sweeper.get("max_batch_size")
+        if batch is not None:
+            raise InputError(
+                f"hydra.sweeper.max_batch_size={batch}: the sweep would end with the first batch in which a "
+                "job fails; hydra.launcher.n_jobs says how many run at a time"
+            )
+        choose_folder(config)
+        self._loader = hydra_context.config_loader
+        self._config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a batch of jobs."""
+        from imageclf.runs.sweep import launch
+
+        return launch(self._loader, self._config, job_overrides, initial_job_idx, self._n_jobs)

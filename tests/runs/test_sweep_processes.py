@@ -1,0 +1,138 @@
+"""Sweeps as processes: signals, two at once, ranks inside a job, a search, and what it all costs."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from sweeps import FAST, FAULT, begin, living, train, wait_for
+
+pytestmark = pytest.mark.long
+
+# Neither of two jobs ends by itself while a test waits.
+ENDLESS = [*FAST, FAULT, "schedule.phases.finetune.cycle_len=2000", "seed=1,2", "hydra.sweep.dir=sweep"]
+COSTS = "+callbacks.costs={_target_: probes.Costs}"
+
+
+@pytest.fixture
+def ended(tiny, tmp_path):
+    """Return a function that ends an endless sweep once a job trains: (code, stderr, folder)."""
+
+    def end(
+        signal_it: Callable[["subprocess.Popen[str]"], None], *more: str, jobs: int = 1
+    ) -> tuple[int, str, Path]:
+        process = begin(tmp_path, "-m", *tiny, *ENDLESS, *more)
+        wait_for(lambda: len(list(tmp_path.glob("sweep/*/pid-0"))) == jobs)
+        wait_for(lambda: list(tmp_path.glob("sweep/*/checkpoints/last.ckpt")))
+        signal_it(process)
+        _, err = process.communicate(timeout=120)
+        wait_for(lambda: not living(process.pid))
+        return process.returncode, err, tmp_path / "sweep"
+
+    return end
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_ends_a_whole_sweep(ended, n_jobs):
+    # A terminal sends it to all processes.
+    code, err, sweep = ended(
+        lambda process: os.killpg(process.pid, signal.SIGINT), f"hydra.launcher.n_jobs={n_jobs}", jobs=n_jobs
+    )
+    assert code == 130
+    assert err.splitlines()[-1] == "imageclf: interrupted"
+    assert len(list(sweep.glob("*/config.yaml"))) == n_jobs
+    assert not list(sweep.glob("*/failed.json"))
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda process: process.send_signal(signal.SIGTERM),
+        # SLURM sends it to the whole tree.
+        lambda process: os.killpg(process.pid, signal.SIGTERM),
+    ],
+    ids=["to the parent", "to the tree"],
+)
+def test_sigterm_ends_a_sweep_that_can_go_on(send, ended):
+    code, err, sweep = ended(send)
+    assert code == 75
+    assert f"resume_sweep={sweep.name}" in err.splitlines()[-1]
+    assert json.loads((sweep / "0" / "failed.json").read_text())["status"] == "preempted"
+    assert not (sweep / "1").exists()
+
+
+def test_no_process_of_a_sweep_outlives_its_parent(ended):
+    code, _, _ = ended(lambda process: process.kill(), "hydra.launcher.n_jobs=2", jobs=2)
+    assert code == -signal.SIGKILL
+
+
+def test_two_sweeps_at_once_share_no_directory(tiny, tmp_path):
+    sweeps = [begin(tmp_path, "-m", *tiny, *FAST, "seed=1,2,3") for _ in range(2)]
+    for sweep in sweeps:
+        _, err = sweep.communicate()
+        assert sweep.returncode == 0, err
+    summaries = list((tmp_path / "runs" / "train").glob("*/[012]/summary.json"))
+    assert len(summaries) == len({path.parent for path in summaries}) == 6
+    assert all(json.loads(path.read_text())["epochs"] == 2 for path in summaries)
+    assert len(list((tmp_path / "runs" / "train").glob("*/*/"))) == 6
+
+
+def test_two_jobs_of_two_ranks_make_two_run_directories(tiny, tmp_path):
+    ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+    code, said = train(tmp_path, "-m", *tiny, *FAST, *ranks, FAULT, "seed=1,2", "hydra.sweep.dir=sweep")
+    assert (code, said) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == ["0", "1", "multirun.yaml"]
+    assert [OmegaConf.load(tmp_path / f"sweep/{job}/config.yaml").seed for job in (0, 1)] == [1, 2]
+    assert len(list(tmp_path.glob("sweep/*/summary.json"))) == 2
+    assert len(list(tmp_path.glob("sweep/*/pid-[01]"))) == 4
+    assert list(tmp_path.iterdir()) == [tmp_path / "sweep"]
+
+
+def test_a_search_goes_on_after_a_failed_trial_and_keeps_the_best(tiny, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ["hparams_search=optuna", "hydra.sweeper.n_trials=3", "hydra.sweep.dir=sweep"]
+    # 7.0 is refused when the model is built; this seed draws both.
+    space = ["model.head.dropout=choice(0.1,7.0)", "hydra.sweeper.sampler.seed=1"]
+    process = begin(tmp_path, "-m", *tiny, *FAST, *search, *space)
+    _, err = process.communicate()
+    sweep = tmp_path / "sweep"
+    failed = list(sweep.glob("*/failed.json"))
+    done = [json.loads(path.read_text())["val/acc"] for path in sweep.glob("*/summary.json")]
+    assert failed
+    assert len(done) + len(failed) == 3
+    assert process.returncode == 1, err
+    assert OmegaConf.load(sweep / "optimization_results.yaml").best_value == max(done)
+
+
+def costs(run_dir: Path) -> dict[str, Any]:
+    return json.loads((run_dir / "costs.json").read_text())
+
+
+def test_eight_short_runs_cost_less_than_half_of_eight_commands(tiny, tmp_path):
+    one = [*FAST, COSTS, "+trainer.limit_train_batches=1"]
+    process = begin(tmp_path, *tiny, *one, "hydra.run.dir=single")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    rates = ",".join(f"0.00{number}" for number in range(1, 9))
+    sweep = [f"schedule.phases.head.lr={rates}", "hydra.sweep.dir=sweep"]
+    assert train(tmp_path, "-m", *tiny, *one, *sweep) == (0, "")
+    single = costs(tmp_path / "single")["cpu"]
+    jobs = [costs(path)["cpu"] for path in tmp_path.glob("sweep/[0-7]")]
+    assert len(jobs) == 8
+    # The parent and the fork server import as much as a single command does, once each.
+    assert sum(jobs) + 2 * single < 8 * single / 2
+
+
+def test_the_jobs_of_a_sweep_share_what_is_computed_of_the_pictures(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sweep = ["schedule.phases.head.lr=0.001,0.002,0.003,0.004", "hydra.sweep.dir=sweep"]
+    assert train(tmp_path, "-m", *tiny, *FAST, COSTS, *sweep, "hydra.launcher.n_jobs=2") == (0, "")
+    built = [costs(path)["built"] for path in tmp_path.glob("sweep/[0-3]")]
+    assert len(built) == 4
+    assert {Path(folder).parent.name for folder in built[0]} == {"features", "pictures", "verified"}
+    assert all(each == built[0] for each in built)
