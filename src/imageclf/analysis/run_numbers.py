@@ -14,12 +14,12 @@ _ABSENT = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A column ready to print; `is_setting`: it may be left out where room is short."""
+    """A column ready to print; where room is short, those of the highest `rank` are left out first."""
 
     name: str
     title: str
     is_number: bool
-    is_setting: bool
+    rank: int
     cells: list[str]
 
 
@@ -32,15 +32,18 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
         sort: is shown whatever it is.
     """
     titles = short_names(settings)
-    scores = [name for name in dict.fromkeys((*_SHOWN_SCORES, sort)) if name in table and "/" in name]
+    scores = [name for name in dict.fromkeys((sort, *_SHOWN_SCORES)) if "/" in name and name in table]
     labels = [name for name in ("task_name", "tags") if name in table]
     return [
-        *(_text(table, name, name.replace("_", " ")) for name in ("run", "status", *labels)),
-        *(_text(table, name, titles[name], is_setting=True) for name in settings),
-        *(Column(name, name, True, False, [score_text(name, v) for v in table[name]]) for name in scores),
-        Column("epochs", "epochs", True, False, _epochs(table)),
-        Column("best_epoch", "best epoch", True, False, [_whole(v) for v in table["best_epoch"]]),
-        Column("seconds", "time", True, False, [_time(value) for value in table["seconds"]]),
+        *(_text(table, name, name, rank=0) for name in ("run", "status")),
+        # What they are sorted by stands where a narrow window shows it.
+        *_scores(table, scores[:1], rank=0),
+        *(_text(table, name, titles[name], rank=1) for name in settings),
+        *(_text(table, name, name.replace("_", " "), rank=2) for name in labels),
+        *_scores(table, scores[1:], rank=2),
+        Column("epochs", "epochs", True, 0, _epochs(table)),
+        Column("best_epoch", "best epoch", True, 2, [_whole(value) for value in table["best_epoch"]]),
+        Column("seconds", "time", True, 1, [_time(value) for value in table["seconds"]]),
     ]
 
 
@@ -52,11 +55,10 @@ def fold_columns(table: pd.DataFrame) -> list[Column]:
     means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
     done = [f"{done} of {folds}" for done, folds in zip(table["folds_done"], table["folds"], strict=True)]
     return [
-        *(_text(table, name, titles[name], is_setting=True) for name in settings),
-        Column("folds", "folds", True, False, done),
-        Column("oof/acc", "out-of-fold acc", True, False, [percent(v, 1000) for v in table["oof/acc"]]),
-        Column("oof/loss", "out-of-fold loss", True, False, [f"{value:.4f}" for value in table["oof/loss"]]),
-        *(Column(name, name, True, False, _spreads(table, name)) for name in means),
+        *(_text(table, name, titles[name], rank=1) for name in settings),
+        Column("folds", "folds", True, 0, done),
+        *_scores(table, ["oof/acc", "oof/loss"], rank=0),
+        *(Column(name, name, True, 2, _spreads(table, name)) for name in means),
     ]
 
 
@@ -71,13 +73,17 @@ def score_text(name: str, value: float) -> str:
     return percent(value, 1000) if "/acc" in name else f"{value:.4f}"
 
 
+def _scores(table: pd.DataFrame, names: Sequence[str], rank: int) -> list[Column]:
+    return [Column(name, name, True, rank, [score_text(name, v) for v in table[name]]) for name in names]
+
+
 def _spreads(table: pd.DataFrame, name: str) -> list[str]:
     pairs = zip(table[f"{name} mean"], table[f"{name} std"], strict=True)
     return [f"{score_text(name, mean)} ± {score_text(name, spread)}" for mean, spread in pairs]
 
 
-def _text(table: pd.DataFrame, name: str, title: str, is_setting: bool = False) -> Column:
-    return Column(name, title, False, is_setting, [str(value) for value in table[name]])
+def _text(table: pd.DataFrame, name: str, title: str, rank: int) -> Column:
+    return Column(name, title, False, rank, [str(value) for value in table[name]])
 
 
 def _epochs(table: pd.DataFrame) -> list[str]:

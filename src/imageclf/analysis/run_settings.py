@@ -28,6 +28,7 @@ class RunRecord:
         epochs: of the whole schedule; None where the config cannot be read.
         predictions: of the validation split, as `read_predictions` gives them.
         classes: names, in class order.
+        report: path of its report.html, or "".
     """
 
     name: str
@@ -40,6 +41,7 @@ class RunRecord:
     epochs: int | None
     predictions: pd.DataFrame
     classes: Sequence[str]
+    report: str
 
 
 def flatten(node: object, prefix: str = "") -> dict[str, object]:

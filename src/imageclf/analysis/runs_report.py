@@ -1,9 +1,11 @@
 """One HTML file about many runs: their curves over each other, and the table."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -55,12 +57,18 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         colours=colours([run.name for run in runs.records]),
         columns=runs.columns,
         records=runs.records,
+        reports=[_link(run, path.parent) for run in runs.records],
         failures=[run for run in runs.records if run.cause],
         folds=fold_columns(fold_table(runs.folds)) if runs.folds else [],
         num_folds=len(runs.folds),
     )
     replace_file(path, page)
     return path
+
+
+def _link(run: RunRecord, folder: Path) -> str:
+    """Return the address of a run's own report, as seen from a folder; "" where there is none."""
+    return quote(os.path.relpath(run.report, folder.absolute())) if run.report else ""
 
 
 def _plots(runs: Runs) -> list[tuple[str, Plot]]:

@@ -83,30 +83,20 @@ def optimized_metric(records: Sequence[RunRecord]) -> str:
     return max(dict.fromkeys(named), key=named.count)
 
 
-def terminal_tables(runs: Runs, width: int | None) -> list[Table]:
-    """Return the runs, and the cross-validations among them, as tables for the terminal.
-
-    Args:
-        runs: best first.
-        width: characters that there are; None: as many as are needed.
-    """
-    columns = fitting(runs.columns, width)
-    left_out = len(runs.columns) - len(columns)
-    caption = f"{left_out} more settings are in collect.csv" if left_out else None
-    tables = [_table(columns, f"{len(runs.records)} runs, best {runs.sort} first", caption)]
+def terminal_tables(runs: Runs, width: int) -> list[Table]:
+    """Return the runs, and the cross-validations among them, as tables for a terminal of so many characters."""
+    tables = [_table(runs.columns, width, f"{len(runs.records)} runs, best {runs.sort} first", "collect.csv")]
     if runs.folds:
-        tables.append(_table(fold_columns(fold_table(runs.folds)), "Cross-validation", None))
+        tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))
     return tables
 
 
-def fitting(columns: Sequence[Column], width: int | None) -> list[Column]:
-    """Return the columns that fit; settings are left out first, the last one first."""
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return the columns that fit into so many characters; of those that need not be there the last goes first."""
     kept = list(columns)
-    while width is not None and sum(map(_width, kept)) > width:
-        last = next((column for column in reversed(kept) if column.is_setting), None)
-        if last is None:
-            break
-        kept.remove(last)
+    while sum(map(_width, kept)) + 1 > width and any(column.rank for column in kept):
+        highest = max(column.rank for column in kept)
+        kept.remove([column for column in kept if column.rank == highest][-1])
     return kept
 
 
@@ -115,11 +105,13 @@ def _width(column: Column) -> int:
     return max(map(len, (column.title, *column.cells))) + 3
 
 
-def _table(columns: Sequence[Column], title: str, caption: str | None) -> Table:
-    table = Table(title=title, caption=caption)
-    for column in columns:
+def _table(columns: Sequence[Column], width: int, title: str, file: str) -> Table:
+    kept = fitting(columns, width)
+    left_out = len(columns) - len(kept)
+    table = Table(title=title, caption=f"{left_out} more columns are in {file}" if left_out else None)
+    for column in kept:
         table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold")
-    for row in zip(*(column.cells for column in columns), strict=True):
+    for row in zip(*(column.cells for column in kept), strict=True):
         # Square brackets, as in a list of rates, would be taken for markup.
         table.add_row(*map(escape, row))
     return table

@@ -69,6 +69,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         if has_fold
         else pd.DataFrame(),
         classes=classes,
+        report=str(report.absolute()) if (report := run_dir / "report.html").exists() else "",
     )
 
 
