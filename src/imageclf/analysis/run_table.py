@@ -22,6 +22,8 @@ def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
     facts = pd.DataFrame([_facts(run) for run in runs])
     scores = pd.DataFrame([run_scores(run) for run in runs])
     progress = pd.DataFrame([_progress(run, optimized) for run in runs])
+    # Whole numbers stay so beside runs that have none.
+    progress = progress.astype({"epochs_done": "Int64", "epochs": "Int64", "best_epoch": "Int64"})
     # A label that no run has is no column.
     empty = [name for name in ("cause", "task_name", "tags") if not facts[name].any()]
     ordered = scores[[name for name in _FIRST_SCORES if name in scores]]

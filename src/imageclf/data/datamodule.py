@@ -134,9 +134,11 @@ class ImageData(pl.LightningDataModule):
         """Yield this rank's requests of an epoch, from its batch `start` on."""
         phase = self.schedule.at(epoch).phase
         rank, world_size = self._world()
-        rows = self._epoch_rows(epoch)
+        # Overfitting takes the same pictures in every epoch.
+        drawn = 0 if self.trainer and self.trainer.overfit_batches else epoch
+        rows = self._epoch_rows(drawn)
         copies = copy_numbers(rows)
-        order = epoch_order(np.arange(len(rows)), self.seed, epoch)
+        order = epoch_order(np.arange(len(rows)), self.seed, drawn)
         slices = rank_batches(order, self.batch_size_of(phase), rank, world_size)
         for batch, chosen in enumerate(slices):
             if batch >= start:

@@ -25,6 +25,7 @@ from imageclf.model import (
 )
 from imageclf.model.metrics import MetricFunction
 from imageclf.runs.checks import check_callbacks, check_trainer
+from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
 from imageclf.runs.plan_files import Plan
@@ -94,7 +95,7 @@ def build_callbacks(
     return [
         *callbacks,
         Plan(run_dir, schedule, found),
-        Summary(run_dir, schedule, config["experiment"], config["analysis"]["submission"]),
+        Summary(run_dir, schedule, labels_of(config), config["analysis"]["submission"]),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]
 
@@ -179,6 +180,8 @@ def build_trainer(
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}
+    if isinstance(node.get("profiler"), Mapping):
+        node = {**node, "profiler": instantiate(node["profiler"], "trainer.profiler")}
     loggers = _instances(config["logger"] or {}, "logger", {})
     trainer: pl.Trainer = instantiate(
         {**node, "strategy": _strategy(node.get("strategy", "auto"))},

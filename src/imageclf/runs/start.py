@@ -10,6 +10,7 @@ from imageclf import InputError
 from imageclf.configs import check, to_plain
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import prepare, read_summary
+from imageclf.runs.extras import announce, check_tags
 from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
 
@@ -31,7 +32,9 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     check(config, TrainOptions)
     check_top(config)
     check_values(config)
+    check_tags(config)
     if prepare(cfg, run_dir, overrides):
+        announce(run_dir, config)
         train(run_dir)
     else:
         log.info("%s is finished already", run_dir)

@@ -1,6 +1,7 @@
 """The end of a run: predictions of the final weights, the test folder, summary.json."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,16 @@ class Summary(pl.Callback):
     Args:
         run_dir: of the run.
         schedule: the run.
-        experiment: its name.
+        labels: what the run is found by: experiment, task_name, tags.
         submission: form of submission.csv, or None.
     """
 
     def __init__(
-        self, run_dir: Path, schedule: Schedule, experiment: str | None, submission: str | None
+        self, run_dir: Path, schedule: Schedule, labels: Mapping[str, Any], submission: str | None
     ) -> None:
         self._run_dir = run_dir
         self._schedule = schedule
-        self._experiment = experiment
+        self._labels = labels
         self._submission = submission
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -74,12 +75,12 @@ class Summary(pl.Callback):
         if trainer.is_global_zero:
             write_predictions(table, self._run_dir / "predictions" / f"{split}.csv")
 
-    def _facts(self, data: ImageData) -> dict[str, float | int | str | None]:
+    def _facts(self, data: ImageData) -> dict[str, Any]:
         rows = (
             pd.read_csv(self._run_dir / "metrics.csv") if (self._run_dir / "metrics.csv").exists() else None
         )
         return {
-            "experiment": self._experiment,
+            **self._labels,
             "epochs": self._schedule.epochs,
             "seconds": round(float(rows["seconds"].sum()), 1) if rows is not None else None,
             "num_train": len(data.table.rows("train")),
