@@ -24,9 +24,11 @@ MAINS = {
     "imageclf-predict": "predict",
     "imageclf-analyse": "analyse",
     "imageclf-cache": "cache",
+    "imageclf-collect": "collect",
+    "imageclf-export": "export",
 }
 # Commands with keys of their own, not those of a training.
-OUTSIDE = ("imageclf-predict", "imageclf-cache")
+OUTSIDE = ("imageclf-predict", "imageclf-cache", "imageclf-collect", "imageclf-export")
 
 # Made small, but otherwise as the README has them.
 SMALL = [
@@ -39,7 +41,7 @@ SMALL = [
 
 
 def test_the_readme_holds_commands_and_all_are_known() -> None:
-    assert len(HYDRA) == 12
+    assert len(HYDRA) == 15
     assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
 
 
@@ -60,6 +62,8 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
     from omegaconf import OmegaConf, open_dict
 
     from imageclf.runs.caches import CacheOptions
+    from imageclf.runs.collect import CollectOptions
+    from imageclf.runs.export import ExportOptions
     from imageclf.runs.inference import PredictOptions
     from imageclf.runs.options import LrFindOptions, TrainOptions
 
@@ -80,6 +84,8 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
         "imageclf-lr-find": LrFindOptions,
         "imageclf-predict": PredictOptions,
         "imageclf-cache": CacheOptions,
+        "imageclf-collect": CollectOptions,
+        "imageclf-export": ExportOptions,
     }
     check(plain, options.get(main, TrainOptions))
 
@@ -114,6 +120,8 @@ def test_the_readme_runs_from_the_first_command_to_the_last(tmp_path: Path, pict
     assert (tmp_path / "runs/mine/report.html").exists()
     assert len(list((tmp_path / "runs/train").glob("*/[0-3]/summary.json"))) == 4
     assert (tmp_path / "runs/mine/predictions/NEW.csv").exists()
+    assert (tmp_path / "runs/mine/export/onnx/model.onnx").exists()
+    assert (tmp_path / "runs/collect.html").exists()
 
 
 def names_same(override: str, words: list[str]) -> bool:

@@ -32,8 +32,8 @@ class Folds:
 def find_folds(runs: Sequence[RunRecord]) -> list[Folds]:
     """Return the cross-validations among the runs, in the order of their first run.
 
-    They are runs with a fold, and predictions of it, whose configs agree in all else; of a fold that was run twice the
-    run with the last name counts.
+    They are runs with a fold, and predictions of it, whose configs agree in all else; of a fold that was
+    run twice the run with the last name counts.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
@@ -75,7 +75,10 @@ def fold_summary(folds: Folds) -> dict[str, float]:
     scores = pd.DataFrame([run_scores(run) for run in folds.runs])
     summary = {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
     for name in scores:
-        summary |= {f"{name} mean": float(scores[name].mean()), f"{name} std": float(scores[name].std(ddof=1))}
+        summary |= {
+            f"{name} mean": float(scores[name].mean()),
+            f"{name} std": float(scores[name].std(ddof=1)),
+        }
     return summary
 
 

@@ -27,13 +27,15 @@ def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[
     have the same.
     """
     figure, axes = new_figure(5.9, 3.6)
-    for name, metrics in reversed(curves.items()):
+    for name, metrics in reversed(list(curves.items())):
         known = metrics[metrics[score].notna()]
         is_best = chosen[name] != _OTHERS
         # A run of one epoch is a point: a line of one point is invisible.
         mark = "o" if len(known) < 3 else None
         width = 1.6 if is_best else 1.0
-        axes.plot(known["epoch"], known[score], color=chosen[name], linewidth=width, marker=mark, markersize=4)
+        axes.plot(
+            known["epoch"], known[score], color=chosen[name], linewidth=width, marker=mark, markersize=4
+        )
     _shade_common(axes, list(curves.values()))
     # Half an epoch means nothing.
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -9,7 +9,7 @@ from imageclf.analysis.report_numbers import duration, percent
 from imageclf.analysis.run_settings import short_names
 
 _SHOWN_SCORES = ("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
-_ABSENT = "–"
+_ABSENT = "-"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
 def fold_columns(table: pd.DataFrame) -> list[Column]:
     """Return the columns of `fold_table` that are worth a look: scores as mean ± standard deviation."""
     own = ("folds_done", "folds")
-    settings = [name for name in table if name not in own and "/" not in name]
+    settings = [name for name in map(str, table.columns) if name not in own and "/" not in name]
     titles = short_names(settings)
     means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
     done = [f"{done} of {folds}" for done, folds in zip(table["folds_done"], table["folds"], strict=True)]
@@ -68,9 +68,9 @@ def score_text(name: str, value: float) -> str:
     >>> score_text("val/acc_tta", 0.9375), score_text("val/loss", 0.21)
     ('93.75 %', '0.2100')
     """
-    if pd.isna(value):
-        return _ABSENT
-    return percent(value, 1000) if "/acc" in name else f"{value:.4f}"
+    if "/acc" in name:
+        return percent(value, 1000) if pd.notna(value) else _ABSENT
+    return f"{value:.4f}" if pd.notna(value) else _ABSENT
 
 
 def _scores(table: pd.DataFrame, names: Sequence[str], rank: int) -> list[Column]:
@@ -92,7 +92,7 @@ def _epochs(table: pd.DataFrame) -> list[str]:
 
 
 def _whole(value: float) -> str:
-    return _ABSENT if pd.isna(value) else str(int(value))
+    return str(int(value)) if pd.notna(value) else _ABSENT
 
 
 def _time(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from imageclf import InputError
@@ -9,7 +10,15 @@ from imageclf.analysis.run_settings import RunRecord, differing_settings
 
 # Endings of scores of which less is better.
 _LESS_IS_BETTER = ("loss", "ece", "error", "seconds")
-_FIRST_SCORES = ("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "val/loss_tta", "test/acc", "test/loss")
+_FIRST_SCORES = (
+    "val/acc",
+    "val/acc_tta",
+    "val/acc_best",
+    "val/loss",
+    "val/loss_tta",
+    "test/acc",
+    "test/loss",
+)
 
 
 def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
@@ -42,7 +51,7 @@ def run_scores(run: RunRecord) -> dict[str, float]:
     last = {} if run.metrics.empty else run.metrics.iloc[-1].to_dict()
     found = run.summary or last
     return {
-        name: float(value)
+        str(name): float(value)
         for name, value in found.items()
         if str(name).startswith(("val/", "test/")) and isinstance(value, int | float) and value == value
     }
@@ -87,9 +96,10 @@ def _progress(run: RunRecord, optimized: str) -> dict[str, float | None]:
     metrics = run.metrics
     best = None
     if optimized in metrics and metrics[optimized].notna().any():
-        column = metrics[optimized]
-        place = column.idxmin() if less_is_better(optimized) else column.idxmax()
-        best = int(metrics["epoch"].loc[place])
+        scores = metrics[optimized].to_numpy(dtype=float)
+        # Of equal ones the first epoch.
+        place = np.nanargmin(scores) if less_is_better(optimized) else np.nanargmax(scores)
+        best = int(metrics["epoch"].iloc[int(place)])
     return {
         "epochs_done": len(metrics),
         "epochs": run.epochs,

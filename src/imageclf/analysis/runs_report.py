@@ -93,7 +93,9 @@ def _cards(runs: Runs) -> list[Card]:
     if runs.sort in runs.table and runs.table[runs.sort].notna().any():
         best = runs.table.iloc[0]
         cards.append(Card("best", f"Best {runs.sort}", score_text(runs.sort, best[runs.sort]), best["run"]))
-    for group, row in zip(runs.folds, fold_table(runs.folds).to_dict("records") if runs.folds else [], strict=True):
+    for group, row in zip(
+        runs.folds, fold_table(runs.folds).to_dict("records") if runs.folds else [], strict=True
+    ):
         note = f"{len(group.runs)} of {group.number} folds"
         cards.append(Card("oof", "Out-of-fold accuracy", score_text("oof/acc", row["oof/acc"]), note))
     return cards

@@ -135,7 +135,7 @@ class ImageData(pl.LightningDataModule):
         phase = self.schedule.at(epoch).phase
         rank, world_size = self._world()
         # Overfitting takes the same pictures in every epoch.
-        drawn = 0 if self.trainer and self.trainer.overfit_batches else epoch
+        drawn = 0 if getattr(self.trainer, "overfit_batches", 0) else epoch
         rows = self._epoch_rows(drawn)
         copies = copy_numbers(rows)
         order = epoch_order(np.arange(len(rows)), self.seed, drawn)

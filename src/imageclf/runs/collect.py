@@ -67,7 +67,7 @@ def collect(options: CollectOptions) -> Runs:
 
 
 def write_files(runs: Runs, out: Path) -> Path:
-    """Write collect.csv and collect.html, of folds folds.csv and their joined predictions; return the page."""
+    """Write collect.csv, collect.html, and of folds folds.csv and oof.csv; return the page."""
     _write_table(runs.table, out / "collect.csv")
     if runs.folds:
         _write_table(fold_table(runs.folds), out / "folds.csv")
@@ -84,7 +84,7 @@ def optimized_metric(records: Sequence[RunRecord]) -> str:
 
 
 def terminal_tables(runs: Runs, width: int) -> list[Table]:
-    """Return the runs, and the cross-validations among them, as tables for a terminal of so many characters."""
+    """Return the runs, and the cross-validations among them, as tables of at most `width` characters."""
     tables = [_table(runs.columns, width, f"{len(runs.records)} runs, best {runs.sort} first", "collect.csv")]
     if runs.folds:
         tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))
@@ -92,7 +92,7 @@ def terminal_tables(runs: Runs, width: int) -> list[Table]:
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Return the columns that fit into so many characters; of those that need not be there the last goes first."""
+    """Return the columns that fit into `width` characters; of the dispensable ones the last goes first."""
     kept = list(columns)
     while sum(map(_width, kept)) + 1 > width and any(column.rank for column in kept):
         highest = max(column.rank for column in kept)

@@ -44,7 +44,9 @@ def announce(run_dir: Path, config: Mapping[str, Any]) -> None:
     if config["extras"]["print_config"]:
         # As saved: what comes from the environment stays a name.
         saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
-        tree = config_tree({str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {})
+        tree = config_tree(
+            {str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {}
+        )
         text = tree_text(tree)
         write_atomically(run_dir / "config_tree.log", lambda path: path.write_text(text, encoding="utf-8"))
         # Rich takes a file or a pipe for 80 columns wide and would break the lines.

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from imageclf.schedule import Schedule
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Plain = dict[str, object]
 
 # Held by a run for as long as it is under way.
 LOCK = ".lock"
@@ -46,9 +48,9 @@ def find_runs(root: Path) -> Iterator[Path]:
 
 def read_record(run_dir: Path, root: Path) -> RunRecord:
     """Read a run; a file that is missing or half written counts as not there, and the latter is said."""
-    config = _whole(lambda: _read_config(run_dir), {})
-    summary = _whole(lambda: read_json(run_dir / "summary.json"), {})
-    failure = _whole(lambda: read_json(run_dir / "failed.json"), {})
+    config = _whole(partial(_read_config, run_dir), Plain())
+    summary = _whole(partial(read_json, run_dir / "summary.json"), Plain())
+    failure = _whole(partial(read_json, run_dir / "failed.json"), Plain())
     metrics = _whole(lambda: read_numbers(run_dir / "metrics.csv"), pd.DataFrame())
     flat = flatten(config)
     listed = summary.get("classes")
