@@ -8,7 +8,7 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.analysis.predictions import label_indices, probabilities_of
 from imageclf.analysis.run_settings import RunRecord, differing_settings, settings, written
-from imageclf.analysis.run_table import run_scores
+from imageclf.analysis.runs_table import run_scores
 from imageclf.analysis.scores import accuracy, log_loss
 
 FOLD = "data.fold"

@@ -16,7 +16,7 @@ from imageclf.analysis.plot_runs import colours, runs_figure
 from imageclf.analysis.report_numbers import Card
 from imageclf.analysis.run_numbers import Column, fold_columns, run_columns, score_text
 from imageclf.analysis.run_settings import RunRecord
-from imageclf.analysis.run_table import setting_columns
+from imageclf.analysis.runs_table import setting_columns
 
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 

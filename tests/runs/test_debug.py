@@ -1,0 +1,79 @@
+"""Each debug config trains a tiny model, and does what it is for."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from imageclf.configs import check, to_plain
+from imageclf.runs.directory import prepare
+from imageclf.runs.options import TrainOptions
+from imageclf.runs.start import train
+
+
+@pytest.fixture
+def debug(composed, tiny, tmp_path):
+    """Return a function that trains with a debug config and returns (run directory, metrics)."""
+
+    def run(option, *overrides, schedule=True):
+        words = tiny if schedule else [each for each in tiny if not each.startswith("schedule")]
+        cfg = composed(*words, f"debug={option}", *overrides)
+        check(to_plain(cfg), TrainOptions)
+        prepare(cfg, tmp_path, [])
+        train(tmp_path)
+        return tmp_path, pd.read_csv(tmp_path / "metrics.csv")
+
+    return run
+
+
+def test_fast_dev_run_takes_a_step_of_every_epoch_and_writes_every_file(debug):
+    run_dir, metrics = debug("fast_dev_run", "schedule.phases.head.lr=auto")
+    assert list(metrics["phase"]) == ["head", "finetune"]
+    plan = pd.read_csv(run_dir / "plan.csv")
+    assert list(plan.groupby("epoch").size()) == [1, 1]
+    written = ["summary.json", "report.html", "lr_find/head.csv", "checkpoints/last.ckpt", "predictions/valid.csv"]
+    assert [name for name in written if not (run_dir / name).exists()] == []
+
+
+def test_limit_takes_three_batches(debug):
+    run_dir, _ = debug("limit", "data.batch_size=4")
+    assert list(pd.read_csv(run_dir / "plan.csv").groupby("epoch").size()) == [3, 3]
+
+
+def test_overfit_learns_its_pictures_by_heart(debug):
+    _, metrics = debug("overfit", schedule=False)
+    assert len(metrics) == 100
+    assert metrics["train/loss"].iloc[0] > 0.7
+    assert metrics["train/loss"].iloc[-1] < 0.1
+
+
+def test_overfitting_sees_the_same_pictures_in_every_epoch(config, tmp_path):
+    from imageclf.runs.build import build_parts, build_trainer
+    from imageclf.runs.table import read_table
+
+    plain = config("debug=overfit", "data.batch_size=4")
+    parts = build_parts(plain, read_table(plain["data"]))
+    parts.data.trainer = build_trainer(plain, 2, tmp_path, [])
+    first, second = (next(iter(parts.data.training_requests(epoch))).rows.tolist() for epoch in (0, 1))
+    assert first == second
+    parts.data.trainer = build_trainer(config("data.batch_size=4"), 2, tmp_path, [])
+    assert next(iter(parts.data.training_requests(1))).rows.tolist() != first
+
+
+@pytest.mark.parametrize("profiler", ["SimpleProfiler", "PyTorchProfiler"])
+def test_profile_writes_how_long_things_took(debug, profiler):
+    run_dir, _ = debug("profile", f"trainer.profiler._target_=lightning.pytorch.profilers.{profiler}")
+    text = (run_dir / "fit-profile.txt").read_text()
+    assert "training_step" in text
+    assert (run_dir / "summary.json").exists()
+    traces = list(run_dir.glob("*.pt.trace.json"))
+    assert (profiler == "PyTorchProfiler") == bool(traces)
+    assert all("traceEvents" in json.loads(path.read_text()) for path in traces)
+
+
+def test_an_unknown_key_of_a_profiler_is_refused(composed, tiny):
+    from imageclf import InputError
+
+    cfg = composed(*tiny, "debug=profile", "+trainer.profiler.filenam=x")
+    with pytest.raises(InputError, match="did you mean trainer.profiler.filename"):
+        check(to_plain(cfg), TrainOptions)
