@@ -24,6 +24,4 @@ def fold(number: int, probabilities, labels, name=None, **config) -> RunRecord:
     table = predictions_table(ids, ids, labels, probabilities, ["cat", "dog"])
     node = {"data": {"fold": number, "folds": 3}, **config}
     right = float((probabilities.argmax(1) == [["cat", "dog"].index(label) for label in labels]).mean())
-    return record(
-        name or f"sweep/{number}", node, (right,), predictions=table, classes=["cat", "dog"]
-    )
+    return record(name or f"sweep/{number}", node, (right,), predictions=table, classes=["cat", "dog"])

@@ -43,7 +43,8 @@ def test_tags_and_causes_are_columns_where_there_are_some():
 
 
 @pytest.mark.parametrize(
-    ("column", "expected"), [("val/acc", ["c", "a", "b"]), ("run", ["a", "b", "c"]), ("seconds", ["b", "a", "c"])]
+    ("column", "expected"),
+    [("val/acc", ["c", "a", "b"]), ("run", ["a", "b", "c"]), ("seconds", ["b", "a", "c"])],
 )
 def test_runs_are_sorted_best_first(column, expected):
     runs = [record(name, accuracies=scores) for name, scores in (("a", (0.5, 0.6)), ("b", (0.1,)))]

@@ -9,7 +9,14 @@ from rich.console import Console
 
 from imageclf import InputError
 from imageclf.analysis.run_numbers import Column
-from imageclf.runs.collect import CollectOptions, collect, fitting, optimized_metric, terminal_tables, write_files
+from imageclf.runs.collect import (
+    CollectOptions,
+    collect,
+    fitting,
+    optimized_metric,
+    terminal_tables,
+    write_files,
+)
 
 
 @pytest.fixture

@@ -27,7 +27,11 @@ def test_a_run_is_found_by_its_labels(config):
 
 
 def test_a_tree_has_a_branch_per_group_and_a_line_per_value_or_node():
-    node = {"data": {"size": 64, "root": "[x]"}, "callbacks": {"tta": {"views": None, "beta": 0.4}}, "seed": 1}
+    node = {
+        "data": {"size": 64, "root": "[x]"},
+        "callbacks": {"tta": {"views": None, "beta": 0.4}},
+        "seed": 1,
+    }
     assert tree_text(config_tree(node)).splitlines() == [
         "config",
         "├── data",
@@ -51,7 +55,9 @@ def labelled(tiny, composed, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("labelled")
     cfg = composed(*tiny, "tags=[first,small]", "task_name=mine", "data.root=${oc.env:PICTURES}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PICTURES", next(each for each in tiny if each.startswith("data.root=")).partition("=")[2])
+        patch.setenv(
+            "PICTURES", next(each for each in tiny if each.startswith("data.root=")).partition("=")[2]
+        )
         start(cfg, run_dir, [])
     return run_dir
 

@@ -58,7 +58,9 @@ def test_predictions_are_read_of_folds_only(read, run_dir):
     assert "  fold: null\n" in config
     # The run held nothing out as a fold; its own table of predictions is not there at all.
     (run_dir / "config.yaml").write_text(config.replace("  fold: null\n", "  fold: 1\n"))
-    assert len(read().predictions) == len((run_dir / "predictions" / "valid.csv").read_text().splitlines()) - 1
+    assert (
+        len(read().predictions) == len((run_dir / "predictions" / "valid.csv").read_text().splitlines()) - 1
+    )
 
 
 def test_a_run_that_writes_is_running(read, unfinished):
@@ -129,7 +131,9 @@ def test_a_damaged_config_leaves_the_rest(content, read, run_dir):
     assert (run.status, run.epochs) == ("finished", None)
 
 
-@pytest.mark.parametrize("name", ["summary.json", "metrics.csv", "config.yaml", "train.log", ".hydra", "snapshots"])
+@pytest.mark.parametrize(
+    "name", ["summary.json", "metrics.csv", "config.yaml", "plan.csv", ".hydra", "snapshots"]
+)
 def test_any_file_may_be_missing(name, read, run_dir):
     path = run_dir / name
     if path.is_dir():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import TypeVar
 
 import pandas as pd
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Plain = dict[str, object]
 
+# Beside a config.yaml any of these says that it is one of a run.
+_BEGUN = {"train.log", "split.csv", "metrics.csv"}
 # Held by a run for as long as it is under way.
 LOCK = ".lock"
 # A run writes a file at each epoch's end and at each checkpoint; so many times as long is too quiet.
@@ -40,7 +43,8 @@ def find_runs(root: Path) -> Iterator[Path]:
     for folder, below, files in os.walk(root):
         # Hidden folders hold Hydra's copies of configs.
         below[:] = sorted(name for name in below if not name.startswith("."))
-        started = "config.yaml" in files and ("train.log" in files or Path(folder, ".hydra").is_dir())
+        begun = not _BEGUN.isdisjoint(files) or Path(folder, ".hydra").is_dir()
+        started = "config.yaml" in files and begun
         if started or "failed.json" in files or "summary.json" in files:
             below.clear()
             yield Path(folder)
@@ -117,8 +121,8 @@ def _newest(run_dir: Path) -> float:
     """Return the time of the newest file of a run, also one level down."""
     paths = [*run_dir.glob("*"), *run_dir.glob("*/*")]
     # A file may be gone by now: each one is written under another name first.
-    times = [_whole(path.lstat, None) for path in paths if path.name != "report.html"]
-    return max((found.st_mtime for found in times if found is not None), default=0.0)
+    found = [stat for path in paths if (stat := _whole(path.lstat, None)) is not None]
+    return max((stat.st_mtime for stat in found if S_ISREG(stat.st_mode)), default=0.0)
 
 
 def _patience(config: Mapping[str, object], metrics: pd.DataFrame) -> float:
