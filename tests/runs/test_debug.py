@@ -97,5 +97,5 @@ def test_an_unknown_key_of_a_profiler_is_refused(composed, tiny):
     from imageclf import InputError
 
     cfg = composed(*tiny, "debug=profile", "+trainer.profiler.filenam=x")
-    with pytest.raises(InputError, match="did you mean trainer.profiler.filename"):
+    with pytest.raises(InputError, match=r"did you mean trainer\.profiler\.filename"):
         check(to_plain(cfg), TrainOptions)

@@ -25,8 +25,8 @@ from imageclf.analysis.predictions import (
 from imageclf.analysis.problems import KINDS, Problem, Twins, count_kinds, find_problems, find_twins
 from imageclf.analysis.report import write_report
 from imageclf.analysis.run_settings import RunRecord, flatten
-from imageclf.analysis.runs_table import run_table, sort_runs
 from imageclf.analysis.runs_report import Runs, write_runs_report
+from imageclf.analysis.runs_table import run_table, sort_runs
 from imageclf.analysis.scores import accuracy, class_accuracies, log_loss
 from imageclf.analysis.sheet import NUM_VIEWS
 from imageclf.analysis.submission import label_submission, probability_submission, write_submission
