@@ -23,7 +23,7 @@ def test_otherwise_it_goes_on(overrides, config):
 
 def test_a_run_is_found_by_its_labels(config):
     labels = labels_of(config("tags=[a,b]", "task_name=mine"))
-    assert labels == {"experiment": None, "task_name": "mine", "tags": ["a", "b"]}
+    assert labels == {"experiment": None, "task_name": "mine", "tags": "a, b"}
 
 
 def test_a_tree_has_a_branch_per_group_and_a_line_per_value_or_node():
@@ -64,7 +64,7 @@ def labelled(tiny, composed, tmp_path_factory):
 
 def test_the_summary_holds_the_labels(labelled):
     summary = json.loads((labelled / "summary.json").read_text())
-    assert (summary["tags"], summary["task_name"]) == (["first", "small"], "mine")
+    assert (summary["tags"], summary["task_name"]) == ("first, small", "mine")
 
 
 def test_the_tree_is_saved_and_tells_nothing_of_the_environment(labelled):

@@ -180,11 +180,9 @@ def build_trainer(
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}
-    if isinstance(node.get("profiler"), Mapping):
-        node = {**node, "profiler": instantiate(node["profiler"], "trainer.profiler")}
     loggers = _instances(config["logger"] or {}, "logger", {})
     trainer: pl.Trainer = instantiate(
-        {**node, "strategy": _strategy(node.get("strategy", "auto"))},
+        {**node, "strategy": _strategy(node.get("strategy", "auto")), "profiler": _profiler(node)},
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
@@ -212,6 +210,11 @@ def _strategy(name: str) -> Any:
         options: dict[str, Any] = {key: False}
         return DDPStrategy(**options)
     return name
+
+
+def _profiler(node: Mapping[str, Any]) -> Any:
+    profiler = node.get("profiler")
+    return instantiate(profiler, "trainer.profiler") if isinstance(profiler, Mapping) else profiler
 
 
 def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:

@@ -33,8 +33,9 @@ def check_tags(config: Mapping[str, Any]) -> None:
 
 
 def labels_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run is found by."""
-    return {name: config[name] for name in LABELS}
+    """Return what a run is found by, as text or None."""
+    # summary.json is flat.
+    return {name: config[name] for name in LABELS} | {"tags": ", ".join(config["tags"]) or None}
 
 
 def announce(run_dir: Path, config: Mapping[str, Any]) -> None:
