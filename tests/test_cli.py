@@ -397,7 +397,46 @@ def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("main", ["train", "plan", "lr_find", "batch_size", "predict"])
+def test_a_tree_of_runs_is_collected(run, trained, command, here):
+    outcome = command("collect", f"root={trained[0]}/runs", f"out={here}")
+    assert outcome.code == 0, outcome.err
+    assert run.name in outcome.out
+    assert outcome.out.splitlines()[-1] == f"{here}/collect.html"
+    table = pd.read_csv(here / "collect.csv")
+    assert table[["run", "status"]].to_numpy().tolist() == [[f"train/{run.name}", "finished"]]
+
+
+def test_a_run_is_exported(run, command, here):
+    outcome = command("export", f"run={run}", "format=timm", f"output={here}/out", "weights=final")
+    assert outcome.code == 0, outcome.err
+    assert sorted(path.name for path in (here / "out").iterdir()) == [
+        "README.md", "config.json", "model.safetensors",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "named"),
+    [
+        ("collect", ["root=nowhere"], "root=nowhere: there is no such folder"),
+        ("collect", ["root={run}", "sort=val/accc"], "sort=val/accc: there is no such column"),
+        ("collect", ["root={run}", "sorted=run"], "did you mean sort?"),
+        ("export", ["run={run}"], "give format=..."),
+        ("export", ["run={run}", "format=jax"], "format=jax: give timm or onnx"),
+        ("train", ["tags=a"], "tags=a: give"),
+        ("train", ["extras.print_confg=true"], "did you mean extras.print_config?"),
+        ("train", ["extras.enforce_tags=true"], "extras.enforce_tags asks for some"),
+        ("train", ["debug=fast"], "Could not find 'debug/fast'"),
+    ],
+)
+def test_a_mistake_in_the_further_commands_is_one_sentence(main, arguments, named, run, tiny, command, here):
+    words = [each.format(run=run) for each in arguments]
+    outcome = command(main, *(tiny if main == "train" else ()), *words)
+    assert outcome.code == 1
+    assert len(outcome.mistakes) == 1
+    assert named in outcome.mistakes[0]
+
+
+@pytest.mark.parametrize("main", ["train", "plan", "lr_find", "batch_size", "predict", "collect", "export"])
 def test_help_is_printed(main, command):
     outcome = command(main, "--help")
     assert outcome.code == 0

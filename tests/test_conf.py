@@ -20,6 +20,8 @@ from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.runs.build import ORDER, build_callbacks, build_module, build_parts, build_trainer
 from imageclf.runs.caches import CacheOptions
+from imageclf.runs.collect import CollectOptions
+from imageclf.runs.export import ExportOptions
 from imageclf.runs.inference import PredictOptions
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
@@ -28,8 +30,9 @@ from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 
 CONF = Path(CONF_DIR)
-FILES = sorted(CONF.rglob("*.yaml"))
-NUM_FILES = 65
+# What a developer keeps in conf/local is not the project's.
+FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent.name != "local" or path.stem == "example")
+NUM_FILES = 73
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
@@ -40,6 +43,8 @@ COMMANDS = {
     "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
     "analyse": ("analyse", CONF_DIR, TrainOptions),
     "cache": ("cache", f"{CONF_DIR}/commands", CacheOptions),
+    "collect": ("collect", f"{CONF_DIR}/commands", CollectOptions),
+    "export": ("export", f"{CONF_DIR}/commands", ExportOptions),
 }
 GROUPS = (
     "data",
@@ -56,6 +61,8 @@ GROUPS = (
     "logger",
     "experiment",
     "hparams_search",
+    "local",
+    "debug",
 )
 GROUPS_BY_FLOOR = {"transforms": "data"}
 BIG = ("resnext50", "resnext101")

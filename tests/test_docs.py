@@ -25,9 +25,11 @@ MAINS = {
     "imageclf-predict": "predict",
     "imageclf-analyse": "analyse",
     "imageclf-cache": "cache",
+    "imageclf-collect": "collect",
+    "imageclf-export": "export",
 }
 # Commands with keys of their own, not those of a training.
-OUTSIDE = ("imageclf-predict", "imageclf-cache")
+OUTSIDE = ("imageclf-predict", "imageclf-cache", "imageclf-collect", "imageclf-export")
 
 # Made small, but otherwise as the README has them.
 SMALL = [
@@ -40,7 +42,7 @@ SMALL = [
 
 
 def test_the_readme_holds_commands_and_all_are_known() -> None:
-    assert len(HYDRA) == 13
+    assert len(HYDRA) == 16
     assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
 
 
@@ -61,6 +63,8 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
     from omegaconf import OmegaConf, open_dict
 
     from imageclf.runs.caches import CacheOptions
+    from imageclf.runs.collect import CollectOptions
+    from imageclf.runs.export import ExportOptions
     from imageclf.runs.inference import PredictOptions
     from imageclf.runs.options import BatchSizeOptions, LrFindOptions, TrainOptions
 
@@ -82,6 +86,8 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
         "imageclf-batch-size": BatchSizeOptions,
         "imageclf-predict": PredictOptions,
         "imageclf-cache": CacheOptions,
+        "imageclf-collect": CollectOptions,
+        "imageclf-export": ExportOptions,
     }
     check(plain, options.get(main, TrainOptions))
 
@@ -116,6 +122,8 @@ def test_the_readme_runs_from_the_first_command_to_the_last(tmp_path: Path, pict
     assert (tmp_path / "runs/mine/report.html").exists()
     assert len(list((tmp_path / "runs/train").glob("*/[0-3]/summary.json"))) == 4
     assert (tmp_path / "runs/mine/predictions/NEW.csv").exists()
+    assert (tmp_path / "runs/mine/export/onnx/model.onnx").exists()
+    assert (tmp_path / "runs/collect.html").exists()
 
 
 def names_same(override: str, words: list[str]) -> bool:

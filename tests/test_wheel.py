@@ -12,7 +12,10 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "src").rglob("*.py"))
-CONFIGS = sorted((ROOT / "conf").rglob("*.yaml"))
+# What a developer keeps in conf/local is not carried.
+CONFIGS = sorted(
+    p for p in (ROOT / "conf").rglob("*.yaml") if p.parent.name != "local" or p.stem == "example"
+)
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
 
 
@@ -87,7 +90,7 @@ def test_the_wheel_carries_every_config_unchanged(carried):
     assert {name: carried.get(name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("name", ["report.html.j2", "report.css"])
+@pytest.mark.parametrize("name", ["report.html.j2", "report.css", "runs_report.html.j2", "runs_report.css"])
 def test_the_wheel_carries_what_the_report_is_made_of(carried, name):
     assert carried[f"imageclf/analysis/{name}"]
 
@@ -98,7 +101,8 @@ def test_the_wheel_carries_no_pictures_and_no_tests(carried):
 
 def test_the_wheel_installs_the_commands(carried):
     (entries,) = [text.decode() for name, text in carried.items() if name.endswith("entry_points.txt")]
-    commands = [f"imageclf-{name}" for name in ("train", "plan", "lr-find", "batch-size", "predict")]
+    names = ("train", "plan", "lr-find", "batch-size", "predict", "collect", "export")
+    commands = [f"imageclf-{name}" for name in names]
     assert all(f"{name} = imageclf." in entries for name in commands)
 
 
@@ -114,6 +118,24 @@ def test_the_installed_wheel_trains(trained):
     run_dir = Path(trained.stdout.splitlines()[-1])
     assert (run_dir / "summary.json").is_file()
     assert (run_dir / "report.html").is_file()
+
+
+def test_the_installed_wheel_exports(call, trained):
+    run_dir = trained.stdout.splitlines()[-1]
+    done = call("-m", "imageclf.export", f"run={run_dir}", "format=timm", "weights=final", "output=out")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_wheel_collects(call, trained):
+    done = call("-m", "imageclf.collect", f"root={Path(trained.stdout.splitlines()[-1])}", "out=table")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_wheel_takes_the_config_of_one_machine(call, tmp_path):
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "default.yaml").write_text("# @package _global_\ndata:\n  cache_gb: 7\n")
+    done = call("-m", "imageclf.train", f"--config-dir={tmp_path}", "--cfg=job")
+    assert "cache_gb: 7" in done.stdout
 
 
 def test_the_installed_wheel_predicts(call, trained, dataset):

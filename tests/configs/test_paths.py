@@ -81,7 +81,8 @@ def test_runs_and_sweeps_lie_in_the_same_place(kind, overrides, folder, composed
 def test_a_sweeps_directory_is_known_before_its_first_job(composed):
     # Hydra asks for it before HydraConfig is set, where ${hydra:...} does not work.
     composed()
-    hydra = OmegaConf.create({"hydra": OmegaConf.to_container(HydraConfig.get(), resolve=False)})
+    node = OmegaConf.to_container(HydraConfig.get(), resolve=False)
+    hydra = OmegaConf.create({"hydra": node, "task_name": None})
     HydraConfig.instance().cfg = None
     assert Path(hydra.hydra.sweep.dir).parent == Path("runs/train")
 

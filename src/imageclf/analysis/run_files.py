@@ -44,8 +44,8 @@ def read_run(run_dir: Path) -> RunFiles:
     """
     if not (run_dir / "metrics.csv").is_file() and not (run_dir / "summary.json").is_file():
         raise InputError(f"{run_dir} has neither metrics.csv nor summary.json: give the directory of a run")
-    summary = _read_json(run_dir / "summary.json")
-    metrics, plan = _read_numbers(run_dir / "metrics.csv"), _read_numbers(run_dir / "plan.csv")
+    summary = read_json(run_dir / "summary.json")
+    metrics, plan = read_numbers(run_dir / "metrics.csv"), read_numbers(run_dir / "plan.csv")
     # A search belongs to a phase of the plan; alphabetical order would mean nothing.
     order = list(dict.fromkeys(plan["phase"])) if "phase" in plan else []
     classes = _classes(summary, run_dir / "predictions" / "valid.csv")
@@ -77,7 +77,7 @@ def _read_table(path: Path, classes: list[str]) -> pd.DataFrame:
     return read_predictions(path, classes) if path.is_file() else pd.DataFrame()
 
 
-def _read_numbers(path: Path) -> pd.DataFrame:
+def read_numbers(path: Path) -> pd.DataFrame:
     """Read a CSV of numbers whose only text is the column `phase`; a blank cell becomes NaN."""
     # A run killed at the first epoch may leave an empty file, which pandas refuses.
     if not path.is_file() or path.stat().st_size == 0:
@@ -96,23 +96,27 @@ def _read_searches(folder: Path, order: list[str]) -> list[LearningRateSearch]:
 
 
 def _read_search(path: Path) -> LearningRateSearch:
-    found = _read_json(path.with_suffix(".json"))
+    found = read_json(path.with_suffix(".json"))
     suggestion, reason = found.get("suggestion"), found.get("reason")
     return LearningRateSearch(
         phase=path.stem,
-        curve=_read_numbers(path),
+        curve=read_numbers(path),
         suggestion=float(suggestion) if isinstance(suggestion, int | float) else None,
         method=str(found.get("method", "valley")),
         reason=None if reason is None else str(reason),
     )
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path) -> dict[str, object]:
+    """Return a JSON object, empty where there is no file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     try:
-        content = json.loads(_read_text(path) or "{}")
-    except json.JSONDecodeError as error:
+        return dict(json.loads(_read_text(path) or "{}"))
+    except (ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}): remove it or run again") from error
-    return dict(content)
 
 
 def _read_text(path: Path) -> str:

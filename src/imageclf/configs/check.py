@@ -90,6 +90,10 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
         from imageclf.runs.options import AnalysisOptions
 
         yield "analysis", _rule_of(AnalysisOptions)
+    if isinstance(config.get("extras"), dict):
+        from imageclf.runs.options import Extras
+
+        yield "extras", _rule_of(Extras)
     if isinstance(config.get("data"), dict):
         yield "data", _data_rule(config["data"])
 
@@ -111,8 +115,9 @@ def _target_nodes(config: Plain) -> Iterator[str]:
     for key in ("transforms", "trainer"):
         if isinstance(config.get(key), dict):
             yield key
-    if isinstance((config.get("transforms") or {}).get("extra"), dict):
-        yield "transforms.extra"
+    for group, name in (("transforms", "extra"), ("trainer", "profiler")):
+        if isinstance((config.get(group) or {}).get(name), dict):
+            yield f"{group}.{name}"
     for group in ("callbacks", "metrics", "logger"):
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
     model = config.get("model")

@@ -37,10 +37,13 @@ def run_id() -> str:
     return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
 
 
-@functools.cache
-def run_name(experiment: str | None) -> str:
-    """Return the folder of a run below runs/: its experiment, or train."""
-    return experiment if experiment not in (None, "", "null") else "train"
+def run_name(*names: str | None) -> str:
+    """Return the folder of a run below runs/: the first name that there is, or train.
+
+    >>> run_name(None, "dog_breeds"), run_name("mine", "dog_breeds"), run_name(None, None)
+    ('dog_breeds', 'mine', 'train')
+    """
+    return next((str(name) for name in names if name not in (None, "", "null")), "train")
 
 
 def enlarged(size: int, factor: float) -> int:

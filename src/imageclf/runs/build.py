@@ -26,6 +26,7 @@ from imageclf.model import (
 )
 from imageclf.model.metrics import MetricFunction
 from imageclf.runs.checks import check_callbacks, check_trainer
+from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
 from imageclf.runs.plan_files import Plan
@@ -107,7 +108,7 @@ def build_callbacks(
     return [
         *callbacks,
         Plan(run_dir, schedule, found),
-        Summary(run_dir, config["experiment"], config["analysis"]["submission"]),
+        Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]
 
@@ -196,7 +197,7 @@ def build_trainer(
         node = {**node, "limit_val_batches": 0}
     loggers = _instances(config["logger"] or {}, "logger", {})
     trainer: pl.Trainer = instantiate(
-        {**node, "strategy": _strategy(node.get("strategy", "auto"))},
+        {**node, "strategy": _strategy(node.get("strategy", "auto")), "profiler": _profiler(node)},
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
@@ -219,6 +220,11 @@ def _strategy(name: str) -> Any:
         options: dict[str, Any] = {key: False}
         return DDPStrategy(**options)
     return name
+
+
+def _profiler(node: Mapping[str, Any]) -> Any:
+    profiler = node.get("profiler")
+    return instantiate(profiler, "trainer.profiler") if isinstance(profiler, Mapping) else profiler
 
 
 def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:

@@ -11,7 +11,16 @@ from imageclf import InputError
 from imageclf.configs import load_config, save_config, to_plain, to_saved
 
 # What may differ when a run goes on: it does not change what is computed.
-FREE = ("ckpt_path", "trainer.devices", "trainer.num_nodes", "logger", "data.num_workers", "optimized_metric")
+FREE = (
+    "ckpt_path",
+    "extras",
+    "tags",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "logger",
+    "data.num_workers",
+    "optimized_metric",
+)
 
 
 def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:

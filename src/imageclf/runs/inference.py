@@ -90,7 +90,7 @@ def predict_folder(options: PredictOptions) -> Path:
     table = without_broken(folder_table(folder, classes_of(files[0])), config["data"])
     parts = build_parts(config, table)
     trainer = build_trainer(config, 1, run_dir, [])
-    size = read_summary(run_dir).get("size", parts.data.last_size)
+    size = read_summary(run_dir)["size"]
     parts.module.to(trainer.strategy.root_device)
     predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.views())
     write_predictions(predictions_of(table, predictions), output)

@@ -12,6 +12,9 @@ class TrainOptions:
     Args:
         metrics: nodes that score each validation, by name; their keys are a metric's, and `min_classes`.
         experiment: name of the experiment, or None.
+        task_name: folder of the runs below runs/; None: the experiment's name, or train.
+        tags: words to find a run by.
+        extras: what is done besides, see `Extras`.
         seed: of the head's first weights, order, draws and dropout.
         optimized_metric: what the main returns to a sweeper, a key of summary.json.
         ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
@@ -28,10 +31,26 @@ class TrainOptions:
     trainer: Mapping[str, Any]
     logger: Mapping[str, Any] | None
     experiment: str | None
+    task_name: str | None
+    tags: Sequence[str]
+    extras: Mapping[str, Any]
     seed: int
     optimized_metric: str | None
     ckpt_path: str | None
     resume_sweep: str | None
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is done besides training.
+
+    Args:
+        print_config: show the composed config as a tree, and write it to config_tree.log.
+        enforce_tags: refuse to train without tags.
+    """
+
+    print_config: bool
+    enforce_tags: bool
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from imageclf import InputError
 from imageclf.configs import check, to_plain
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import check_directory, prepare, read_summary
+from imageclf.runs.extras import announce, check_tags
 from imageclf.runs.failure import noted_failure
 from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
@@ -35,6 +36,7 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
         unfinished = prepare(cfg, run_dir, overrides)
     if unfinished:
         with noted_failure(run_dir):
+            announce(run_dir, to_plain(cfg))
             train(run_dir)
     else:
         log.info("%s is finished already", run_dir)
@@ -59,6 +61,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     check(config, TrainOptions)
     check_top(config)
     check_values(config)
+    check_tags(config)
     check_directory(cfg, run_dir, overrides)
 
 

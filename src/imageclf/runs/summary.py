@@ -1,6 +1,7 @@
 """The end of a run: predictions of the final weights, the test folder, summary.json."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ class Summary(pl.Callback):
 
     Args:
         run_dir: of the run.
-        experiment: its name.
+        labels: what the run is found by: experiment, task_name, tags.
         submission: form of submission.csv, or None.
     """
 
-    def __init__(self, run_dir: Path, experiment: str | None, submission: str | None) -> None:
+    def __init__(self, run_dir: Path, labels: Mapping[str, Any], submission: str | None) -> None:
         self._run_dir = run_dir
-        self._experiment = experiment
+        self._labels = labels
         self._submission = submission
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -69,12 +70,12 @@ class Summary(pl.Callback):
         if trainer.is_global_zero:
             write_predictions(table, self._run_dir / "predictions" / f"{split}.csv")
 
-    def _facts(self, data: ImageData) -> dict[str, float | int | str | None]:
+    def _facts(self, data: ImageData) -> dict[str, Any]:
         rows = (
             pd.read_csv(self._run_dir / "metrics.csv") if (self._run_dir / "metrics.csv").exists() else None
         )
         return {
-            "experiment": self._experiment,
+            **self._labels,
             "epochs": data.last_epoch + 1,
             "size": data.last_size,
             "seconds": round(float(rows["seconds"].sum()), 1) if rows is not None else None,

@@ -1,0 +1,101 @@
+"""Cross-validation: runs that differ in nothing but the fold, summed up, and their predictions joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.analysis.predictions import label_indices, probabilities_of
+from imageclf.analysis.run_settings import RunRecord, differing_settings, settings, written
+from imageclf.analysis.runs_table import run_scores
+from imageclf.analysis.scores import accuracy, log_loss
+
+FOLD = "data.fold"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Finished runs of one cross-validation, one per fold, in the order of the folds.
+
+    Args:
+        runs: of the folds that are done.
+        number: of the folds that there are to be.
+        replaced: names of older runs of a fold that was run again; they do not count.
+    """
+
+    runs: Sequence[RunRecord]
+    number: int
+    replaced: Sequence[str]
+
+
+def find_folds(runs: Sequence[RunRecord]) -> list[Folds]:
+    """Return the cross-validations among the runs, in the order of their first run.
+
+    They are runs with a fold, and predictions of it, whose configs agree in all else; of a fold that was
+    run twice the run with the last name counts.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        if len(run.predictions) and run.config.get(FOLD) is not None:
+            groups.setdefault(_all_but_fold(run), []).append(run)
+    return [_one_per_fold(group) for group in groups.values()]
+
+
+def out_of_fold(folds: Folds) -> pd.DataFrame:
+    """Return the predictions of every fold's held-out pictures, in the order of the folds.
+
+    Raises:
+        InputError: the folds have other classes, or hold out the same picture twice.
+    """
+    first = folds.runs[0]
+    strange = next((run for run in folds.runs if list(run.classes) != list(first.classes)), None)
+    if strange is not None:
+        raise InputError(
+            f"{strange.name} has other classes than {first.name}: they are no folds of one set of pictures"
+        )
+    joined = pd.concat([run.predictions for run in folds.runs], ignore_index=True)
+    twice = joined["path"][joined["path"].duplicated()]
+    if len(twice):
+        raise InputError(
+            f"two folds hold out {twice.iloc[0]!r}: the pictures have changed between the runs "
+            f"{first.name} to {folds.runs[-1].name}; run them again"
+        )
+    return joined
+
+
+def fold_summary(folds: Folds) -> dict[str, float]:
+    """Return the scores of the joined predictions, and mean and standard deviation of each score.
+
+    `oof/acc` and `oof/loss` are those of `out_of_fold`; `NAME mean` and `NAME std` are over the folds that
+    have the score, the deviation with n - 1.
+    """
+    joined, classes = out_of_fold(folds), folds.runs[0].classes
+    labels, probabilities = label_indices(joined, classes), probabilities_of(joined, classes)
+    scores = pd.DataFrame([run_scores(run) for run in folds.runs])
+    summary = {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
+    for name in scores:
+        summary |= {
+            f"{name} mean": float(scores[name].mean()),
+            f"{name} std": float(scores[name].std(ddof=1)),
+        }
+    return summary
+
+
+def fold_table(groups: Sequence[Folds]) -> pd.DataFrame:
+    """Return a row per cross-validation: the settings in which they differ, the folds done, the scores."""
+    chosen = differing_settings([group.runs[0] for group in groups]).drop(columns=FOLD, errors="ignore")
+    counts = pd.DataFrame([{"folds_done": len(group.runs), "folds": group.number} for group in groups])
+    return pd.concat([chosen, counts, pd.DataFrame([fold_summary(group) for group in groups])], axis=1)
+
+
+def _one_per_fold(runs: Sequence[RunRecord]) -> Folds:
+    # Names are paths, and the ids in them begin with the time.
+    latest = {written(run.config[FOLD]): run for run in sorted(runs, key=lambda run: run.name)}
+    kept = sorted(latest.values(), key=lambda run: int(written(run.config[FOLD])))
+    replaced = [run.name for run in runs if run.name not in {each.name for each in kept}]
+    return Folds(kept, int(written(runs[0].config["data.folds"])), replaced)
+
+
+def _all_but_fold(run: RunRecord) -> str:
+    return repr(sorted((key, written(value)) for key, value in settings(run).items() if key != FOLD))

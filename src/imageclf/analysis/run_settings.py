@@ -1,0 +1,132 @@
+"""What runs were told: the settings in which they differ, under names as short as they can be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+# Where a run writes and how it was started changes nothing of what it computes.
+PLACES = ("logger", "ckpt_path", "extras", "tags", "task_name", "optimized_metric")
+# A value that cannot be told: it makes no difference.
+UNKNOWN = "?"
+# Groups whose options set keys anywhere.
+GLOBAL = ("experiment", "debug", "local")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What there is of one run; what is not there yet is empty.
+
+    Args:
+        name: its path below the root.
+        status: finished, failed, running, stopped, or what ended it.
+        cause: of a failure, one line.
+        config: values by dotted key.
+        choices: option of each config group.
+        summary: of a finished run.
+        metrics: a row per epoch.
+        epochs: of the whole schedule; None where the config cannot be read.
+        predictions: of the validation split, as `read_predictions` gives them.
+        classes: names, in class order.
+        report: path of its report.html, or "".
+    """
+
+    name: str
+    status: str
+    cause: str
+    config: Mapping[str, object]
+    choices: Mapping[str, str]
+    summary: Mapping[str, object]
+    metrics: pd.DataFrame
+    epochs: int | None
+    predictions: pd.DataFrame
+    classes: Sequence[str]
+    report: str
+
+
+def flatten(node: object, prefix: str = "") -> dict[str, object]:
+    """Return the values of nested mappings by dotted key; an empty mapping is a value.
+
+    >>> flatten({"model": {"head": {"dropout": 0.5}}, "tags": ["a"]})
+    {'model.head.dropout': 0.5, 'tags': ['a']}
+    """
+    if not isinstance(node, Mapping) or (not node and prefix):
+        return {prefix: node}
+    return {
+        key: value
+        for name, inner in node.items()
+        for key, value in flatten(inner, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """Return a column per setting in which the runs differ, in the order of the configs, a row per run.
+
+    A setting is the option of a config group or a key of the config. A key that merely follows from such
+    an option is left out: with `schedule=quick,minimal` its phases say nothing more.
+    """
+    options = _differing([{g: o for g, o in run.choices.items() if _counts(g)} for run in runs])
+    keys = _differing([settings(run) for run in runs])
+    kept = [key for key in keys if key not in options and not _follows(keys[key], key, options)]
+    return pd.DataFrame({**options, **{key: keys[key] for key in kept}}, index=range(len(runs)))
+
+
+def settings(run: RunRecord) -> dict[str, object]:
+    """Return the keys of a run's config that say what it computes."""
+    return {key: value for key, value in run.config.items() if _counts(key)}
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return for each dotted key its shortest ending that no other key shares.
+
+    >>> short_names(["schedule.phases.head.lr", "schedule.phases.tail.lr", "seed"])
+    {'schedule.phases.head.lr': 'head.lr', 'schedule.phases.tail.lr': 'tail.lr', 'seed': 'seed'}
+    """
+    endings = {key: _endings(key) for key in keys}
+    shared = [ending for each in endings.values() for ending in each]
+    return {key: next((e for e in each if shared.count(e) == 1), key) for key, each in endings.items()}
+
+
+def written(value: object) -> str:
+    """Return a value as it would be typed on the command line; "" for a key that a run does not have."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(written, value))}]"
+    # 0 and 0.0 are the same setting.
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _differing(rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [_cell(row, name) for row in rows] for name in names}
+    return {name: column for name, column in columns.items() if len(set(column) - {UNKNOWN}) > 1}
+
+
+def _cell(row: Mapping[str, object], name: str) -> str:
+    if name in row:
+        return written(row[name])
+    # A run whose config cannot be read yet differs in nothing.
+    return "" if row else UNKNOWN
+
+
+def _follows(column: Sequence[str], key: str, options: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether one option that governs a key determines it."""
+    governing = [group for group in options if group in GLOBAL or key.startswith(f"{_dotted(group)}.")]
+    pairs = [set(zip(options[group], column, strict=True)) for group in governing]
+    return any(len(each) == len(set(options[group])) for each, group in zip(pairs, governing, strict=True))
+
+
+def _counts(key: str) -> bool:
+    return key.partition(".")[0].partition("/")[0] not in PLACES
+
+
+def _dotted(group: str) -> str:
+    return group.replace("/", ".")
+
+
+def _endings(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[start:]) for start in reversed(range(len(parts)))]

@@ -1,0 +1,108 @@
+"""One table of many runs: what each was told, how far it came, and how well it did."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.analysis.run_settings import RunRecord, differing_settings
+
+# Endings of scores of which less is better.
+_LESS_IS_BETTER = ("loss", "ece", "error", "seconds")
+_FIRST_SCORES = (
+    "val/acc",
+    "val/acc_tta",
+    "val/acc_best",
+    "val/loss",
+    "val/loss_tta",
+    "test/acc",
+    "test/loss",
+)
+
+
+def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
+    """Return a row per run, with columns for status, settings that differ, scores, progress and time.
+
+    Args:
+        runs: in any order, of any status.
+        optimized: the score whose best epoch is looked for.
+    """
+    facts = pd.DataFrame([_facts(run) for run in runs])
+    scores = pd.DataFrame([run_scores(run) for run in runs])
+    progress = pd.DataFrame([_progress(run, optimized) for run in runs])
+    # Whole numbers stay so beside runs that have none.
+    progress = progress.astype({"epochs_done": "Int64", "epochs": "Int64", "best_epoch": "Int64"})
+    # A label that no run has is no column.
+    empty = [name for name in ("cause", "task_name", "tags") if not facts[name].any()]
+    ordered = scores[[name for name in _FIRST_SCORES if name in scores]]
+    rest = scores.drop(columns=ordered.columns)
+    parts = [facts.drop(columns=empty), differing_settings(runs), ordered, rest, progress]
+    return pd.concat(parts, axis=1)
+
+
+def setting_columns(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the columns of `run_table` that are settings."""
+    return list(differing_settings(runs).columns)
+
+
+def run_scores(run: RunRecord) -> dict[str, float]:
+    """Return the scores of a run by name: the summary's, or those of the last epoch that is done."""
+    last = {} if run.metrics.empty else run.metrics.iloc[-1].to_dict()
+    found = run.summary or last
+    return {
+        str(name): float(value)
+        for name, value in found.items()
+        if str(name).startswith(("val/", "test/")) and isinstance(value, int | float) and value == value
+    }
+
+
+def sort_runs(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the table with its best rows on top, and those without a value at the end.
+
+    Less is better of losses, errors and seconds, more of all else that is a number.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if column not in table:
+        raise InputError(f"sort={column}: there is no such column; give one of {', '.join(table.columns)}")
+    is_score = pd.api.types.is_numeric_dtype(table[column])
+    ascending = not is_score or less_is_better(column)
+    return table.sort_values(column, ascending=ascending, na_position="last", kind="stable")
+
+
+def less_is_better(score: str) -> bool:
+    """Return whether of a score less is better.
+
+    >>> less_is_better("val/loss_tta"), less_is_better("val/acc")
+    (True, False)
+    """
+    return any(part in _LESS_IS_BETTER for part in score.rpartition("/")[2].split("_"))
+
+
+def _facts(run: RunRecord) -> dict[str, str]:
+    tags = run.config.get("tags")
+    return {
+        "run": run.name,
+        "status": run.status,
+        "cause": run.cause,
+        "task_name": str(run.config.get("task_name") or ""),
+        "tags": ", ".join(map(str, tags)) if isinstance(tags, list) else "",
+    }
+
+
+def _progress(run: RunRecord, optimized: str) -> dict[str, float | None]:
+    metrics = run.metrics
+    best = None
+    if optimized in metrics and metrics[optimized].notna().any():
+        scores = metrics[optimized].to_numpy(dtype=float)
+        # Of equal ones the first epoch.
+        place = np.nanargmin(scores) if less_is_better(optimized) else np.nanargmax(scores)
+        best = int(metrics["epoch"].iloc[int(place)])
+    return {
+        "epochs_done": len(metrics),
+        "epochs": run.epochs,
+        "best_epoch": best,
+        "seconds": round(float(metrics["seconds"].sum()), 1) if "seconds" in metrics else None,
+    }

@@ -1,0 +1,41 @@
+"""imageclf-collect: one table of all runs below a folder, in the terminal, as CSV and as a page."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from imageclf.configs import CONF_DIR, recorded, run_main
+
+
+@hydra.main(config_path=f"{CONF_DIR}/commands", config_name="collect", version_base="1.3")
+@recorded
+def job(cfg: DictConfig) -> None:
+    """Print the table; write collect.csv and collect.html, and print where the page is."""
+    # Imported here: --help and Tab need no torch.
+    from rich.console import Console
+
+    from imageclf.configs import check, to_plain
+    from imageclf.runs.collect import CollectOptions, collect, terminal_tables, write_files
+
+    config = to_plain(cfg)
+    check(config, CollectOptions)
+    options = CollectOptions(**config)
+    runs = collect(options)
+    page = write_files(runs, Path(options.out or options.root).expanduser())
+    # Rich takes a file or a pipe for 80 columns wide and would cut the table.
+    width = None if sys.stdout.isatty() else 500
+    console = Console(width=width)
+    for table in terminal_tables(runs, console.width):
+        console.print(table)
+    print(page)
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(job)
+
+
+if __name__ == "__main__":
+    main()

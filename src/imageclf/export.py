@@ -1,0 +1,28 @@
+"""imageclf-export: a finished run as a folder for stock timm, or as a file for onnxruntime."""
+
+import hydra
+from omegaconf import DictConfig
+
+from imageclf.configs import CONF_DIR, recorded, run_main
+
+
+@hydra.main(config_path=f"{CONF_DIR}/commands", config_name="export", version_base="1.3")
+@recorded
+def job(cfg: DictConfig) -> None:
+    """Write the folder, and print where it is."""
+    # Imported here: --help and Tab need no torch.
+    from imageclf.configs import check, to_plain
+    from imageclf.runs.export import ExportOptions, export
+
+    config = to_plain(cfg)
+    check(config, ExportOptions)
+    print(export(ExportOptions(**config)))
+
+
+def main() -> None:
+    """Run the command line."""
+    run_main(job)
+
+
+if __name__ == "__main__":
+    main()

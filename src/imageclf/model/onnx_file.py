@@ -1,0 +1,89 @@
+"""A trained classifier, or several, as one ONNX file: pictures to probabilities."""
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from imageclf import InputError
+from imageclf.model.classifier import ImageClassifier
+
+Input = Literal["uint8", "float"]
+
+
+class Probabilities(nn.Module):
+    """Pictures `[B, 3, H, W]` to probabilities `[B, C]`, the mean over several classifiers.
+
+    Args:
+        models: of the same classes.
+        scale: of the pictures' values: 1 for 0 to 255, 255 for 0 to 1.
+    """
+
+    def __init__(self, models: Sequence[ImageClassifier], scale: float) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+        self._scale = scale
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return probabilities of pictures, normalising inside."""
+        # The classifier divides by 255 itself.
+        scaled = pictures.float() * self._scale
+        each = torch.stack([model(scaled).softmax(1) for model in self.models])
+        return each.mean(0)
+
+
+def write_onnx(
+    models: Sequence[ImageClassifier],
+    path: Path,
+    size: int,
+    input_type: Input,
+    metadata: Mapping[str, object],
+) -> None:
+    """Write an ONNX file with the input `pictures` and the output `probabilities`, for batches of any length.
+
+    Args:
+        models: of the same classes; the file holds all of them.
+        path: of the file.
+        size: pixels a side.
+        input_type: uint8: pictures from 0 to 255; float: from 0 to 1.
+        metadata: JSON values by name, which the file carries.
+
+    Raises:
+        InputError: ONNX is not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError("format=onnx needs the package onnx: pip install 'imageclf[export]'") from error
+    # ONNX knows no strides such as channels-last.
+    plain = [model.to(memory_format=torch.contiguous_format) for model in models]
+    network = Probabilities(plain, scale=255.0 if input_type == "float" else 1.0).eval()
+    # Two pictures: torch takes a batch of one for a batch that is always one.
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8 if input_type == "uint8" else torch.float32)
+    # They count the nodes that they remove.
+    for name in ("onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Of torch's own code, while it exports.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=["pictures"],
+            output_names=["probabilities"],
+            dynamic_shapes={"pictures": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    file = program.model_proto
+    onnx.helper.set_model_props(file, {name: json.dumps(value) for name, value in metadata.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(file, path)

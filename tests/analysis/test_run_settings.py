@@ -1,0 +1,91 @@
+"""In which settings runs differ, and what these are called."""
+
+import doctest
+
+import pytest
+from run_records import record
+
+from imageclf.analysis import run_numbers, run_settings, runs_table
+from imageclf.analysis.run_settings import UNKNOWN, differing_settings, short_names, written
+
+
+@pytest.mark.parametrize("module", [run_settings, runs_table, run_numbers])
+def test_the_examples_in_the_docstrings_are_right(module):
+    tried = doctest.testmod(module)
+    assert tried.attempted > 0
+    assert tried.failed == 0
+
+
+def test_a_setting_that_all_runs_share_is_left_out():
+    runs = [record(config={"seed": seed, "data": {"size": 64}}) for seed in (1, 2)]
+    assert differing_settings(runs).to_dict("list") == {"seed": ["1", "2"]}
+
+
+def test_a_key_that_a_run_does_not_have_is_blank():
+    runs = [record(config={"trainer": {"precision": "bf16"}}), record(config={"trainer": {"devices": 1}})]
+    assert differing_settings(runs)["trainer.precision"].tolist() == ["bf16", ""]
+
+
+def test_keys_that_follow_from_an_option_are_left_out():
+    runs = [
+        record(config={"schedule": {"phases": {"head": {"cycle_len": length}}}}, choices={"schedule": name})
+        for name, length in (("quick", 1), ("minimal", 5), ("quick", 1))
+    ]
+    assert list(differing_settings(runs).columns) == ["schedule"]
+
+
+def test_a_key_that_differs_within_an_option_is_kept():
+    runs = [
+        record(config={"schedule": {"phases": {"head": {"lr": lr}}}}, choices={"schedule": name})
+        for name, lr in (("quick", 0.1), ("minimal", 0.1), ("quick", 0.2))
+    ]
+    assert list(differing_settings(runs).columns) == ["schedule", "schedule.phases.head.lr"]
+
+
+def test_an_option_explains_no_key_of_another_group():
+    runs = [
+        record(config={"model": {"groups": groups}}, choices={"schedule": name})
+        for name, groups in (("quick", 3), ("minimal", 4))
+    ]
+    assert list(differing_settings(runs).columns) == ["schedule", "model.groups"]
+
+
+def test_an_experiment_explains_keys_of_every_group():
+    runs = [
+        record(config={"model": {"groups": groups}, "experiment": name}, choices={"experiment": name})
+        for name, groups in (("dogs", 3), ("cats", 4))
+    ]
+    assert list(differing_settings(runs).columns) == ["experiment"]
+
+
+@pytest.mark.parametrize("key", ["logger", "ckpt_path", "extras", "tags", "task_name", "optimized_metric"])
+def test_what_changes_nothing_of_the_training_is_no_setting(key):
+    assert differing_settings([record(config={key: value}) for value in ("a", "b")]).empty
+
+
+def test_a_run_whose_config_cannot_be_read_makes_no_difference():
+    runs = [record(config={"seed": 1}), record(config={}), record(config={"seed": UNKNOWN})]
+    assert differing_settings(runs).empty
+    runs.append(record(config={"seed": 2}))
+    assert differing_settings(runs)["seed"].tolist() == ["1", UNKNOWN, UNKNOWN, "2"]
+
+
+def test_zero_is_the_same_setting_as_a_whole_number_and_not():
+    assert differing_settings([record(config={"lr": zero}) for zero in (0, 0.0)]).empty
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (1e-4, "0.0001"), ([1e-4, 1], "[0.0001,1]"), ("a b", "a b"), (3, "3")],
+)
+def test_a_value_is_written_as_on_the_command_line(value, text):
+    assert written(value) == text
+
+
+def test_keys_that_end_alike_keep_what_tells_them_apart():
+    keys = ["schedule.phases.a.lr", "schedule.phases.b.lr", "data.size", "schedule.phases.a.size"]
+    assert list(short_names(keys).values()) == ["a.lr", "b.lr", "data.size", "a.size"]
+
+
+def test_a_key_that_ends_another_keeps_its_name():
+    assert short_names(["size", "data.size"]) == {"size": "size", "data.size": "data.size"}

@@ -1,0 +1,82 @@
+"""The page about many runs."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_records import fold, record
+
+from imageclf.analysis import Runs, find_folds, run_table, write_runs_report
+from imageclf.analysis.plot_runs import COLOURS, colours, runs_figure
+from imageclf.analysis.run_numbers import run_columns
+
+
+def runs_of(records, sort="val/acc") -> Runs:
+    return Runs("/data/runs", sort, records, run_table(records, sort), find_folds(records))
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Return a function that writes the page of some runs and reads it."""
+    return lambda records: write_runs_report(runs_of(records), tmp_path / "collect.html").read_text("utf-8")
+
+
+def test_forty_runs_are_forty_rows(page):
+    text = page([record(f"sweep/{number}", {"seed": number}) for number in range(40)])
+    assert len(re.findall(r'class="status finished"', text)) == 40
+
+
+def test_the_page_needs_no_network_and_no_script(page):
+    text = page([record("a", accuracies=(0.5, 0.6)), record("b")])
+    assert text.count("data:image/svg+xml") == 2
+    assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//|<script", text)
+
+
+def test_what_failed_is_told_with_its_cause_as_text(page):
+    text = page([record("a", status="failed", cause="<b>out of memory</b>", summary={})])
+    assert "&lt;b&gt;out of memory&lt;/b&gt;" in text
+    assert "<b>out" not in text
+
+
+def test_a_run_links_to_its_own_report_relative_to_the_page(page, tmp_path):
+    text = page([record("a", report=str(tmp_path / "my run" / "report.html"))])
+    assert 'href="my%20run/report.html"' in text
+
+
+def test_runs_before_their_first_epoch_make_a_page_without_curves(page):
+    text = page([record("a", status="running", summary={}, metrics=pd.DataFrame(), epochs=None)])
+    assert "data:image/svg+xml" not in text
+    assert "running" in text
+
+
+def test_folds_are_summed_up_on_the_page(page):
+    shares = np.array([[0.9, 0.1], [0.6, 0.4]])
+    text = page([fold(number, shares, ["cat", "dog"]) for number in range(3)])
+    assert "Cross-validation" in text
+    assert "50.00 % ± 0.00 %" in text
+
+
+def test_the_best_six_runs_have_a_colour_each_and_the_others_share_one():
+    chosen = list(colours([str(number) for number in range(9)]).values())
+    assert chosen[:6] == list(COLOURS)
+    assert len(set(chosen)) == 7
+
+
+def test_a_curve_is_drawn_per_run_in_its_colour():
+    records = [record(str(number), accuracies=(0.1 * number, 0.5)) for number in range(8)]
+    chosen = colours([run.name for run in records])
+    axes = runs_figure({run.name: run.metrics for run in records}, "val/acc", chosen).axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"]
+    assert [line.get_color() for line in reversed(lines)] == list(chosen.values())
+    assert lines[-1].get_ydata().tolist() == [0.0, 0.5]
+
+
+def test_columns_show_settings_under_short_names_and_progress():
+    records = [record(str(size), {"data": {"size": size}}, accuracies=(0.5,)) for size in (64, 96)]
+    columns = run_columns(run_table(records, "val/acc"), ["data.size"], "val/acc")
+    shown = {column.title: column.cells for column in columns}
+    assert shown["size"] == ["64", "96"]
+    assert shown["epochs"] == ["1/1", "1/1"]
+    assert shown["time"] == ["1 min 00 s", "1 min 00 s"]
+    assert [column.title for column in columns][:3] == ["run", "status", "val/acc"]

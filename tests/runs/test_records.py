@@ -1,0 +1,168 @@
+"""Read runs at any moment of their life."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+from imageclf.runs.records import LOCK, find_runs, is_locked, read_record
+
+HOUR = 3600
+
+
+@pytest.fixture
+def run_dir(finished_run, tmp_path):
+    """Return a copy of a real run below a root, with what Hydra writes beside it."""
+    shutil.copytree(finished_run, tmp_path / "sweep" / "0")
+    (tmp_path / "sweep" / "0" / ".hydra").mkdir()
+    return tmp_path / "sweep" / "0"
+
+
+@pytest.fixture
+def read(run_dir, tmp_path):
+    """Return a function that reads the run as it is now."""
+    return lambda: read_record(run_dir, tmp_path)
+
+
+@pytest.fixture
+def unfinished(run_dir):
+    """Return the run without its summary, as while it trains."""
+    (run_dir / "summary.json").unlink()
+    return run_dir
+
+
+def age(run_dir, seconds: float) -> None:
+    """Make every file of a run so much older."""
+    paths = [path for path in run_dir.rglob("*") if path.is_file()]
+    assert paths
+    then = time.time() - seconds
+    for path in paths:
+        os.utime(path, (then, then))
+
+
+def test_a_real_run_is_read(read, run_dir):
+    run = read()
+    assert (run.name, run.status, run.cause, run.epochs) == ("sweep/0", "finished", "", 2)
+    assert run.config["data.size"] == 32
+    assert run.summary == json.loads((run_dir / "summary.json").read_text())
+    assert list(run.metrics["epoch"]) == [0, 1]
+    assert run.report == str(run_dir / "report.html")
+
+
+def test_predictions_are_read_of_folds_only(read, run_dir):
+    assert read().predictions.empty
+    config = (run_dir / "config.yaml").read_text()
+    assert "  fold: null\n" in config
+    # The run held nothing out as a fold; its own table of predictions is not there at all.
+    (run_dir / "config.yaml").write_text(config.replace("  fold: null\n", "  fold: 1\n"))
+    assert (
+        len(read().predictions) == len((run_dir / "predictions" / "valid.csv").read_text().splitlines()) - 1
+    )
+
+
+def test_a_run_that_writes_is_running(read, unfinished):
+    assert read().status == "running"
+
+
+def test_a_run_that_wrote_nothing_for_long_has_stopped(read, unfinished):
+    age(unfinished, 2 * HOUR)
+    assert read().status == "stopped"
+
+
+def test_a_run_with_long_epochs_is_given_time(read, unfinished):
+    metrics = (unfinished / "metrics.csv").read_text().splitlines()
+    metrics[1] = metrics[1].rpartition(",")[0] + f",{HOUR}"
+    (unfinished / "metrics.csv").write_text("\n".join(metrics) + "\n")
+    age(unfinished, 2 * HOUR)
+    assert read().status == "running"
+
+
+def test_a_run_that_holds_its_lock_is_running_however_quiet_it_is(read, unfinished):
+    (unfinished / LOCK).touch()
+    age(unfinished, 9 * HOUR)
+    with (unfinished / LOCK).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert read().status == "running"
+    assert read().status == "stopped"
+
+
+def test_a_lock_is_told_from_a_free_and_from_a_missing_one(tmp_path):
+    path = tmp_path / LOCK
+    assert is_locked(path) is None
+    with path.open("ab") as lock:
+        assert is_locked(path) is False
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert is_locked(path) is True
+
+
+def test_a_run_that_failed_says_how_and_why(read, unfinished):
+    failure = {"status": "failed", "exit_code": 2, "cause": "CUDA out of memory:\n  2 GiB"}
+    (unfinished / "failed.json").write_text(json.dumps(failure))
+    run = read()
+    assert (run.status, run.cause) == ("failed", "CUDA out of memory: 2 GiB")
+
+
+def test_a_run_that_was_finished_after_a_failure_is_finished(read, run_dir):
+    (run_dir / "failed.json").write_text('{"status": "preempted", "cause": "SIGTERM"}')
+    run = read()
+    assert (run.status, run.cause) == ("finished", "")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"val/acc": 0.', "[1, 2]", "null", "\x00\x00"])
+def test_a_damaged_summary_is_no_summary(content, read, run_dir):
+    (run_dir / "summary.json").write_text(content)
+    assert read().status == "running"
+    assert read().summary == {}
+
+
+@pytest.mark.parametrize("content", ["", "epoch,phase", "epoch,phase\n0", 'epoch,phase\n0,"he', "\x00"])
+def test_damaged_metrics_are_read_as_far_as_they_go(content, read, unfinished):
+    (unfinished / "metrics.csv").write_text(content)
+    assert len(read().metrics) <= 1
+
+
+@pytest.mark.parametrize("content", ["", "data: {", "- 1", "\x00", "schedule: 3"])
+def test_a_damaged_config_leaves_the_rest(content, read, run_dir):
+    (run_dir / "config.yaml").write_text(content)
+    run = read()
+    assert (run.status, run.epochs) == ("finished", None)
+
+
+@pytest.mark.parametrize(
+    "name", ["summary.json", "metrics.csv", "config.yaml", "plan.csv", ".hydra", "snapshots"]
+)
+def test_any_file_may_be_missing(name, read, run_dir):
+    path = run_dir / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert read().name == "sweep/0"
+
+
+def test_a_job_that_failed_before_its_config_was_written_is_found(tmp_path):
+    job = tmp_path / "sweep" / "1"
+    (job / ".hydra").mkdir(parents=True)
+    (job / ".hydra" / "config.yaml").write_text("seed: 3\nschedule: ${oc.env:X}\n")
+    (job / "failed.json").write_text('{"status": "mistake", "cause": "data.root is missing"}')
+    assert list(find_runs(tmp_path)) == [job]
+    run = read_record(job, tmp_path)
+    assert (run.status, run.cause, run.config["seed"], run.config["schedule"]) == (
+        "mistake", "data.root is missing", 3, "?",
+    )  # fmt: skip
+
+
+def test_runs_are_found_at_any_depth_and_nothing_inside_of_them(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "one")
+    shutil.copytree(run_dir, run_dir / "inner")
+    (tmp_path / "other" / ".hydra").mkdir(parents=True)
+    (tmp_path / "other" / "config.yaml.txt").touch()
+    assert list(find_runs(tmp_path)) == [tmp_path / "one", run_dir]
+
+
+def test_a_run_may_be_the_root_itself(run_dir):
+    assert list(find_runs(run_dir)) == [run_dir]
+    assert read_record(run_dir, run_dir).name == "0"
