@@ -122,7 +122,7 @@ def parameter_groups(
     """
     parameters = dict(model.named_parameters())
     exempt = _no_decay(model)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for suffix, decayed in (("", True), ("/no_decay", False)):
         for name, members in zip(groups.names, groups.parameters, strict=True):
             chosen = [member for member in members if (member not in exempt) == decayed]

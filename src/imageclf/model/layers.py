@@ -5,7 +5,7 @@ from typing import Any
 
 from timm.models import group_parameters
 from timm.models._manipulate import group_with_matcher
-from timm.optim import auto_group_layers
+from timm.optim import auto_group_layers  # type: ignore[attr-defined]
 from torch import nn
 
 
