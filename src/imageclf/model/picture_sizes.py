@@ -26,7 +26,7 @@ def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Return the options of `timm.create_model` for pictures of these sizes.
 
     One size: position embeddings are built for it. Several: they keep the architecture's own size, where
-    its weights were trained, and are resampled in each forward pass.
+    its weights were trained, and are resampled in each forward pass; windows keep theirs.
 
     Args:
         name: any name that timm knows.
