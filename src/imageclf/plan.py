@@ -33,7 +33,14 @@ def job(cfg: DictConfig) -> None:
     # Rich takes a file or a pipe for 80 columns wide and would cut the table.
     Console(width=None if sys.stdout.isatty() else 100).print(phase_table(schedule, module, data))
     folder = Path(HydraConfig.get().runtime.output_dir)
-    rows = step_rows(schedule, module.groups.names, data.num_batches, data.loading.size, found={})
+    rows = step_rows(
+        schedule,
+        module.groups.names,
+        data.num_batches,
+        data.loading.size,
+        found={},
+        depths=module.groups.tops,
+    )
     write_plan(pd.DataFrame(rows), folder)
     print(folder / "plan.png")
 

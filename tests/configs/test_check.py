@@ -74,8 +74,8 @@ def test_a_key_in_the_wrong_node_is_refused_with_the_right_one(config):
 
 def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
     assert refusal(config("+model.zzz=1")).endswith(
-        "model takes backbone, channels_last, class_weights, compile, groups, head, loss, mixing, optimizer, "
-        "weights"
+        "model takes backbone, channels_last, class_weights, compile, drop_path_rate, groups, head, loss, "
+        "mixing, optimizer, weights"
     )
 
 

@@ -91,7 +91,9 @@ def test_resnet34_expects_pictures_as_imagenet_has_them():
     assert config.crop_pct == timm.get_pretrained_cfg("resnet34").crop_pct
 
 
-@pytest.mark.parametrize(("name", "is_fixed"), [("test_vit", True), ("test_resnet", False)])
+@pytest.mark.parametrize(
+    ("name", "is_fixed"), [("test_coatnet", True), ("test_vit", False), ("test_resnet", False)]
+)
 def test_an_architecture_of_one_size_is_told_from_one_of_any(name, is_fixed):
     assert (data_config(create_backbone(name, "none")).fixed_size is not None) == is_fixed
 

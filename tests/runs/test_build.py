@@ -166,14 +166,17 @@ def test_the_sizes_of_a_run_are_those_of_its_phases(phases, expected):
 
 def test_an_architecture_of_one_size_is_refused_several(config):
     with pytest.raises(InputError) as refused:
-        build_module(config("model.backbone=test_vit")["model"], {"a": 1, "b": 1}, {160, 128})
-    assert "model.backbone=test_vit takes pictures of one size only, and the schedule has 128, 160" in str(
-        refused.value
+        build_module(config("model.backbone=test_coatnet")["model"], {"a": 1, "b": 1}, {160, 128})
+    assert (
+        "model.backbone=test_coatnet takes pictures of one size only, and the schedule has 128, 160"
+        in str(refused.value)
     )
 
 
-@pytest.mark.parametrize(("backbone", "all_sizes"), [("test_vit", {128}), ("test_resnet", {64, 96})])
-def test_one_size_suits_all_and_several_suit_a_convolutional_network(backbone, all_sizes, config):
+@pytest.mark.parametrize(
+    ("backbone", "all_sizes"), [("test_coatnet", {128}), ("test_vit", {64, 96}), ("test_resnet", {64, 96})]
+)
+def test_one_size_suits_all_and_several_suit_those_that_are_made_for_it(backbone, all_sizes, config):
     module, _ = build_module(config(f"model.backbone={backbone}")["model"], {"a": 1, "b": 1}, all_sizes)
     assert module.classes == ("a", "b")
 

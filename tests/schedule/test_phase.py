@@ -202,6 +202,10 @@ def test_precompute_goes_with_a_frozen_body(unfreeze_to):
         ("lr_ratio", 0),
         ("lr_ratio", -1.0),
         ("lr_ratio", math.nan),
+        ("layer_decay", 0),
+        ("layer_decay", -0.5),
+        ("layer_decay", 1.1),
+        ("layer_decay", math.nan),
         ("peak_decay", 0),
         ("peak_decay", 1.01),
         ("eta_min", -0.1),
@@ -228,6 +232,19 @@ def test_one_rate_per_group_leaves_nothing_to_the_ratio():
         Phase(lr=[0.1, 0.2], lr_ratio=3)
 
 
+@pytest.mark.parametrize(("key", "value"), [("lr_ratio", 3.0), ("lr", [0.1, 0.2])])
+def test_rates_fall_by_layer_or_by_group(key, value):
+    with pytest.raises(InputError, match=rf"^schedule\.phases\.tune\.layer_decay=0\.75 with {key}="):
+        phase_from("tune", {"layer_decay": 0.75, key: value})
+
+
+@pytest.mark.parametrize("lr", [1e-3, "auto"])
+def test_layer_decay_leaves_all_groups_the_heads_rate(lr):
+    phase = Phase(lr=lr, layer_decay=0.75, unfreeze_to=0)
+    assert phase.group_lrs(GROUPS, found=1e-3) == (1e-3, 1e-3, 1e-3)
+    assert [phase.layer_scale(depth) for depth in (0, 1, 2)] == [1, 0.75, 0.5625]
+
+
 def test_an_unknown_key_is_named_in_full():
     with pytest.raises(InputError, match=r"^schedule\.phases\.head\.cycle_lenght is not a key of a phase"):
         phase_from("head", {"cycle_lenght": 1})
@@ -240,7 +257,7 @@ def test_a_contradiction_is_named_by_its_full_key():
 
 def test_every_field_of_a_phase_is_a_key_of_it():
     values = {field.name: field.default for field in fields(Phase)}
-    assert len(values) == 18
+    assert len(values) == 19
     assert phase_from("any", values) == Phase()
 
 

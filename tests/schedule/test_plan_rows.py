@@ -91,3 +91,17 @@ def test_the_rates_of_the_plan_are_those_of_the_run():
         for _, epoch, batch, place in SCHEDULE.steps(num_batches)
     ]
     assert planned == run
+
+
+def test_a_group_shows_the_highest_rate_of_its_layers():
+    schedule = Schedule({"tune": Phase(lr=0.4, layer_decay=0.5, unfreeze_to="body1")})
+    rows = list(step_rows(schedule, GROUPS, num_batches, 32, {}, depths=(5, 2, 0)))
+    assert [rows[0][f"lr/{group}"] for group in GROUPS] == [0, 0.1, 0.4]
+    shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1), depths=(5, 2, 0))[0]
+    assert [shown[f"lr/{group}"] for group in GROUPS] == ["frozen", "0.1", "0.4"]
+
+
+def test_a_rate_to_be_found_shows_by_how_much_a_group_is_below_it():
+    schedule = Schedule({"tune": Phase(layer_decay=0.5, unfreeze_to=0)})
+    shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1), depths=(5, 2, 0))[0]
+    assert [shown[f"lr/{group}"] for group in GROUPS] == ["auto/32", "auto/4", "auto"]

@@ -126,7 +126,8 @@ class History(pl.Callback):
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         lrs = self._schedule.lrs(module.groups.names, epoch, 0, num_batches, self._found, self._losses)
         row: Row = {"epoch": epoch, "phase": place.name, "size": data.size_of(place)}
-        row |= {f"lr/{group}": lr for group, lr in lrs.items()}
+        scales = [place.phase.layer_scale(depth) for depth in module.groups.tops]
+        row |= {f"lr/{group}": lr * scale for (group, lr), scale in zip(lrs.items(), scales, strict=True)}
         scores: dict[str, float] = module.scores
         module.scores = {}
         return row | {"train/loss": train_loss} | scores | {"seconds": time.monotonic() - self._started}

@@ -125,7 +125,8 @@ class LrFinder(pl.Callback):
     def search(self, trainer: pl.Trainer, module: ClassifierModule) -> Curve:
         """Train with a rising learning rate until the loss diverges, then restore everything."""
         epoch, optimizer = trainer.current_epoch, trainer.optimizers[0]
-        peaks = self._schedule.at(epoch).phase.group_lrs(module.groups.names, found=1.0)
+        phase, names = self._schedule.at(epoch).phase, module.groups.names
+        peaks = phase.group_lrs(names, found=1.0)
         lrs = sweep(*self._range, self._steps(trainer))
         losses: list[float] = []
         with preserved(module, optimizer):
@@ -133,7 +134,8 @@ class LrFinder(pl.Callback):
             batches = on_device(trainer, _again_and_again(data, epoch))
             for step, lr in enumerate(lrs):
                 seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
-                set_lrs(optimizer, {n: p * lr for n, p in zip(module.groups.names, peaks, strict=True)})
+                rates = {name: peak * lr for name, peak in zip(names, peaks, strict=True)}
+                set_lrs(optimizer, rates, phase.layer_scale)
                 losses.append(trial_step(trainer, module, optimizer, batches))
                 if diverged(smooth(losses, self._beta)):
                     break

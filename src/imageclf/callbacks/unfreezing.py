@@ -52,7 +52,7 @@ class Unfreezing(pl.Callback):
 def forget(optimizer: Optimizer) -> None:
     """Clear the optimizer's state, also what it counts per group: timm's Lamb has its steps there."""
     optimizer.state.clear()
-    given = {"params", "name", *optimizer.defaults}
+    given = {"params", "name", "depth", *optimizer.defaults}
     for group in optimizer.param_groups:
         for key in group.keys() - given:
             del group[key]

@@ -1,6 +1,6 @@
 """Set the learning rate of every layer group at every batch: SGDR and the other shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as pl
@@ -9,11 +9,18 @@ from torch.optim import Optimizer
 from imageclf.schedule import Schedule
 
 
-def set_lrs(optimizer: Optimizer, lrs: Mapping[str, float]) -> None:
-    """Set the learning rate of each parameter group to that of the layer group it is named after."""
+def set_lrs(optimizer: Optimizer, lrs: Mapping[str, float], layer_scale: Callable[[int], float]) -> None:
+    """Set the learning rate of each parameter group.
+
+    Args:
+        optimizer: its parameter groups are those of `imageclf.model.parameter_groups`.
+        lrs: of each layer group.
+        layer_scale: further factor by the layers that a parameter group lies below the head.
+    """
     for group in optimizer.param_groups:
-        # The row without weight decay is named `body0/no_decay` and follows body0.
-        group["lr"] = lrs[group["name"].split("/")[0]]
+        # The row without weight decay is named `body0/no_decay` and follows body0; only a run that decays
+        # by layer knows depths.
+        group["lr"] = lrs[group["name"].split("/")[0]] * layer_scale(group.get("depth", 0))
 
 
 class WarmRestarts(pl.Callback):
@@ -49,7 +56,7 @@ class WarmRestarts(pl.Callback):
             self._losses,
         )
         for optimizer in trainer.optimizers:
-            set_lrs(optimizer, lrs)
+            set_lrs(optimizer, lrs, self._schedule.at(trainer.current_epoch).phase.layer_scale)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the validation loss, the same on every rank."""

@@ -1,5 +1,6 @@
 """Any timm model as a body that turns pictures into features."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.model.picture_sizes import check_sizes, size_options, takes_option
 from imageclf.model.weights import body_weights, load_weights
 
 
@@ -29,29 +31,37 @@ class DataConfig:
     fixed_size: int | None
 
 
-def create_backbone(name: str, weights: str, size: int | None = None) -> nn.Module:
+def create_backbone(
+    name: str,
+    weights: str,
+    size: int | Collection[int] | None = None,
+    drop_path_rate: float | None = None,
+) -> nn.Module:
     """Return a timm model without its classifier: `[B, 3, H, W]` -> `[B, F]`.
 
     Args:
         name: any name that timm knows.
         weights: hub, packaged, none, or the path of a file.
-        size: pixels a side to build position embeddings for; None keeps the architecture's own.
+        size: pixels a side of the pictures that it will see, one or several; None: the architecture's own.
+        drop_path_rate: share of the pictures that skip the last block while it trains, falling to 0 at the
+            first block; None: the architecture's own.
 
     Raises:
-        InputError: timm does not know the name, or the weights are not to be had.
+        InputError: timm does not know the name, or the weights are not to be had, or the architecture does
+            not take the sizes, or no `drop_path_rate`.
     """
     if not _is_known(name):
         raise InputError(f"model.backbone={name}: timm has no such model{_suggestion(name)}")
     # Before the model: a missing file should not cost the time of building one.
     state = load_weights(weights, name)
-    options: dict[str, Any] = {"num_classes": 0, "pretrained": weights == "hub"}
-    if size is not None and _fixed_size(timm.get_pretrained_cfg(name)) is not None:
-        # Only architectures of a fixed size take this; a convolutional one would refuse it.
-        options["img_size"] = size
-    backbone: nn.Module = _create(name, options)
+    sizes = [size] if isinstance(size, int) else sorted(size or ())
+    options = size_options(name, sizes)
+    check_sizes(name, sizes, options)
+    options |= {"num_classes": 0, "pretrained": weights == "hub", **_drop_path(name, drop_path_rate)}
+    backbone = _create(name, options)
     if state is not None:
         # Strict: a tensor that is silently left random costs days.
-        _load(backbone, state, name)
+        _load(backbone, state, name, options)
     return backbone
 
 
@@ -78,7 +88,7 @@ def data_config(backbone: nn.Module) -> DataConfig:
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         crop_pct=float(config["crop_pct"]),
-        fixed_size=_fixed_size(getattr(backbone, "pretrained_cfg", None)),
+        fixed_size=_fixed_size(backbone),
     )
 
 
@@ -111,14 +121,37 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
         ) from error
 
 
-def _load(backbone: nn.Module, state: dict[str, Tensor], name: str) -> None:
+def _load(backbone: nn.Module, state: dict[str, Tensor], name: str, options: dict[str, Any]) -> None:
+    expected = backbone.state_dict()
+    state = body_weights(state, set(expected))
     try:
-        backbone.load_state_dict(body_weights(state, set(backbone.state_dict())))
+        if any(state[key].shape != expected[key].shape for key in expected):
+            state = _resampled(state, name, options)
+        backbone.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
             f"model.weights: tensors of the file have other shapes than those of {name}; "
             "is it of another model, or made for another size of picture?"
         ) from error
+
+
+def _resampled(state: dict[str, Tensor], name: str, options: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors as timm fits them to another size of picture: position embeddings above all."""
+    # Each family has a filter of its own for that, which timm applies when it loads what is pretrained.
+    # No classes: with a number of them, timm would not mind a tensor that is missing.
+    overlay = {"state_dict": state, "num_classes": 0}
+    donor = timm.create_model(name, **{**options, "pretrained": True}, pretrained_cfg_overlay=overlay)
+    return donor.state_dict()
+
+
+def _drop_path(name: str, rate: float | None) -> dict[str, float]:
+    if rate is None:
+        return {}
+    if not 0 <= rate < 1:
+        raise InputError(f"model.drop_path_rate={rate}: give a share from 0 to below 1, or null")
+    if not takes_option(name, "drop_path_rate", rate):
+        raise InputError(f"model.drop_path_rate={rate}: {name} has no drop path; give null")
+    return {"drop_path_rate": rate}
 
 
 def _is_known(name: str) -> bool:
@@ -129,13 +162,11 @@ def _is_known(name: str) -> bool:
     return bool(timm.is_model(name))
 
 
-def _fixed_size(config: Any) -> int | None:
-    fixed = getattr(config, "fixed_input_size", None)
-    if isinstance(config, dict):
-        fixed, size = config.get("fixed_input_size"), config.get("input_size")
-    else:
-        size = getattr(config, "input_size", None)
-    return int(size[-1]) if fixed and size else None
+def _fixed_size(backbone: nn.Module) -> int | None:
+    config: dict[str, Any] = getattr(backbone, "pretrained_cfg", None) or {}
+    if not config.get("fixed_input_size") or getattr(backbone, "dynamic_img_size", False):
+        return None
+    return int(config["input_size"][-1])
 
 
 def _suggestion(name: str) -> str:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from timm.models import group_parameters
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from imageclf import InputError
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.layers import layer_depths, ordered_layers
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,18 @@ class LayerGroups:
         names: body0, body1, ..., head.
         parameters: names of each group's parameters.
         modules: names of each group's modules.
+        depths: how many layers each parameter lies below the head, in timm's fine layers; 0 in the head.
     """
 
     names: tuple[str, ...]
     parameters: tuple[tuple[str, ...], ...]
     modules: tuple[tuple[str, ...], ...]
+    depths: Mapping[str, int]
+
+    @property
+    def tops(self) -> tuple[int, ...]:
+        """How many layers the last layer of each group lies below the head."""
+        return tuple(min(self.depths[name] for name in group) for group in self.parameters)
 
     def count_parameters(self, model: nn.Module) -> tuple[int, ...]:
         """Return the number of parameters of each group."""
@@ -47,7 +54,7 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
     Raises:
         InputError: the body has fewer layers than pieces.
     """
-    layers = _ordered_layers(model.backbone)
+    layers = ordered_layers(model.backbone)
     if not 2 <= num_groups <= len(layers) + 1:
         raise InputError(f"model.groups={num_groups}: this backbone allows 2 to {len(layers) + 1}")
     # array_split hands the odd layers to the first pieces.
@@ -59,6 +66,10 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
         names=(*(f"body{index}" for index in range(num_groups - 1)), "head"),
         parameters=parameters,
         modules=_modules_of(model, parameters),
+        depths={
+            **{f"backbone.{name}": depth for name, depth in layer_depths(model.backbone).items()},
+            **dict.fromkeys(head, 0),
+        },
     )
 
 
@@ -95,7 +106,7 @@ def learning_norms(model: nn.Module, groups: LayerGroups, first: int, train_bn: 
 
 
 def parameter_groups(
-    model: ImageClassifier, groups: LayerGroups, weight_decay: float
+    model: ImageClassifier, groups: LayerGroups, weight_decay: float, by_layer: bool = False
 ) -> list[dict[str, Any]]:
     """Return optimizer groups, named after their layer group, with learning rate 0.
 
@@ -106,38 +117,30 @@ def parameter_groups(
         model: the classifier.
         groups: its layer groups.
         weight_decay: of the tensors that take one.
+        by_layer: split each of them by layer, first layer first, into groups such as `body0/12` that
+            carry their `depth` below the head: layer decay needs it, and a step takes longer.
     """
     parameters = dict(model.named_parameters())
     exempt = _no_decay(model)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for suffix, decayed in (("", True), ("/no_decay", False)):
         for name, members in zip(groups.names, groups.parameters, strict=True):
-            chosen = [parameters[member] for member in members if (member not in exempt) == decayed]
+            chosen = [member for member in members if (member not in exempt) == decayed]
             decay = {"weight_decay": weight_decay if decayed else 0.0}
             rows.append({"name": name + suffix, "params": chosen, "lr": 0.0, **decay})
-    return [row for row in rows if row["params"]]
+    if by_layer:
+        rows = [part for row in rows for part in _split(row, groups.depths)]
+    return [{**row, "params": [parameters[name] for name in row["params"]]} for row in rows if row["params"]]
 
 
-def _ordered_layers(backbone: nn.Module) -> list[list[str]]:
-    names = [name for name, _ in backbone.named_parameters()]
-    matcher: Any = getattr(backbone, "group_matcher", None)
-    if matcher is not None:
-        layer_of: Mapping[str, int] = group_parameters(backbone, _coarsest(matcher), reverse=True)
-    else:
-        # Three timm families name no groups; their modules are registered in forward order.
-        owners = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
-        layer_of = {name: owners.index(name.rpartition(".")[0]) for name in names}
+def _split(row: dict[str, Any], depths: Mapping[str, int]) -> list[dict[str, Any]]:
     layers: dict[int, list[str]] = {}
-    for name in names:
-        layers.setdefault(layer_of[name], []).append(name)
-    return [layers[key] for key in sorted(layers)]
-
-
-def _coarsest(matcher: Any) -> Any:
-    try:
-        return matcher(coarse=True)
-    except AssertionError:  # RDNet knows one way only.
-        return matcher(coarse=False)
+    for name in row["params"]:
+        layers.setdefault(depths[name], []).append(name)
+    return [
+        {**row, "name": f"{row['name']}/{depth}", "params": layers[depth], "depth": depth}
+        for depth in sorted(layers, reverse=True)
+    ]
 
 
 def _modules_of(model: nn.Module, parameters: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:

@@ -52,6 +52,7 @@ class ClassifierModule(pl.LightningModule):
         channels_last: keep convolution weights channels-last, as pictures arrive.
         mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
         metrics: further scores of each validation, by name.
+        by_layer: give each layer a parameter group of its own, for a schedule with `layer_decay`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ClassifierModule(pl.LightningModule):
         channels_last: bool = True,
         mixing: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None,
         metrics: Mapping[str, MetricFunction] | None = None,
+        by_layer: bool = False,
     ) -> None:
         super().__init__()
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -83,6 +85,8 @@ class ClassifierModule(pl.LightningModule):
         self._mixing = mixing
         self._optimizer = optimizer
         self._weight_decay = weight_decay
+        # For the whole run, not by phase: a checkpoint knows optimizer state by the order of the groups.
+        self._by_layer = by_layer
         self._collected: list[tuple[Tensor, Tensor, Tensor]] = []
         self._predictions: Predictions | None = None
 
@@ -162,7 +166,8 @@ class ClassifierModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
-        return self._optimizer(parameter_groups(self.model, self.groups, self._weight_decay))
+        groups = parameter_groups(self.model, self.groups, self._weight_decay, self._by_layer)
+        return self._optimizer(groups)
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:

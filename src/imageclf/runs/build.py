@@ -11,7 +11,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from imageclf import InputError
 from imageclf.configs import instantiate
 from imageclf.data import Caching, ImageData, Loading, Table
 from imageclf.model import (
@@ -72,7 +71,8 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     counts = dict(zip(table.classes, table.class_counts("train").tolist(), strict=True))
     all_sizes = schedule.sizes(config["data"]["size"])
     metrics = build_metrics(config, table.num_classes)
-    module, expects = build_module(config["model"], counts, all_sizes, metrics)
+    by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
+    module, expects = build_module(config["model"], counts, all_sizes, metrics, by_layer)
     schedule.check(
         module.groups.names,
         has_finder="lr_finder" in config["callbacks"],
@@ -118,6 +118,7 @@ def build_module(
     counts: Mapping[str, int],
     all_sizes: set[int],
     metrics: Mapping[str, MetricFunction] | None = None,
+    by_layer: bool = False,
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
@@ -126,22 +127,16 @@ def build_module(
         counts: training pictures of each class, in class order.
         all_sizes: pixels a side that the run will use.
         metrics: further scores of each validation, by name.
+        by_layer: give each layer an optimizer group of its own.
 
     Raises:
-        InputError: an architecture of one fixed size is to see several, or a part refuses its values.
+        InputError: the architecture does not take the sizes, or a part refuses its values.
     """
-    size = min(all_sizes)
-    backbone = create_backbone(node["backbone"], node["weights"], size)
+    backbone = create_backbone(node["backbone"], node["weights"], all_sizes, node["drop_path_rate"])
     if node["compile"] is not None:
         compile_backbone(backbone, node["compile"])
     expects = data_config(backbone)
-    if expects.fixed_size is not None and len(all_sizes) > 1:
-        raise InputError(
-            f"model.backbone={node['backbone']} takes pictures of one size only, and the schedule has "
-            f"{', '.join(map(str, sorted(all_sizes)))}: "
-            "give every phase the same size, or take a convolutional model"
-        )
-    features = num_features(backbone, size)
+    features = num_features(backbone, min(all_sizes))
     head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(counts))
     model = ImageClassifier(backbone, head, expects.mean, expects.std)
     module = ClassifierModule(
@@ -154,6 +149,7 @@ def build_module(
         channels_last=node["channels_last"],
         mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
         metrics=metrics,
+        by_layer=by_layer,
     )
     return module, expects
 

@@ -82,6 +82,7 @@ class ModelOptions:
     Args:
         backbone: any timm name.
         weights: hub, packaged, none, or the path of a file.
+        drop_path_rate: of the backbone's last block while it trains; None: the architecture's own.
         groups: number of layer groups, the head's among them.
         head: a node that takes in_features and num_classes.
         optimizer: a node that takes parameter groups.
@@ -94,6 +95,7 @@ class ModelOptions:
 
     backbone: str
     weights: str
+    drop_path_rate: float | None
     groups: int
     head: Mapping[str, Any]
     optimizer: Mapping[str, Any]

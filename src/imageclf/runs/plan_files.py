@@ -27,7 +27,10 @@ def write_plan(plan: pd.DataFrame, folder: Path) -> None:
 def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -> RichTable:
     """Return a row per phase as the terminal shows it."""
     parameters = module.groups.count_parameters(module.model)
-    rows = phase_rows(schedule, module.groups.names, data.num_batches, data.loading.size, parameters)
+    groups = module.groups
+    rows = phase_rows(
+        schedule, groups.names, data.num_batches, data.loading.size, parameters, depths=groups.tops
+    )
     steps = sum(int(row["steps"] or 0) for row in rows)
     title = f"{schedule.epochs} epochs, {steps} steps"
     # Eighty columns are all that a log or a narrow terminal has.
@@ -77,5 +80,6 @@ class Plan(pl.Callback):
             lambda place: data.num_batches(place, trainer.world_size),
             data.loading.size,
             self._found,
+            depths=module.groups.tops,
         )
         write_plan(pd.DataFrame(rows), self._run_dir)

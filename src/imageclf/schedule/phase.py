@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from imageclf import InputError
 from imageclf.schedule.cycles import cycle_lengths, locate
 from imageclf.schedule.plateau import plateau
-from imageclf.schedule.shapes import SHAPES
+from imageclf.schedule.shapes import SHAPES, warmup_scale
 
 Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
 BatchNormMode = Literal["eval", "train"]
@@ -25,6 +25,8 @@ class Phase:
         lr: peak learning rate of the head, or one per layer group (first group first), or "auto":
             found by the learning-rate finder when the phase starts.
         lr_ratio: each group's rate is that of the group above it divided by this.
+        layer_decay: each layer's rate is that of the layer above it times this, the head's layer first;
+            in place of `lr_ratio`. None: all layers of a group have one rate.
         unfreeze_to: first group that trains, by name or index: 0 trains all, -1 the head alone.
         size: pixels a side, or those of each cycle; None takes `data.size`.
         batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`.
@@ -53,6 +55,7 @@ class Phase:
     cycle_mult: int = 1
     lr: float | Sequence[float] | Literal["auto"] = "auto"
     lr_ratio: float = 1.0
+    layer_decay: float | None = None
     unfreeze_to: str | int = -1
     size: int | Sequence[int] | None = None
     batch_size: int | Sequence[int] | None = None
@@ -83,6 +86,7 @@ class Phase:
         _require(self.shape in get_args(Shape), "shape", self.shape, "one of " + ", ".join(get_args(Shape)))
         _require(self.bn in ("eval", "train"), "bn", self.bn, "eval or train")
         self._check_lr()
+        self._check_layer_decay()
         if self.precompute and self.augment:
             raise InputError(
                 "precompute=true with augment=true: cached features are of unaugmented pictures; "
@@ -108,6 +112,17 @@ class Phase:
             raise InputError(
                 f"lr={list(self.lr)} with lr_ratio={self.lr_ratio}: one rate per group leaves nothing "
                 "to the ratio; give one number and a ratio, or a list alone"
+            )
+
+    def _check_layer_decay(self) -> None:
+        if self.layer_decay is None:
+            return
+        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a number above 0 and at most 1")
+        if self.lr_ratio != 1 or not isinstance(self.lr, int | float | str):
+            key = "lr_ratio" if self.lr_ratio != 1 else "lr"
+            raise InputError(
+                f"layer_decay={self.layer_decay} with {key}={getattr(self, key)}: both say how rates fall "
+                "towards the first layer; give one number for lr, and lr_ratio=1 or layer_decay=null"
             )
 
     @property
@@ -143,6 +158,16 @@ class Phase:
 
     def _plateau(self, losses: Sequence[float]) -> float:
         return plateau(losses, self.patience, self.plateau_factor)
+
+    def layer_scale(self, depth: int) -> float:
+        """Return the factor of `layer_decay` on the rate of a layer that lies `depth` layers below the head.
+
+        >>> [Phase(layer_decay=0.5).layer_scale(depth) for depth in range(3)], Phase().layer_scale(2)
+        ([1.0, 0.5, 0.25], 1.0)
+
+        Source: https://arxiv.org/abs/2106.08254 (BEiT), `timm.optim.param_groups_layer_decay`.
+        """
+        return 1.0 if self.layer_decay is None else float(self.layer_decay**depth)
 
     def first_trainable(self, groups: Sequence[str]) -> int:
         """Return the index of the first layer group that trains.
@@ -191,16 +216,6 @@ class Phase:
         # The head has the whole rate; each step down divides once more.
         top = len(groups) - 1
         return tuple(float(head) / self.lr_ratio ** (top - index) for index in range(len(groups)))
-
-
-def warmup_scale(step: int, steps: float) -> float:
-    """Return the factor of a linear rise over `steps` optimizer steps, 1 from the last of them on.
-
-    >>> [warmup_scale(step, 4) for step in range(5)]
-    [0.25, 0.5, 0.75, 1.0, 1.0]
-    """
-    # The first step already moves a little: a rate of 0 would waste its gradient.
-    return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
 
 
 def phase_from(name: str, values: dict[str, Any]) -> Phase:

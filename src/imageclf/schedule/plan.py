@@ -14,6 +14,7 @@ def phase_rows(
     num_batches: Callable[[Place], int],
     size: int,
     parameters: Sequence[int],
+    depths: Sequence[int] | None = None,
 ) -> list[Row]:
     """Return a row per phase: epochs, cycles, steps, learning rates, trainable parameters, size.
 
@@ -23,11 +24,12 @@ def phase_rows(
         num_batches: batches of an epoch at a place.
         size: pixels a side where a phase names none.
         parameters: number of parameters of each group.
+        depths: as in `step_rows`.
     """
     rows: list[Row] = []
     for name, phase in schedule.phases.items():
         first = phase.first_trainable(groups)
-        rates = phase.group_lrs(groups, found=1.0)
+        rates = _highest(phase, phase.group_lrs(groups, found=1.0), depths)
         shown: Row = {f"lr/{group}": _shown(phase, rate) for group, rate in zip(groups, rates, strict=True)}
         places = [place for place in schedule.places if place.name == name]
         rows.append(
@@ -51,8 +53,9 @@ def step_rows(
     num_batches: Callable[[Place], int],
     size: int,
     found: Mapping[str, float],
+    depths: Sequence[int] | None = None,
 ) -> Iterator[Row]:
-    """Yield a row per training step: step, epoch, batch, phase, cycle, size and each group's rate.
+    """Yield a row per training step: step, epoch, batch, phase, cycle, size and each group's highest rate.
 
     Args:
         schedule: the run.
@@ -61,13 +64,15 @@ def step_rows(
         size: pixels a side where a phase names none.
         found: the head's learning rate of each phase whose `lr` is auto; one that is missing leaves
             the phase's rates blank (None).
+        depths: how many layers the last layer of each group lies below the head: with `layer_decay` that
+            one has the group's highest rate. None: no phase decays by layer.
     """
     for step, epoch, batch, place in schedule.steps(num_batches):
         phase = place.phase
         known = phase.lr != "auto" or place.name in found
         scale = phase.lr_scale(place.epoch, batch, num_batches(place))
         # With 1.0 for an unknown rate the frozen groups still show as 0.
-        peaks = phase.group_lrs(groups, found.get(place.name, 1.0))
+        peaks = _highest(phase, phase.group_lrs(groups, found.get(place.name, 1.0)), depths)
         rates: Row = {
             f"lr/{group}": peak * scale if known or peak == 0 else None
             for group, peak in zip(groups, peaks, strict=True)
@@ -87,6 +92,11 @@ def _size_of(places: Sequence[Place], size: int) -> int | str:
     """Return the one size of a phase, or those of its cycles as "64+96+128"."""
     sizes = [place.size or size for place in places if place.epoch_in_cycle == 0]
     return sizes[0] if len(set(sizes)) == 1 else "+".join(map(str, sizes))
+
+
+def _highest(phase: Phase, rates: Sequence[float], depths: Sequence[int] | None) -> list[float]:
+    scales = map(phase.layer_scale, depths or [0] * len(rates))
+    return [rate * scale for rate, scale in zip(rates, scales, strict=True)]
 
 
 def _shown(phase: Phase, rate: float) -> str:

@@ -45,6 +45,16 @@ def constant(t: float) -> float:
     return 1.0
 
 
+def warmup_scale(step: int, steps: float) -> float:
+    """Return the factor of a linear rise over `steps` optimizer steps, 1 from the last of them on.
+
+    >>> [warmup_scale(step, 4) for step in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+    # The first step already moves a little: a rate of 0 would waste its gradient.
+    return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
+
+
 def _between(start: float, end: float, t: float) -> float:
     return end + (start - end) * cosine(t)
 

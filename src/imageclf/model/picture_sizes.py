@@ -1,0 +1,129 @@
+"""Which sizes of picture an architecture takes, and the options that build it for them."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import timm
+import torch
+from timm.layers.patch_embed import PatchEmbed
+from torch import nn
+
+from imageclf import InputError
+
+# Every architecture of timm that is particular about sizes takes multiples of one of these.
+_STEPS = (8, 14)
+
+
+def fixed_size(name: str) -> int | None:
+    """Return the pixels a side that an architecture is built for, None where it takes any."""
+    config = timm.get_pretrained_cfg(name)
+    # Deprecated names have no config, and none of them is of a fixed size.
+    return int(config.input_size[-1]) if config is not None and config.fixed_input_size else None
+
+
+def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
+    """Return the options of `timm.create_model` for pictures of these sizes.
+
+    One size: position embeddings are built for it. Several: they keep the architecture's own size, where
+    its weights were trained, and are resampled in each forward pass; windows keep theirs.
+
+    Args:
+        name: any name that timm knows.
+        sizes: pixels a side; none: the architecture's own.
+    """
+    if not sizes or fixed_size(name) is None:
+        # A convolutional architecture would refuse the options.
+        return {}
+    if len(sizes) == 1:
+        return {"img_size": sizes[0]}
+    return {"dynamic_img_size": True} if takes_option(name, "dynamic_img_size", True) else {}
+
+
+def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> None:
+    """Refuse sizes that an architecture does not take, before its weights are fetched.
+
+    Args:
+        name: any name that timm knows.
+        sizes: pixels a side.
+        options: as `size_options` returns them.
+
+    Raises:
+        InputError: it does not take one of them; the sentence names sizes that it takes.
+    """
+    refused = [size for size in sizes if not takes_size(name, size, options)]
+    if refused and fixed_size(name) is not None and not options:
+        # Several sizes; each of them for itself may be as good as another.
+        options = {"img_size": None}
+        refused = [size for size in sizes if not takes_size(name, size, options)]
+        if not refused:
+            raise InputError(
+                f"model.backbone={name} takes pictures of one size only, and the schedule has "
+                f"{', '.join(map(str, sizes))}: give every phase the same size, or take a convolutional model"
+            )
+    if refused:
+        near = nearest(refused[0], lambda size: takes_size(name, size, options))
+        raise InputError(
+            f"model.backbone={name} takes no pictures of {refused[0]} px"
+            f"{', but of ' + ' and '.join(map(str, near)) if near else ''}; "
+            "change data.size, or the size of the phase"
+        )
+
+
+def takes_size(name: str, size: int, options: dict[str, Any]) -> bool:
+    """Return whether an architecture makes features of pictures of `size` pixels a side.
+
+    Args:
+        name: any name that timm knows.
+        size: pixels a side.
+        options: as `size_options` returns them; `img_size` follows `size`.
+    """
+    if "img_size" in options:
+        options = {**options, "img_size": size}
+    try:
+        body = _skeleton(name, **options)
+        with torch.no_grad():
+            body(torch.zeros(1, 3, size, size, device="meta"))
+    except NotImplementedError:
+        return True  # An operation that needs numbers: the training will tell.
+    except Exception:  # Each architecture says it in its own way: an assertion, a shape, an index.
+        return False
+    return _fills_patches(body, size)
+
+
+def takes_option(name: str, option: str, value: object) -> bool:
+    """Return whether an architecture knows an option of `timm.create_model`."""
+    try:
+        _skeleton(name, **{option: value})
+    except TypeError as error:
+        if option not in str(error):
+            raise
+        return False
+    return True
+
+
+def nearest(size: int, is_legal: Callable[[int], bool]) -> list[int]:
+    """Return the nearest legal size below and above, of those that some architecture asks for.
+
+    >>> nearest(100, lambda size: size % 14 == 0), nearest(20, lambda size: size % 32 == 0)
+    ([98, 112], [32])
+    """
+    steps = [each for each in range(8, 2 * size + 257) if any(each % step == 0 for step in _STEPS)]
+    below = next((each for each in reversed(steps) if each < size and is_legal(each)), None)
+    above = next((each for each in steps if each > size and is_legal(each)), None)
+    return [each for each in (below, above) if each is not None]
+
+
+# Kept, for an architecture of any size is asked about one after the other.
+@lru_cache(maxsize=1)
+def _skeleton(name: str, **options: Any) -> nn.Module:
+    # Shapes without numbers: this takes neither memory nor a random draw.
+    with torch.device("meta"):
+        skeleton: nn.Module = timm.create_model(name, num_classes=0, **options)
+    return skeleton.eval()
+
+
+def _fills_patches(body: nn.Module, size: int) -> bool:
+    """Return whether the patches cover the picture: built for 50 px, patches of 16 would drop two columns."""
+    embed = next((each for each in body.modules() if isinstance(each, PatchEmbed)), None)
+    return embed is None or all(size % side == 0 for side in embed.patch_size)
