@@ -255,6 +255,12 @@ def test_the_plan_says_how_long_the_run_is(planned):
     assert "4 epochs, 12 steps" in planned.out
 
 
+def test_the_plan_names_the_layer_groups_and_counts_their_parameters(planned):
+    groups = re.search(r"layer groups: body0 (\S+) M, body1 (\S+) M, head (\S+) M", planned.out)
+    # 372,688 of the body, and 96 features times 3 classes with their biases.
+    assert sum(map(float, groups.groups())) == pytest.approx(0.372688 + 0.000291, rel=1e-2)
+
+
 def test_the_plan_is_a_file_with_a_row_per_step(planned):
     picture = Path(planned.out.splitlines()[-1])
     assert picture.read_bytes()[:4] == b"\x89PNG"

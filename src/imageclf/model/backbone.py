@@ -41,7 +41,8 @@ def create_backbone(
 
     Args:
         name: any name that timm knows.
-        weights: hub, packaged, none, or the path of a file.
+        weights: hub, packaged, none, or the path of a file; position embeddings of another size of
+            picture are resampled by timm.
         size: pixels a side of the pictures that it will see, one or several; None: the architecture's own.
         drop_path_rate: share of the pictures that skip the last block while it trains, falling to 0 at the
             first block; None: the architecture's own.

@@ -25,16 +25,18 @@ def write_plan(plan: pd.DataFrame, folder: Path) -> None:
 
 
 def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -> RichTable:
-    """Return a row per phase as the terminal shows it."""
-    parameters = module.groups.count_parameters(module.model)
+    """Return a row per phase as the terminal shows it, and the layer groups below."""
     groups = module.groups
+    parameters = groups.count_parameters(module.model)
     rows = phase_rows(
         schedule, groups.names, data.num_batches, data.loading.size, parameters, depths=groups.tops
     )
     steps = sum(int(row["steps"] or 0) for row in rows)
     title = f"{schedule.epochs} epochs, {steps} steps"
+    counts = [f"{name} {_millions(count)}" for name, count in zip(groups.names, parameters, strict=True)]
+    caption = f"layer groups: {', '.join(counts)}"
     # Eighty columns are all that a log or a narrow terminal has.
-    table = RichTable(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = RichTable(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in _shown(rows[0]):
         table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
     for row in rows:
@@ -45,11 +47,15 @@ def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -
 def _shown(row: Row) -> dict[str, str]:
     """Return a row's cells as text, with the rates of all groups in one."""
     cells = {name: str(cell) for name, cell in row.items()}
-    cells["trains"] = f"{int(row['trains'] or 0) / 1e6:.3g} M"
+    cells["trains"] = _millions(int(row["trains"] or 0))
     rates = [cells.pop(name) for name in row if name.startswith("lr/")]
     where = list(cells).index("size") + 1
     items = list(cells.items())
     return dict([*items[:where], ("lr, body to head", " ".join(rates)), *items[where:]])
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.3g} M"
 
 
 class Plan(pl.Callback):
