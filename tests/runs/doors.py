@@ -30,6 +30,8 @@ def through_door(run_dir: Path, **environment: str) -> int:
 
 def _door(run_dir: Path, environment: dict[str, str]) -> None:
     os.setsid()
+    # As in a process that a shell starts, data workers are forked.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ |= environment
     sys.argv = ["worker", str(run_dir)]
     from imageclf import worker

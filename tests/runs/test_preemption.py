@@ -10,9 +10,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small ru
 
 import torch
 from doors import through_door
-from probes import digest
+from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
+from imageclf import Preempted
+from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.runs.directory import prepare
 
 SAVES = "+callbacks.saves={_target_: probes.Saves}"
@@ -60,3 +62,70 @@ def test_a_signal_to_the_process_tree_makes_one_save_and_no_bit_is_lost(
     assert saves(run_dir) == [[2, 0], [3, 2]]
     assert through_door(run_dir) == 0
     assert final_weights(run_dir) == final_weights(undisturbed)
+
+
+def test_further_signals_during_the_save_change_nothing(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    during = "+callbacks.saves={_target_: probes.Saves, name: SIGTERM}"
+    run_dir = prepared(tmp_path, pictures, during, send("SIGUSR2", epoch=1, batch=0, to="group"))
+    assert through_door(run_dir) == 75
+    # The process had a signal when it began this save, and another one inside it.
+    assert saves(run_dir) == [[1, 1]]
+    assert newest_whole(run_dir / "checkpoints") == run_dir / "checkpoints/last.ckpt"
+
+
+def test_a_signal_on_an_epochs_last_batch_waits_for_its_validation(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run_dir = prepared(tmp_path, pictures, SAVES, send("SIGTERM", epoch=2, batch=5, to="self"))
+    assert through_door(run_dir) == 75
+    assert saves(run_dir) == [[2, 0], [3, 0]]
+    assert through_door(run_dir) == 0
+    assert final_weights(run_dir) == final_weights(undisturbed)
+
+
+def test_a_signal_inside_an_accumulated_step_waits_for_its_end(pictures: Path, tmp_path: Path) -> None:
+    run_dir = prepared(
+        tmp_path,
+        pictures,
+        SAVES,
+        "trainer.accumulate_grad_batches=3",
+        send("SIGTERM", epoch=3, batch=1, to="self"),
+    )
+    assert through_door(run_dir) == 75
+    assert saves(run_dir)[-1] == [3, 3]
+
+
+def test_no_batch_is_trained_twice_or_left_out(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
+    run_dir = prepared(tmp_path, pictures, send("SIGTERM", epoch=3, batch=1, to="self"))
+    assert [through_door(run_dir), through_door(run_dir)] == [75, 0]
+    trained = [[(row["epoch"], row["batch"]) for row in lines(d, "batch")] for d in (run_dir, undisturbed)]
+    assert trained[0] == trained[1]
+
+
+def test_without_the_checkpoint_callback_a_signal_ends_the_run_at_once(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run_dir = prepared(
+        tmp_path, pictures, "~callbacks.checkpoint", send("SIGTERM", epoch=3, batch=1, to="self")
+    )
+    assert through_door(run_dir) == 75
+    assert lines(run_dir, "batch")[-1]["batch"] == 0
+
+
+@pytest.mark.parametrize(("name", "to"), [("SIGTERM", "self"), ("SIGUSR1", "parent"), ("SIGUSR2", "parent")])
+def test_a_signal_to_one_rank_or_to_the_ranks_parent_ends_both_with_one_save(
+    pictures: Path, tmp_path: Path, name: str, to: str
+) -> None:
+    chosen = send(name, epoch=3, batch=1, to=to, rank=1)
+    reference = train_small(tmp_path / "reference", pictures, *THREE_PHASES, *TWO_RANKS)
+    disturbed = [*THREE_PHASES, *TWO_RANKS, SAVES, chosen]
+    with pytest.raises(Preempted):
+        train_small(tmp_path / "run", pictures, *disturbed)
+    before = saves(tmp_path / "run")
+    assert len(before) == 2
+    assert before[0] == [2, 0]
+    assert before[1] >= [3, 2]
+    train_small(tmp_path / "run", pictures, *disturbed, "ckpt_path=auto")
+    assert final_weights(tmp_path / "run") == final_weights(reference)

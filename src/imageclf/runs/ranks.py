@@ -95,6 +95,8 @@ def _error(rank: int, exitcode: int | None, receiver: Connection) -> BaseExcepti
 def _rank(run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection) -> None:
     """Go through the one door as one of several ranks."""
     _end_with_parent()
+    # Else data workers come from a fork server of the rank's own: later, and without shared slots.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ |= {
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
