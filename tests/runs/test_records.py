@@ -1,10 +1,12 @@
 """Read runs at any moment of their life."""
 
-import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -80,11 +82,20 @@ def test_a_run_with_long_epochs_is_given_time(read, unfinished):
     assert read().status == "running"
 
 
+@contextmanager
+def holder_of(run_dir):
+    """Let another process hold a run directory, as a training does."""
+    code = "import sys, pathlib; from imageclf.runs.lock import held\n"
+    code += "with held(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(run_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield
+
+
 def test_a_run_that_holds_its_lock_is_running_however_quiet_it_is(read, unfinished):
-    (unfinished / LOCK).touch()
     age(unfinished, 9 * HOUR)
-    with (unfinished / LOCK).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with holder_of(unfinished):
         assert read().status == "running"
     assert read().status == "stopped"
 
@@ -92,10 +103,9 @@ def test_a_run_that_holds_its_lock_is_running_however_quiet_it_is(read, unfinish
 def test_a_lock_is_told_from_a_free_and_from_a_missing_one(tmp_path):
     path = tmp_path / LOCK
     assert is_locked(path) is None
-    with path.open("ab") as lock:
-        assert is_locked(path) is False
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with holder_of(tmp_path):
         assert is_locked(path) is True
+    assert is_locked(path) is False
 
 
 def test_a_run_that_failed_says_how_and_why(read, unfinished):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, read_write
 from imageclf.configs.entry import INTERRUPTED, MISTAKE, PREEMPTED
 from imageclf.runs.failure import Failure, failure_of
 from imageclf.runs.processes import Surroundings, enter
+from imageclf.signals import PREEMPTING
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ def work(
 ) -> None:
     """Do one job in its own process, as Hydra does it."""
     enter(given)
+    # A job that has not begun to train has nothing to save: a signal ends it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PREEMPTING)
     try:
         if quiet:
             _write_into(job)

@@ -10,6 +10,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import NamedTuple
 
+from imageclf.signals import PREEMPTING, blocked
+
 PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main"]
 
 
@@ -36,20 +38,22 @@ def fork_server() -> ForkServerContext:
     context.set_forkserver_preload(PRELOADED)
     # Started by itself, as it lets Ctrl-C and SIGTERM through to whoever asks for it.
     resource_tracker.ensure_running()
-    # The server inherits the mask. SIGTERM to all processes of a job must not end it: its children would
-    # seem to have ended with it, and go on. Its children let both through again in `enter`.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
+    # The server inherits the mask. A signal to all processes of a job must not end it: its children would
+    # seem to have ended with it, and go on. They let signals through again when they can answer them.
+    with blocked((signal.SIGINT, *PREEMPTING)):
         forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
 def enter(given: Surroundings) -> None:
-    """Take over the parent's surroundings, first thing in a process of the fork server."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    """Take over the parent's surroundings, first thing in a process of the fork server.
+
+    SIGTERM, SIGUSR1 and SIGUSR2 wait until the process lets them through: see `imageclf.signals`.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     end_with_parent()
+    # Else data workers come from a fork server of this process's own: later, and without shared slots.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ.clear()
     os.environ.update(given.environment)
     os.chdir(given.folder)

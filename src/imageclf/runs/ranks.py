@@ -4,13 +4,21 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from imageclf import InputError
+from imageclf import InputError, Preempted
 from imageclf.runs.processes import Surroundings, enter, fork_server, surroundings
+from imageclf.signals import forwarded
+
+_PREEMPTED = 75
+# Seconds for the other ranks to finish once one has ended because of a signal.
+_LAST_WORDS = 60.0
+
+Rank = tuple[ForkServerProcess, Connection]
 
 
 class RankError(RuntimeError):
@@ -30,46 +38,57 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
 
     Raises:
         InputError: a rank found a mistake in the input.
+        Preempted: the ranks ended because of a signal; those that reach this process are handed on.
         RankError: a rank failed or was killed.
     """
     context = fork_server()
     port, given = _free_port(), surroundings()
-    ranks: list[tuple[ForkServerProcess, Connection]] = []
+    ranks: list[Rank] = []
     try:
-        for rank in range(num_ranks):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender, given))
-            process.start()
-            sender.close()
-            ranks.append((process, receiver))
-        _wait_for_all(ranks)
+        with forwarded(lambda: [process.pid for process, _ in ranks if process.pid]):
+            for rank in range(num_ranks):
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender, given))
+                process.start()
+                sender.close()
+                ranks.append((process, receiver))
+            _wait_for_all(ranks)
     finally:
         for process, _ in ranks:
             process.kill()
             process.join()
 
 
-def _wait_for_all(ranks: list[tuple[ForkServerProcess, Connection]]) -> None:
+def _wait_for_all(ranks: list[Rank]) -> None:
     running = {process.sentinel: rank for rank, (process, _) in enumerate(ranks)}
     while running:
         for sentinel in wait(list(running)):
             rank = running.pop(sentinel)  # type: ignore[arg-type]
             process, receiver = ranks[rank]
             process.join()
+            if process.exitcode == _PREEMPTED:
+                _let_end([other for other, _ in ranks])
             if process.exitcode != 0:
                 raise _error(rank, process.exitcode, receiver)
 
 
-def _error(rank: int, exitcode: int | None, receiver: Connection) -> Exception:
+def _let_end(processes: list[ForkServerProcess]) -> None:
+    """Wait for ranks whose checkpoint is saved; one that still trains is beyond help."""
+    deadline = time.monotonic() + _LAST_WORDS
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+
+
+def _error(rank: int, exitcode: int | None, receiver: Connection) -> BaseException:
     """Return what a failed rank has to say; one that was killed says nothing."""
     try:
-        is_mistake, text = receiver.recv()
+        kind, text = receiver.recv()
     except EOFError:
         if exitcode and exitcode < 0:
             name = signal.Signals(-exitcode).name
             return RankKilledError(f"rank {rank} ended by {name}; was it out of memory?")
         return RankError(f"rank {rank} ended with code {exitcode}; was it out of memory?")
-    return InputError(text) if is_mistake else RankError(f"rank {rank} failed:\n{text}")
+    return kind(text) if kind in (InputError, Preempted) else RankError(f"rank {rank} failed:\n{text}")
 
 
 def _rank(
@@ -91,11 +110,11 @@ def _rank(
 
     try:
         worker.run(run_dir)
-    except InputError as error:
-        sender.send((True, str(error)))
-        sys.exit(1)
+    except (InputError, Preempted) as error:
+        sender.send((type(error), str(error)))
+        sys.exit(_PREEMPTED if isinstance(error, Preempted) else 1)
     except BaseException:
-        sender.send((False, traceback.format_exc()))
+        sender.send((RankError, traceback.format_exc()))
         sys.exit(2)
 
 

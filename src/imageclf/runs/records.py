@@ -19,6 +19,7 @@ from imageclf import InputError
 from imageclf.analysis import RunRecord, flatten, read_predictions
 from imageclf.analysis.run_files import read_json, read_numbers
 from imageclf.analysis.run_settings import UNKNOWN
+from imageclf.runs.lock import FILE as LOCK
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,6 @@ Plain = dict[str, object]
 
 # Beside a config.yaml any of these says that it is one of a run.
 _BEGUN = {"train.log", "split.csv", "metrics.csv"}
-# Held by a run for as long as it is under way.
-LOCK = ".lock"
 # A run writes a file at each epoch's end and at each checkpoint; so many times as long is too quiet.
 _PATIENCE = 3
 _LEAST_SECONDS = 600.0
@@ -109,8 +108,8 @@ def is_locked(path: Path) -> bool | None:
     """Return whether another process holds a lock on a file; None where there is no file or no locks."""
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return True
     except OSError:
         return None

@@ -1,6 +1,7 @@
 """What a Hydra job does: check, make the run directory, go through the one door."""
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from imageclf.runs.checks import check_values
 from imageclf.runs.directory import check_directory, prepare, read_summary
 from imageclf.runs.extras import announce, check_tags
 from imageclf.runs.failure import noted_failure
+from imageclf.runs.launched import World, follow, leading
+from imageclf.runs.lock import held
 from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
+from imageclf.runs.requeue import requeued
+from imageclf.signals import noted
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +33,32 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
         overrides: what the user typed.
 
     Raises:
-        InputError: a mistake in the config or the data.
+        InputError: a mistake in the config or the data, or another job holds the run directory.
+        Preempted: a signal ended the run; a job of SLURM is requeued by then.
     """
-    # What is refused beside a run that is there says nothing about that run.
-    with nullcontext() if (run_dir / "config.yaml").exists() else noted_failure(run_dir):
-        check_job(cfg, run_dir, overrides)
-        unfinished = prepare(cfg, run_dir, overrides)
-    if unfinished:
-        with noted_failure(run_dir):
-            announce(run_dir, to_plain(cfg))
-            train(run_dir)
-    else:
-        log.info("%s is finished already", run_dir)
+    world = World.of_process()
+    # A launcher of Hydra's may start this function in every task.
+    if world.rank > 0:
+        follow()
+        return None
+    with leading(world) as tell:
+        _lead(cfg, run_dir, overrides, tell)
     # Scripts take the last line of the output for the run directory.
     print(run_dir)
     return score_of(run_dir, cfg.optimized_metric)
+
+
+def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], tell: Callable[[Path], None]) -> None:
+    # What is refused beside a run that is there says nothing about that run.
+    with nullcontext() if (run_dir / "config.yaml").exists() else noted_failure(run_dir):
+        check_job(cfg, run_dir, overrides)
+    with requeued(), held(run_dir):
+        if not prepare(cfg, run_dir, overrides):
+            log.info("%s is finished already", run_dir)
+            return
+        with noted_failure(run_dir):
+            announce(run_dir, to_plain(cfg))
+            train(run_dir, tell)
 
 
 def score_of(run_dir: Path, metric: str | None) -> float | None:
@@ -84,25 +100,57 @@ def check_top(config: dict[str, Any]) -> None:
         raise InputError(f"optimized_metric={metric}: give one of {', '.join(names)}, or null")
 
 
-def train(run_dir: Path) -> None:
-    """Go through the one door, in this process or in one per rank."""
+def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
+    """Go through the one door, in this process, in one per rank, or as one of an outer launcher's tasks.
+
+    Args:
+        run_dir: holds config.yaml.
+        tell: tells the other tasks where the run is.
+    """
     from imageclf import worker
     from imageclf.configs import load_config
     from imageclf.runs.ranks import run_ranks
     from imageclf.runs.table import table_of_run
 
     config = load_config(run_dir / "config.yaml")
-    # Here, before any rank starts: all of them read the same split.csv.
-    held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
-    ranks = num_ranks(config["trainer"])
-    if 0 < held_out < ranks:
+    ranks, launched = total_ranks(config["trainer"], World.of_process()), World.of_process().size > 1
+    # Reading every picture takes long, and a signal ends it at once.
+    with noted(run_dir):
+        # Here, before any rank starts: all of them read the same split.csv.
+        held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
+        if 0 < held_out < ranks:
+            raise InputError(
+                f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+            )
+        tell(run_dir)
+        if ranks == 1 or launched:
+            worker.run(run_dir)
+        else:
+            run_ranks(run_dir, ranks)
+
+
+def total_ranks(trainer: dict[str, Any], world: World) -> int:
+    """Return how many processes train, over all nodes.
+
+    Args:
+        trainer: the trainer node.
+        world: what an outer launcher has started.
+
+    Raises:
+        InputError: that is not what the node says.
+    """
+    devices, nodes = num_ranks(trainer), int(trainer.get("num_nodes", 1))
+    if world.size > 1 and devices * nodes != world.size:
         raise InputError(
-            f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+            f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes} ranks, and "
+            f"srun or torchrun started {world.size} tasks: make them equal"
         )
-    if ranks == 1:
-        worker.run(run_dir)
-    else:
-        run_ranks(run_dir, ranks)
+    if world.size == 1 and nodes > 1:
+        raise InputError(
+            f"trainer.num_nodes={nodes}: this command starts ranks on one machine; start a task per rank "
+            "with srun or torchrun"
+        )
+    return devices * nodes
 
 
 def num_ranks(trainer: dict[str, Any]) -> int:
