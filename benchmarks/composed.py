@@ -72,14 +72,15 @@ def conclude(seconds: dict[str, list[float]], over: str, under: str, most: float
         most: the ratio to be stayed below.
     """
     ratios = [a / b for a, b in zip(seconds[over], seconds[under], strict=True)]
+    medians = {name: round(median(each), 4) for name, each in seconds.items()}
     figures = {
-        "seconds": {name: round(median(each), 4) for name, each in seconds.items()},
+        "seconds": medians,
         "ratios": [round(ratio, 4) for ratio in ratios],
         "ratio": round(median(ratios), 4),
         "most": most,
         "rounds": len(ratios),
     }
-    for name, value in figures["seconds"].items():
+    for name, value in medians.items():
         print(f"{name}: {value:.3f} s")
     print(f"{over} / {under}: {figures['ratio']:.3f} (at most {most})")
     print(json.dumps(figures))

@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import lightning as pl
 import timm
@@ -38,12 +39,12 @@ class BareLoop:
     """
 
     def __init__(self, backbone: str, weights: str, num_classes: int, module: ClassifierModule) -> None:
-        model = timm.create_model(backbone, num_classes=0)
+        model: Any = timm.create_model(backbone, num_classes=0)
         state = load_weights(weights, backbone)
         if state is not None:
             model.load_state_dict(state, strict=False)
-        model = nn.Sequential(model, nn.Linear(model.num_features, num_classes))
-        self._model = model.to(memory_format=torch.channels_last)
+        whole = nn.Sequential(model, nn.Linear(model.num_features, num_classes))
+        self._model = whole.to(memory_format=torch.channels_last)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=LR, weight_decay=0.01)
         self._mean, self._std = module.model.mean.clone(), module.model.std.clone()
 
@@ -82,7 +83,12 @@ class Rounds(pl.Callback):
         self.seconds["bare"].append(self._started - started)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """End our time with the last batch."""
         if batch_idx == self._num_batches - 1:

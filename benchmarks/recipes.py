@@ -1,4 +1,4 @@
-"""Run lesson2 and minimal as they are on small sets of pictures: does any step harm, and what does each bring?
+"""Run lesson2 and minimal as they are on small sets of pictures: what does each step bring, does any harm?
 
 `python benchmarks/recipes.py RUNS` takes about an hour on two cores; RUNS keeps the sets, the runs and a
 cache, and finished runs are not done again. `--write docs/recipes.md` keeps the table. Of the data only
@@ -18,7 +18,6 @@ from statistics import mean
 from typing import Any
 
 import pandas as pd
-
 from sets import SETS, make_set
 
 RECIPES = ("lesson2", "minimal")
@@ -120,8 +119,8 @@ def page(figures: Mapping[str, Mapping[str, Mapping[str, Any]]], options: argpar
     sizes = f"{options.size} pixels, batches of {options.batch_size}, tf_efficientnet_lite0"
     lines = [
         "# What each step of the recipes brings",
-        "Written by `python benchmarks/recipes.py RUNS --write docs/recipes.md`: validation accuracy, the mean",
-        f"of {options.seeds} seeds, each with a split of its own; {sizes}, `data.resize=squish`.",
+        "Written by `python benchmarks/recipes.py RUNS --write docs/recipes.md`: validation accuracy,",
+        f"the mean of {options.seeds} seeds, each with a split of its own; {sizes}, `data.resize=squish`.",
         f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {versions}.",
         "A recipe is safe where its final weights are at most 0.01 below the end of its head phase.",
         "`best` is selected on the same pictures that it is scored on.",

@@ -161,7 +161,7 @@ def _glyph(letter: str, fonts: Sequence[Path], generator: np.random.Generator) -
     waves = generator.uniform(-20, 20, (3, 2))
     ground = np.stack([np.sin(rows * a + columns * b) for a, b in waves], axis=-1)
     picture = Image.fromarray(np.uint8(128 + 60 * ground))
-    font = ImageFont.truetype(fonts[generator.integers(len(fonts))], int(generator.integers(28, 48)))
+    font = ImageFont.truetype(fonts[int(generator.integers(len(fonts)))], int(generator.integers(28, 48)))
     mask = Image.new("L", (64, 64))
     place = tuple(generator.uniform(24, 40, 2))
     ImageDraw.Draw(mask).text(place, letter, fill=255, font=font, anchor="mm")
