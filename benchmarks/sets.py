@@ -41,7 +41,7 @@ class PictureSet(NamedTuple):
 
     Args:
         draw: yields (class, picture), in a fixed order.
-        valid_pct: share to hold out; about 200 to 300 pictures remain.
+        valid_pct: share to hold out; 120 to 240 pictures remain.
         like_imagenet: whether what the backbone has learnt fits.
         source: where the pictures are from.
     """
@@ -91,34 +91,34 @@ def draw_stickers() -> Labelled:
 
 
 def draw_textures() -> Labelled:
-    """Yield walls, floors, lights, skies of a game, at most 256 pixels a side, 45 of a kind."""
+    """Yield walls, floors, lights, skies of a game, at most 256 pixels a side, 40 of a kind."""
     with tempfile.TemporaryDirectory() as temporary:
         root = debian_files("openarena-081-textures", Path(temporary)) / "usr/share/games/openarena"
         with zipfile.ZipFile(root / "baseoa/pak4-textures.pk3") as pack:
             names = sorted(name for name in pack.namelist() if name.lower().endswith((".jpg", ".tga")))
             for label in TEXTURES:
-                for name in [name for name in names if name.startswith(f"textures/{label}/")][:45]:
+                for name in [name for name in names if name.startswith(f"textures/{label}/")][:40]:
                     picture = Image.open(io.BytesIO(pack.read(name))).convert("RGB")
                     picture.thumbnail((256, 256))
                     yield label, picture
 
 
 def draw_digits() -> Labelled:
-    """Yield 500 of scikit-learn's handwritten digits, 8 x 8 pixels, enlarged to 64."""
+    """Yield 400 of scikit-learn's handwritten digits, 8 x 8 pixels, enlarged to 64."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    for pixels, label in zip(digits.images[:500], digits.target[:500], strict=True):
+    for pixels, label in zip(digits.images[:400], digits.target[:400], strict=True):
         grey = Image.fromarray(np.uint8(255 - 15.9375 * pixels))
         yield f"digit{label}", grey.resize((64, 64), Image.Resampling.BICUBIC)
 
 
 def draw_fashion() -> Labelled:
-    """Yield 500 of Zalando's Fashion-MNIST test pictures, 28 x 28 pixels, enlarged to 64."""
+    """Yield 400 of Zalando's Fashion-MNIST test pictures, 28 x 28 pixels, enlarged to 64."""
     with tempfile.TemporaryDirectory() as temporary:
         root = debian_files("dataset-fashion-mnist", Path(temporary)) / "usr/share/datasets/fashion-mnist"
         images, labels = (_idx(root / f"t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1"))
-    for pixels, label in zip(images[:500], labels[:500], strict=True):
+    for pixels, label in zip(images[:400], labels[:400], strict=True):
         yield f"kind{label}", Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
 
 

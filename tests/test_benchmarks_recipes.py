@@ -52,7 +52,7 @@ def test_a_timing_ends_with_the_figures_of_every_round(script: str) -> None:
 def test_a_set_is_the_same_whenever_it_is_drawn(name: str, sets: ModuleType, tmp_path: Path) -> None:
     first, second = (sets.make_set(name, tmp_path / each) for each in ("one", "two"))
     drawn = sorted(path.relative_to(first) for path in first.glob("*/*.png"))
-    assert len(drawn) > 400
+    assert len(drawn) >= 400
     assert all((first / path).read_bytes() == (second / path).read_bytes() for path in drawn)
 
 
