@@ -1,8 +1,9 @@
 """Run lesson2 and minimal as they are on small sets of pictures: what does each step bring, does any harm?
 
-`python benchmarks/recipes.py RUNS` takes about an hour on two cores; RUNS keeps the sets, the runs and a
-cache, and finished runs are not done again. `--write docs/recipes.md` keeps the table. Of the data only
-root, split, size and batch size are given; what costs time and changes no weight is off.
+`python benchmarks/recipes.py RUNS` takes about an hour on two cores. RUNS keeps the sets, a cache and the
+runs; finished ones are not done again, so recipes that have changed need a new folder.
+`--write docs/recipes.md` keeps the table. Of the data only root, split, size, resizing and batch size are
+given; what costs time and changes no weight is off.
 """
 
 import argparse
@@ -61,7 +62,7 @@ def _options() -> argparse.Namespace:
     add("--size", type=int, default=96)
     add("--batch-size", type=int, default=32)
     add("--write", type=Path, help="a Markdown file for the table")
-    add("overrides", nargs="*", default=[], help="after --: of imageclf-train")
+    add("--overrides", nargs="+", default=[], help="of imageclf-train, such as other learning rates")
     return parser.parse_args()
 
 

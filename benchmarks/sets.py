@@ -123,14 +123,14 @@ def draw_fashion() -> Labelled:
 
 
 def draw_glyphs() -> Labelled:
-    """Yield 40 drawings of each letter: any of matplotlib's DejaVu fonts, turned, on a wavy ground."""
+    """Yield 30 drawings of each letter: any of matplotlib's DejaVu fonts, turned, on a wavy ground."""
     from matplotlib import get_data_path
 
     fonts = sorted(Path(get_data_path(), "fonts", "ttf").glob("DejaVuS*.ttf"))
     fonts = [font for font in fonts if "Display" not in font.name]
     generator = np.random.default_rng(0)
     for letter in GLYPHS:
-        for _ in range(40):
+        for _ in range(30):
             # The case is in the name: some file systems do not tell a from A.
             yield f"{'upper' if letter.isupper() else 'lower'}-{letter}", _glyph(letter, fonts, generator)
 
