@@ -1,0 +1,149 @@
+"""Run lesson2 and minimal as they are on small sets of pictures: what does each step bring, does any harm?
+
+`python benchmarks/recipes.py RUNS` takes about an hour on two cores. RUNS keeps the sets, a cache and the
+runs; finished ones are not done again, so recipes that have changed need a new folder.
+`--write docs/recipes.md` keeps the table. Of the data only root, split, size, resizing and batch size are
+given; what costs time and changes no weight is off.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+from sets import SETS, make_set
+
+RECIPES = ("lesson2", "minimal")
+STEPS = {
+    "head": "the head alone",
+    "augment": "+ augmentation",
+    "finetune": "+ unfreezing",
+    "bigger": "+ bigger pictures",
+}
+"""Phases of the recipes, by what a table calls them."""
+AFTER = {"tta": "+ TTA", "ensemble": "ensemble", "average": "average", "soup": "soup", "best": "best"}
+"""What follows the fit, each beside the final weights."""
+TOLERANCE = 0.01
+
+Row = dict[str, float]
+
+
+def main() -> None:
+    """Run the benchmark; the last line of the output is one of JSON with all figures."""
+    options = _options()
+    figures: dict[str, Any] = {}
+    for recipe in options.recipes:
+        figures[recipe] = {}
+        for name in options.sets:
+            rows = [scores(one_run(recipe, name, seed, options)) for seed in range(options.seeds)]
+            figures[recipe][name] = summary(rows)
+            print(f"{recipe}, {name}: {json.dumps(figures[recipe][name])}", flush=True)
+    if options.write:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        options.write.write_text(page(figures, options), encoding="utf-8")
+    print(json.dumps(figures))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("runs", type=Path, help="folder of sets, cache and runs; finished runs in it are kept")
+    add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    add("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
+    add("--seeds", type=int, default=3, help="each has a split of its own")
+    add("--size", type=int, default=96)
+    add("--batch-size", type=int, default=32)
+    add("--write", type=Path, help="a Markdown file for the table")
+    add("--overrides", nargs="+", default=[], help="of imageclf-train, such as other learning rates")
+    return parser.parse_args()
+
+
+def one_run(recipe: str, name: str, seed: int, options: argparse.Namespace) -> Path:
+    """Return the directory of a finished run, which is trained if it is not there."""
+    run_dir = options.runs / f"{recipe}-{name}-{options.size}-{seed}"
+    if (run_dir / "summary.json").exists():
+        return Path(run_dir)
+    overrides = [
+        f"schedule={recipe}",
+        "data=folder",
+        f"data.root={make_set(name, options.runs / 'sets')}",
+        "data.train=.",
+        "data.valid=null",
+        f"data.valid_pct={SETS[name].valid_pct}",
+        f"data.split_seed={seed}",
+        f"seed={seed}",
+        f"data.size={options.size}",
+        f"data.batch_size={options.batch_size}",
+        f"data.cache_dir={options.runs / 'cache'}",
+        "data.num_workers=0",
+        "data.resize=squish",
+        f"hydra.run.dir={run_dir}",
+        # Where it was cut short; a fresh start otherwise.
+        "ckpt_path=auto",
+        "~callbacks.report",
+        "~callbacks.fit_verdict",
+        "callbacks.tta.when=end",
+    ]
+    command = [sys.executable, "-m", "imageclf.train", *overrides, *options.overrides]
+    subprocess.run(command, check=True, capture_output=True)
+    return Path(run_dir)
+
+
+def scores(run_dir: Path) -> Row:
+    """Return validation accuracies of a run: at each phase's end, and of what followed the fit."""
+    epochs = pd.read_csv(run_dir / "metrics.csv")
+    results = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    ends = epochs.groupby("phase")["val/acc"].last()
+    row = {phase: float(ends[phase]) for phase in STEPS if phase in ends}
+    row |= {name: float(results[f"val/acc_{name}"]) for name in AFTER}
+    return row | {"final": float(results["val/acc"]), "seconds": float(results["seconds"])}
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the means over seeds, and whether the final weights are at most 0.01 below the head's phase."""
+    means: dict[str, Any] = {name: round(mean(row[name] for row in rows), 4) for name in rows[0]}
+    return means | {"seeds": len(rows), "safe": bool(means["final"] >= means["head"] - TOLERANCE)}
+
+
+def page(figures: Mapping[str, Mapping[str, Mapping[str, Any]]], options: argparse.Namespace) -> str:
+    """Return the tables as Markdown, with what they were made with."""
+    packages = ("torch", "timm", "lightning")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    sizes = f"{options.size} pixels, batches of {options.batch_size}, tf_efficientnet_lite0"
+    lines = [
+        "# What each step of the recipes brings",
+        "Written by `python benchmarks/recipes.py RUNS --write docs/recipes.md`: validation accuracy,",
+        f"the mean of {options.seeds} seeds, each with a split of its own; {sizes}, `data.resize=squish`.",
+        f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {versions}.",
+        "A recipe is safe where its final weights are at most 0.01 below the end of its head phase.",
+        "`best` is selected on the same pictures that it is scored on.",
+    ]
+    for recipe, by_set in figures.items():
+        lines += ["", f"## schedule={recipe}", *_table(by_set)]
+    lines += ["", "## The sets", "| set | from | like ImageNet |", "|---|---|---|"]
+    named = [(name, SETS[name]) for name in options.sets]
+    lines += [f"| {name} | {one.source} | {'yes' if one.like_imagenet else 'no'} |" for name, one in named]
+    return "\n".join(lines) + "\n"
+
+
+def _table(by_set: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    columns = {**STEPS, **AFTER}
+    columns = {name: title for name, title in columns.items() if all(name in row for row in by_set.values())}
+    lines = [f"| set | {' | '.join(columns.values())} | seconds | safe |", "|---" * (len(columns) + 3) + "|"]
+    for name, row in by_set.items():
+        cells = [f"{row[column]:.3f}" for column in columns]
+        cells += [f"{row['seconds']:.0f}", "yes" if row["safe"] else "no"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

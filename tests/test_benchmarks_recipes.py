@@ -1,0 +1,125 @@
+"""The benchmarks of recipes, steps and validation, run for real on small pictures with a tiny network."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+TINY = ("model.backbone=test_resnet", "model.weights=none")
+TIMED = ("overhead", "precompute", "tta")
+ROW = {"head": 0.8, "finetune": 0.9, "tta": 0.9, "ensemble": 0.9, "average": 0.9, "soup": 0.9, "best": 0.9}
+
+
+def run(script: str, *options: str) -> dict[str, Any]:
+    command = [sys.executable, str(FOLDER / f"{script}.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+@pytest.fixture
+def recipes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return __import__("recipes")
+
+
+@pytest.fixture
+def sets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return __import__("sets")
+
+
+@pytest.mark.parametrize("script", TIMED)
+def test_a_timing_ends_with_the_figures_of_every_round(script: str) -> None:
+    figures = run(script, "--rounds", "2", "--threads", "1", *TINY, "data.size=32")
+    assert figures["rounds"] == 2
+    assert len(figures["seconds"]) >= 2
+    assert all(seconds > 0 for seconds in figures["seconds"].values())
+
+
+@pytest.mark.parametrize("name", ["digits", "glyphs"])
+def test_a_set_is_the_same_whenever_it_is_drawn(name: str, sets: ModuleType, tmp_path: Path) -> None:
+    first, second = (sets.make_set(name, tmp_path / each) for each in ("one", "two"))
+    drawn = sorted(path.relative_to(first) for path in first.glob("*/*.png"))
+    assert len(drawn) >= 360
+    assert all((first / path).read_bytes() == (second / path).read_bytes() for path in drawn)
+
+
+def test_a_set_that_is_there_is_not_drawn_again(sets: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    assert sets.make_set("digits", tmp_path) == tmp_path / "digits"
+    assert not list((tmp_path / "digits").iterdir())
+
+
+def test_labels_of_an_idx_file_are_read(sets: ModuleType, tmp_path: Path) -> None:
+    import gzip
+
+    path = tmp_path / "two-pictures.gz"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, *range(6)])))
+    assert np.array_equal(sets._idx(path), [[[0, 1, 2]], [[3, 4, 5]]])
+
+
+def test_a_recipe_is_safe_until_it_loses_more_than_a_hundredth(recipes: ModuleType) -> None:
+    finals = {0.795: True, 0.785: False}
+    for final, safe in finals.items():
+        assert recipes.summary([{"head": 0.8, "final": final}])["safe"] is safe
+
+
+def test_the_table_leaves_out_steps_that_a_recipe_has_not(recipes: ModuleType) -> None:
+    table = recipes._table({"digits": {**ROW, "final": 0.9, "seconds": 12.0, "safe": True}})
+    assert len({line.count("|") for line in table}) == 1
+    assert "+ unfreezing" in table[0]
+    assert "+ bigger pictures" not in table[0]
+    assert table[2].startswith("| digits | 0.800 | 0.900 |")
+
+
+@pytest.mark.long
+def test_recipes_run_once_and_write_their_table(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "recipes.md"
+    options = [
+        str(tmp_path / "runs"),
+        "--sets",
+        "digits",
+        "--seeds",
+        "1",
+        "--size",
+        "32",
+        "--write",
+        str(page),
+    ]
+    figures = run("recipes", *options, "--overrides", *TINY)
+    assert figures.keys() == {"lesson2", "minimal"}
+    assert "## schedule=minimal" in page.read_text(encoding="utf-8")
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/summary.json")}
+    assert len(stamps) == 2
+    assert run("recipes", *options, "--overrides", *TINY) == figures
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+@pytest.mark.long
+@pytest.mark.skipif(find_spec("fastai") is None, reason="the peer is not installed")
+def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path) -> None:
+    figures = run("lesson", "--sets", "stamps", "--folds", "1", "--size", "32")
+    assert {"imageclf", "fastai", "time_ratio"} == figures["stamps"].keys()
+    for each in ("imageclf", "fastai"):
+        scores = figures["stamps"][each]
+        assert scores["tta_gain"] == pytest.approx(scores["accuracy_tta"] - scores["accuracy"], abs=1e-3)
+
+
+def test_pictures_of_the_sets_are_in_colour(sets: ModuleType, tmp_path: Path) -> None:
+    paths = list(sets.make_set("glyphs", tmp_path).glob("*/*"))
+    assert len(paths) == 360
+    for path in paths[::50]:
+        with Image.open(path) as picture:
+            assert (picture.mode, picture.size) == ("RGB", (64, 64))
