@@ -1,3 +1,4 @@
+import doctest
 from functools import cache
 
 import pytest
@@ -5,7 +6,14 @@ import timm
 import torch
 
 from imageclf import InputError
-from imageclf.model import ImageClassifier, LinearHead, create_backbone, freeze_to, layer_groups
+from imageclf.model import (
+    ImageClassifier,
+    LinearHead,
+    create_backbone,
+    freeze_to,
+    layer_groups,
+    picture_sizes,
+)
 from imageclf.model.picture_sizes import check_sizes, fixed_size, nearest, size_options
 
 # Of each way that timm's transformers have with positions: absolute, with tokens, rotary.
@@ -139,6 +147,16 @@ def test_the_sentence_about_several_sizes_names_them_all():
 )
 def test_a_fixed_size_is_the_architectures_own(name, size):
     assert fixed_size(name) == size
+
+
+def test_the_examples_hold():
+    results = doctest.testmod(picture_sizes)
+    assert results.failed == 0 < results.attempted
+
+
+def test_a_deprecated_name_is_of_any_size():
+    assert fixed_size("gluon_inception_v3") is None
+    check_sizes("gluon_inception_v3", [128, 160], {})
 
 
 def test_none_is_near_where_none_is_legal():

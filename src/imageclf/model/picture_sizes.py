@@ -19,7 +19,7 @@ def fixed_size(name: str) -> int | None:
     """Return the pixels a side that an architecture is built for, None where it takes any."""
     config = timm.get_pretrained_cfg(name)
     # Deprecated names have no config, and none of them is of a fixed size.
-    return int(config.input_size[-1]) if config is not None and config.fixed_input_size else None
+    return _own_size(name) if config is not None and config.fixed_input_size else None
 
 
 def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
@@ -61,12 +61,14 @@ def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> Non
                 f"model.backbone={name} takes pictures of one size only, and the schedule has "
                 f"{', '.join(map(str, sizes))}: give every phase the same size, or take a convolutional model"
             )
-    if refused:
+    # One that fails at its own size, too, cannot be asked without numbers: its first pass will tell.
+    if refused and takes_size(name, _own_size(name), options):
         near = nearest(refused[0], lambda size: takes_size(name, size, options))
+        # Far from all, its own will do.
+        named = near or [_own_size(name)]
         raise InputError(
-            f"model.backbone={name} takes no pictures of {refused[0]} px"
-            f"{', but of ' + ' and '.join(map(str, near)) if near else ''}; "
-            "change data.size, or the size of the phase"
+            f"model.backbone={name} takes no pictures of {refused[0]} px, but of "
+            f"{' and '.join(map(str, named))}; change data.size, or the size of the phase"
         )
 
 
@@ -103,15 +105,22 @@ def takes_option(name: str, option: str, value: object) -> bool:
 
 
 def nearest(size: int, is_legal: Callable[[int], bool]) -> list[int]:
-    """Return the nearest legal size below and above, of those that some architecture asks for.
+    """Return the nearest legal sizes below and above, within 128 pixels.
 
     >>> nearest(100, lambda size: size % 14 == 0), nearest(20, lambda size: size % 32 == 0)
     ([98, 112], [32])
     """
-    steps = [each for each in range(8, 2 * size + 257) if any(each % step == 0 for step in _STEPS)]
+    around = range(max(8, size - 128), size + 129)
+    steps = [each for each in around if any(each % step == 0 for step in _STEPS)]
     below = next((each for each in reversed(steps) if each < size and is_legal(each)), None)
     above = next((each for each in steps if each > size and is_legal(each)), None)
     return [each for each in (below, above) if each is not None]
+
+
+def _own_size(name: str) -> int:
+    config = timm.get_pretrained_cfg(name)
+    # Deprecated names and users' own models may tell none.
+    return int(config.input_size[-1]) if config is not None and config.input_size else 224
 
 
 # Kept, for an architecture of any size is asked about one after the other.
