@@ -110,7 +110,7 @@ def main() -> None:
         _, module, data = run.parts
         node = run.config["model"]
         bare = BareLoop(node["backbone"], node["weights"], len(module.classes), module)
-        rounds = Rounds(bare, data.num_batches(data.schedule.at(0).phase))
+        rounds = Rounds(bare, data.num_batches(data.schedule.at(0)))
         run.trainer(rounds).fit(module, datamodule=data)
     seconds = {name: each[WARM_UP:] for name, each in rounds.seconds.items()}
     conclude(seconds, "imageclf", "bare", most=1.05)

@@ -21,12 +21,12 @@ def test_the_examples_in_the_docstrings_are_right():
     assert tried.failed == 0
 
 
-def classifier(backbone: str, head: type, size: int = 64) -> tuple[ImageClassifier, DataConfig]:
+def classifier(backbone: str, head: type, *sizes: int) -> tuple[ImageClassifier, DataConfig]:
     torch.manual_seed(0)
-    body = create_backbone(backbone, "none", size)
+    body = create_backbone(backbone, "none", sizes or (64,))
     expects = data_config(body)
     with torch.no_grad():
-        features = body.eval()(torch.zeros(1, 3, size, size)).shape[1]
+        features = body.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
     return ImageClassifier(body, head(features, 3), expects.mean, expects.std).eval(), expects
 
 
@@ -53,6 +53,16 @@ def test_any_family_computes_the_same_in_stock_timm(backbone, head):
     blank = head(model.head[-1].in_features if head is LinearHead else model.head[0].num_features, 3)
     found = rebuilt(folder, blank)(pictures)
     torch.testing.assert_close(found, model.head(model.backbone(pictures)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_transformer_that_has_seen_several_sizes_takes_them_in_stock_timm():
+    model, expects = classifier("test_vit", LinearHead, 64, 96)
+    found = rebuilt(to_timm(model, "test_vit", ("a", "b", "c"), expects, 96, "crop"), nn.Identity())
+    for size in (64, 96):
+        pictures = torch.randn(4, 3, size, size)
+        wanted = model.head(model.backbone(pictures))
+        torch.testing.assert_close(found(pictures), wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("backbone", FAMILIES)

@@ -54,7 +54,7 @@ def to_timm(
     Raises:
         InputError: the head is made of other layers than torch's own.
     """
-    arguments: dict[str, Any] = {} if expects.fixed_size is None else {"img_size": size}
+    arguments = _size_arguments(model.backbone, expects, size)
     stock = timm.create_model(backbone, num_classes=len(classes), **arguments)
     is_native = _take_over(stock, model, size)
     pretrained: Any = stock.pretrained_cfg
@@ -99,6 +99,13 @@ def layers_as_code(head: nn.Module) -> str:
         )
     # The text of a layer is the call that makes it; older versions of torch know no bias of batch norm.
     return ", ".join(f"nn.{layer!r}".replace(", bias=True", "") for layer in layers)
+
+
+def _size_arguments(backbone: nn.Module, expects: DataConfig, size: int) -> dict[str, Any]:
+    """Return the options of `timm.create_model` that a body was built with for its sizes of picture."""
+    if getattr(backbone, "dynamic_img_size", False):
+        return {"dynamic_img_size": True}
+    return {} if expects.fixed_size is None else {"img_size": size}
 
 
 @torch.no_grad()
