@@ -101,10 +101,11 @@ def layers_as_code(head: nn.Module) -> str:
     return ", ".join(f"nn.{layer!r}".replace(", bias=True", "") for layer in layers)
 
 
-def _size_arguments(backbone: nn.Module, expects: DataConfig, size: int) -> dict[str, Any]:
+def _size_arguments(backbone: Any, expects: DataConfig, size: int) -> dict[str, Any]:
     """Return the options of `timm.create_model` that a body was built with for its sizes of picture."""
     if getattr(backbone, "dynamic_img_size", False):
-        return {"dynamic_img_size": True}
+        # Of whatever size its position embeddings are.
+        return {"img_size": backbone.patch_embed.img_size[0], "dynamic_img_size": True}
     return {} if expects.fixed_size is None else {"img_size": size}
 
 
