@@ -19,7 +19,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class JobError(RuntimeError):
+    """A job of a sweep did not end well in its own process.
+
+    Args:
+        sentence: names the job and the cause.
+        code: what the job would have exited with by itself.
+    """
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 _failures: list[Exception] = []
+
+
+def record(error: Exception) -> None:
+    """Remember a job's failure: it counts for the exit code, and is said at the end."""
+    _failures.append(error)
 
 
 def recorded(job: Callable[P, T]) -> Callable[P, T]:
@@ -31,7 +49,7 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
         try:
             return job(*args, **kwargs)
         except Exception as error:
-            _failures.append(error)
+            record(error)
             raise
 
     return run
@@ -100,6 +118,10 @@ def _report(error: Exception) -> int:
     if outside or isinstance(error, InputError | HydraException | OmegaConfBaseException):
         print(f"imageclf: {explain(error)}", file=sys.stderr)
         return MISTAKE
+    # The job's log has the traceback.
+    if isinstance(error, JobError):
+        print(f"imageclf: {error}", file=sys.stderr)
+        return error.code
     traceback.print_exception(error)
     return FAILED
 

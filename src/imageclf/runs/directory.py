@@ -11,7 +11,15 @@ from imageclf import InputError
 from imageclf.configs import load_config, save_config, to_plain
 
 # What may differ when a run goes on: it does not change what is computed.
-FREE = ("ckpt_path", "trainer.devices", "trainer.num_nodes", "logger", "data.num_workers", "optimized_metric")
+FREE = (
+    "ckpt_path",
+    "cluster",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "logger",
+    "data.num_workers",
+    "optimized_metric",
+)
 
 
 def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:

@@ -26,7 +26,9 @@ def log_to_file(run_dir: Path) -> None:
     root = logging.getLogger()
     if root.handlers:
         return
-    root.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR)
+    # From our own ranks and torchrun, or from srun.
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+    root.setLevel(logging.INFO if rank == "0" else logging.ERROR)
     form = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     for handler in (logging.StreamHandler(), logging.FileHandler(run_dir / "train.log")):
         handler.setFormatter(form)

@@ -1,0 +1,27 @@
+"""The launcher of cluster=slurm: Hydra's submitit launcher, with runs that are checked and made before."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from hydra.core.utils import JobReturn
+
+# Hydra loads this file at every start, also where the extra is not installed.
+if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit_launcher") is not None:
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+
+    class ClusterLauncher(SlurmLauncher):  # type: ignore[misc]
+        """Submit the runs of `imageclf-train cluster=slurm` as an array of jobs.
+
+        The stock launcher pickles a composing job: each of its tasks would make the run directory, a
+        failure would be a success to SLURM, and without SLURM's accounting a killed job would be
+        waited for without end (https://github.com/facebookincubator/submitit/issues/1720). Here the
+        runs are made before, and a job is no more than the one door of a run directory.
+        """
+
+        def launch(
+            self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+        ) -> Sequence[JobReturn]:
+            """Check, prepare and submit a batch of runs, and wait for them unless told otherwise."""
+            from imageclf.runs.submit import submit
+
+            return submit(self.hydra_context, self.config, job_overrides, initial_job_idx, self.params)
