@@ -3,7 +3,7 @@
 from typing import Any
 
 from imageclf.model import create_backbone
-from imageclf.model.hub import fetch
+from imageclf.model.hub import cached_file
 
 
 def prefetch(model: dict[str, Any]) -> str:
@@ -16,10 +16,9 @@ def prefetch(model: dict[str, Any]) -> str:
         InputError: there is no such model, or its weights are not to be had.
     """
     weights, backbone = model["weights"], model["backbone"]
-    if weights == "hub":
-        file = fetch(backbone)
-        return f"the weights of {backbone} are in {file}" if file else f"{backbone} is in the cache of timm"
-    # Also here: a name or file that is wrong is not to wait for the training.
+    # By building the model: what is fetched is what a training loads, and a wrong file is refused.
     create_backbone(backbone, weights)
+    if weights == "hub":
+        return f"the weights of {backbone} are in {cached_file(backbone) or 'the cache of timm'}"
     places = {"none": "is drawn at random", "packaged": "has its weights in an installed package"}
     return f"there is nothing to fetch: {backbone} {places.get(weights, f'has its weights in {weights}')}"
