@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.runs.launched import World, follow
 
 
 @hydra.main(config_path=CONF_DIR, config_name="train", version_base="1.3")
@@ -21,8 +22,8 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run the command line."""
-    run_main(job)
+    """Run the command line; of several tasks that srun or torchrun started, the first one alone does."""
+    run_main(job if World.of_process().rank == 0 else recorded(follow))
 
 
 if __name__ == "__main__":

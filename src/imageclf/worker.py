@@ -1,19 +1,25 @@
-"""The one door that trains: all it is given is the run directory, after a kill and on many ranks too."""
+"""The one door that trains: all it is given is the run directory, after a kill and on many ranks too.
+
+`python -m imageclf.worker RUN_DIR` is the door for tasks that srun or torchrun start.
+"""
 
 import logging
 import sys
 from pathlib import Path
 
 import lightning as pl
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from imageclf import Preempted
+from imageclf import InputError
 from imageclf.callbacks.checkpoint import newest_whole
-from imageclf.configs import load_config
+from imageclf.callbacks.preemption import Preemption
+from imageclf.configs import load_config, recorded, run_main
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
-from imageclf.runs.interrupts import noted
+from imageclf.runs.launched import World
+from imageclf.runs.lock import held
 from imageclf.runs.logs import log_to_file
+from imageclf.runs.requeue import requeued
 from imageclf.runs.table import table_of_run
+from imageclf.signals import Notice, noted
 
 log = logging.getLogger(__name__)
 
@@ -23,30 +29,44 @@ def run(run_dir: Path) -> None:
 
     Raises:
         InputError: a mistake in the config or the data.
-        Preempted: SIGTERM came.
+        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 came.
     """
     log_to_file(run_dir)
+    with noted(run_dir) as notice:
+        _train(run_dir, notice)
+
+
+def _train(run_dir: Path, notice: Notice) -> None:
     config = load_config(run_dir / "config.yaml")
     # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, table_of_run(run_dir, config["data"]))
-    callbacks = build_callbacks(config, parts.schedule, run_dir)
+    callbacks = build_callbacks(config, parts.schedule, run_dir, notice=notice)
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
     # A restarted job goes on whatever its command line said the first time.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
-    try:
-        with noted() as interrupts:
-            callbacks.append(interrupts)
-            trainer = build_trainer(
-                config, parts.schedule.epochs, run_dir, callbacks, parts.data.has_validation
-            )
-            trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
-    except SIGTERMException as error:
-        # A SystemExit without a code: it would pass for a run that is done.
-        raise Preempted(f"ended by SIGTERM; go on with hydra.run.dir={run_dir} ckpt_path=auto") from error
+    trainer = build_trainer(
+        config,
+        parts.schedule.epochs,
+        run_dir,
+        [*callbacks, Preemption(notice)],
+        parts.data.has_validation,
+    )
+    trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+
+
+@recorded
+def job() -> None:
+    """Go through the door as a task of srun or torchrun, or alone."""
+    if len(sys.argv) != 2 or not Path(sys.argv[1], "config.yaml").is_file():
+        raise InputError(f"{' '.join(sys.argv[1:])}: give one run directory, which holds config.yaml")
+    run_dir = Path(sys.argv[1])
+    # The first task holds the directory for all: it is the one that writes there.
+    with requeued(), held(run_dir, World.of_process().rank == 0):
+        run(run_dir)
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run_main(job)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -148,3 +149,44 @@ class WaitForEver(pl.Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         (self._run_dir / f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
         threading.Event().wait()
+
+
+class SendSignal(pl.Callback):
+    """Send a signal once, at a batch's start: to this process, its process group, or a rank's parent."""
+
+    def __init__(self, run_dir: Path, name: str, epoch: int, batch: int, to: str, rank: int = 0) -> None:
+        self._sent = run_dir / "sent"
+        self._number = signal.Signals[name]
+        self._at = (epoch, batch, rank)
+        self._to = to
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        here = (trainer.current_epoch, batch_idx, trainer.global_rank)
+        if here == self._at and not self._sent.exists():
+            self._sent.touch()
+            self._send()
+
+    def _send(self) -> None:
+        if self._to == "group":
+            os.killpg(0, self._number)
+        elif self._to == "parent":
+            parent = multiprocessing.parent_process()
+            assert parent is not None
+            os.kill(parent.pid, self._number)
+        else:
+            os.kill(os.getpid(), self._number)
+
+
+class Saves(pl.Callback):
+    """Write down each save's position, and send a signal during it if asked to."""
+
+    def __init__(self, run_dir: Path, name: str | None = None) -> None:
+        self._path = run_dir / "saves.jsonl"
+        self._number = signal.Signals[name] if name else None
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if trainer.is_global_zero:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"position": checkpoint["position"], "pid": os.getpid()}) + "\n")
+        if self._number:
+            os.kill(os.getpid(), self._number)

@@ -2,17 +2,21 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
+import torch
 
-from imageclf.callbacks.files import is_whole, rotate
+from imageclf import InputError
+from imageclf.callbacks.files import is_whole, replace, rotate
 from imageclf.schedule import Schedule
+from imageclf.signals import Notice
 
 log = logging.getLogger(__name__)
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 def newest_whole(folder: Path) -> Path | None:
@@ -21,8 +25,25 @@ def newest_whole(folder: Path) -> Path | None:
         if path.exists() and is_whole(path):
             return path
         if path.exists():
-            log.warning("%s is damaged; looking for the one before it", path)
+            instead = "looking for the one before it" if path.name == LAST else "there is no other"
+            log.warning("%s is damaged; %s", path, instead)
     return None
+
+
+def check_resumable(path: Path) -> None:
+    """Refuse a file that a run cannot start from.
+
+    Raises:
+        InputError: it is damaged, or holds weights only.
+    """
+    if not is_whole(path):
+        raise InputError(f"ckpt_path={path} is damaged: give another checkpoint, auto or null")
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if not isinstance(content, dict) or "position" not in content:
+        raise InputError(
+            f"ckpt_path={path} holds weights only, not the state of a run: give a file of checkpoints/, "
+            "auto or null"
+        )
 
 
 def next_position(epoch: int, batch: int, num_batches: int) -> tuple[int, int]:
@@ -34,48 +55,117 @@ def next_position(epoch: int, batch: int, num_batches: int) -> tuple[int, int]:
     return (epoch, batch + 1) if batch + 1 < num_batches else (epoch + 1, 0)
 
 
+def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tuple[int, int] | None:
+    """Return the position to save after a batch, or None where a run could not go on from exactly.
+
+    Args:
+        epoch: of the batch.
+        batch: counted in its epoch.
+        num_batches: of the epoch.
+        accumulate: batches of an optimizer step.
+
+    >>> safe_point(2, 3, 6, 1), safe_point(2, 3, 6, 3), safe_point(2, 5, 6, 1)
+    ((2, 4), None, None)
+    """
+    position = next_position(epoch, batch, num_batches)
+    # The epoch's last batch waits for its end: the next phase may change the optimizer first.
+    # Half accumulated gradients are not in a checkpoint.
+    return position if position[1] > 0 and (batch + 1) % accumulate == 0 else None
+
+
+def agree(trainer: pl.Trainer, late: bool, asked: bool) -> tuple[bool, bool]:
+    """Return whether the first rank's clock says to save, and whether a signal has asked any rank to end.
+
+    One process answers from memory. Several take one all-reduce of two numbers, at safe points only:
+    about as long as one small gradient, and on GPUs a wait for the device.
+    """
+    if trainer.world_size == 1:
+        return late, asked
+    votes = torch.tensor(
+        [late and trainer.is_global_zero, asked], dtype=torch.int32, device=trainer.strategy.root_device
+    )
+    torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
+    first_is_late, any_asked = votes.tolist()
+    return bool(first_is_late), bool(any_asked)
+
+
+def is_better(name: str, score: float, best: float | None) -> bool:
+    """Return whether a score beats the best so far: of losses the lower one, of all others the higher.
+
+    >>> is_better("val/acc", 0.9, 0.8), is_better("val/loss", 0.9, 0.8), is_better("val/acc", 0.8, 0.8)
+    (True, False, False)
+    """
+    if best is None:
+        return score == score
+    return score < best if "loss" in name else score > best
+
+
 class Checkpoint(pl.Callback):
     """Write `checkpoints/last.ckpt` at safe points, and keep the one before it.
 
     A safe point is the end of a batch on which the optimizer stepped and that is not the epoch's last
-    one, or the end of an epoch after its validation. A phase's end is always saved.
+    one, or the end of an epoch after its validation. A phase's end is always saved, and so is the
+    first safe point after a signal asked the run to end.
 
     Args:
         schedule: what holds at an epoch.
         run_dir: of the run.
         every_n_minutes: save at the first safe point after so long; None: not by time.
         every_n_batches: save at the safe points that so many batches of an epoch lead to; None: not by count.
+        best: also keep `checkpoints/best.ckpt`, of the epoch with the best score of this name, such as
+            val/acc; None: do not. Among equals the first stays.
+        notice: what signals have said.
     """
 
     def __init__(
-        self, schedule: Schedule, run_dir: Path, every_n_minutes: float | None, every_n_batches: int | None
+        self,
+        schedule: Schedule,
+        run_dir: Path,
+        every_n_minutes: float | None,
+        every_n_batches: int | None,
+        best: str | None = None,
+        notice: Notice | None = None,
     ) -> None:
         self._schedule = schedule
         self._dir = run_dir / "checkpoints"
         self._every_n_minutes = every_n_minutes
         self._every_n_batches = every_n_batches
+        self._best = best
+        self._best_score: float | None = None
+        self._notice = notice or Notice()
         self._position = (0, 0)
         self._saved_at = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save inside an epoch, where gradients are not half accumulated."""
-        # The epoch's last batch waits for its end: the next phase may change the optimizer first.
-        position = next_position(trainer.current_epoch, batch_idx, int(trainer.num_training_batches))
-        # Half accumulated gradients are not in a checkpoint.
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        """Save inside an epoch, at a safe point that is due."""
+        position = safe_point(
+            trainer.current_epoch,
+            batch_idx,
+            int(trainer.num_training_batches),
+            trainer.accumulate_grad_batches,
+        )
         counted = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
-        if position[1] > 0 and stepped and self._agreed(trainer, counted):
-            self.save(trainer, position)
+        if position is not None:
+            self._save_if(trainer, position, counted)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at a phase's end, and at any epoch's end that is due."""
         place = self._schedule.at(trainer.current_epoch)
+        position = (trainer.current_epoch + 1, 0)
+        self._keep_best(trainer, position)
         # A phase's end is worth the disk: what follows is another kind of training.
         ends = place.epoch == place.phase.epochs - 1
-        if self._agreed(trainer, ends or self._every_n_batches is not None):
-            self.save(trainer, (trainer.current_epoch + 1, 0))
+        self._save_if(trainer, position, ends or self._every_n_batches is not None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best": self._best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back the best score."""
+        self._best_score = state_dict["best"]
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -93,17 +183,41 @@ class Checkpoint(pl.Callback):
 
     def save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         """Write the state under a temporary name, then rename; a collective call."""
-        self._position = position
-        # A fixed name: a run directory has one run, and a killed save is overwritten by the next.
-        temporary = self._dir / f".{LAST}.tmp"
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            rotate(temporary, self._dir / LAST, self._dir / PREVIOUS)
+        last, previous = self._dir / LAST, self._dir / PREVIOUS
+        self._write(trainer, position, last, lambda temporary: rotate(temporary, last, previous))
         self._saved_at = time.monotonic()
 
-    def _agreed(self, trainer: pl.Trainer, due: bool) -> bool:
-        """Return whether to save; where the clock decides, all ranks follow the first one's."""
-        if due or self._every_n_minutes is None:
-            return due
-        late = time.monotonic() - self._saved_at >= 60 * self._every_n_minutes
-        return bool(trainer.strategy.broadcast(late)) if trainer.world_size > 1 else late
+    def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool) -> None:
+        """Save if it is due, late, or the run is to end here; all ranks answer alike."""
+        late, self._notice.agreed = agree(trainer, self._late(), self._notice.came is not None)
+        if due or late or self._notice.agreed:
+            self.save(trainer, position)
+
+    def _keep_best(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
+        score = trainer.callback_metrics.get(self._best) if self._best else None
+        if self._best and score is not None and is_better(self._best, float(score), self._best_score):
+            self._best_score = float(score)
+            path = self._dir / BEST
+            # Before last.ckpt: a run killed in between trains this epoch again, and writes it again.
+            self._write(trainer, position, path, lambda temporary: replace(temporary, path))
+
+    def _write(
+        self, trainer: pl.Trainer, position: tuple[int, int], path: Path, finish: Callable[[Path], None]
+    ) -> None:
+        self._position = position
+        # A fixed name: a run directory has one run, and a killed save is overwritten by the next.
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                finish(temporary)
+        except OSError:
+            # A full disk: the room that half a file takes is needed.
+            temporary.unlink(missing_ok=True)
+            raise
+        # A rank that ends now may take the others with it.
+        trainer.strategy.barrier(f"{path.name} is in place")
+
+    def _late(self) -> bool:
+        minutes = self._every_n_minutes
+        return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -15,11 +16,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
-        _sync(temporary)
-        temporary.replace(path)
+        replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
 
 
 def rotate(temporary: Path, last: Path, previous: Path) -> None:
@@ -35,6 +34,13 @@ def rotate(temporary: Path, last: Path, previous: Path) -> None:
     _sync(last.parent)
 
 
+def replace(temporary: Path, path: Path) -> None:
+    """Make a complete temporary file the one at `path`."""
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
 def _sync(path: Path) -> None:
     """Make a file's content, or a folder's renames, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -46,7 +52,39 @@ def _sync(path: Path) -> None:
 
 def save_tensors(content: dict[str, Any], path: Path) -> None:
     """Save tensors and plain values atomically."""
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    write_atomically(path, lambda temporary: write_tensors(content, temporary))
+
+
+def write_tensors(content: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values with torch.save.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written for another reason.
+    """
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        # torch's writer hides what the file said behind a complaint about positions.
+        said = error.__context__
+        if isinstance(said, OSError):
+            raise OSError(said.errno, said.strerror, str(path)) from error
+        raise
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Write the Trainer's checkpoints where they are to be.
+
+    Lightning's own way goes through memory and a file in the system's temporary folder, which may be on
+    another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint; whoever asked for it makes it durable."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(checkpoint, Path(path))
 
 
 def is_whole(path: Path) -> bool:

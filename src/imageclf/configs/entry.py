@@ -1,5 +1,6 @@
 """Run a Hydra main, and turn whatever happens into one sentence and an exit code."""
 
+import errno
 import functools
 import os
 import sys
@@ -13,6 +14,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from imageclf import InputError, Preempted
 from imageclf.configs.check import unknown_key
 
+# The disk is full, the quota is used up, or a file is larger than allowed.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DONE, MISTAKE, FAILED, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
 P = ParamSpec("P")
@@ -113,6 +116,9 @@ def _exit_interrupted() -> NoReturn:
 
 def _report(error: Exception) -> int:
     """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        print(f"imageclf: {no_room(error)}", file=sys.stderr)
+        return FAILED
     # Outside a job Hydra composes and makes directories: what fails there is what it was given.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     if outside or isinstance(error, InputError | HydraException | OmegaConfBaseException):
@@ -124,6 +130,14 @@ def _report(error: Exception) -> int:
         return error.code
     traceback.print_exception(error)
     return FAILED
+
+
+def no_room(error: OSError) -> str:
+    """Return the sentence about a full disk."""
+    return (
+        f"there is no room for {error.filename or 'a file'} ({error.strerror}): free some, then go on with "
+        "hydra.run.dir=RUN ckpt_path=auto; what was saved before is whole"
+    )
 
 
 def explain(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Find conf/ from a clone and from an installed wheel, and name run directories."""
 
 import functools
+import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from imageclf import InputError
+from imageclf.runs.slurm import batch_job_id
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CLONE = _PACKAGE.parents[1]
@@ -33,8 +35,11 @@ def in_clone(path: str) -> str:
 
 @functools.cache
 def run_id() -> str:
-    """Return the id of this process's run or sweep: the second, and 4 random hex digits."""
-    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
+    """Return the id of this process's run or sweep: the second, and 4 random hex digits.
+
+    A job of SLURM is named after the job, so that it finds its own directory when it is requeued.
+    """
+    return batch_job_id(os.environ) or f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 """One loader for the whole run: its workers answer requests, whatever the phase."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_start_method
+from multiprocessing.util import Finalize
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imageclf.data.dataset import Batch, PictureDataset, Request
 from imageclf.data.slots import Filled, Slots
+from imageclf.signals import PREEMPTING, blocked, ignore
 
 # Batches that a worker works ahead; torch's default.
 PREFETCH = 2
@@ -36,16 +39,23 @@ class RequestLoader:
             batch_size=None,
             collate_fn=_as_it_is,
             num_workers=num_workers,
+            # A scheduler's signal reaches the whole process tree; what it means, the parent decides.
+            worker_init_fn=_ignore_signals,
             persistent_workers=num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             # Drawing the workers' seed from a generator of its own leaves the global one alone.
             generator=torch.Generator(),
         )
+        # However this process ends, before Python would terminate the workers, who ignore that, and wait.
+        Finalize(self, _end_workers, (self._loader,), exitpriority=100)
 
     def read(self, requests: Iterable[Request]) -> Iterator[Batch]:
         """Yield a batch per request, in order; one reading at a time."""
         self._requests.requests = requests
-        for answer in self._loader:
+        # Until they ignore signals, workers must not see them: torch would let SIGTERM end them.
+        with blocked((*PREEMPTING, signal.SIGINT)):
+            answers = iter(self._loader)
+        for answer in answers:
             # Where memory is pinned, the thread that pins it has made a batch of it already.
             yield answer.batch() if isinstance(answer, Filled) else answer
 
@@ -119,6 +129,15 @@ class _Answers(Dataset[Any]):
         shape = request.shape
         self._dataset.render(request, self._slots.array(slot, shape))
         return Filled(self._slots.number, slot, shape, self._dataset.labels[request.rows], request.rows)
+
+
+def _ignore_signals(worker: int) -> None:
+    ignore()
+
+
+def _end_workers(loader: DataLoader[Any]) -> None:
+    if loader._iterator is not None:
+        loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def _as_it_is(batch: Any) -> Any:

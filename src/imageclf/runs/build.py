@@ -1,17 +1,22 @@
 """From a checked config to the objects of a run."""
 
 import inspect
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as pl
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from imageclf import InputError
+from imageclf.callbacks.files import CheckpointFiles
 from imageclf.configs import instantiate
 from imageclf.data import Caching, ImageData, Loading, Table
 from imageclf.model import (
@@ -28,10 +33,12 @@ from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
 from imageclf.runs.plan_files import Plan
+from imageclf.runs.slurm import Environment, job_id, num_tasks
 from imageclf.runs.summary import Summary
 from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
+from imageclf.signals import Notice
 
 # In this order their hooks run, whatever the order in the config; others follow.
 ORDER = (
@@ -74,7 +81,11 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
 
 
 def build_callbacks(
-    config: dict[str, Any], schedule: Schedule, run_dir: Path, ends: bool = True
+    config: dict[str, Any],
+    schedule: Schedule,
+    run_dir: Path,
+    ends: bool = True,
+    notice: Notice | None = None,
 ) -> list[pl.Callback]:
     """Build the callbacks: ours in their fixed order, then the user's own, at last those that end a run.
 
@@ -83,10 +94,17 @@ def build_callbacks(
         schedule: what holds at an epoch.
         run_dir: of the run.
         ends: whether plan, summary and report are among them.
+        notice: what signals have said; None: nobody listens to them.
     """
     nodes = config["callbacks"]
     found: dict[str, float] = {}
-    offered = {"schedule": schedule, "run_dir": run_dir, "seed": config["seed"], "found": found}
+    offered = {
+        "schedule": schedule,
+        "run_dir": run_dir,
+        "seed": config["seed"],
+        "found": found,
+        "notice": notice,
+    }
     names = [name for name in ORDER if name in nodes] + [n for n in nodes if n not in (*ORDER, "report")]
     callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
     if not ends:
@@ -192,8 +210,25 @@ def build_trainer(
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
+        plugins=[CheckpointFiles(), *cluster_environment(os.environ)],
     )
     return trainer
+
+
+def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
+    """Return what tells the Trainer its rank, where Lightning would take a SLURM job for srun's tasks.
+
+    Args:
+        environment: of this process.
+    """
+    if "TORCHELASTIC_RUN_ID" in environment or job_id(environment) is None:
+        return []
+    # A batch script without srun, or a rank of ours inside of a job.
+    if num_tasks(environment) == 1 or not SLURMEnvironment.detect():
+        return [LightningEnvironment()]
+    # We requeue by ourselves: Lightning would save inside its handler
+    # (https://github.com/Lightning-AI/pytorch-lightning/issues/21406).
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def sizes(schedule: Schedule, size: int) -> set[int]:

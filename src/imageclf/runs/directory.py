@@ -1,6 +1,7 @@
 """The run directory: made once, refused when it holds another run, and gone on with on demand."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
+from imageclf.callbacks.checkpoint import check_resumable
 from imageclf.configs import load_config, save_config, to_plain
+from imageclf.runs.slurm import restarted
 
 # What may differ when a run goes on: it does not change what is computed.
 FREE = (
@@ -42,7 +45,8 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         _check_start(cfg.ckpt_path, run_dir, overrides)
         _save_without_secrets(cfg, run_dir)
         return True
-    if cfg.ckpt_path != "auto":
+    # A requeued job has the command line of its first start.
+    if cfg.ckpt_path != "auto" and not restarted(os.environ):
         raise InputError(
             f"{run_dir} holds a run already: go on with it by ckpt_path=auto, or choose another hydra.run.dir"
         )
@@ -112,10 +116,12 @@ def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> 
     """Refuse a new run that is to start from a checkpoint which is not there."""
     if ckpt_path == "auto" and not _chosen(overrides):
         raise InputError(f"ckpt_path=auto needs hydra.run.dir=PATH: {_newest_run(run_dir)}")
-    if ckpt_path not in (None, "auto") and not Path(ckpt_path).is_file():
-        raise InputError(
-            f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint"
-        )
+    if ckpt_path not in (None, "auto"):
+        if not Path(ckpt_path).is_file():
+            raise InputError(
+                f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint"
+            )
+        check_resumable(Path(ckpt_path))
 
 
 def _select(config: dict[str, Any], key: str) -> Any:

@@ -6,12 +6,20 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from imageclf import InputError
+from imageclf import InputError, Preempted
+from imageclf.signals import blocked, forwarded
+
+_PREEMPTED = 75
+# Seconds for the other ranks to finish once one has ended because of a signal.
+_LAST_WORDS = 60.0
+
+Rank = tuple[ForkServerProcess, Connection]
 
 
 class RankError(RuntimeError):
@@ -27,52 +35,68 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
 
     Raises:
         InputError: a rank found a mistake in the input.
+        Preempted: the ranks ended because of a signal; those that reach this process are handed on.
         RankError: a rank failed or was killed.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["imageclf.worker"])
     port = _free_port()
-    ranks: list[tuple[ForkServerProcess, Connection]] = []
+    ranks: list[Rank] = []
     try:
-        for rank in range(num_ranks):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender))
-            process.start()
-            sender.close()
-            ranks.append((process, receiver))
-        _wait_for_all(ranks)
+        with forwarded(lambda: [process.pid for process, _ in ranks if process.pid]):
+            # The fork server and its children inherit the block: it never sees a signal that the whole
+            # process tree gets, and a rank sees it once it has handlers.
+            with blocked():
+                for rank in range(num_ranks):
+                    receiver, sender = context.Pipe(duplex=False)
+                    process = context.Process(target=_rank, args=(run_dir, rank, num_ranks, port, sender))
+                    process.start()
+                    sender.close()
+                    ranks.append((process, receiver))
+            _wait_for_all(ranks)
     finally:
         for process, _ in ranks:
             process.kill()
             process.join()
 
 
-def _wait_for_all(ranks: list[tuple[ForkServerProcess, Connection]]) -> None:
+def _wait_for_all(ranks: list[Rank]) -> None:
     running = {process.sentinel: rank for rank, (process, _) in enumerate(ranks)}
     while running:
         for sentinel in wait(list(running)):
             rank = running.pop(sentinel)  # type: ignore[arg-type]
             process, receiver = ranks[rank]
             process.join()
+            if process.exitcode == _PREEMPTED:
+                _let_end([other for other, _ in ranks])
             if process.exitcode != 0:
                 raise _error(rank, process.exitcode, receiver)
 
 
-def _error(rank: int, exitcode: int | None, receiver: Connection) -> Exception:
+def _let_end(processes: list[ForkServerProcess]) -> None:
+    """Wait for ranks whose checkpoint is saved; one that still trains is beyond help."""
+    deadline = time.monotonic() + _LAST_WORDS
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+
+
+def _error(rank: int, exitcode: int | None, receiver: Connection) -> BaseException:
     """Return what a failed rank has to say; one that was killed says nothing."""
     try:
-        is_mistake, text = receiver.recv()
+        kind, text = receiver.recv()
     except EOFError:
         killed = (
             f"by {signal.Signals(-exitcode).name}" if exitcode and exitcode < 0 else f"with code {exitcode}"
         )
         return RankError(f"rank {rank} ended {killed}; was it out of memory?")
-    return InputError(text) if is_mistake else RankError(f"rank {rank} failed:\n{text}")
+    return kind(text) if kind in (InputError, Preempted) else RankError(f"rank {rank} failed:\n{text}")
 
 
 def _rank(run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection) -> None:
     """Go through the one door as one of several ranks."""
     _end_with_parent()
+    # Else data workers come from a fork server of the rank's own: later, and without shared slots.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ |= {
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
@@ -87,11 +111,11 @@ def _rank(run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connectio
 
     try:
         worker.run(run_dir)
-    except InputError as error:
-        sender.send((True, str(error)))
-        sys.exit(1)
+    except (InputError, Preempted) as error:
+        sender.send((type(error), str(error)))
+        sys.exit(_PREEMPTED if isinstance(error, Preempted) else 1)
     except BaseException:
-        sender.send((False, traceback.format_exc()))
+        sender.send((RankError, traceback.format_exc()))
         sys.exit(2)
 
 

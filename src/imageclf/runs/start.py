@@ -1,6 +1,7 @@
 """What a Hydra job does: check, make the run directory, go through the one door."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from imageclf import InputError
 from imageclf.configs import check, to_plain
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import prepare, read_summary
+from imageclf.runs.launched import World, follow, leading
+from imageclf.runs.lock import held
 from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
+from imageclf.runs.requeue import requeued
+from imageclf.signals import noted
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +30,24 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
         overrides: what the user typed.
 
     Raises:
-        InputError: a mistake in the config or the data.
+        InputError: a mistake in the config or the data, or another job holds the run directory.
+        Preempted: a signal ended the run; a job of SLURM is requeued by then.
     """
+    world = World.of_process()
+    # A launcher of Hydra's may start this function in every task.
+    if world.rank > 0:
+        follow()
+        return None
     config = to_plain(cfg)
-    check(config, TrainOptions)
-    check_top(config)
-    check_values(config)
-    if prepare(cfg, run_dir, overrides):
-        train(run_dir)
-    else:
-        log.info("%s is finished already", run_dir)
+    with leading(world) as tell:
+        check(config, TrainOptions)
+        check_top(config)
+        check_values(config)
+        with requeued(), held(run_dir):
+            if prepare(cfg, run_dir, overrides):
+                train(run_dir, tell)
+            else:
+                log.info("%s is finished already", run_dir)
     summary = read_summary(run_dir)
     # Scripts take the last line of the output for the run directory.
     print(run_dir)
@@ -56,25 +69,57 @@ def check_top(config: dict[str, Any]) -> None:
         raise InputError(f"optimized_metric={metric}: give one of {', '.join(names)}, or null")
 
 
-def train(run_dir: Path) -> None:
-    """Go through the one door, in this process or in one per rank."""
+def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
+    """Go through the one door, in this process, in one per rank, or as one of an outer launcher's tasks.
+
+    Args:
+        run_dir: holds config.yaml.
+        tell: tells the other tasks where the run is.
+    """
     from imageclf import worker
     from imageclf.configs import load_config
     from imageclf.runs.ranks import run_ranks
     from imageclf.runs.table import table_of_run
 
     config = load_config(run_dir / "config.yaml")
-    # Here, before any rank starts: all of them read the same split.csv.
-    held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
-    ranks = num_ranks(config["trainer"])
-    if 0 < held_out < ranks:
+    ranks, launched = total_ranks(config["trainer"], World.of_process()), World.of_process().size > 1
+    # Reading every picture takes long, and a signal ends it at once.
+    with noted(run_dir):
+        # Here, before any rank starts: all of them read the same split.csv.
+        held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
+        if 0 < held_out < ranks:
+            raise InputError(
+                f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+            )
+        tell(run_dir)
+        if ranks == 1 or launched:
+            worker.run(run_dir)
+        else:
+            run_ranks(run_dir, ranks)
+
+
+def total_ranks(trainer: dict[str, Any], world: World) -> int:
+    """Return how many processes train, over all nodes.
+
+    Args:
+        trainer: the trainer node.
+        world: what an outer launcher has started.
+
+    Raises:
+        InputError: that is not what the node says.
+    """
+    devices, nodes = num_ranks(trainer), int(trainer.get("num_nodes", 1))
+    if world.size > 1 and devices * nodes != world.size:
         raise InputError(
-            f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+            f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes} ranks, and "
+            f"srun or torchrun started {world.size} tasks: make them equal"
         )
-    if ranks == 1:
-        worker.run(run_dir)
-    else:
-        run_ranks(run_dir, ranks)
+    if world.size == 1 and nodes > 1:
+        raise InputError(
+            f"trainer.num_nodes={nodes}: this command starts ranks on one machine; start a task per rank "
+            "with srun or torchrun"
+        )
+    return devices * nodes
 
 
 def num_ranks(trainer: dict[str, Any]) -> int:

@@ -1,0 +1,40 @@
+"""The door that trains, in processes of a fork server: each starts in a fraction of a second."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["imageclf.worker"])
+
+
+def start_door(run_dir: Path, **environment: str) -> ForkServerProcess:
+    """Start `python -m imageclf.worker RUN_DIR` in a process group of its own."""
+    process = _CONTEXT.Process(target=_door, args=(run_dir, environment))
+    process.start()
+    return process
+
+
+def through_door(run_dir: Path, **environment: str) -> int:
+    """Go through the door to the end, and return the exit code, -N for a signal."""
+    process = start_door(run_dir, **environment)
+    process.join(120)
+    if process.exitcode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise AssertionError("the run never ended")
+    return process.exitcode
+
+
+def _door(run_dir: Path, environment: dict[str, str]) -> None:
+    os.setsid()
+    # As in a process that a shell starts, data workers are forked.
+    multiprocessing.set_start_method("fork", force=True)
+    os.environ |= environment
+    sys.argv = ["worker", str(run_dir)]
+    from imageclf import worker
+    from imageclf.configs import run_main
+
+    run_main(worker.job)

@@ -1,0 +1,131 @@
+"""Runs that a scheduler ends: real signals to real processes, one save, and not a bit lost."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
+
+import torch
+from doors import through_door
+from probes import digest, lines
+from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
+
+from imageclf import Preempted
+from imageclf.callbacks.checkpoint import newest_whole
+from imageclf.runs.directory import prepare
+
+SAVES = "+callbacks.saves={_target_: probes.Saves}"
+TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+
+
+def send(name: str, epoch: int, batch: int, to: str, rank: int = 0) -> str:
+    target = "_target_: probes.SendSignal"
+    return (
+        f"+callbacks.send={{{target}, name: {name}, epoch: {epoch}, batch: {batch}, to: {to}, rank: {rank}}}"
+    )
+
+
+def prepared(run_dir: Path, pictures: Path, *overrides: str) -> Path:
+    run_dir.mkdir(exist_ok=True)
+    typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, *overrides]
+    prepare(composed(typed, run_dir), run_dir, typed)
+    return run_dir
+
+
+def final_weights(run_dir: Path) -> str:
+    return digest(torch.load(run_dir / "snapshots/final.ckpt", weights_only=True)["state_dict"])
+
+
+def saves(run_dir: Path) -> list[list[int]]:
+    return [json.loads(line)["position"] for line in (run_dir / "saves.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The run that nothing happened to."""
+    return train_small(tmp_path_factory.mktemp("undisturbed"), pictures, *THREE_PHASES, RECORDER)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2"])
+def test_a_signal_to_the_process_tree_makes_one_save_and_no_bit_is_lost(
+    undisturbed: Path, pictures: Path, tmp_path: Path, name: str, workers: int
+) -> None:
+    run_dir = prepared(
+        tmp_path, pictures, SAVES, f"data.num_workers={workers}", send(name, epoch=3, batch=1, to="group")
+    )
+    assert through_door(run_dir) == 75
+    # Besides those at the ends of the phases, of which one was over.
+    assert saves(run_dir) == [[2, 0], [3, 2]]
+    assert through_door(run_dir) == 0
+    assert final_weights(run_dir) == final_weights(undisturbed)
+
+
+def test_further_signals_during_the_save_change_nothing(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    during = "+callbacks.saves={_target_: probes.Saves, name: SIGTERM}"
+    run_dir = prepared(tmp_path, pictures, during, send("SIGUSR2", epoch=1, batch=0, to="group"))
+    assert through_door(run_dir) == 75
+    # The process had a signal when it began this save, and another one inside it.
+    assert saves(run_dir) == [[1, 1]]
+    assert newest_whole(run_dir / "checkpoints") == run_dir / "checkpoints/last.ckpt"
+
+
+def test_a_signal_on_an_epochs_last_batch_waits_for_its_validation(
+    undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run_dir = prepared(tmp_path, pictures, SAVES, send("SIGTERM", epoch=2, batch=5, to="self"))
+    assert through_door(run_dir) == 75
+    assert saves(run_dir) == [[2, 0], [3, 0]]
+    assert through_door(run_dir) == 0
+    assert final_weights(run_dir) == final_weights(undisturbed)
+
+
+def test_a_signal_inside_an_accumulated_step_waits_for_its_end(pictures: Path, tmp_path: Path) -> None:
+    run_dir = prepared(
+        tmp_path,
+        pictures,
+        SAVES,
+        "trainer.accumulate_grad_batches=3",
+        send("SIGTERM", epoch=3, batch=1, to="self"),
+    )
+    assert through_door(run_dir) == 75
+    assert saves(run_dir)[-1] == [3, 3]
+
+
+def test_no_batch_is_trained_twice_or_left_out(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
+    run_dir = prepared(tmp_path, pictures, send("SIGTERM", epoch=3, batch=1, to="self"))
+    assert [through_door(run_dir), through_door(run_dir)] == [75, 0]
+    trained = [[(row["epoch"], row["batch"]) for row in lines(d, "batch")] for d in (run_dir, undisturbed)]
+    assert trained[0] == trained[1]
+
+
+def test_without_the_checkpoint_callback_a_signal_ends_the_run_at_once(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run_dir = prepared(
+        tmp_path, pictures, "~callbacks.checkpoint", send("SIGTERM", epoch=3, batch=1, to="self")
+    )
+    assert through_door(run_dir) == 75
+    assert lines(run_dir, "batch")[-1]["batch"] == 0
+
+
+@pytest.mark.parametrize(("name", "to"), [("SIGTERM", "self"), ("SIGUSR1", "parent"), ("SIGUSR2", "parent")])
+def test_a_signal_to_one_rank_or_to_the_ranks_parent_ends_both_with_one_save(
+    pictures: Path, tmp_path: Path, name: str, to: str
+) -> None:
+    chosen = send(name, epoch=3, batch=1, to=to, rank=1)
+    reference = train_small(tmp_path / "reference", pictures, *THREE_PHASES, *TWO_RANKS)
+    disturbed = [*THREE_PHASES, *TWO_RANKS, SAVES, chosen]
+    with pytest.raises(Preempted):
+        train_small(tmp_path / "run", pictures, *disturbed)
+    before = saves(tmp_path / "run")
+    assert len(before) == 2
+    assert before[0] == [2, 0]
+    assert before[1] >= [3, 2]
+    train_small(tmp_path / "run", pictures, *disturbed, "ckpt_path=auto")
+    assert final_weights(tmp_path / "run") == final_weights(reference)

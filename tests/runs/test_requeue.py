@@ -1,0 +1,94 @@
+"""Who puts a preempted job back into its queue."""
+
+import os
+import signal
+
+import pytest
+
+from imageclf import Preempted
+from imageclf.runs.requeue import launcher_handler, requeue_command, requeued, way_to_requeue
+from imageclf.runs.slurm import batch_job_id, job_id, num_tasks, restarted
+
+JOB = {"SLURM_JOB_ID": "42"}
+TASK = {**JOB, "SLURM_STEP_NUM_TASKS": "2"}
+
+
+def handler(number, frame):
+    """Stand where a launcher's handler stands."""
+
+
+@pytest.mark.parametrize(
+    ("environment", "previous", "way"),
+    [
+        ({}, signal.SIG_DFL, "none"),
+        ({}, None, "none"),
+        (JOB, signal.SIG_DFL, "scontrol"),
+        (JOB, signal.SIG_IGN, "scontrol"),
+        (JOB, handler, "launcher"),
+        ({}, handler, "launcher"),
+        ({**TASK, "SLURM_PROCID": "0"}, None, "scontrol"),
+        ({**TASK, "SLURM_PROCID": "1"}, None, "first rank"),
+        ({**TASK, "SLURM_PROCID": "1"}, handler, "launcher"),
+        ({**JOB, "TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}, None, "scontrol"),
+        ({**JOB, "TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}, None, "first rank"),
+        ({"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}, None, "none"),
+    ],
+)
+def test_the_way_follows_from_environment_and_handler(environment, previous, way):
+    assert way_to_requeue(environment, previous) == way
+
+
+def test_an_array_requeues_its_task_alone():
+    task = {"SLURM_JOB_ID": "45", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "3"}
+    assert requeue_command(task) == ["scontrol", "requeue", "42_3"]
+
+
+def test_a_job_requeues_itself():
+    assert requeue_command(JOB) == ["scontrol", "requeue", "42"]
+
+
+def test_outside_of_slurm_there_is_no_job():
+    assert (job_id({}), num_tasks({}), restarted({})) == (None, 1, False)
+
+
+def test_a_shell_on_a_node_is_no_batch_job():
+    assert batch_job_id({**JOB, "SLURM_JOB_NAME": "interactive"}) is None
+
+
+@pytest.mark.parametrize(("count", "expected"), [("0", False), ("1", True)])
+def test_a_job_that_runs_again_is_restarted(count, expected):
+    assert restarted({"SLURM_RESTART_COUNT": count}) is expected
+
+
+@pytest.fixture
+def launcher():
+    """A launcher's handler, that leaves the process as submitit's does; return the signals it got."""
+    got = []
+
+    def leave(number, frame):
+        got.append(number)
+        raise SystemExit(-1)
+
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGUSR2, leave)
+    yield got
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+def test_the_launchers_handler_is_found(launcher):
+    assert callable(launcher_handler())
+
+
+def test_the_launchers_handler_is_called_once_and_later_signals_are_ignored(launcher):
+    with pytest.raises(SystemExit), requeued():
+        raise Preempted("ended by SIGTERM")
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert launcher == [signal.SIGUSR2]
+
+
+def test_nothing_is_requeued_where_nothing_was_preempted(launcher):
+    with requeued():
+        pass
+    assert launcher == []

@@ -1,0 +1,126 @@
+"""Tasks that torchrun starts: through the door, and from the command that composes the run."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
+
+import torch
+from probes import digest, lines
+from small_runs import RECORDER, SMALL, THREE_PHASES, composed
+
+from imageclf import InputError
+from imageclf.runs.directory import prepare
+from imageclf.runs.launched import World
+from imageclf.runs.start import total_ranks
+
+TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+PROBES = str(Path(__file__).parents[1] / "callbacks")
+
+
+def torchrun(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Start two tasks of a module with torchrun."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    path = os.pathsep.join([PROBES, os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [*command, "-m", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def overrides(pictures: Path, *more: str) -> list[str]:
+    return [*SMALL, f"data.root={pictures}", *THREE_PHASES, *TWO_RANKS, RECORDER, *more]
+
+
+def final_weights(run_dir: Path) -> str:
+    return digest(torch.load(run_dir / "snapshots/final.ckpt", weights_only=True)["state_dict"])
+
+
+@pytest.fixture(scope="module")
+def composed_by_task(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The run directory of `imageclf-train` started in two tasks."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    done = torchrun(folder, "imageclf.train", *overrides(pictures))
+    assert done.returncode == 0, done.stderr
+    runs = list(folder.glob("runs/train/*"))
+    assert len(runs) == 1, "the tasks made a run directory each"
+    return runs[0]
+
+
+def test_both_tasks_train_one_run(composed_by_task: Path) -> None:
+    first, second = ([row["parameters"] for row in lines(composed_by_task, "epoch", rank)] for rank in (0, 1))
+    assert len(first) == 6
+    assert first == second
+    assert (composed_by_task / "summary.json").exists()
+
+
+def test_the_door_gives_the_weights_of_the_command(
+    composed_by_task: Path, pictures: Path, tmp_path: Path
+) -> None:
+    typed = overrides(pictures)
+    prepare(composed(typed, tmp_path), tmp_path, typed)
+    done = torchrun(tmp_path, "imageclf.worker", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert final_weights(tmp_path) == final_weights(composed_by_task)
+
+
+@pytest.mark.long
+def test_a_killed_task_ends_the_other(pictures: Path, tmp_path: Path) -> None:
+    die = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
+    started = time.monotonic()
+    done = torchrun(tmp_path, "imageclf.train", *overrides(pictures, die))
+    assert done.returncode != 0
+    assert "SIGKILL" in done.stderr
+    assert time.monotonic() - started < 120
+
+
+@pytest.mark.long
+def test_a_mistake_is_said_once_and_ends_both_tasks(pictures: Path, tmp_path: Path) -> None:
+    done = torchrun(tmp_path, "imageclf.train", *overrides(pictures, "seed=-1"))
+    assert done.returncode != 0
+    assert done.stderr.count("imageclf: seed=-1: give a whole number") == 1
+
+
+@pytest.mark.long
+def test_a_sweep_is_not_for_several_tasks(pictures: Path, tmp_path: Path) -> None:
+    done = torchrun(tmp_path, "imageclf.train", "-m", *overrides(pictures, "seed=1,2"))
+    assert done.returncode != 0
+    assert "a sweep is not for srun or torchrun" in done.stderr
+
+
+def test_ranks_that_the_config_and_the_launcher_count_otherwise_are_refused() -> None:
+    node = {"devices": 1, "accelerator": "cpu"}
+    with pytest.raises(InputError, match="make 1 ranks, and srun or torchrun started 2 tasks"):
+        total_ranks(node, World(0, 2))
+
+
+def test_several_nodes_need_a_launcher() -> None:
+    node = {"devices": 1, "accelerator": "cpu", "num_nodes": 2}
+    with pytest.raises(InputError, match="start a task per rank with srun or torchrun"):
+        total_ranks(node, World(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("environment", "world"),
+    [
+        ({}, (0, 1)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, (0, 1)),
+        ({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}, (3, 4)),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, (0, 1)),
+        ({"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2"}, (1, 2)),
+    ],
+)
+def test_the_launcher_says_which_of_how_many_tasks_this_is(
+    environment: dict[str, str], world: tuple[int, int]
+) -> None:
+    assert World.of(environment) == world
