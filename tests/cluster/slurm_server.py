@@ -160,11 +160,11 @@ class SlurmServer:
         return [*processes_of(self.folder / f"slurmd.{name}.log"), *jobs]
 
     def _start(self, daemon: str, *arguments: str) -> None:
-        log = (self.folder / f"{daemon}{''.join(arguments)}.out").open("ab")
-        started = subprocess.Popen(
-            [daemon, "-D", *arguments], env=self.environment, stdout=log, stderr=log, start_new_session=True
-        )
-        self._daemons[arguments[-1]] = started
+        command = [daemon, "-D", *arguments]
+        with (self.folder / f"{daemon}{''.join(arguments)}.out").open("ab") as log:
+            self._daemons[arguments[-1]] = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
 
 
 @contextmanager

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import pytest
 from cluster_runs import SLURM, TWO_RANKS, final_weights, finish, jobs_of, start, train_here
-from slurm_server import SlurmServer
+from slurm_server import SlurmServer, wait_until
 
 pytestmark = pytest.mark.long
 
+SAVES = "+callbacks.saves={_target_: probes.Saves}"
+HELD = "+callbacks.hold={_target_: cluster_probes.WaitForSignal, epoch: 1, batch: 0}"
 FAIL = "+callbacks.fail={_target_: cluster_probes.FailWithSeed, bad: 4}"
 
 
@@ -24,19 +26,22 @@ class Submitted(NamedTuple):
 
 @pytest.fixture(scope="module")
 def submitted(server: SlurmServer, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Submitted:
-    """A sweep of four runs, one of which fails; a run on two nodes, not waited for; and a printed script."""
+    """A sweep of four runs, one of which fails; a run on two nodes that gets a signal; and a printed script."""
     folders = [tmp_path_factory.mktemp(name) for name in ("sweep", "two-nodes", "script")]
     nodes = ("cluster.nodes=2", "trainer.num_nodes=2", "trainer.devices=1", "cluster.wait=false")
     tasks = ("cluster.tasks_per_node=2", "trainer.num_nodes=1", "trainer.devices=2", "cluster.print=true")
     commands = (
         ("-m", *tiny, *SLURM, "seed=1,2,3,4", FAIL, "cluster.cpus_per_task=1", "cluster.mem_gb=1"),
-        (*tiny, *SLURM, *TWO_RANKS, *nodes),
+        (*tiny, *SLURM, *TWO_RANKS, *nodes, SAVES, HELD),
         (*tiny, *SLURM, *TWO_RANKS, *tasks),
     )
     started = [
         start(server, folder, *command) for folder, command in zip(folders, commands, strict=True)
     ]
     two_nodes, _ = finish(started[1])
+    ((job, run_dir),) = jobs_of(two_nodes).items()
+    wait_until((run_dir / "held").exists, f"{run_dir} never began its second epoch", 120)
+    server.run("scancel", "--signal=USR2", job)
     script, _ = finish(started[2])
     sweep, complaints = finish(started[0], code=2)
     return Submitted(sweep, complaints, two_nodes, script)
@@ -95,21 +100,26 @@ def test_what_a_job_asks_for_is_in_its_script(submitted: Submitted) -> None:
     assert "export SRUN_CPUS_PER_TASK=1" in lines
 
 
-def test_a_command_that_does_not_wait_prints_the_job_and_returns_before_it_is_done(
-    submitted: Submitted, server: SlurmServer, by_fork_server: Path
-) -> None:
-    ((job, run_dir),) = jobs_of(submitted.two_nodes).items()
+def test_a_command_that_does_not_wait_prints_the_job_and_the_folder(submitted: Submitted) -> None:
+    ((_, run_dir),) = jobs_of(submitted.two_nodes).items()
     assert submitted.two_nodes[-1] == str(run_dir.parent)
-    server.wait_for(job, "COMPLETED")
-    assert server.job(job)["NumNodes"] == "2"
+    assert run_dir.name == "0"
 
 
-def test_two_nodes_reach_the_weights_of_two_processes_here(
+def test_two_nodes_that_are_requeued_reach_the_weights_of_two_processes_here(
     submitted: Submitted, server: SlurmServer, by_fork_server: Path
 ) -> None:
     ((job, run_dir),) = jobs_of(submitted.two_nodes).items()
-    server.wait_for(job, "COMPLETED")
+    server.wait_for(job, "COMPLETED", "FAILED")
+    assert (server.job(job)["NumNodes"], server.job(job)["Restarts"]) == ("2", "1")
     assert final_weights(run_dir) == final_weights(by_fork_server)
+
+
+def test_two_ranks_save_once_for_a_signal(submitted: Submitted, server: SlurmServer) -> None:
+    ((job, run_dir),) = jobs_of(submitted.two_nodes).items()
+    server.wait_for(job, "COMPLETED", "FAILED")
+    saved = [json.loads(line)["position"] for line in (run_dir / "saves.jsonl").read_text().splitlines()]
+    assert saved == [[1, 0], [1, 1], [2, 0]]
 
 
 def test_a_printed_script_trains_two_tasks_of_one_node_to_the_same_weights(

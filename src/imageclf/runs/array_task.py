@@ -19,7 +19,7 @@ class ArrayTask:
         from imageclf import worker
 
         try:
-            run_main(recorded(lambda: worker.run(Path(run_dir))))
+            run_main(recorded(lambda: worker.task(Path(run_dir))))
         except SystemExit as leaving:
             # submitit takes a return for success.
             if leaving.code:
