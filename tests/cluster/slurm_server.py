@@ -145,7 +145,9 @@ class SlurmServer:
     def wait_for(self, job_id: str, *states: str, seconds: float = 120) -> None:
         """Wait until a job is in one of these states."""
         wait_until(
-            lambda: self.job(job_id)["JobState"] in states, f"job {job_id} was never {' or '.join(states)}", seconds
+            lambda: self.job(job_id)["JobState"] in states,
+            f"job {job_id} was never {' or '.join(states)}",
+            seconds,
         )
 
     def completions(self) -> str:

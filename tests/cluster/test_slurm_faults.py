@@ -63,7 +63,9 @@ def disturbed(
 
 def preempt_one(server: SlurmServer, jobs: list[str]) -> list[str]:
     """Let a job of the higher partition have the place of one of two jobs, and return that one first."""
-    urgent = server.run("sbatch", "--partition=urgent", "--nodelist=n1", "--output=/dev/null", "--wrap=sleep 1")
+    urgent = server.run(
+        "sbatch", "--partition=urgent", "--nodelist=n1", "--output=/dev/null", "--wrap=sleep 1"
+    )
     wait_until(lambda: any(times(server, jobs)), "no job was preempted", 60)
     server.wait_for(urgent.split()[-1], "COMPLETED", seconds=60)
     chosen = dict(zip(jobs, times(server, jobs), strict=True))

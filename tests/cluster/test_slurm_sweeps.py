@@ -35,9 +35,7 @@ def submitted(server: SlurmServer, tiny: list[str], tmp_path_factory: pytest.Tem
         (*tiny, *SLURM, *TWO_RANKS, *nodes, SAVES, HELD),
         (*tiny, *SLURM, *TWO_RANKS, *tasks),
     )
-    started = [
-        start(server, folder, *command) for folder, command in zip(folders, commands, strict=True)
-    ]
+    started = [start(server, folder, *command) for folder, command in zip(folders, commands, strict=True)]
     two_nodes, _ = finish(started[1])
     ((job, run_dir),) = jobs_of(two_nodes).items()
     wait_until((run_dir / "held").exists, f"{run_dir} never began its second epoch", 120)

@@ -83,7 +83,10 @@ def test_a_file_of_weights_is_named(tmp_path: Path, empty_hub: Path, command) ->
     file = tmp_path / "mine.pth"
     torch.save(timm.create_model(NAME, pretrained=False).state_dict(), file)
     outcome = command("prefetch", f"model.backbone={NAME}", f"model.weights={file}")
-    assert (outcome.code, outcome.out) == (0, f"there is nothing to fetch: {NAME} has its weights in {file}\n")
+    assert (outcome.code, outcome.out) == (
+        0,
+        f"there is nothing to fetch: {NAME} has its weights in {file}\n",
+    )
 
 
 def test_a_name_that_timm_does_not_know_is_refused(empty_hub: Path, command) -> None:

@@ -8,7 +8,20 @@ from imageclf import InputError
 
 # File systems of one machine. All others are taken for shared: there are many, and new ones come.
 LOCAL_TYPES = frozenset(
-    ("btrfs", "devtmpfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "squashfs", "tmpfs", "xfs", "zfs")
+    (
+        "btrfs",
+        "devtmpfs",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "overlay",
+        "ramfs",
+        "squashfs",
+        "tmpfs",
+        "xfs",
+        "zfs",
+    )
 )
 # A node's own by custom, whatever they are mounted from.
 LOCAL_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))

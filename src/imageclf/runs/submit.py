@@ -36,25 +36,19 @@ class Run(NamedTuple):
     Args:
         number: in the sweep.
         config: composed, with its hydra node.
+        plain: what a training has of it.
         run_dir: where it trains.
     """
 
     number: int
     config: DictConfig
+    plain: dict[str, Any]
     run_dir: Path
 
     @property
     def overrides(self) -> list[str]:
         """Return what makes it this run."""
         return [str(each) for each in self.config.hydra.overrides.task]
-
-    @property
-    def plain_config(self) -> DictConfig:
-        """Return its config as a training has it."""
-        cfg = copy.deepcopy(self.config)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
 
 
 def submit(
@@ -78,10 +72,9 @@ def submit(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    options = ClusterOptions(**OmegaConf.to_container(config.cluster, resolve=True))  # type: ignore[arg-type]
-    check_sweep(config, options)
+    check_sweep(config)
     runs = [compose_run(context, config, list(given), first + i) for i, given in enumerate(job_overrides)]
-    check_runs(runs, options)
+    options = check_runs(runs, config)
     unfinished = [run for run in runs if _prepare(run, context)]
     jobs: dict[str, Run] = {}
     if unfinished and options.print:
@@ -93,12 +86,15 @@ def submit(
     return [_returned(run, results.get(run.number), run in unfinished) for run in runs]
 
 
-def check_sweep(config: DictConfig, options: ClusterOptions) -> None:
+def check_sweep(config: DictConfig) -> None:
     """Refuse what a sweep on a cluster cannot do.
 
     Raises:
-        InputError: the run directory of a single run is chosen, or a search is not to wait for scores.
+        InputError: the run directory of a single run is chosen, or a search is not to wait for scores, or
+            this is not a training.
     """
+    if config.hydra.job.config_name != "train":
+        raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
     for typed in config.hydra.overrides.hydra:
         if str(typed).startswith("hydra.run.dir="):
             folder = str(typed).partition("=")[2]
@@ -106,10 +102,14 @@ def check_sweep(config: DictConfig, options: ClusterOptions) -> None:
                 f"{typed}: cluster=slurm trains in folders 0, 1, ... of a sweep; give hydra.sweep.dir={folder}"
             )
     searches = not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
-    if searches and (options.print or not options.wait):
-        raise InputError("cluster.wait=false: a search waits for the scores of its runs; give cluster.wait=true")
-    if not options.print and shutil.which("sbatch") is None:
-        raise InputError("cluster=slurm: there is no sbatch here; start the command on a login node of the cluster")
+    if searches and (config.cluster.print or not config.cluster.wait):
+        raise InputError(
+            "cluster.wait=false: a search waits for the scores of its runs; give cluster.wait=true"
+        )
+    if not config.cluster.print and shutil.which("sbatch") is None:
+        raise InputError(
+            "cluster=slurm: there is no sbatch here; start the command on a login node of the cluster"
+        )
 
 
 def compose_run(context: HydraContext, config: DictConfig, overrides: list[str], number: int) -> Run:
@@ -122,28 +122,32 @@ def compose_run(context: HydraContext, config: DictConfig, overrides: list[str],
     with _current(composed), read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
         run_dir = Path(composed.hydra.sweep.dir, str(composed.hydra.sweep.subdir))
         composed.hydra.runtime.output_dir = str(run_dir)
-    return Run(number, composed, run_dir)
+        plain = to_plain(without_hydra(composed))
+    return Run(number, composed, plain, run_dir)
 
 
-def check_runs(runs: Sequence[Run], options: ClusterOptions) -> None:
-    """Refuse the first run with a mistake, before anything is written.
+def check_runs(runs: Sequence[Run], config: DictConfig) -> ClusterOptions:
+    """Refuse the first run with a mistake, before anything is written, and return what all of them ask for.
+
+    Args:
+        runs: of the sweep.
+        config: of the sweep.
 
     Raises:
         InputError: such a run.
     """
-    seen: set[str] = set()
     for run in runs:
-        with _current(run.config):
-            plain = to_plain(run.plain_config)
-        check(plain, TrainOptions)
-        check_top(plain)
-        check_values(plain)
-        check_cluster(plain, run.run_dir, options)
-        data = json.dumps(plain["data"], sort_keys=True)
-        # The runs of a sweep mostly share their pictures.
-        if data not in seen:
-            check_data(plain["data"], options.nodes * options.tasks_per_node)
-        seen.add(data)
+        check(run.plain, TrainOptions)
+        check_top(run.plain)
+        check_values(run.plain)
+    resources = OmegaConf.to_container(config.cluster, resolve=True)
+    options = ClusterOptions(**resources)  # type: ignore[arg-type]
+    for run in runs:
+        check_cluster(run.plain, run.run_dir, options)
+    # The runs of a sweep mostly share their pictures.
+    for data in {json.dumps(run.plain["data"], sort_keys=True): run.plain["data"] for run in runs}.values():
+        check_data(data, options.nodes * options.tasks_per_node)
+    return options
 
 
 def _prepare(run: Run, context: HydraContext) -> bool:
@@ -164,7 +168,7 @@ def _print_script(config: DictConfig, runs: Sequence[Run], options: ClusterOptio
     text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options)
     path = folder / "sbatch.sh"
     path.write_text(text, encoding="utf-8")
-    print(f"{text}\n# sbatch {path}")
+    print(f"{text}# to submit it: sbatch {path}")
 
 
 def _submit(runs: Sequence[Run], resources: Mapping[str, Any], options: ClusterOptions) -> dict[str, Run]:
@@ -178,7 +182,16 @@ def _submit(runs: Sequence[Run], resources: Mapping[str, Any], options: ClusterO
         cluster="slurm",
         slurm_max_num_timeout=known.pop("max_num_timeout"),
     )
-    general = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name", "stderr_to_stdout")
+    general = (
+        "timeout_min",
+        "cpus_per_task",
+        "gpus_per_node",
+        "tasks_per_node",
+        "mem_gb",
+        "nodes",
+        "name",
+        "stderr_to_stdout",
+    )
     further = {"requeue": True, **(known.pop("additional_parameters") or {})}
     known |= {"setup": setup(options), "srun_args": list(SRUN[1:]), "additional_parameters": further}
     executor.update_parameters(
@@ -210,11 +223,19 @@ def _watched(jobs: Mapping[str, Run]) -> Iterator[tuple[str, State]]:
         raise
 
 
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a composed config as a job gets it."""
+    cfg = copy.deepcopy(config)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
 def _returned(run: Run, state: State | None, submitted: bool) -> JobReturn:
     """Return what Hydra's sweepers take, and remember a failure for the exit code."""
     returned = JobReturn(
         overrides=run.overrides,
-        cfg=run.plain_config,
+        cfg=without_hydra(run.config),
         hydra_cfg=run.config,
         working_dir=str(Path.cwd()),
         task_name=run.config.hydra.job.name,
@@ -223,7 +244,7 @@ def _returned(run: Run, state: State | None, submitted: bool) -> JobReturn:
     if state is None and submitted:
         returned.return_value = None
     elif (run.run_dir / "summary.json").exists():
-        score = read_summary(run.run_dir).get(run.config.optimized_metric or "")
+        score = read_summary(run.run_dir).get(run.plain["optimized_metric"] or "")
         returned.return_value = None if score is None else float(score)
     else:
         assert state is not None, "a run that is finished has a summary"
