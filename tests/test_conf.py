@@ -23,13 +23,13 @@ from imageclf.runs.caches import CacheOptions
 from imageclf.runs.inference import PredictOptions
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
-from imageclf.runs.options import LrFindOptions, TrainOptions
+from imageclf.runs.options import LrFindOptions, PrefetchOptions, TrainOptions
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 
 CONF = Path(CONF_DIR)
 FILES = sorted(CONF.rglob("*.yaml"))
-NUM_FILES = 61
+NUM_FILES = 65
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
@@ -38,6 +38,7 @@ COMMANDS = {
     "lr-find": ("lr_find", CONF_DIR, LrFindOptions),
     "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
     "analyse": ("analyse", CONF_DIR, TrainOptions),
+    "prefetch": ("prefetch", CONF_DIR, PrefetchOptions),
     "cache": ("cache", f"{CONF_DIR}/commands", CacheOptions),
 }
 GROUPS = (
@@ -53,6 +54,8 @@ GROUPS = (
     "analysis",
     "trainer",
     "logger",
+    "cluster",
+    "hydra/launcher",
     "experiment",
 )
 GROUPS_BY_FLOOR = {"transforms": "data"}

@@ -24,9 +24,10 @@ MAINS = {
     "imageclf-predict": "predict",
     "imageclf-analyse": "analyse",
     "imageclf-cache": "cache",
+    "imageclf-prefetch": "prefetch",
 }
 # Commands with keys of their own, not those of a training.
-OUTSIDE = ("imageclf-predict", "imageclf-cache")
+OUTSIDE = ("imageclf-predict", "imageclf-cache", "imageclf-prefetch")
 
 # Made small, but otherwise as the README has them.
 SMALL = [
@@ -39,7 +40,7 @@ SMALL = [
 
 
 def test_the_readme_holds_commands_and_all_are_known() -> None:
-    assert len(HYDRA) == 12
+    assert len(HYDRA) == 14
     assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
 
 
@@ -61,15 +62,16 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
 
     from imageclf.runs.caches import CacheOptions
     from imageclf.runs.inference import PredictOptions
-    from imageclf.runs.options import LrFindOptions, TrainOptions
+    from imageclf.runs.options import LrFindOptions, PrefetchOptions, TrainOptions
 
     main, *words = shlex.split(command)
     # What imageclf-analyse writes out in full before Hydra sees it.
     words = [word.replace("data=PICTURES", "data.root=PICTURES") for word in words]
     # A sweep's values are tried one by one by the sweeper; the first stands for them here.
     overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
-    folder = f"{CONF_DIR}/commands" if main in OUTSIDE else CONF_DIR
-    with initialize_config_dir(folder, version_base="1.3"):
+    folder = Path(CONF_DIR, "commands")
+    folder = folder if (folder / f"{MAINS[main]}.yaml").exists() else Path(CONF_DIR)
+    with initialize_config_dir(str(folder), version_base="1.3"):
         cfg = compose(MAINS[main], overrides=overrides)
     with open_dict(cfg):
         cfg.experiment = None
@@ -80,6 +82,7 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
         "imageclf-lr-find": LrFindOptions,
         "imageclf-predict": PredictOptions,
         "imageclf-cache": CacheOptions,
+        "imageclf-prefetch": PrefetchOptions,
     }
     check(plain, options.get(main, TrainOptions))
 
@@ -100,7 +103,8 @@ def test_a_config_that_the_readme_names_exists(path: str) -> None:
 @pytest.mark.long
 def test_the_readme_runs_from_the_first_command_to_the_last(tmp_path: Path, pictures: Path) -> None:
     lay_out(tmp_path, pictures)
-    for command in HYDRA:
+    # Those for a cluster need one: docs/cluster.md is run in tests/cluster.
+    for command in (each for each in HYDRA if "cluster=slurm" not in each):
         main, *words = shlex.split(command)
         small = [] if main in OUTSIDE else [word for word in SMALL if not names_same(word, words)]
         run = subprocess.run(

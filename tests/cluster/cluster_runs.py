@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
-sys.path.insert(0, str(TESTS / "callbacks"))  # the small runs and their probes
+sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
 
 import torch
 from probes import digest
@@ -23,7 +22,7 @@ TWO_RANKS = ("trainer=ddp", "trainer.accelerator=cpu")
 
 def start(server: SlurmServer, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     """Start `imageclf-train` on the login node, in a folder."""
-    paths = os.pathsep.join([*sys.path, str(TESTS / "cluster")])
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
     return subprocess.Popen(
         [sys.executable, "-m", "imageclf.train", *arguments],
         cwd=folder,

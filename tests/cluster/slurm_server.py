@@ -6,10 +6,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from processes import kill, processes_of, processes_with, wait_until
 
 NODES = ("n1", "n2")
 _HOSTS = Path("/etc/hosts")
@@ -137,7 +139,7 @@ class SlurmServer:
         return self.run("sinfo", "--noheader", f"--nodes={name}", "--format=%t", check=False).split("\n")[0]
 
     def job(self, job_id: str) -> dict[str, str]:
-        """Return what SLURM knows of a job, of an array one of its tasks: JobState, ExitCode, Restarts, ..."""
+        """Return what SLURM knows of a job, or of one of an array: JobState, ExitCode, Restarts, ..."""
         text = self.run("scontrol", "--oneliner", "show", "job", job_id)
         pairs = (word.partition("=") for word in text.split())
         return {name: value for name, _, value in pairs}
@@ -146,7 +148,7 @@ class SlurmServer:
         """Wait until a job is in one of these states."""
         wait_until(
             lambda: self.job(job_id)["JobState"] in states,
-            f"job {job_id} was never {' or '.join(states)}",
+            f"job {job_id} was not {' or '.join(states)} in time",
             seconds,
         )
 
@@ -213,51 +215,3 @@ def slurm(folder: Path) -> Iterator[SlurmServer]:
             yield server
         finally:
             server.stop()
-
-
-def wait_until(condition: Callable[[], bool], complaint: str, seconds: float) -> None:
-    """Wait for a condition, asked five times a second."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.2)
-
-
-def processes_of(node_log: Path) -> list[int]:
-    """Return the daemons of a node, those of its steps among them: they hold its log open."""
-    return [pid for pid in processes() if node_log in open_files(pid)]
-
-
-def processes_with(variable: str) -> list[int]:
-    """Return the processes whose environment has NAME=VALUE."""
-    return [pid for pid in processes() if variable in environment_of(pid)]
-
-
-def processes() -> list[int]:
-    """Return the ids of all processes but this one."""
-    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in found if pid != os.getpid()]
-
-
-def environment_of(pid: int) -> list[str]:
-    """Return a process's environment as it was started with; nothing of one that has ended."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
-def open_files(pid: int) -> list[Path]:
-    """Return the files that a process holds open; none of one that has ended."""
-    try:
-        return [descriptor.readlink() for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return []
-
-
-def kill(pid: int) -> None:
-    """Kill a process, if it is still there."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import pytest
 from cluster_runs import SLURM, final_weights, finish, jobs_of, start, train_here
-from slurm_server import SlurmServer, wait_until
+from processes import wait_until
+from slurm_server import SlurmServer
 from small_runs import SMALL, THREE_PHASES
 
 pytestmark = pytest.mark.long
@@ -34,7 +35,7 @@ class Disturbed(NamedTuple):
 def disturbed(
     server: SlurmServer, pictures: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Disturbed]:
-    """Three runs at the same time: two on the first node, preempted and signalled, one on a node that dies."""
+    """Three runs: two on the first node, preempted and signalled, and one on a node that dies."""
     small = ("-m", *SMALL, f"data.root={pictures}", *THREE_PHASES, SAVES, HELD, *SLURM)
     where = "+hydra.launcher.additional_parameters.nodelist"
     folders = [tmp_path_factory.mktemp(name) for name in ("n1", "n2")]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import pytest
 from cluster_runs import SLURM, TWO_RANKS, final_weights, finish, jobs_of, start, train_here
-from slurm_server import SlurmServer, wait_until
+from processes import wait_until
+from slurm_server import SlurmServer
 
 pytestmark = pytest.mark.long
 
@@ -26,7 +27,7 @@ class Submitted(NamedTuple):
 
 @pytest.fixture(scope="module")
 def submitted(server: SlurmServer, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Submitted:
-    """A sweep of four runs, one of which fails; a run on two nodes that gets a signal; and a printed script."""
+    """A sweep, one of whose runs fails; a run on two nodes that gets a signal; and a printed script."""
     folders = [tmp_path_factory.mktemp(name) for name in ("sweep", "two-nodes", "script")]
     nodes = ("cluster.nodes=2", "trainer.num_nodes=2", "trainer.devices=1", "cluster.wait=false")
     tasks = ("cluster.tasks_per_node=2", "trainer.num_nodes=1", "trainer.devices=2", "cluster.print=true")

@@ -64,5 +64,5 @@ def test_a_path_below_a_folder_that_is_called_shared_is_accepted(shared: str) ->
 
 
 def test_a_folder_that_only_begins_alike_is_not_below() -> None:
-    with pytest.raises(InputError, match="data.root"):
+    with pytest.raises(InputError, match=r"data\.root"):
         check_shared({"data.root": Path("/srv/xyz")}, ["/srv/x"], MOUNTS)

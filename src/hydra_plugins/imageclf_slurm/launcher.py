@@ -31,7 +31,7 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
 
 else:
 
-    class ClusterLauncher(Launcher):
+    class ClusterLauncher(Launcher):  # type: ignore[no-redef]
         """Say what is missing."""
 
         def __init__(self, **_: Any) -> None:

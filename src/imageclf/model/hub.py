@@ -22,10 +22,13 @@ def cached_file(backbone: str) -> Path | None:
     config = timm.get_pretrained_cfg(backbone)
     repository, revision = _repository(config)
     if repository:
-        names = (config.hf_hub_filename,) if config.hf_hub_filename else _NAMES
+        chosen = getattr(config, "hf_hub_filename", None)
+        names = (chosen,) if chosen else _NAMES
         found = [try_to_load_from_cache(repository, name, revision=revision) for name in names]
         return next((Path(path) for path in found if isinstance(path, str)), None)
-    path = Path(torch.hub.get_dir(), "checkpoints", str(config.url or "").rpartition("/")[2])
+    path = Path(
+        torch.hub.get_dir(), "checkpoints", str(getattr(config, "url", None) or "").rpartition("/")[2]
+    )
     return path if path.is_file() else None
 
 
@@ -42,9 +45,9 @@ def check_reachable(backbone: str) -> None:
         HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT)
     except Exception as error:  # Its HTTP client, and with it the type, changes between versions.
         raise InputError(
-            f"model.weights=hub: the weights of {backbone} are not in the cache, and the hub does not give them "
-            f"({type(error).__name__}); run imageclf-prefetch model.backbone={backbone} where there is internet, "
-            "or give model.weights=PATH, packaged or none"
+            f"model.weights=hub: the weights of {backbone} are not in the cache, and the hub does not "
+            f"give them ({type(error).__name__}); run imageclf-prefetch model.backbone={backbone} where "
+            "there is internet, or give model.weights=PATH, packaged or none"
         ) from error
 
 

@@ -92,8 +92,8 @@ def check_weights_are_here(model: dict[str, Any]) -> Path | None:
     found = cached_file(backbone)
     if found is None:
         raise InputError(
-            f"model.weights=hub: the weights of {backbone} are not in the cache, and compute nodes often have "
-            f"no internet; run imageclf-prefetch model.backbone={backbone} first"
+            f"model.weights=hub: the weights of {backbone} are not in the cache, and compute nodes often "
+            f"have no internet; run imageclf-prefetch model.backbone={backbone} first"
         )
     return found
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from imageclf.runs.options import ClusterOptions
 
+# A rank that fails ends the others, which would wait for it.
+SRUN = ("--kill-on-bad-exit=1",)
+
 
 def script(name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOptions) -> str:
     """Return a script that trains each run directory in a job of one array.
 
-    It can be submitted again: a run that was ended goes on, and one that is finished ends at once.
+    It can be submitted again: a run that was ended goes on.
 
     Args:
         name: of the jobs.
@@ -27,14 +30,11 @@ def script(name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOp
             "",
             *setup(options),
             f"runs=({directories})",
-            f'srun {" ".join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker "${{runs[$SLURM_ARRAY_TASK_ID]}}"',
+            f"srun --unbuffered {' '.join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker \\",
+            '  "${runs[$SLURM_ARRAY_TASK_ID]}"',
             "",
         ]
     )
-
-
-# A rank that fails ends the others, which would wait for it.
-SRUN = ("--unbuffered", "--kill-on-bad-exit=1")
 
 
 def flags(name: str, folder: Path, count: int, options: ClusterOptions) -> list[str]:

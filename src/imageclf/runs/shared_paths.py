@@ -45,8 +45,8 @@ def check_shared(paths: Mapping[str, Path], shared: Sequence[str], mounts: str) 
         reason = why_local(real, mounts)
         if reason:
             raise InputError(
-                f"{key}={path} is {reason}, which compute nodes do not see: put it on a shared file system, or "
-                f"say that they see it by cluster.shared_paths=[{real}]"
+                f"{key}={path} is {reason}, which compute nodes do not see: put it on a shared file system, "
+                f"or say that they see it by cluster.shared_paths=[{real}]"
             )
 
 
