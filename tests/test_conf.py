@@ -25,14 +25,14 @@ from imageclf.runs.export import ExportOptions
 from imageclf.runs.inference import PredictOptions
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
-from imageclf.runs.options import BatchSizeOptions, LrFindOptions, TrainOptions
+from imageclf.runs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 
 CONF = Path(CONF_DIR)
 # What a developer keeps in conf/local is not the project's.
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent.name != "local" or path.stem == "example")
-NUM_FILES = 73
+NUM_FILES = 77
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
@@ -42,6 +42,7 @@ COMMANDS = {
     "batch-size": ("batch_size", CONF_DIR, BatchSizeOptions),
     "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
     "analyse": ("analyse", CONF_DIR, TrainOptions),
+    "prefetch": ("prefetch", CONF_DIR, PrefetchOptions),
     "cache": ("cache", f"{CONF_DIR}/commands", CacheOptions),
     "collect": ("collect", f"{CONF_DIR}/commands", CollectOptions),
     "export": ("export", f"{CONF_DIR}/commands", ExportOptions),
@@ -59,6 +60,8 @@ GROUPS = (
     "analysis",
     "trainer",
     "logger",
+    "cluster",
+    "hydra/launcher",
     "experiment",
     "hparams_search",
     "local",

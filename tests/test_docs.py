@@ -27,9 +27,10 @@ MAINS = {
     "imageclf-cache": "cache",
     "imageclf-collect": "collect",
     "imageclf-export": "export",
+    "imageclf-prefetch": "prefetch",
 }
 # Commands with keys of their own, not those of a training.
-OUTSIDE = ("imageclf-predict", "imageclf-cache", "imageclf-collect", "imageclf-export")
+OUTSIDE = ("imageclf-predict", "imageclf-cache", "imageclf-collect", "imageclf-export", "imageclf-prefetch")
 
 # Made small, but otherwise as the README has them.
 SMALL = [
@@ -42,7 +43,7 @@ SMALL = [
 
 
 def test_the_readme_holds_commands_and_all_are_known() -> None:
-    assert len(HYDRA) == 16
+    assert len(HYDRA) == 17
     assert [command for command in COMMANDS if command not in HYDRA] == ["make demo"]
 
 
@@ -66,15 +67,16 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
     from imageclf.runs.collect import CollectOptions
     from imageclf.runs.export import ExportOptions
     from imageclf.runs.inference import PredictOptions
-    from imageclf.runs.options import BatchSizeOptions, LrFindOptions, TrainOptions
+    from imageclf.runs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
 
     main, *words = shlex.split(command)
     # What imageclf-analyse writes out in full before Hydra sees it.
     words = [word.replace("data=PICTURES", "data.root=PICTURES") for word in words]
     # A sweep's values are tried one by one by the sweeper; the first stands for them here.
     overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
-    folder = f"{CONF_DIR}/commands" if main in OUTSIDE else CONF_DIR
-    with initialize_config_dir(folder, version_base="1.3"):
+    folder = Path(CONF_DIR, "commands")
+    folder = folder if (folder / f"{MAINS[main]}.yaml").exists() else Path(CONF_DIR)
+    with initialize_config_dir(str(folder), version_base="1.3"):
         cfg = compose(MAINS[main], overrides=overrides)
     with open_dict(cfg):
         cfg.experiment = None
@@ -88,6 +90,7 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
         "imageclf-cache": CacheOptions,
         "imageclf-collect": CollectOptions,
         "imageclf-export": ExportOptions,
+        "imageclf-prefetch": PrefetchOptions,
     }
     check(plain, options.get(main, TrainOptions))
 
@@ -108,7 +111,8 @@ def test_a_config_that_the_readme_names_exists(path: str) -> None:
 @pytest.mark.long
 def test_the_readme_runs_from_the_first_command_to_the_last(tmp_path: Path, pictures: Path) -> None:
     lay_out(tmp_path, pictures)
-    for command in HYDRA:
+    # Those for a cluster need one: docs/cluster.md is run in tests/cluster.
+    for command in (each for each in HYDRA if "cluster=slurm" not in each):
         main, *words = shlex.split(command)
         small = [] if main in OUTSIDE else [word for word in SMALL if not names_same(word, words)]
         run = subprocess.run(

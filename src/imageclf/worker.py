@@ -57,15 +57,24 @@ def _train(run_dir: Path, notice: Notice) -> None:
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
 
 
-@recorded
-def job() -> None:
-    """Go through the door as a task of srun or torchrun, or alone."""
-    if len(sys.argv) != 2 or not Path(sys.argv[1], "config.yaml").is_file():
-        raise InputError(f"{' '.join(sys.argv[1:])}: give one run directory, which holds config.yaml")
-    run_dir = Path(sys.argv[1])
+def task(run_dir: Path) -> None:
+    """Go through the door as one of the tasks that srun or torchrun started, or alone.
+
+    Raises:
+        InputError: as in `run`, or another job holds the directory.
+        Preempted: as in `run`; a job of SLURM is requeued by then.
+    """
     # The first task holds the directory for all: it is the one that writes there.
     with requeued(), held(run_dir, World.of_process().rank == 0):
         run(run_dir)
+
+
+@recorded
+def job() -> None:
+    """Go through the door with the command line's run directory."""
+    if len(sys.argv) != 2 or not Path(sys.argv[1], "config.yaml").is_file():
+        raise InputError(f"{' '.join(sys.argv[1:])}: give one run directory, which holds config.yaml")
+    task(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

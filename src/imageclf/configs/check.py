@@ -94,6 +94,10 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
         from imageclf.runs.options import Extras
 
         yield "extras", _rule_of(Extras)
+    if isinstance(config.get("cluster"), dict):
+        from imageclf.runs.options import ClusterOptions
+
+        yield "cluster", _rule_of(ClusterOptions)
     if isinstance(config.get("data"), dict):
         yield "data", _data_rule(config["data"])
 

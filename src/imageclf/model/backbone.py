@@ -10,6 +10,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.model.hub import cached_file, check_reachable
 from imageclf.model.picture_sizes import check_sizes, size_options, takes_option
 from imageclf.model.weights import body_weights, load_weights
 
@@ -110,6 +111,13 @@ def num_features(backbone: nn.Module, size: int) -> int:
 
 
 def _create(name: str, options: dict[str, Any]) -> nn.Module:
+    if options["pretrained"]:
+        file = cached_file(name)
+        if file is None:
+            check_reachable(name)
+        else:
+            # Without this a node that has no internet asks for it again and again.
+            options["pretrained_cfg_overlay"] = {"file": str(file)}
     try:
         return timm.create_model(name, **options)
     except (OSError, RuntimeError) as error:

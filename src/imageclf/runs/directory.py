@@ -16,6 +16,7 @@ from imageclf.runs.slurm import restarted
 # What may differ when a run goes on: it does not change what is computed.
 FREE = (
     "ckpt_path",
+    "cluster",
     "extras",
     "tags",
     "trainer.devices",

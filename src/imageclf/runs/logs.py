@@ -5,6 +5,8 @@ import os
 import warnings
 from pathlib import Path
 
+from imageclf.runs.table import is_first_task
+
 # What our dependencies say to each other, and a user can do nothing about.
 UPSTREAM_WARNINGS = (
     # Lightning's pytree helper, https://github.com/Lightning-AI/pytorch-lightning/pull/21219.
@@ -26,7 +28,7 @@ def log_to_file(run_dir: Path) -> None:
     root = logging.getLogger()
     if root.handlers:
         return
-    root.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR)
+    root.setLevel(logging.INFO if is_first_task(os.environ) else logging.ERROR)
     form = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     for handler in (logging.StreamHandler(), logging.FileHandler(run_dir / "train.log")):
         handler.setFormatter(form)

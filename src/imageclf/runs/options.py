@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from imageclf import InputError
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -17,6 +19,7 @@ class TrainOptions:
         extras: what is done besides, see `Extras`.
         seed: of the head's first weights, order, draws and dropout.
         optimized_metric: what the main returns to a sweeper, a key of summary.json.
+        cluster: where the run trains; None: on this machine.
         ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
         resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
     """
@@ -38,6 +41,7 @@ class TrainOptions:
     optimized_metric: str | None
     ckpt_path: str | None
     resume_sweep: str | None
+    cluster: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,67 @@ class ModelOptions:
     channels_last: bool
     compile: str | None
     mixing: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """The cluster node of cluster=slurm. Resources are those of each job of an array.
+
+    Args:
+        nodes: of a job; `trainer.num_nodes` is the same.
+        tasks_per_node: ranks on each; `trainer.devices` is the same.
+        gpus_per_node: None: no GPUs are asked for.
+        cpus_per_task: None: as many as the cluster gives.
+        mem_gb: memory of a node; None: as much as the cluster gives.
+        minutes: time limit.
+        signal_seconds: how long before the time limit a run hears of it.
+        max_num_timeout: how often a job that reached its time limit is put back into the queue.
+        partition: None: the cluster's default.
+        account: None: the user's default.
+        array_parallelism: jobs that run at a time.
+        setup: lines of shell before the training.
+        shared_paths: folders that compute nodes see, whatever their file system.
+        wait: whether the command waits for its jobs.
+        print: write the sbatch script instead of submitting.
+    """
+
+    nodes: int
+    tasks_per_node: int
+    gpus_per_node: int | None
+    cpus_per_task: int | None
+    mem_gb: int | None
+    minutes: int
+    signal_seconds: int
+    max_num_timeout: int
+    partition: str | None
+    account: str | None
+    array_parallelism: int
+    setup: Sequence[str]
+    shared_paths: Sequence[str]
+    wait: bool
+    print: bool
+
+    def __post_init__(self) -> None:
+        """Refuse what SLURM would refuse, or misunderstand."""
+        for name in ("nodes", "tasks_per_node", "cpus_per_task", "mem_gb", "minutes", "array_parallelism"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"cluster.{name}={value}: give a whole number from 1")
+        for name in ("gpus_per_node", "signal_seconds", "max_num_timeout"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise InputError(f"cluster.{name}={value}: give a whole number from 0")
+
+
+@dataclass(frozen=True)
+class PrefetchOptions:
+    """The top level of imageclf-prefetch.
+
+    Args:
+        model: as for a training.
+    """
+
+    model: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """Read a run's table of pictures, once: afterwards every rank and every restart reads split.csv."""
 
 import logging
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,9 @@ from imageclf.data import Caching, Splitting, Table, describe, unreadable
 from imageclf.data.pictures import SUFFIXES, list_pictures, picture_ids
 
 log = logging.getLogger(__name__)
+
+# Seconds: the first task decodes every picture of a new data set.
+_PATIENCE = 7200.0
 
 
 def take(cls: type, node: dict[str, Any]) -> Any:
@@ -54,8 +60,29 @@ def table_of_run(run_dir: Path, node: dict[str, Any]) -> Table:
     path = run_dir / "split.csv"
     # The folder may change while a run waits to go on; its pictures may not.
     if not path.exists():
-        read_table(node).save(path)
+        if is_first_task(os.environ):
+            read_table(node).save(path)
+        else:
+            _wait_for(path)
     return Table.load(path)
+
+
+def is_first_task(environment: Mapping[str, str]) -> bool:
+    """Return whether this process reads and writes for all tasks that srun or torchrun started.
+
+    >>> is_first_task({}), is_first_task({"SLURM_PROCID": "1"})
+    (True, False)
+    """
+    return environment.get("RANK", environment.get("SLURM_PROCID", "0")) == "0"
+
+
+def _wait_for(path: Path) -> None:
+    """Wait for the first task; where it fails, its launcher ends this one."""
+    deadline = time.monotonic() + _PATIENCE
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise InputError(f"the first task has not written {path} within {_PATIENCE / 60:.0f} minutes")
+        time.sleep(0.2)
 
 
 def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:

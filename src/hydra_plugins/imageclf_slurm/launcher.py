@@ -1,0 +1,53 @@
+"""The launcher of cluster=slurm: Hydra's submitit launcher, with runs that are checked and made before."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+
+from imageclf import InputError
+
+# Hydra loads this file at every start, also where the extra is not installed.
+if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit_launcher") is not None:
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+
+    class ClusterLauncher(SlurmLauncher):  # type: ignore[misc]
+        """Submit the runs of `imageclf-train cluster=slurm` as an array of jobs.
+
+        The stock launcher pickles a composing job: each of its tasks would make the run directory, a
+        failure would be a success to SLURM, and without SLURM's accounting a killed job would be
+        waited for without end (https://github.com/facebookincubator/submitit/issues/1720). Here the
+        runs are made before, and a job is no more than the one door of a run directory.
+        """
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+            """Check, prepare and submit a batch of runs, and wait for them unless told otherwise."""
+            from imageclf.runs.submit import submit
+
+            return submit(self.hydra_context, self.config, job_overrides, initial_job_idx, self.params)
+
+else:
+
+    class ClusterLauncher(Launcher):  # type: ignore[no-redef]
+        """Say what is missing."""
+
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+
+        def setup(self, **_: Any) -> None:
+            """Refuse.
+
+            Raises:
+                InputError: always.
+            """
+            raise InputError("cluster=slurm needs Hydra's submitit launcher: pip install 'imageclf[slurm]'")
+
+        def launch(self, job_overrides: Any, initial_job_idx: int) -> Sequence[JobReturn]:
+            """Never come here."""
+            raise NotImplementedError
+
+    # The group's file inherits this name.
+    ConfigStore.instance().store("submitit_slurm", {}, group="hydra/launcher", provider="imageclf")

@@ -1,0 +1,87 @@
+"""What SLURM's queue says about jobs, without its accounting, which many clusters do not have."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+# Others are on their way, or back in the queue.
+ENDED = frozenset(
+    (
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "TIMEOUT",
+    )
+)
+# Seconds between two questions: soon for short jobs, seldom for long ones.
+_FIRST_PAUSE, _LAST_PAUSE, _GROWTH = 1.0, 30.0, 1.3
+
+
+class State(NamedTuple):
+    """Where a job is.
+
+    Args:
+        name: SLURM's word, such as PENDING or FAILED; GONE where SLURM has forgotten the job.
+        exit_code: of a job that has ended, -N after signal N.
+    """
+
+    name: str
+    exit_code: int = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether nothing more will happen to the job."""
+        return self.name in ENDED or self.name == "GONE"
+
+
+def parse(listing: str) -> dict[str, State]:
+    """Return the state of each job in a listing of lines ID|STATE|WAIT STATUS.
+
+    >>> parse("7_0|FAILED|512")
+    {'7_0': State(name='FAILED', exit_code=2)}
+    """
+    rows = [line.split("|") for line in listing.splitlines() if line]
+    return {job: State(name, os.waitstatus_to_exitcode(int(status))) for job, name, status in rows}
+
+
+def states(job_ids: Sequence[str]) -> dict[str, State] | None:
+    """Return the state of each job; None where SLURM does not answer at the moment."""
+    arrays = sorted({job.partition("_")[0] for job in job_ids})
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(arrays)}"]
+    columns = "--Format=JobArrayID:|,State:|,exit_code:"
+    done = subprocess.run([*command, columns], capture_output=True, text=True, check=False)
+    # This is how it says that a job is forgotten; all else is a controller that is busy or away.
+    if done.returncode and "Invalid job id" not in done.stderr:
+        return None
+    found = parse(done.stdout)
+    return {job: found.get(job, State("GONE")) for job in job_ids}
+
+
+def ends(
+    job_ids: Sequence[str],
+    ask: Callable[[Sequence[str]], dict[str, State] | None] = states,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[str, State]]:
+    """Yield each job with its last state as it ends.
+
+    Args:
+        job_ids: as SLURM writes them, of an array's task ARRAY_TASK.
+        ask: returns states by job.
+        sleep: waits for so many seconds.
+    """
+    running, pause = list(job_ids), _FIRST_PAUSE
+    while running:
+        for job, state in (ask(running) or {}).items():
+            if state.has_ended:
+                running.remove(job)
+                yield job, state
+        if running:
+            sleep(pause)
+            pause = min(_LAST_PAUSE, pause * _GROWTH)

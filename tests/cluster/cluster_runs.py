@@ -1,0 +1,60 @@
+"""Tiny runs, submitted by the command as a user does, and trained here to compare with."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
+
+import torch
+from probes import digest
+from slurm_server import SlurmServer
+from small_runs import composed
+
+from imageclf.runs.directory import prepare
+from imageclf.runs.start import train
+
+# The test's temporary folders are shared with the nodes: they are this machine.
+SLURM = ("cluster=slurm", "cluster.shared_paths=[/]")
+TWO_RANKS = ("trainer=ddp", "trainer.accelerator=cpu")
+
+
+def start(server: SlurmServer, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start `imageclf-train` on the login node, in a folder."""
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    return subprocess.Popen(
+        [sys.executable, "-m", "imageclf.train", *arguments],
+        cwd=folder,
+        env={**server.environment, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", code: int = 0) -> tuple[list[str], str]:
+    """Wait for a command, and return the lines that it printed and its messages."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, out + err
+    return out.splitlines(), err
+
+
+def jobs_of(lines: list[str]) -> dict[str, Path]:
+    """Return the run directories by the ids of their jobs, as a command prints them."""
+    pairs = [line.removeprefix("job ").split(": ") for line in lines if line.startswith("job ")]
+    return {job: Path(run_dir) for job, run_dir in pairs}
+
+
+def train_here(run_dir: Path, *overrides: str) -> Path:
+    """Train in this process or its fork server's, and return the run directory."""
+    run_dir.mkdir(exist_ok=True)
+    typed = list(overrides)
+    prepare(composed(typed, run_dir), run_dir, typed)
+    train(run_dir)
+    return run_dir
+
+
+def final_weights(run_dir: Path) -> str:
+    """Return a hash of all bytes of the final weights."""
+    return digest(torch.load(run_dir / "snapshots/final.ckpt", weights_only=True)["state_dict"])

@@ -1,0 +1,81 @@
+"""The commands of docs/cluster.md, one after the other, on a real SLURM."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cluster_runs import jobs_of
+from slurm_server import SlurmServer
+
+GUIDE = (Path(__file__).parents[2] / "docs/cluster.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", GUIDE, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("imageclf-")]
+
+# Made small, but otherwise as the guide has them.
+SMALL = (
+    "model.backbone=test_efficientnet",
+    "model.weights=none",
+    "data.size=32",
+    "data.num_workers=0",
+    "schedule=quick",
+    "schedule.phases.head.size=32",
+    "schedule.phases.finetune.size=32",
+    "cluster.shared_paths=[/]",
+)
+
+
+def test_the_guide_holds_five_commands() -> None:
+    assert [command.split()[0] for command in COMMANDS] == ["imageclf-prefetch", *["imageclf-train"] * 4]
+
+
+def test_every_key_of_the_cluster_is_in_the_guide() -> None:
+    from omegaconf import OmegaConf
+
+    from imageclf.configs import CONF_DIR
+
+    keys = [f"cluster.{name}" for name in OmegaConf.load(f"{CONF_DIR}/cluster/slurm.yaml").cluster]
+    assert len(keys) == 15
+    assert [key for key in keys if key not in GUIDE] == []
+
+
+@pytest.mark.long
+def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
+    server: SlurmServer, pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures, tmp_path / "PICTURES")
+    printed = [run(server, tmp_path, command) for command in COMMANDS]
+    assert printed[0][0].startswith("there is nothing to fetch: tf_efficientnet_lite0")
+    ((first, run_dir),) = jobs_of(printed[1]).items()
+    server.wait_for(first, "COMPLETED", "FAILED")
+    assert (run_dir / "report.html").exists()
+    assert (tmp_path / printed[2][-1] / "sbatch.sh").exists()
+    jobs = jobs_of(printed[3])
+    assert {server.job(job)["NumNodes"] for job in jobs} == {"2"}
+    sweep = tmp_path / "runs/two-nodes"
+    assert list(jobs.values()) == [sweep / "0", sweep / "1"]
+    assert [json.loads((sweep / number / "summary.json").read_text())["epochs"] for number in "01"] == [2, 2]
+    # All was finished already.
+    assert jobs_of(printed[4]) == {}
+
+
+def run(server: SlurmServer, folder: Path, command: str) -> list[str]:
+    """Return the lines that a command of the guide prints."""
+    main, *words = shlex.split(command)
+    module = main.replace("imageclf-", "imageclf.")
+    small = SMALL if main == "imageclf-train" else ()
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words, *small],
+        cwd=folder,
+        env={**server.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout.splitlines()

@@ -1,0 +1,123 @@
+"""Jobs that a real SLURM preempts, stops at the time limit, or loses with their node: not a bit is lost."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from cluster_runs import SLURM, final_weights, finish, jobs_of, start, train_here
+from processes import wait_until
+from slurm_server import SlurmServer
+from small_runs import SMALL, THREE_PHASES
+
+pytestmark = pytest.mark.long
+
+SAVES = "+callbacks.saves={_target_: probes.Saves}"
+# The second batch of the second epoch of a phase whose end is the first place that is saved by itself.
+HELD = "+callbacks.hold={_target_: cluster_probes.WaitForSignal, epoch: 3, batch: 1}"
+AT_PHASE_ENDS = [[2, 0], [5, 0], [6, 0]]
+AND_AT_THE_SIGNAL = [[2, 0], [3, 2], [5, 0], [6, 0]]
+
+
+class Disturbed(NamedTuple):
+    """A run that something happened to, when it is done.
+
+    Args:
+        run_dir: where it began.
+        job: what SLURM knows of its job.
+    """
+
+    run_dir: Path
+    job: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def disturbed(
+    server: SlurmServer, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Disturbed]:
+    """Three runs: two on the first node, preempted and signalled, and one on a node that dies."""
+    small = ("-m", *SMALL, f"data.root={pictures}", *THREE_PHASES, SAVES, HELD, *SLURM)
+    where = "+hydra.launcher.additional_parameters.nodelist"
+    folders = [tmp_path_factory.mktemp(name) for name in ("n1", "n2")]
+    both = ("optimized_metric=val/acc,val/loss", "cluster.wait=false")
+    first = start(server, folders[0], *small, f"{where}=n1", *both)
+    waiting = start(server, folders[1], *small, f"{where}=n2")
+    assert waiting.stdout is not None
+    pair, (lost,) = jobs_of(finish(first)[0]), jobs_of([waiting.stdout.readline().strip()]).items()
+    for run_dir in (*pair.values(), lost[1]):
+        wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 120)
+
+    server.kill_node("n2")
+    preempted, signalled = preempt_one(server, [*pair])
+    server.run("scancel", "--signal=USR2", signalled)
+    wait_until(lambda: server.node_state("n2").startswith("down"), "the dead node was never missed", 60)
+    server.start_node("n2")
+
+    kinds = {"preempted": preempted, "signalled": signalled, "lost": lost[0]}
+    for job in kinds.values():
+        server.wait_for(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=180)
+    # It waited through the loss of the node.
+    finish(waiting)
+    directories = {**pair, lost[0]: lost[1]}
+    return {kind: Disturbed(directories[job], server.job(job)) for kind, job in kinds.items()}
+
+
+def preempt_one(server: SlurmServer, jobs: list[str]) -> list[str]:
+    """Let a job of the higher partition have the place of one of two jobs, and return that one first."""
+    urgent = server.run(
+        "sbatch", "--partition=urgent", "--nodelist=n1", "--output=/dev/null", "--wrap=sleep 1"
+    )
+    wait_until(lambda: any(times(server, jobs)), "no job was preempted", 60)
+    server.wait_for(urgent.split()[-1], "COMPLETED", seconds=60)
+    chosen = dict(zip(jobs, times(server, jobs), strict=True))
+    return sorted(jobs, key=lambda job: not chosen[job])
+
+
+def times(server: SlurmServer, jobs: list[str]) -> list[bool]:
+    """Return which jobs were ever preempted."""
+    return [server.job(job)["Restarts"] != "0" or server.job(job)["PreemptTime"] != "None" for job in jobs]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing happened to."""
+    return train_here(
+        tmp_path_factory.mktemp("undisturbed"), *SMALL, f"data.root={pictures}", *THREE_PHASES, SAVES
+    )
+
+
+def saves(run_dir: Path) -> list[list[int]]:
+    """Return the positions that were saved, over all starts of a run."""
+    return [json.loads(line)["position"] for line in (run_dir / "saves.jsonl").read_text().splitlines()]
+
+
+def test_an_undisturbed_run_is_saved_at_its_phases_ends(undisturbed: Path) -> None:
+    assert saves(undisturbed) == AT_PHASE_ENDS
+
+
+@pytest.mark.parametrize("kind", ["preempted", "signalled", "lost"])
+def test_a_disturbed_run_ends_with_the_weights_of_an_undisturbed_one(
+    disturbed: dict[str, Disturbed], undisturbed: Path, kind: str
+) -> None:
+    assert disturbed[kind].job["JobState"] == "COMPLETED"
+    assert final_weights(disturbed[kind].run_dir) == final_weights(undisturbed)
+
+
+@pytest.mark.parametrize("kind", ["preempted", "signalled", "lost"])
+def test_a_disturbed_job_is_requeued_once(disturbed: dict[str, Disturbed], kind: str) -> None:
+    assert disturbed[kind].job["Restarts"] == "1"
+
+
+@pytest.mark.parametrize("kind", ["preempted", "signalled"])
+def test_a_signal_makes_one_save(disturbed: dict[str, Disturbed], kind: str) -> None:
+    assert saves(disturbed[kind].run_dir) == AND_AT_THE_SIGNAL
+
+
+def test_a_run_whose_node_died_goes_on_from_its_last_save(disturbed: dict[str, Disturbed]) -> None:
+    assert saves(disturbed["lost"].run_dir) == AT_PHASE_ENDS
+
+
+def test_a_requeued_run_leaves_no_second_directory(disturbed: dict[str, Disturbed]) -> None:
+    for each in disturbed.values():
+        numbered = [path.name for path in each.run_dir.parent.iterdir() if path.name.isdigit()]
+        assert len(numbered) == (1 if each is disturbed["lost"] else 2)

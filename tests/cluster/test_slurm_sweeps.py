@@ -1,0 +1,134 @@
+"""Runs on a real SLURM: an array, two nodes, a script submitted by hand, and a job that fails."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from cluster_runs import SLURM, TWO_RANKS, final_weights, finish, jobs_of, start, train_here
+from processes import wait_until
+from slurm_server import SlurmServer
+
+pytestmark = pytest.mark.long
+
+SAVES = "+callbacks.saves={_target_: probes.Saves}"
+HELD = "+callbacks.hold={_target_: cluster_probes.WaitForSignal, epoch: 1, batch: 0}"
+FAIL = "+callbacks.fail={_target_: cluster_probes.FailWithSeed, bad: 4}"
+
+
+class Submitted(NamedTuple):
+    """What three commands printed, submitted at the same time."""
+
+    sweep: list[str]
+    complaints: str
+    two_nodes: list[str]
+    script: list[str]
+
+
+@pytest.fixture(scope="module")
+def submitted(server: SlurmServer, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Submitted:
+    """A sweep, one of whose runs fails; a run on two nodes that gets a signal; and a printed script."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("sweep", "two-nodes", "script")]
+    nodes = ("cluster.nodes=2", "trainer.num_nodes=2", "trainer.devices=1", "cluster.wait=false")
+    tasks = ("cluster.tasks_per_node=2", "trainer.num_nodes=1", "trainer.devices=2", "cluster.print=true")
+    commands = (
+        ("-m", *tiny, *SLURM, "seed=1,2,3,4", FAIL, "cluster.cpus_per_task=1", "cluster.mem_gb=1"),
+        (*tiny, *SLURM, *TWO_RANKS, *nodes, SAVES, HELD),
+        (*tiny, *SLURM, *TWO_RANKS, *tasks),
+    )
+    started = [start(server, folder, *command) for folder, command in zip(folders, commands, strict=True)]
+    two_nodes, _ = finish(started[1])
+    ((job, run_dir),) = jobs_of(two_nodes).items()
+    wait_until((run_dir / "held").exists, f"{run_dir} never began its second epoch", 120)
+    server.run("scancel", "--signal=USR2", job)
+    script, _ = finish(started[2])
+    sweep, complaints = finish(started[0], code=2)
+    return Submitted(sweep, complaints, two_nodes, script)
+
+
+@pytest.fixture(scope="module")
+def by_fork_server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of two ranks as this machine's own processes."""
+    return train_here(tmp_path_factory.mktemp("ranks"), *tiny, *TWO_RANKS, "trainer.devices=2")
+
+
+def test_a_sweep_is_an_array_whose_runs_lie_beside_multirun_yaml(submitted: Submitted) -> None:
+    jobs = jobs_of(submitted.sweep)
+    folder = Path(submitted.sweep[-1])
+    arrays = {job.partition("_")[0] for job in jobs}
+    assert len(arrays) == 1
+    assert [job.partition("_")[2] for job in jobs] == ["0", "1", "2", "3"]
+    assert list(jobs.values()) == [folder / str(number) for number in range(4)]
+    assert (folder / "multirun.yaml").exists()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_run_of_the_array_reaches_the_weights_of_a_local_run(
+    submitted: Submitted, tiny: list[str], tmp_path: Path, seed: int
+) -> None:
+    run_dir = Path(submitted.sweep[-1], str(seed - 1))
+    here = train_here(tmp_path, *tiny, f"seed={seed}")
+    assert json.loads((run_dir / "summary.json").read_text())["epochs"] == 2
+    assert final_weights(run_dir) == final_weights(here)
+
+
+def test_a_job_that_fails_is_failed_for_slurm_and_the_others_are_completed(
+    submitted: Submitted, server: SlurmServer
+) -> None:
+    known = [server.job(job) for job in jobs_of(submitted.sweep)]
+    assert [job["JobState"] for job in known] == ["COMPLETED"] * 3 + ["FAILED"]
+    assert known[3]["ExitCode"] == "2:0"
+    assert known[3]["Restarts"] == "0"
+
+
+def test_the_command_names_the_run_that_failed(submitted: Submitted) -> None:
+    assert f"run 3 ({submitted.sweep[-1]}/3) ended as FAILED" in submitted.complaints
+    assert submitted.complaints.count("imageclf: ") == 1
+
+
+def test_the_log_of_a_failed_job_holds_its_traceback(submitted: Submitted) -> None:
+    logs = [path.read_text() for path in Path(submitted.sweep[-1], ".submitit").glob("*_3/*_log.err")]
+    assert len(logs) == 1
+    assert "RuntimeError: failed on purpose" in logs[0]
+
+
+def test_what_a_job_asks_for_is_in_its_script(submitted: Submitted) -> None:
+    (script,) = Path(submitted.sweep[-1], ".submitit").glob("*/*_submission.sh")
+    lines = script.read_text().splitlines()
+    assert {"#SBATCH --cpus-per-task=1", "#SBATCH --mem=1GB", "#SBATCH --requeue"} <= set(lines)
+    assert "export SRUN_CPUS_PER_TASK=1" in lines
+
+
+def test_a_command_that_does_not_wait_prints_the_job_and_the_folder(submitted: Submitted) -> None:
+    ((_, run_dir),) = jobs_of(submitted.two_nodes).items()
+    assert submitted.two_nodes[-1] == str(run_dir.parent)
+    assert run_dir.name == "0"
+
+
+def test_two_nodes_that_are_requeued_reach_the_weights_of_two_processes_here(
+    submitted: Submitted, server: SlurmServer, by_fork_server: Path
+) -> None:
+    ((job, run_dir),) = jobs_of(submitted.two_nodes).items()
+    server.wait_for(job, "COMPLETED", "FAILED")
+    assert (server.job(job)["NumNodes"], server.job(job)["Restarts"]) == ("2", "1")
+    assert final_weights(run_dir) == final_weights(by_fork_server)
+
+
+def test_two_ranks_save_once_for_a_signal(submitted: Submitted, server: SlurmServer) -> None:
+    ((job, run_dir),) = jobs_of(submitted.two_nodes).items()
+    server.wait_for(job, "COMPLETED", "FAILED")
+    saved = [json.loads(line)["position"] for line in (run_dir / "saves.jsonl").read_text().splitlines()]
+    assert saved == [[1, 0], [1, 1], [2, 0]]
+
+
+def test_a_printed_script_trains_two_tasks_of_one_node_to_the_same_weights(
+    submitted: Submitted, server: SlurmServer, by_fork_server: Path
+) -> None:
+    folder = Path(submitted.script[-1])
+    assert jobs_of(submitted.script) == {}
+    assert (folder / "sbatch.sh").read_text().splitlines() == submitted.script[:-2]
+    job = server.run("sbatch", str(folder / "sbatch.sh")).split()[-1]
+    server.wait_for(f"{job}_0", "COMPLETED", "FAILED")
+    log = (folder / f"{job}_0.log").read_text()
+    assert server.job(f"{job}_0")["NumNodes"] == "1", log
+    assert final_weights(folder / "0") == final_weights(by_fork_server), log

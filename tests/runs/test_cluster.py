@@ -1,0 +1,195 @@
+"""cluster=slurm: what is refused before anything is submitted, and what a script holds."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from imageclf import InputError
+from imageclf.configs import CONF_DIR, to_plain
+from imageclf.runs.array_task import ArrayTask
+from imageclf.runs.cluster import check_data, check_tasks, check_weights_are_here, num_devices
+from imageclf.runs.options import ClusterOptions
+from imageclf.runs.sbatch import script
+from imageclf.runs.submit import check_sweep
+
+# Writes the script, and needs no sbatch here.
+SLURM = ("cluster=slurm", "cluster.print=true")
+SHARED = "cluster.shared_paths=[/]"
+
+
+def options(**changed: object) -> ClusterOptions:
+    """Return the options of conf/cluster/slurm.yaml, changed."""
+    node = OmegaConf.to_container(OmegaConf.load(f"{CONF_DIR}/cluster/slurm.yaml").cluster)
+    return ClusterOptions(**{**node, **changed})
+
+
+@pytest.mark.parametrize(
+    ("trainer", "cluster"),
+    [
+        ({"devices": 1, "accelerator": "cpu"}, {}),
+        ({"devices": "auto", "accelerator": "cpu"}, {}),
+        ({"devices": 1, "num_nodes": 2, "strategy": "ddp"}, {"nodes": 2}),
+        ({"devices": 4, "num_nodes": 2, "strategy": "ddp"}, {"nodes": 2, "tasks_per_node": 4}),
+        ({"devices": "auto", "strategy": "ddp"}, {"tasks_per_node": 4, "gpus_per_node": 4}),
+        ({"devices": [0, 1], "strategy": "ddp"}, {"tasks_per_node": 2}),
+    ],
+)
+def test_a_rank_per_task_is_accepted(trainer: dict, cluster: dict) -> None:
+    check_tasks(trainer, options(**cluster))
+
+
+@pytest.mark.parametrize(
+    ("trainer", "cluster", "says"),
+    [
+        (
+            {"devices": 1},
+            {"nodes": 2},
+            r"2 tasks.* 1 ranks.*trainer=ddp trainer.num_nodes=2 trainer.devices=1",
+        ),
+        (
+            {"devices": 2, "strategy": "ddp"},
+            {},
+            r"1 tasks.* 2 ranks: give trainer.num_nodes=1 trainer.devices=1",
+        ),
+        # As many ranks as tasks, but on other nodes.
+        ({"devices": 2, "strategy": "ddp"}, {"nodes": 2}, r"2 tasks.* 2 ranks: give trainer.num_nodes=2"),
+        ({"devices": "auto"}, {"gpus_per_node": 4}, r"1 tasks.* 4 ranks"),
+    ],
+)
+def test_ranks_and_tasks_that_differ_are_refused(trainer: dict, cluster: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        check_tasks(trainer, options(**cluster))
+
+
+def test_devices_are_counted_on_the_node_and_not_here() -> None:
+    assert num_devices({"devices": "auto", "accelerator": "gpu"}, gpus_per_node=8) == 8
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"nodes": 0}, r"cluster\.nodes=0: give a whole number from 1"),
+        ({"max_num_timeout": -1}, r"cluster\.max_num_timeout=-1: give a whole number from 0"),
+    ],
+)
+def test_a_number_that_slurm_would_refuse_is_refused(changed: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        options(**changed)
+
+
+@pytest.mark.parametrize("weights", ["none", "packaged"])
+def test_weights_that_need_no_file_of_their_own_are_accepted(weights: str) -> None:
+    assert check_weights_are_here({"backbone": "tf_efficientnet_lite0", "weights": weights}) is None
+
+
+def test_a_file_of_weights_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file"):
+        check_weights_are_here({"backbone": "test_resnet", "weights": str(tmp_path / "mine.pth")})
+
+
+def test_data_that_is_not_there_is_refused_before_the_queue(composed, tiny, tmp_path: Path) -> None:
+    data = to_plain(composed(*tiny))["data"]
+    with pytest.raises(InputError, match="nowhere"):
+        check_data({**data, "root": str(tmp_path / "nowhere")}, ranks=1)
+
+
+def test_fewer_validation_pictures_than_ranks_are_refused(composed, tiny) -> None:
+    data = to_plain(composed(*tiny))["data"]
+    with pytest.raises(InputError, match="12 validation pictures for 16 ranks"):
+        check_data(data, ranks=16)
+
+
+def search(wait: bool):
+    """Return as much of a search's config as is looked at."""
+    sweeper = {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"}
+    hydra = {"job": {"config_name": "train"}, "overrides": {"hydra": []}, "sweeper": sweeper}
+    return OmegaConf.create({"hydra": hydra, "cluster": {"wait": wait, "print": False}})
+
+
+def test_a_search_that_does_not_wait_for_scores_is_refused() -> None:
+    with pytest.raises(InputError, match=r"cluster\.wait=false: a search waits for the scores"):
+        check_sweep(search(wait=False))
+
+
+def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="there is no sbatch here"):
+        check_sweep(search(wait=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["cluster.node=2"], "cluster.node: there is no such key; did you mean cluster.nodes?"),
+        (["cluster.minutes=soon"], "cluster.minutes"),
+        (["cluster.nodes=2"], "cluster.nodes=2 x cluster.tasks_per_node=1 are 2 tasks"),
+        (["hydra.run.dir=mine"], "give hydra.sweep.dir=mine"),
+        (["-m", "cluster.minutes=10,20"], "cluster.minutes is swept"),
+        (["model.weights=hub"], "run imageclf-prefetch model.backbone=test_resnet first"),
+        (["seed=-1"], "seed=-1: give a whole number from 0"),
+        (["data.train=nowhere"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_nothing_is_made(
+    arguments: list[str], says: str, tiny: list[str], command, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags, words = arguments[: arguments[0] == "-m"], arguments[arguments[0] == "-m" :]
+    outcome = command("train", *flags, *tiny, *SLURM, SHARED, *words)
+    assert outcome.code == 1
+    assert len(outcome.mistakes) == 1
+    assert says in outcome.mistakes[0]
+    assert [
+        path for path in tmp_path.glob("runs/**/*") if path.is_file() and path.name != "multirun.yaml"
+    ] == []
+
+
+def test_a_sweep_in_a_folder_of_this_machine_alone_is_refused(tiny, command, monkeypatch) -> None:
+    # Below /tmp, wherever the tests' own folders are.
+    monkeypatch.chdir("/tmp")
+    outcome = command("train", *tiny, *SLURM, "hydra.sweep.dir=/tmp/imageclf-test-refused")
+    Path("/tmp/imageclf-test-refused/multirun.yaml").unlink()
+    Path("/tmp/imageclf-test-refused").rmdir()
+    assert outcome.code == 1
+    assert (
+        "hydra.sweep.dir=/tmp/imageclf-test-refused/0 is in /tmp, which compute nodes do not see"
+        in outcome.err
+    )
+
+
+def test_a_printed_script_comes_with_run_directories_that_are_ready(
+    tiny, command, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command("train", "-m", *tiny, *SLURM, SHARED, "seed=1,2")
+    folder = Path(outcome.out.splitlines()[-1])
+    assert outcome.code == 0
+    assert sorted(path.parent.name for path in folder.glob("*/config.yaml")) == ["0", "1"]
+    assert "#SBATCH --array=0-1%256" in outcome.out
+    assert (folder / "sbatch.sh").read_text() in outcome.out
+
+
+def test_a_script_is_shell_that_bash_accepts(tmp_path: Path) -> None:
+    given = options(setup=["module load cuda || true"], partition="a b", mem_gb=4, cpus_per_task=3)
+    text = script("train", tmp_path, [tmp_path / "0", tmp_path / "a 'b'"], given)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    assert "#SBATCH --partition='a b'" in text
+    assert text.index("module load") < text.index("export SRUN_CPUS_PER_TASK=3") < text.index("srun ")
+
+
+def test_a_task_leaves_with_the_exit_code_of_a_command(tmp_path: Path, capsys) -> None:
+    (tmp_path / "config.yaml").write_text("seed: ???\n")
+    with pytest.raises(SystemExit) as leaving:
+        ArrayTask()(str(tmp_path))
+    assert leaving.value.code == 1
+    assert "imageclf: seed has no value yet" in capsys.readouterr().err
+
+
+def test_a_requeued_task_does_the_same_again() -> None:
+    submitit = pytest.importorskip("submitit")
+    again = ArrayTask().checkpoint("runs/train/ID/0")
+    assert isinstance(again, submitit.helpers.DelayedSubmission)
+    assert isinstance(again.function, ArrayTask)
+    assert again.args == ("runs/train/ID/0",)
