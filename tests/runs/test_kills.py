@@ -3,6 +3,7 @@
 import random
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from imageclf.runs.directory import prepare
 
 EVERY_BATCH = "callbacks.checkpoint.every_n_batches=1"
 # A start takes about half a second, the whole run about two: kills fall into all of it.
-LONGEST = 2.0
+LONGEST = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,10 @@ def is_done_after(run_dir: Path, seconds: float) -> bool:
     """Train for so long, then kill; return whether the run was done before."""
     process = start_door(run_dir)
     process.join(seconds)
-    if process.exitcode is None:
-        # Its process group: the door made one of its own, unless it was killed on its first steps.
-        process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-    else:
-        assert process.exitcode == 0
+    # It may be done by itself just now.
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
     return process.exitcode == 0
 
 
@@ -65,8 +63,8 @@ def test_killed_at_any_moment_a_run_has_a_whole_checkpoint_and_ends_with_the_sam
 ) -> None:
     draw, left = random.Random(kills), kills
     while left > 0:
-        run_dir = tmp_path / f"left-{left}"
-        run_dir.mkdir()
+        # A run that is done too soon makes room for another.
+        run_dir = Path(tempfile.mkdtemp(dir=tmp_path))
         typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, EVERY_BATCH]
         prepare(composed(typed, run_dir), run_dir, typed)
         left -= killed_to_the_end(run_dir, draw, left)
