@@ -1,5 +1,6 @@
 """Callbacks that write down what a run does, added to it by their _target_ as a user's own would be."""
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -244,3 +245,17 @@ class Saves(pl.Callback):
                 file.write(json.dumps({"position": checkpoint["position"], "pid": os.getpid()}) + "\n")
         if self._number:
             os.kill(os.getpid(), self._number)
+
+
+class FillDisk(pl.Callback):
+    """Leave no room on the run directory's disk, once, at a batch's start."""
+
+    def __init__(self, run_dir: Path, epoch: int, batch: int) -> None:
+        self._filler = run_dir / "filler"
+        self._at = (epoch, batch)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if (trainer.current_epoch, batch_idx) == self._at and not self._filler.exists():
+            with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))

@@ -16,8 +16,8 @@ import torch
 from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
-from imageclf import worker
-from imageclf.callbacks.checkpoint import newest_whole, next_position
+from imageclf import InputError, worker
+from imageclf.callbacks.checkpoint import newest_whole, next_position, safe_point
 from imageclf.callbacks.files import is_whole, rotate, save_tensors, write_atomically
 from imageclf.configs import load_config
 from imageclf.runs.directory import prepare
@@ -128,7 +128,8 @@ def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
 ) -> None:
     typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
     victim = subprocess.Popen([sys.executable, "-m", "imageclf.worker", str(tmp_path)], env=environment)
     wait_for_line(tmp_path / "probe-0.jsonl", '"epoch": 2, "step": 15', victim)
     victim.send_signal(signal.SIGKILL)
@@ -199,3 +200,48 @@ def test_what_may_differ_is_taken_over_when_a_run_goes_on(pictures: Path, tmp_pa
         train_small(tmp_path, pictures, *stopped)
     train_small(tmp_path, pictures, *stopped, "ckpt_path=auto", "optimized_metric=val/loss")
     assert load_config(tmp_path / "config.yaml")["optimized_metric"] == "val/loss"
+
+
+def test_weights_alone_are_no_state_to_start_from(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
+    weights = undisturbed / "snapshots/final.ckpt"
+    with pytest.raises(InputError) as refused:
+        train_small(tmp_path, pictures, *THREE_PHASES, f"ckpt_path={weights}")
+    assert str(refused.value).startswith(f"ckpt_path={weights} holds weights only")
+
+
+def test_a_damaged_file_is_no_state_to_start_from(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.ckpt").write_bytes(b"half")
+    with pytest.raises(InputError, match=r"half\.ckpt is damaged"):
+        train_small(tmp_path / "run", pictures, *THREE_PHASES, f"ckpt_path={tmp_path / 'half.ckpt'}")
+
+
+def test_the_best_epoch_is_kept_and_a_run_can_start_from_it(pictures: Path, tmp_path: Path) -> None:
+    run_dir = train_small(tmp_path / "one", pictures, *THREE_PHASES, "callbacks.checkpoint.best=val/acc")
+    best = torch.load(run_dir / "checkpoints/best.ckpt", weights_only=True)
+    rows = pd.read_csv(run_dir / "metrics.csv")
+    # Among equals the first.
+    assert best["position"] == [int(rows["val/acc"].idxmax()) + 1, 0]
+    again = train_small(
+        tmp_path / "two", pictures, *THREE_PHASES, f"ckpt_path={run_dir / 'checkpoints/best.ckpt'}"
+    )
+    assert final_weights(again) == final_weights(run_dir)
+
+
+def test_the_best_score_survives_a_stop(pictures: Path, tmp_path: Path) -> None:
+    stopped = [*THREE_PHASES, EVERY_BATCH, "callbacks.checkpoint.best=val/acc", STOP_AT.format(4, 3)]
+    with pytest.raises(RuntimeError):
+        train_small(tmp_path, pictures, *stopped)
+    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
+    rows = pd.read_csv(tmp_path / "metrics.csv")
+    best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    assert best["position"] == [int(rows["val/acc"].idxmax()) + 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "position"),
+    [(0, 1, (2, 1)), (5, 1, None), (0, 2, None), (1, 2, (2, 2)), (5, 3, None)],
+)
+def test_a_safe_point_is_a_step_that_is_not_the_epochs_last(
+    batch: int, accumulate: int, position: tuple[int, int] | None
+) -> None:
+    assert safe_point(2, batch, 6, accumulate) == position

@@ -1,5 +1,6 @@
 """What a main exits with, and what it says, whatever happens inside."""
 
+import errno
 import sys
 
 import pytest
@@ -81,6 +82,13 @@ def test_a_bug_shows_its_traceback(capsys):
     code_of(raising(RuntimeError("out of memory")))
     assert "Traceback" in (text := capsys.readouterr().err)
     assert text.endswith("RuntimeError: out of memory\n")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_one_sentence_and_a_failed_run(capsys, number):
+    assert code_of(recorded(raising(OSError(number, "no room", "RUN/checkpoints/last.ckpt")))) == 2
+    sentence = "imageclf: there is no room for RUN/checkpoints/last.ckpt (no room): free some, then go on"
+    assert capsys.readouterr().err.startswith(sentence)
 
 
 def test_an_interruption_is_said(capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
+from imageclf.callbacks.files import save_tensors
 from imageclf.configs import load_config, to_plain
 from imageclf.runs.directory import prepare, read_summary
 
@@ -91,7 +92,7 @@ def test_a_new_run_is_refused_a_checkpoint_that_is_not_there(start):
 
 
 def test_a_new_run_may_start_from_a_checkpoint(start, tmp_path):
-    (tmp_path / "other.ckpt").touch()
+    save_tensors({"position": [1, 0]}, tmp_path / "other.ckpt")
     assert start(f"ckpt_path={tmp_path}/other.ckpt") is True
 
 
@@ -177,3 +178,8 @@ def test_a_secret_stops_the_run_before_anything_is_written(start, tmp_path):
     with pytest.raises(InputError, match="api_key looks like a secret"):
         start(node)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_requeued_job_goes_on_whatever_its_command_said(start, started, monkeypatch):
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert start() is True

@@ -57,6 +57,7 @@ def composed_by_task(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -
     return runs[0]
 
 
+@pytest.mark.long
 def test_both_tasks_train_one_run(composed_by_task: Path) -> None:
     first, second = ([row["parameters"] for row in lines(composed_by_task, "epoch", rank)] for rank in (0, 1))
     assert len(first) == 6
@@ -64,6 +65,7 @@ def test_both_tasks_train_one_run(composed_by_task: Path) -> None:
     assert (composed_by_task / "summary.json").exists()
 
 
+@pytest.mark.long
 def test_the_door_gives_the_weights_of_the_command(
     composed_by_task: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ RESERVED = {
     "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
     "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
     "enable_model_summary": "imageclf-plan counts the parameters of each layer group",
+    "plugins": "how checkpoints are written and who says the rank is settled",
     "enable_checkpointing": "use callbacks.checkpoint",
     "use_distributed_sampler": "the data is dealt to the ranks by its own sampler",
     "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
