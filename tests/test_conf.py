@@ -101,7 +101,8 @@ def parents(path: Path) -> list[tuple[Path, str]]:
     own = [(path.parent / f"{stem}.yaml", package) for stem, _, package in named]
     chosen = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
     below = [(path.parent / group / f"{option}.yaml", group) for group, option in chosen]
-    return own + [(file, group) for file, group in below if file.exists()]
+    # What is not here is of another group or, of Hydra's launchers, of another package.
+    return [(file, package) for file, package in own + below if file.exists()]
 
 
 def inherited(path: Path) -> dict[str, Any]:
