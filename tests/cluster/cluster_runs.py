@@ -20,11 +20,11 @@ SLURM = ("cluster=slurm", "cluster.shared_paths=[/]")
 TWO_RANKS = ("trainer=ddp", "trainer.accelerator=cpu")
 
 
-def start(server: SlurmServer, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start `imageclf-train` on the login node, in a folder."""
+def start(server: SlurmServer, folder: Path, *arguments: str, main: str = "train") -> "subprocess.Popen[str]":
+    """Start `imageclf-train`, or another main, on the login node, in a folder."""
     paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
     return subprocess.Popen(
-        [sys.executable, "-m", "imageclf.train", *arguments],
+        [sys.executable, "-m", f"imageclf.{main}", *arguments],
         cwd=folder,
         env={**server.environment, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,

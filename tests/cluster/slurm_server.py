@@ -152,11 +152,6 @@ class SlurmServer:
             seconds,
         )
 
-    def completions(self) -> str:
-        """Return the log of ended jobs."""
-        path = self.folder / "jobcomp.txt"
-        return path.read_text() if path.exists() else ""
-
     def _processes(self, name: str) -> list[int]:
         """Return the daemons of a node, and the processes of the jobs there."""
         ours = processes_with(f"SLURM_CONF={self.folder / 'slurm.conf'}")

@@ -1,16 +1,14 @@
 """The commands of docs/cluster.md, one after the other, on a real SLURM."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from cluster_runs import jobs_of
+from cluster_runs import finish, jobs_of, start
 from slurm_server import SlurmServer
 
 GUIDE = (Path(__file__).parents[2] / "docs/cluster.md").read_text(encoding="utf-8")
@@ -49,7 +47,10 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     server: SlurmServer, pictures: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(pictures, tmp_path / "PICTURES")
-    printed = [run(server, tmp_path, command) for command in COMMANDS]
+    # The last one goes on with what the one before it began.
+    started = [begin(server, tmp_path, command) for command in COMMANDS[:-1]]
+    printed = [finish(process)[0] for process in started]
+    printed.append(finish(begin(server, tmp_path, COMMANDS[-1]))[0])
     assert printed[0][0].startswith("there is nothing to fetch: tf_efficientnet_lite0")
     ((first, run_dir),) = jobs_of(printed[1]).items()
     server.wait_for(first, "COMPLETED", "FAILED")
@@ -64,18 +65,8 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     assert jobs_of(printed[4]) == {}
 
 
-def run(server: SlurmServer, folder: Path, command: str) -> list[str]:
-    """Return the lines that a command of the guide prints."""
+def begin(server: SlurmServer, folder: Path, command: str) -> "subprocess.Popen[str]":
+    """Start a command of the guide."""
     main, *words = shlex.split(command)
-    module = main.replace("imageclf-", "imageclf.")
     small = SMALL if main == "imageclf-train" else ()
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words, *small],
-        cwd=folder,
-        env={**server.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
-    return done.stdout.splitlines()
+    return start(server, folder, *words, *small, main=main.removeprefix("imageclf-"))
