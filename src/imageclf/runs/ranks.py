@@ -73,6 +73,9 @@ def _error(rank: int, exitcode: int | None, receiver: Connection) -> Exception:
 def _rank(run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection) -> None:
     """Go through the one door as one of several ranks."""
     _end_with_parent()
+    # Not the fork server's method, which it hands on: data workers would import torch anew, share no
+    # slots, and outlive a rank that is killed, since their parent would be another fork server.
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     os.environ |= {
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
