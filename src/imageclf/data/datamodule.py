@@ -80,6 +80,19 @@ class ImageData(pl.LightningDataModule):
         # Every rank asks: the first to come builds, the others wait for it.
         self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
 
+    def teardown(self, stage: str) -> None:
+        """End the workers of a run that is done."""
+        self.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End the workers of a run that failed: the process may go on with the next one."""
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        self._train.close()
+        self._evaluation.close()
+
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
         return self._dataset.side_of(size)
