@@ -90,6 +90,38 @@ def test_two_ranks_reach_the_weights_of_one_rank_with_the_double_batch(
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "rest"),
+    [(13, 5), (11, 9), (14, 3), (5, 1)],
+    ids=["3 + 2", "5 + 4", "3 whole", "1 left out"],
+)
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_an_uneven_last_batch_teaches_two_ranks_what_it_teaches_one(
+    pictures: Path, tmp_path: Path, batch_size: int, rest: int, accumulation: int
+) -> None:
+    # Plain gradients: no momentum that hides their size, no draws or batch norm that differ by rank.
+    same = [
+        *phases(all={"cycle_len": 2, "lr": 0.05, "unfreeze_to": 0, "bn": "eval", "shape": "constant"}),
+        "model/optimizer=sgd",
+        "model.optimizer.momentum=0",
+        "model.optimizer.nesterov=false",
+        "model.head.dropout=0",
+        "data.split=random",
+        "data.valid_pct=0.139",
+        f"trainer.accumulate_grad_batches={accumulation}",
+    ]
+    one = train_small(tmp_path / "one", pictures, *same, f"data.batch_size={2 * batch_size}")
+    two = train_small(tmp_path / "two", pictures, *same, *TWO_RANKS, f"data.batch_size={batch_size}")
+    assert json.loads((one / "summary.json").read_text())["num_train"] % (2 * batch_size) == rest
+    weights = [
+        torch.load(run / "snapshots/final.ckpt", weights_only=True)["state_dict"] for run in (one, two)
+    ]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-4, atol=1e-6)
+    losses = [pd.read_csv(run / "metrics.csv")["train/loss"] for run in (one, two)]
+    pd.testing.assert_series_equal(*losses, rtol=1e-5)
+
+
 def test_seven_pictures_on_two_ranks_are_predicted_as_on_one(pictures: Path, tmp_path: Path) -> None:
     # A rate too small to move any weight, so that both runs validate the same network: 36 x 0.2 = 7.
     still = phases(still={"lr": 1e-30, "unfreeze_to": "head", "augment": False, "bn": "eval"})

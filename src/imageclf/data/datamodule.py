@@ -129,10 +129,7 @@ class ImageData(pl.LightningDataModule):
         count = len(self._epoch_rows(0))
         batches = num_batches(count, self.batch_size_of(phase), world_size)
         if batches == 0:
-            raise InputError(
-                f"{count} training pictures on {world_size} ranks make no batch: give more pictures "
-                "or fewer ranks"
-            )
+            raise InputError(f"{count} training pictures make no batch: give more pictures")
         return batches
 
     def train_dataloader(self) -> EpochLoader:
@@ -150,13 +147,13 @@ class ImageData(pl.LightningDataModule):
         rows = self._epoch_rows(epoch)
         copies = copy_numbers(rows)
         order = epoch_order(np.arange(len(rows)), self.seed, epoch)
-        slices = rank_batches(order, self.batch_size_of(phase), rank, world_size)
-        for batch, chosen in enumerate(slices):
+        shares = rank_batches(len(rows), self.batch_size_of(phase), rank, world_size)
+        for batch, (chosen, weight, total) in enumerate(shares):
             if batch >= start:
                 # Copies of a picture in an epoch are different views of it.
                 picked = order[chosen]
                 views = 1 + copies[picked] if phase.augment else np.zeros_like(picked)
-                yield Request(rows[picked], views, epoch, self.size_of(phase))
+                yield Request(rows[picked], views, epoch, self.size_of(phase), weight, total)
 
     def evaluation_requests(
         self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
@@ -213,7 +210,8 @@ class ImageData(pl.LightningDataModule):
         for request in requests:
             rows = torch.from_numpy(request.rows)
             chosen = features[torch.from_numpy(place[request.rows])]
-            yield Batch(None, chosen, torch.from_numpy(self._labels[request.rows]), rows)
+            labels = torch.from_numpy(self._labels[request.rows])
+            yield Batch(None, chosen, labels, rows, request.weight, request.total)
 
     def _epoch_rows(self, epoch: int) -> Rows:
         rows = self.table.rows("train")

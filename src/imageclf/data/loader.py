@@ -129,7 +129,9 @@ class _Answers(Dataset[Any]):
             return self._dataset[request]
         shape = request.shape
         self._dataset.render(request, self._slots.array(slot, shape))
-        return Filled(self._slots.number, slot, shape, self._dataset.labels[request.rows], request.rows)
+        labels = self._dataset.labels[request.rows]
+        share = (request.weight, request.total)
+        return Filled(self._slots.number, slot, shape, labels, request.rows, *share)
 
 
 def _as_it_is(batch: Any) -> Any:
