@@ -1,15 +1,12 @@
 """From a checked config to the objects of a run."""
 
-import inspect
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as pl
-from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from imageclf import InputError
 from imageclf.configs import instantiate
@@ -181,7 +178,7 @@ def build_trainer(
         node = {**node, "limit_val_batches": 0}
     loggers = _instances(config["logger"] or {}, "logger", {})
     trainer: pl.Trainer = instantiate(
-        {**node, "strategy": _strategy(node.get("strategy", "auto"))},
+        node,
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
@@ -199,16 +196,6 @@ def build_trainer(
 def sizes(schedule: Schedule, size: int) -> set[int]:
     """Return the pixels a side that a run uses."""
     return {phase.size or size for phase in schedule.phases.values()}
-
-
-def _strategy(name: str) -> Any:
-    if name == "ddp":
-        # Buffers are sent from rank 0 at each wrapping and before each validation, not at every step.
-        known = inspect.signature(DistributedDataParallel.__init__).parameters
-        key = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        options: dict[str, Any] = {key: False}
-        return DDPStrategy(**options)
-    return name
 
 
 def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:
