@@ -23,6 +23,7 @@ from imageclf.runs.ranks import RankError, run_ranks
 from imageclf.runs.start import num_ranks
 from imageclf.runs.table import table_of_run
 
+KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
 
@@ -171,13 +172,26 @@ def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Pat
         f"data.root={pictures}",
         *THREE_PHASES,
         *TWO_RANKS,
-        "+callbacks.die={_target_: probes.KillRank, rank: 1}",
+        KILL_RANK_1,
     ]
     prepare(composed(typed, tmp_path), tmp_path, typed)
     started = time.monotonic()
     with pytest.raises(RankError, match=r"rank 1 ended by SIGKILL|rank 0 failed"):
         run_ranks(tmp_path, 2)
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.long
+def test_the_data_workers_of_a_killed_rank_end_too(pictures: Path, tmp_path: Path) -> None:
+    probes = ["+callbacks.children={_target_: probes.Children}", KILL_RANK_1]
+    reading = ["++schedule.phases.start.precompute=false", "data.num_workers=1"]
+    with pytest.raises(RankError):
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, *probes, *reading)
+    files = list(tmp_path.glob("children-*.json"))
+    pids = [pid for file in files for pid in json.loads(file.read_text())]
+    assert len(files) == 2 and len(pids) >= 2
+    # A worker looks for its parent every five seconds.
+    _wait_for_the_end(pids)
 
 
 def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -> None:
@@ -196,10 +210,7 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
     assert parent.pid is not None
     os.kill(parent.pid, signal.SIGKILL)
     parent.join()
-    deadline = time.monotonic() + 30
-    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(_alive(pid) for pid in pids)
+    _wait_for_the_end(pids)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +241,13 @@ def _pids(run_dir: Path, count: int) -> list[int]:
             return [int(file.read_text()) for file in files]
         time.sleep(0.05)
     raise AssertionError("the ranks never started")
+
+
+def _wait_for_the_end(pids: list[int]) -> None:
+    deadline = time.monotonic() + 30
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
 
 
 def _alive(pid: int) -> bool:
