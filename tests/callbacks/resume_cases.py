@@ -114,11 +114,21 @@ def cases(ranks: int, features: bool = False) -> list[Case]:
 
 SIZES = ("fixed", "progressive")
 ONE_RANK = cases(1)
-FEATURES = cases(1, features=True)[::7]
+FEATURES = [
+    case
+    for case in cases(1, features=True)
+    if (case.setting.precompute, case.setting.sizes, case.workers) == (True, "progressive", 0)
+]
 # Of one rank a part is killed; of two a third is run, which takes as long as all of one. The strides
 # are coprime to the numbers of workers, sizes and so on, so that each of these comes with every point.
 KILLED = [replace(case, kill=True) for case in ONE_RANK[::9]]
 TWO_RANKS = [replace(case, kill=True) for case in cases(2)[::3]]
 CASES = [*ONE_RANK, *FEATURES, *KILLED, *TWO_RANKS]
-# What `make test` has time for.
-QUICK = {*ONE_RANK[::7], *FEATURES[::5], *KILLED[::9], *TWO_RANKS[::9]}
+# What `make test` has time for: of features and two ranks few settings, each of which costs a reference.
+PAIR = [Setting(2, 2, True, "progressive"), Setting(2, 1, False, "fixed")]
+QUICK = {
+    *ONE_RANK[::7],
+    *[case for case in FEATURES if case.setting.accumulation == 1][::3],
+    *KILLED[::9],
+    *[case for case in TWO_RANKS if case.setting in PAIR][::2],
+}
