@@ -69,6 +69,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def seven_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 7 pictures: one folder per class."""
+    root = tmp_path_factory.mktemp("seven-pictures")
+    draw(root, 7, seed=3)
+    return root
+
+
+@pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of 8 and 4 pictures: train/CLASS and valid/CLASS."""
     root = tmp_path_factory.mktemp("dataset")

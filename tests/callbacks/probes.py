@@ -144,6 +144,19 @@ class KillRank(pl.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Children(pl.Callback):
+    """Write down the process ids of the data workers after each batch."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        pids = [child.pid for child in multiprocessing.active_children()]
+        (self._run_dir / f"children-{trainer.global_rank}.json").write_text(json.dumps(pids))
+
+
 class WaitForEver(pl.Callback):
     """Write down the process id and train no further."""
 

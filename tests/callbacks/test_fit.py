@@ -228,3 +228,12 @@ def test_tta_without_augmented_views_is_plain_validation(train: Train) -> None:
     summary = json.loads((run_dir / "summary.json").read_text())
     assert summary["val/acc_tta"] == summary["val/acc"]
     assert summary["val/loss_tta"] == summary["val/loss"]
+
+
+def test_the_training_loss_is_that_of_the_pictures_however_many_batches_a_step_takes(train: Train) -> None:
+    # A rate too small to move any weight: the steps see the same network.
+    still = phases(still={"lr": 1e-30, "unfreeze_to": "head", "augment": False, "bn": "eval"})
+    same = [*still, "model.optimizer.weight_decay=0", "model.head.dropout=0"]
+    runs = [train(*same, f"trainer.accumulate_grad_batches={n}", name=str(n)) for n in (1, 2, 3)]
+    losses = [pd.read_csv(run / "metrics.csv")["train/loss"].item() for run in runs]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)

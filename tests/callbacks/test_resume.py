@@ -1,4 +1,4 @@
-"""A run that is killed goes on bit for bit."""
+"""A run that is killed goes on; that it does so bit for bit is in test_resume_cases.py."""
 
 import json
 import logging
@@ -41,22 +41,6 @@ def curve(run_dir: Path) -> pd.DataFrame:
     return pd.read_csv(run_dir / "metrics.csv").drop(columns="seconds")
 
 
-@pytest.mark.parametrize(
-    ("epoch", "batch"),
-    [(0, 0), (0, 2), (1, 4), (1, 5), (2, 0), (2, 5), (3, 0), (3, 3), (4, 5), (5, 0), (5, 1), (5, 3)],
-    ids=lambda number: str(number),
-)
-def test_stopped_after_any_batch_it_ends_with_the_same_weights_and_curve(
-    undisturbed: Path, pictures: Path, tmp_path: Path, epoch: int, batch: int
-) -> None:
-    stopped = [*THREE_PHASES, RECORDER, EVERY_BATCH, STOP_AT.format(epoch, batch)]
-    with pytest.raises(RuntimeError, match="stopped on purpose"):
-        train_small(tmp_path, pictures, *stopped)
-    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
-    assert final_weights(tmp_path) == final_weights(undisturbed)
-    pd.testing.assert_frame_equal(curve(tmp_path), curve(undisturbed), check_exact=True)
-
-
 def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     undisturbed: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -69,19 +53,6 @@ def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     )
     # The probe's last line before the stop is of the batch after which it stopped.
     assert seen == expected
-
-
-def test_a_checkpoint_without_its_position_would_not_resume_exactly(
-    undisturbed: Path, pictures: Path, tmp_path: Path
-) -> None:
-    stopped = [*THREE_PHASES, RECORDER, EVERY_BATCH, STOP_AT.format(2, 3)]
-    with pytest.raises(RuntimeError):
-        train_small(tmp_path, pictures, *stopped)
-    for file in (tmp_path / "checkpoints").glob("*.ckpt"):
-        content = torch.load(file, weights_only=True)
-        save_tensors({**content, "position": [2, 0]}, file)
-    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
-    assert final_weights(tmp_path) != final_weights(undisturbed)
 
 
 def test_a_damaged_last_checkpoint_is_passed_over_with_a_warning(

@@ -75,9 +75,19 @@ def test_the_number_of_batches_is_that_of_the_requests(folder, how, epoch, batch
     assert told == len(list(data.training_requests(epoch))) == batches
 
 
-def test_too_few_pictures_for_the_ranks_are_refused(folder):
-    with pytest.raises(InputError, match=r"^1 training pictures on 2 ranks make no batch"):
-        image_data(folder, splits=["train", "valid"]).num_batches(SCHEDULE.at(0), world_size=2)
+def test_fewer_pictures_than_ranks_make_a_batch(folder):
+    assert image_data(folder, splits=["train", "valid"]).num_batches(SCHEDULE.at(0), world_size=2) == 1
+
+
+def test_training_without_pictures_is_refused(folder):
+    with pytest.raises(InputError, match=r"^0 training pictures make no batch"):
+        image_data(folder, splits=["valid", "valid"]).num_batches(SCHEDULE.at(0))
+
+
+def test_a_batch_says_its_weight_and_the_size_of_the_global_one(folder):
+    data = image_data(folder)
+    told = [(batch.weight, batch.total) for batch in data.training_batches(2)]
+    assert told == [(1.0, len(rows)) for rows in rows_of(data.training_requests(2))]
 
 
 @pytest.mark.parametrize(("name", "low"), [("size", 1), ("batch_size", 1), ("num_workers", 0)])

@@ -113,3 +113,15 @@ def test_an_epoch_loader_has_nothing_to_save():
     loader = EpochLoader(lambda: iter([]), lambda: 0)
     loader.load_state_dict(loader.state_dict())
     assert loader.state_dict() == {}
+
+
+def test_closed_in_the_middle_of_a_reading_it_ends_its_workers_at_once_and_can_be_read_again(dataset):
+    loader = RequestLoader(dataset, num_workers=2)
+    before = set(active_children())
+    unfinished = loader.read(REQUESTS)
+    next(unfinished)
+    assert len(set(active_children()) - before) == 2
+    loader.close()
+    assert set(active_children()) <= before
+    assert all(same(loader.read(REQUESTS), [dataset[request] for request in REQUESTS]))
+    loader.close()

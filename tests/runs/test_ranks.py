@@ -23,6 +23,7 @@ from imageclf.runs.ranks import RankError, run_ranks
 from imageclf.runs.start import num_ranks
 from imageclf.runs.table import table_of_run
 
+KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
 
@@ -124,6 +125,38 @@ def test_both_ranks_are_still_equal_after_a_search(searches: tuple[Path, Path]) 
     assert len(first) == 2 and first == second
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "rest"),
+    [(13, 5), (11, 9), (14, 3), (5, 1)],
+    ids=["3 + 2", "5 + 4", "3 whole", "1 left out"],
+)
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_an_uneven_last_batch_teaches_two_ranks_what_it_teaches_one(
+    pictures: Path, tmp_path: Path, batch_size: int, rest: int, accumulation: int
+) -> None:
+    # Plain gradients: no momentum that hides their size, no draws or batch norm that differ by rank.
+    same = [
+        *phases(all={"cycle_len": 2, "lr": 0.05, "unfreeze_to": 0, "bn": "eval", "shape": "constant"}),
+        "model/optimizer=sgd",
+        "model.optimizer.momentum=0",
+        "model.optimizer.nesterov=false",
+        "model.head.dropout=0",
+        "data.split=random",
+        "data.valid_pct=0.139",
+        f"trainer.accumulate_grad_batches={accumulation}",
+    ]
+    one = train_small(tmp_path / "one", pictures, *same, f"data.batch_size={2 * batch_size}")
+    two = train_small(tmp_path / "two", pictures, *same, *TWO_RANKS, f"data.batch_size={batch_size}")
+    assert json.loads((one / "summary.json").read_text())["num_train"] % (2 * batch_size) == rest
+    weights = [
+        torch.load(run / "snapshots/final.ckpt", weights_only=True)["state_dict"] for run in (one, two)
+    ]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-4, atol=1e-6)
+    losses = [pd.read_csv(run / "metrics.csv")["train/loss"] for run in (one, two)]
+    pd.testing.assert_series_equal(*losses, rtol=1e-5)
+
+
 def test_seven_pictures_on_two_ranks_are_predicted_as_on_one(pictures: Path, tmp_path: Path) -> None:
     # A rate too small to move any weight, so that both runs validate the same network: 36 x 0.2 = 7.
     still = phases(still={"lr": 1e-30, "unfreeze_to": "head", "augment": False, "bn": "eval"})
@@ -173,13 +206,26 @@ def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Pat
         f"data.root={pictures}",
         *THREE_PHASES,
         *TWO_RANKS,
-        "+callbacks.die={_target_: probes.KillRank, rank: 1}",
+        KILL_RANK_1,
     ]
     prepare(composed(typed, tmp_path), tmp_path, typed)
     started = time.monotonic()
     with pytest.raises(RankError, match=r"rank 1 ended by SIGKILL|rank 0 failed"):
         run_ranks(tmp_path, 2)
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.long
+def test_the_data_workers_of_a_killed_rank_end_too(pictures: Path, tmp_path: Path) -> None:
+    probes = ["+callbacks.children={_target_: probes.Children}", KILL_RANK_1]
+    reading = ["++schedule.phases.start.precompute=false", "data.num_workers=1"]
+    with pytest.raises(RankError):
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, *probes, *reading)
+    files = list(tmp_path.glob("children-*.json"))
+    pids = [pid for file in files for pid in json.loads(file.read_text())]
+    assert len(files) == 2 and len(pids) >= 2
+    # A worker looks for its parent every five seconds.
+    _wait_for_the_end(pids)
 
 
 def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -> None:
@@ -198,10 +244,7 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
     assert parent.pid is not None
     os.kill(parent.pid, signal.SIGKILL)
     parent.join()
-    deadline = time.monotonic() + 30
-    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(_alive(pid) for pid in pids)
+    _wait_for_the_end(pids)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +275,13 @@ def _pids(run_dir: Path, count: int) -> list[int]:
             return [int(file.read_text()) for file in files]
         time.sleep(0.05)
     raise AssertionError("the ranks never started")
+
+
+def _wait_for_the_end(pids: list[int]) -> None:
+    deadline = time.monotonic() + 30
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
 
 
 def _alive(pid: int) -> bool:

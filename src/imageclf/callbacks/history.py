@@ -63,8 +63,8 @@ class History(pl.Callback):
         self._path = run_dir / "metrics.csv"
         self._rows: list[Row] = []
         # The sums behind the epoch's mean loss: history that a position cannot give back.
-        self._sum, self._count = 0.0, 0
-        self._batch_losses: list[tuple[torch.Tensor, int]] = []
+        self._sum, self._count = 0.0, 0.0
+        self._batch_losses: list[tuple[torch.Tensor, float]] = []
         self._strategy: Any = None
         self._started = time.monotonic()
 
@@ -74,14 +74,16 @@ class History(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the sums of an epoch."""
-        self._sum, self._count, self._batch_losses = 0.0, 0, []
+        self._sum, self._count, self._batch_losses = 0.0, 0.0, []
         self._started = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Note a batch's loss where it is; reading it here would make a device wait at every step."""
-        self._batch_losses.append((outputs["loss"].detach(), len(batch.labels)))
+        # Lightning has divided it by the accumulated batches; the ranks' mean is that of `total` pictures.
+        loss = outputs["loss"].detach() * trainer.accumulate_grad_batches
+        self._batch_losses.append((loss, batch.total / trainer.world_size))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row."""
@@ -102,8 +104,7 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back the rows and this rank's sums."""
         self._rows = state_dict["rows"]
-        self._sum, count = state_dict["sums"][self._strategy.global_rank]
-        self._count = int(count)
+        self._sum, self._count = state_dict["sums"][self._strategy.global_rank]
 
     def _sums(self) -> list[list[float]]:
         """Return [sum of losses, number of pictures] of each rank, so far in this epoch."""
@@ -111,7 +112,7 @@ class History(pl.Callback):
             self._sum += float(loss) * size
             self._count += size
         self._batch_losses = []
-        sums = [self._sum, float(self._count)]
+        sums = [self._sum, self._count]
         if self._strategy.world_size == 1:
             return [sums]
         device = self._strategy.root_device

@@ -80,6 +80,19 @@ class ImageData(pl.LightningDataModule):
         # Every rank asks: the first to come builds, the others wait for it.
         self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
 
+    def teardown(self, stage: str) -> None:
+        """End the workers of a run that is done."""
+        self.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End the workers of a run that failed: the process may go on with the next one."""
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        self._train.close()
+        self._evaluation.close()
+
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
         return self._dataset.side_of(size)
@@ -127,10 +140,7 @@ class ImageData(pl.LightningDataModule):
         count = len(self._epoch_rows(0))
         batches = num_batches(count, self.batch_size_of(place), world_size)
         if batches == 0:
-            raise InputError(
-                f"{count} training pictures on {world_size} ranks make no batch: give more pictures "
-                "or fewer ranks"
-            )
+            raise InputError(f"{count} training pictures make no batch: give more pictures")
         return batches
 
     def train_dataloader(self) -> EpochLoader:
@@ -150,13 +160,13 @@ class ImageData(pl.LightningDataModule):
         rows = self._epoch_rows(drawn)
         copies = copy_numbers(rows)
         order = epoch_order(np.arange(len(rows)), self.seed, drawn)
-        slices = rank_batches(order, self.batch_size_of(place), rank, world_size)
-        for batch, chosen in enumerate(slices):
+        shares = rank_batches(len(rows), self.batch_size_of(place), rank, world_size)
+        for batch, (chosen, weight, total) in enumerate(shares):
             if batch >= start:
                 # Copies of a picture in an epoch are different views of it.
                 picked = order[chosen]
                 views = 1 + copies[picked] if place.phase.augment else np.zeros_like(picked)
-                yield Request(rows[picked], views, epoch, self.size_of(place))
+                yield Request(rows[picked], views, epoch, self.size_of(place), weight, total)
 
     def evaluation_requests(
         self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
@@ -214,7 +224,8 @@ class ImageData(pl.LightningDataModule):
             rows = torch.from_numpy(request.rows)
             # Half precision is for the store; the head computes as it always does.
             chosen = features[torch.from_numpy(place[request.rows])].float()
-            yield Batch(None, chosen, torch.from_numpy(self._labels[request.rows]), rows)
+            labels = torch.from_numpy(self._labels[request.rows])
+            yield Batch(None, chosen, labels, rows, request.weight, request.total)
 
     def _epoch_rows(self, epoch: int) -> Rows:
         rows = self.table.rows("train")

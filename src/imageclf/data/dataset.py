@@ -35,12 +35,16 @@ class Request:
         views: which drawing of each picture, `[B]`; 0 is the picture as it is, those below are fixed.
         epoch: counted from the run's start; with the row and the view it decides the draws.
         size: pixels a side.
+        weight: of the mean loss, where ranks have batches of different sizes.
+        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
     """
 
     rows: NDArray[np.int64]
     views: NDArray[np.int64]
     epoch: int
     size: int
+    weight: float = 1.0
+    total: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -56,12 +60,16 @@ class Batch(NamedTuple):
         features: `[B, F]`, or None.
         labels: class indices `[B]`, -1 where unknown.
         rows: positions in the table `[B]`.
+        weight: of the mean loss, where ranks have batches of different sizes.
+        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
     """
 
     images: Tensor | None
     features: Tensor | None
     labels: Tensor
     rows: Tensor
+    weight: float = 1.0
+    total: int = 0
 
 
 class PictureDataset(Dataset[Batch]):
@@ -115,6 +123,8 @@ class PictureDataset(Dataset[Batch]):
             features=None,
             labels=torch.from_numpy(self.labels[request.rows]),
             rows=torch.from_numpy(request.rows),
+            weight=request.weight,
+            total=request.total,
         )
 
     def render(self, request: Request, images: NDArray[np.uint8]) -> None:

@@ -59,6 +59,17 @@ class RequestLoader:
             # Where memory is pinned, the thread that pins it has made a batch of it already.
             yield answer.batch() if isinstance(answer, Filled) else answer
 
+    def close(self) -> None:
+        """End the workers; the next reading starts new ones.
+
+        Left to the garbage collector, each would be waited for 5 s: their queues may be gone first.
+        """
+        # As Lightning ends the workers of a loader that it knows; torch offers no public way.
+        iterator: Any = self._loader._iterator
+        self._loader._iterator = None
+        if iterator is not None:
+            iterator._shutdown_workers()
+
 
 class EpochLoader:
     """What the Trainer iterates: the batches of whatever epoch it is when the first one is asked for.
@@ -128,7 +139,9 @@ class _Answers(Dataset[Any]):
             return self._dataset[request]
         shape = request.shape
         self._dataset.render(request, self._slots.array(slot, shape))
-        return Filled(self._slots.number, slot, shape, self._dataset.labels[request.rows], request.rows)
+        labels = self._dataset.labels[request.rows]
+        share = (request.weight, request.total)
+        return Filled(self._slots.number, slot, shape, labels, request.rows, *share)
 
 
 def _ignore_signals(worker: int) -> None:

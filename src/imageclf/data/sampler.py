@@ -1,7 +1,7 @@
 """Which pictures form which batch, as functions of (seed, epoch, rank)."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,8 @@ def copy_numbers(rows: Rows) -> Rows:
 def num_batches(num_rows: int, batch_size: int, world_size: int = 1) -> int:
     """Return the number of training batches of an epoch, the same on every rank.
 
-    A last global batch with fewer than two pictures a rank is dropped, since batch norm cannot train
-    on one, unless it is the only one.
+    It depends on the global batch alone. A last one of a single picture is dropped, since batch norm
+    cannot train on it, unless it is the only one.
 
     Args:
         num_rows: pictures of the epoch.
@@ -68,26 +68,45 @@ def num_batches(num_rows: int, batch_size: int, world_size: int = 1) -> int:
         world_size: number of ranks.
     """
     full, rest = divmod(num_rows, batch_size * world_size)
-    return full + (rest >= 2 * world_size or (full == 0 and rest >= world_size))
+    return full + (rest >= 2 or (full == 0 and rest == 1))
 
 
-def rank_batches(order: Rows, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[slice]:
-    """Yield a rank's share of each global batch, as slices into `order`.
-
-    The ranks together see what one rank with the global batch sees: each global batch is dealt out
-    in turn. Only the last, short one differs where it is too small for so many ranks: see `num_batches`.
+class Share(NamedTuple):
+    """A rank's share of a global training batch.
 
     Args:
-        order: rows of the epoch.
+        chosen: its pictures, as a slice into the epoch's order.
+        weight: of its mean loss, so that the mean over ranks is that over the global batch.
+        total: pictures of the global batch.
+    """
+
+    chosen: slice
+    weight: float
+    total: int
+
+
+def rank_batches(num_rows: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Share]:
+    """Yield a rank's share of each global batch of an epoch.
+
+    The ranks together see what one rank with the global batch sees. Where a last, short batch has fewer
+    than two pictures a rank, some ranks see the same pictures, with less weight.
+
+    Args:
+        num_rows: pictures of the epoch.
         batch_size: per rank.
         rank: this one.
         world_size: number of ranks.
     """
     stride = batch_size * world_size
-    for batch in range(num_batches(len(order), batch_size, world_size)):
-        end = min((batch + 1) * stride, len(order))
-        # Strided: a short last batch is shared evenly among the ranks.
-        yield slice(batch * stride + rank, end, world_size)
+    for start in range(0, num_batches(num_rows, batch_size, world_size) * stride, stride):
+        end = min(start + stride, num_rows)
+        total = end - start
+        # Batch norm cannot train on one picture, and DDP waits for every rank.
+        shares = world_size if total == stride else min(world_size, max(1, total // 2))
+        # Strided: a short last batch is shared evenly.
+        chosen = slice(start + rank % shares, end, shares)
+        holders = len(range(rank % shares, world_size, shares))
+        yield Share(chosen, len(range(num_rows)[chosen]) * world_size / (total * holders), total)
 
 
 def even_chunks(rows: Rows, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Rows]:

@@ -28,6 +28,8 @@ class Filled:
         shape: of the pictures, `[B, H, W, 3]`.
         labels: `[B]`.
         rows: `[B]`.
+        weight: as in a batch.
+        total: likewise.
     """
 
     slots: int
@@ -35,17 +37,20 @@ class Filled:
     shape: tuple[int, ...]
     labels: NDArray[np.int64]
     rows: NDArray[np.int64]
+    weight: float = 1.0
+    total: int = 0
 
     def batch(self) -> Batch:
         """Return the batch; the slot is free again when nothing looks at its pictures any more."""
         images = _known[self.slots].lend(self.slot, self.shape).permute(0, 3, 1, 2)
-        return Batch(images, None, torch.from_numpy(self.labels), torch.from_numpy(self.rows))
+        labels, rows = torch.from_numpy(self.labels), torch.from_numpy(self.rows)
+        return Batch(images, None, labels, rows, self.weight, self.total)
 
     def pin_memory(self) -> Batch:
         """Return the batch in pinned memory; torch's pinning thread calls this where there is a GPU."""
-        images, _, labels, rows = self.batch()
-        pinned = None if images is None else images.pin_memory()
-        return Batch(pinned, None, labels.pin_memory(), rows.pin_memory())
+        batch = self.batch()
+        images = None if batch.images is None else batch.images.pin_memory()
+        return batch._replace(images=images, labels=batch.labels.pin_memory(), rows=batch.rows.pin_memory())
 
 
 class Slots:

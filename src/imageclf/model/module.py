@@ -38,6 +38,10 @@ class BatchLike(Protocol):
     def rows(self) -> Tensor:
         """Return positions in the table `[B]`."""
 
+    @property
+    def weight(self) -> float:
+        """Return the weight of the mean loss, where ranks have batches of different sizes."""
+
 
 class ClassifierModule(pl.LightningModule):
     """Train and validate an image classifier.
@@ -96,7 +100,10 @@ class ClassifierModule(pl.LightningModule):
         return logits
 
     def training_step(self, batch: BatchLike, batch_idx: int) -> Tensor:
-        """Return the loss of a batch; pictures are mixed first, cached features never."""
+        """Return the loss of a batch; pictures are mixed first, cached features never.
+
+        It is weighted by the rank's share of the global batch: DDP takes the plain mean of gradients.
+        """
         if self._mixing is None or batch.images is None:
             logits, targets = self(batch), batch.labels
         else:
@@ -104,7 +111,7 @@ class ClassifierModule(pl.LightningModule):
             images, targets = self._mixing(images, batch.labels, len(self.classes))
             logits = self.model.head(self.model.backbone(images))
         loss: Tensor = self.loss(logits, targets)
-        return loss
+        return loss * batch.weight
 
     def on_validation_epoch_start(self) -> None:
         """Start collecting the predictions of the current weights."""

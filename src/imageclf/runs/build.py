@@ -1,6 +1,5 @@
 """From a checked config to the objects of a run."""
 
-import inspect
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -11,9 +10,7 @@ import lightning as pl
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from imageclf.callbacks.files import CheckpointFiles
 from imageclf.configs import instantiate
@@ -206,7 +203,7 @@ def build_trainer(
         node = {**node, "limit_val_batches": 0}
     loggers = _instances(config["logger"] or {}, "logger", {})
     trainer: pl.Trainer = instantiate(
-        {**node, "strategy": _strategy(node.get("strategy", "auto")), "profiler": _profiler(node)},
+        {**node, "profiler": _profiler(node)},
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
@@ -236,16 +233,6 @@ def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
     # We requeue by ourselves: Lightning would save inside its handler
     # (https://github.com/Lightning-AI/pytorch-lightning/issues/21406).
     return [SLURMEnvironment(auto_requeue=False)]
-
-
-def _strategy(name: str) -> Any:
-    if name == "ddp":
-        # Buffers are sent from rank 0 at each wrapping and before each validation, not at every step.
-        known = inspect.signature(DistributedDataParallel.__init__).parameters
-        key = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        options: dict[str, Any] = {key: False}
-        return DDPStrategy(**options)
-    return name
 
 
 def _profiler(node: Mapping[str, Any]) -> Any:

@@ -53,7 +53,7 @@ def enter(given: Surroundings) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     end_with_parent()
     # Else data workers come from a fork server of this process's own: later, and without shared slots.
-    multiprocessing.set_start_method("fork", force=True)
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     os.environ.clear()
     os.environ.update(given.environment)
     os.chdir(given.folder)

@@ -1,0 +1,134 @@
+"""The table of resumed runs: where each is stopped, in which setting, and where it has to go on."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
+
+# Epochs of the runs: one of `start`, two cycles of `tune`, one of `large`; four batches each, at least.
+Position = tuple[int, int]
+
+
+class Point(NamedTuple):
+    """Where a run is stopped.
+
+    Args:
+        where: as `StopAsAsked` has it.
+        at: (epoch, batch); of a save, the position that it is of.
+        resumes: the last safe point before, by the number of accumulated batches.
+    """
+
+    where: str
+    at: Position
+    resumes: dict[int, Position]
+
+
+def same(*position: int) -> dict[int, Position]:
+    """Return a safe point that does not depend on accumulation."""
+    epoch, batch = position
+    return {1: (epoch, batch), 2: (epoch, batch)}
+
+
+POINTS = {
+    "before the first batch": Point("batch_start", (0, 0), same(0, 0)),
+    "mid-epoch": Point("batch_end", (2, 1), same(2, 2)),
+    "mid-accumulation": Point("batch_end", (2, 2), {2: (2, 2)}),
+    "last batch": Point("batch_end", (1, 3), {1: (1, 3), 2: (1, 2)}),
+    "first after an epoch": Point("batch_end", (1, 0), {1: (1, 1), 2: (1, 0)}),
+    "during validation": Point("validation_batch_end", (1, 0), {1: (1, 3), 2: (1, 2)}),
+    "cycle restart": Point("epoch_start", (2, 0), same(2, 0)),
+    "size change": Point("epoch_start", (3, 0), same(3, 0)),
+    "unfreezing": Point("epoch_start", (1, 0), same(1, 0)),
+    "during save": Point("half", (2, 2), {1: (2, 1), 2: (2, 0)}),
+}
+# Further moments of a save.
+SAVES = {
+    "before a save": Point("before", (2, 2), {1: (2, 1), 2: (2, 0)}),
+    "save written": Point("written", (2, 2), {1: (2, 1), 2: (2, 0)}),
+    "save half renamed": Point("renaming", (2, 2), {1: (2, 1), 2: (2, 0)}),
+}
+ALL_POINTS = POINTS | SAVES
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an undisturbed run depends on.
+
+    Args:
+        ranks: processes; the global batches are the same.
+        accumulation: batches a step.
+        precompute: whether the first phase trains on cached features.
+        sizes: fixed or progressive.
+        features: whether learning rates are searched, pictures mixed, and every view looked at.
+    """
+
+    ranks: int
+    accumulation: int
+    precompute: bool
+    sizes: str
+    features: bool = False
+
+    def __str__(self) -> str:
+        ranks = f"{self.ranks} rank" + "s" * (self.ranks > 1)
+        parts = (ranks, f"accumulate {self.accumulation}", "precompute" * self.precompute, self.sizes)
+        return ", ".join(part for part in (*parts, "features" * self.features) if part)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run that is stopped and goes on.
+
+    Args:
+        point: where it is stopped.
+        workers: processes that read.
+        setting: what else there is.
+        kill: by SIGKILL of its process or processes; else by an exception.
+    """
+
+    point: str
+    workers: int
+    setting: Setting
+    kill: bool = False
+
+    @property
+    def stop(self) -> Point:
+        """Return where the run is stopped."""
+        return ALL_POINTS[self.point]
+
+    def __str__(self) -> str:
+        return ", ".join((self.point, f"{self.workers} workers", str(self.setting), *["killed"] * self.kill))
+
+
+def possible(point: str, setting: Setting) -> bool:
+    """Return whether a run of a setting comes to a point."""
+    if point == "size change" and setting.sizes != "progressive":
+        return False
+    return setting.accumulation in ALL_POINTS[point].resumes
+
+
+def cases(ranks: int, features: bool = False) -> list[Case]:
+    """Return every case that there can be on so many ranks."""
+    settings = [Setting(ranks, *each, features) for each in product((1, 2), (True, False), SIZES)]
+    found = [*product(POINTS, settings, (0, 2)), *product(SAVES, settings, (0,))]
+    return [Case(point, workers, setting) for point, setting, workers in found if possible(point, setting)]
+
+
+SIZES = ("fixed", "progressive")
+ONE_RANK = cases(1)
+FEATURES = [
+    case
+    for case in cases(1, features=True)
+    if (case.setting.precompute, case.setting.sizes, case.workers) == (True, "progressive", 0)
+]
+# Of one rank a part is killed; of two a third is run, which takes as long as all of one. The strides
+# are coprime to the numbers of workers, sizes and so on, so that each of these comes with every point.
+KILLED = [replace(case, kill=True) for case in ONE_RANK[::9]]
+TWO_RANKS = [replace(case, kill=True) for case in cases(2)[::3]]
+CASES = [*ONE_RANK, *FEATURES, *KILLED, *TWO_RANKS]
+# What `make test` has time for: of features and two ranks few settings, each of which costs a reference.
+PAIR = [Setting(2, 2, True, "progressive"), Setting(2, 1, False, "fixed")]
+QUICK = {
+    *ONE_RANK[::7],
+    *[case for case in FEATURES if case.setting.accumulation == 1][::3],
+    *KILLED[::9],
+    *[case for case in TWO_RANKS if case.setting in PAIR][::2],
+}

@@ -1,0 +1,238 @@
+"""Stop a real run at a point, let it go on through the one door, and say where it differs from another."""
+
+import json
+import multiprocessing
+import shutil
+import signal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from resume_cases import Case, Position, Setting
+from resume_probes import STOP
+from small_runs import SMALL, composed, phases
+
+from imageclf import worker
+from imageclf.configs import load_config
+from imageclf.runs.directory import prepare
+from imageclf.runs.ranks import RankError, run_ranks
+from imageclf.runs.table import table_of_run
+
+State = dict[str, Any]
+
+# Everything but pictures, logs and config.
+COMPARED = (
+    "metrics.csv",
+    "plan.csv",
+    "split.csv",
+    "summary.json",
+    "snapshots/*",
+    "predictions/*",
+    "lr_find/*.[cj]s*",
+)
+
+COMMON = [
+    *SMALL,
+    "data.valid_pct=0.28",
+    "callbacks.checkpoint.every_n_batches=1",
+    "callbacks.tta.num_augmented=1",
+    "callbacks.lr_finder.num_steps=4",
+    "callbacks.lr_finder.lr_max=0.05",
+    "+callbacks.steps={_target_: resume_probes.Steps}",
+    "+callbacks.stop={_target_: resume_probes.StopAsAsked}",
+]
+FEATURES = ["model.mixing.mixup=0.4", "model.mixing.erase=0.3", "callbacks.tta.when=epoch"]
+
+
+def overrides(setting: Setting) -> list[str]:
+    """Return what is typed for a setting: global batches of 4 pictures, and of 6 where they are larger."""
+    large = {"size": 48, "batch_size": 6 // setting.ranks} if setting.sizes == "progressive" else {}
+    named = phases(
+        start={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": setting.precompute},
+        tune={"n_cycles": 2, "lr": "auto" if setting.features else 1e-3, "lr_ratio": 3.0, "unfreeze_to": 0},
+        large={"lr": 1e-3, "unfreeze_to": "body1", "bn": "eval", **large},
+    )
+    ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"] if setting.ranks == 2 else []
+    return [
+        *COMMON,
+        *named,
+        *ranks,
+        *(FEATURES if setting.features else []),
+        f"data.batch_size={4 // setting.ranks}",
+        f"trainer.accumulate_grad_batches={setting.accumulation}",
+    ]
+
+
+class Runs:
+    """Real runs in the directories of a test session; an undisturbed one is made once per setting.
+
+    Args:
+        root: of the directories.
+        pictures: a folder per class.
+    """
+
+    def __init__(self, root: Path, pictures: Path) -> None:
+        self._root = root
+        self._pictures = pictures
+        self._undisturbed: dict[tuple[Setting, tuple[str, ...]], Path] = {}
+        self._number = 0
+
+    def undisturbed(self, setting: Setting, *more: str) -> Path:
+        """Return the directory of a run that nothing happened to, read without workers."""
+        if (setting, more) not in self._undisturbed:
+            run_dir = self.prepared(setting, 0, *more)
+            shutil.copytree(run_dir, run_dir.with_name(f"{run_dir.name}-template"))
+            go(run_dir, setting.ranks)
+            self._undisturbed[setting, more] = run_dir
+        return self._undisturbed[setting, more]
+
+    def prepared(self, setting: Setting, workers: int, *more: str) -> Path:
+        """Return a run directory with everything that the door needs."""
+        self._number += 1
+        run_dir = self._root / str(self._number)
+        if (setting, more) in self._undisturbed:
+            made = self._undisturbed[setting, more]
+            shutil.copytree(made.with_name(f"{made.name}-template"), run_dir)
+        else:
+            run_dir.mkdir()
+            typed = [*overrides(setting), *more, f"data.root={self._pictures}"]
+            prepare(composed(typed, run_dir), run_dir, typed)
+            table_of_run(run_dir, load_config(run_dir / "config.yaml")["data"])
+        config = run_dir / "config.yaml"
+        config.write_text(config.read_text().replace("num_workers: 0", f"num_workers: {workers}"))
+        return run_dir
+
+    def stopped(self, case: Case, *more: str) -> Path:
+        """Return the directory of a run that was stopped, as it was left."""
+        self.undisturbed(case.setting, *more)
+        run_dir = self.prepared(case.setting, case.workers, *more)
+        where, (epoch, batch), _ = case.stop
+        asked = {"where": where, "epoch": epoch, "batch": batch, "kill": case.kill}
+        (run_dir / STOP).write_text(json.dumps(asked))
+        if case.setting.ranks > 1:
+            with pytest.raises(RankError, match=r"SIG|rank \d failed"):
+                run_ranks(run_dir, case.setting.ranks)
+        elif case.kill:
+            assert exit_code(run_dir) in (-signal.SIGKILL, -signal.SIGXFSZ)
+        else:
+            with pytest.raises((RuntimeError, OSError), match=r"on purpose|File too large"):
+                worker.run(run_dir)
+        (run_dir / STOP).unlink()
+        return run_dir
+
+    def resumed(self, case: Case, *more: str) -> Path:
+        """Return the directory of a run that was stopped and went on to its end."""
+        run_dir = self.stopped(case, *more)
+        go(run_dir, case.setting.ranks)
+        return run_dir
+
+
+def go(run_dir: Path, ranks: int) -> None:
+    """Go through the one door: one rank in this process, several each in its own."""
+    if ranks == 1:
+        worker.run(run_dir)
+    else:
+        run_ranks(run_dir, ranks)
+
+
+def exit_code(run_dir: Path) -> int | None:
+    """Go through the one door in a process of its own, as one of one rank, and return how it ended."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["imageclf.worker"])
+    process = context.Process(target=_alone, args=(run_dir,))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _alone(run_dir: Path) -> None:
+    # As where a job is started by itself: the fork server's method would be that of data workers.
+    multiprocessing.set_start_method("fork", force=True)
+    worker.run(run_dir)
+
+
+def steps(run_dir: Path, rank: int) -> list[dict[str, Any]]:
+    """Return what a rank has written down of each step, in the order of writing."""
+    path = run_dir / f"steps-{rank}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def position(row: dict[str, Any]) -> Position:
+    """Return the position of a step."""
+    return row["epoch"], row["batch"]
+
+
+def step_differences(run_dir: Path, reference: Path, before: int, rank: int) -> list[str]:
+    """Return which steps of a run are not those of another.
+
+    Args:
+        run_dir: of the run that went on.
+        reference: of the one that it should equal.
+        before: how many steps it had written down when it was stopped.
+        rank: whose steps.
+    """
+    expected, rows = steps(reference, rank), steps(run_dir, rank)
+    start = [position(row) for row in expected].index(position(rows[before]))
+    wrong = []
+    # What was trained before the stop, replayed steps among it, and what was trained after it.
+    for name, part, whole in (
+        ("stopped", rows[:before], expected[:before]),
+        ("resumed", rows[before:], expected[start:]),
+    ):
+        if [position(row) for row in part] != [position(row) for row in whole]:
+            wrong.append(f"{name}: positions {[position(row) for row in part]}")
+        for row, other in zip(part, whole, strict=False):
+            keys = [key for key in other if row[key] != other[key]]
+            wrong += [f"{name}: {key} of {position(other)} on rank {rank}" for key in keys]
+    if start > before:
+        wrong.append(f"steps {before} to {start} were left out")
+    return wrong
+
+
+def differences(run_dir: Path, reference: Path) -> list[str]:
+    """Return the names of all that differs between what two finished runs have left behind."""
+    states = [state(each) for each in (run_dir, reference)]
+    names = sorted(states[0].keys() | states[1].keys())
+    return [name for name in names if states[0].get(name) != states[1].get(name)]
+
+
+def state(run_dir: Path) -> State:
+    """Return all that a finished run has left behind, by name: the last checkpoint and every file."""
+    found = flat("checkpoint", torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True))
+    # Seconds differ. Of `loops`, Lightning's own counters, nothing is read.
+    found = {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("checkpoint/loops") and not name.endswith("/seconds")
+    }
+    files = [path for pattern in COMPARED for path in run_dir.glob(pattern)]
+    assert len(files) > 8
+    return found | {str(path.relative_to(run_dir)): content_of(path) for path in files}
+
+
+def content_of(path: Path) -> Any:
+    """Return what a file holds, but for the seconds that something took."""
+    if path.suffix == ".ckpt":
+        return flat("", torch.load(path, weights_only=True))
+    if path.name == "metrics.csv":
+        return pd.read_csv(path, dtype=str).drop(columns="seconds").to_csv()
+    if path.name == "summary.json":
+        return {name: value for name, value in json.loads(path.read_text()).items() if name != "seconds"}
+    return path.read_bytes()
+
+
+def flat(name: str, value: Any) -> State:
+    """Return the leaves of nested mappings and lists by their path; of tensors, a hash of all bits."""
+    if isinstance(value, dict):
+        return {
+            path: leaf for key, each in value.items() for path, leaf in flat(f"{name}/{key}", each).items()
+        }
+    if isinstance(value, list | tuple):
+        return flat(name, dict(enumerate(value)))
+    if isinstance(value, torch.Tensor):
+        content = sha256(value.contiguous().numpy().tobytes()).hexdigest()
+        return {name: (str(value.dtype), tuple(value.shape), content)}
+    return {name: repr(value)}
