@@ -5,6 +5,7 @@
 
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as pl
@@ -14,6 +15,7 @@ from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.callbacks.preemption import Preemption
 from imageclf.configs import load_config, recorded, run_main
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.failure import noted_failure
 from imageclf.runs.launched import World
 from imageclf.runs.lock import held
 from imageclf.runs.logs import log_to_file
@@ -65,7 +67,8 @@ def task(run_dir: Path) -> None:
         Preempted: as in `run`; a job of SLURM is requeued by then.
     """
     # The first task holds the directory for all: it is the one that writes there.
-    with requeued(), held(run_dir, World.of_process().rank == 0):
+    is_first = World.of_process().rank == 0
+    with requeued(), held(run_dir, is_first), noted_failure(run_dir) if is_first else nullcontext():
         run(run_dir)
 
 

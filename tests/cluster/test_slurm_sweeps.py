@@ -82,8 +82,14 @@ def test_a_job_that_fails_is_failed_for_slurm_and_the_others_are_completed(
 
 
 def test_the_command_names_the_run_that_failed(submitted: Submitted) -> None:
-    assert f"run 3 ({submitted.sweep[-1]}/3) ended as FAILED" in submitted.complaints
+    assert f"job 3 (seed=4) ended as FAILED; see {submitted.sweep[-1]}/3" in submitted.complaints
     assert submitted.complaints.count("imageclf: ") == 1
+
+
+def test_a_failed_run_says_why_in_its_directory(submitted: Submitted) -> None:
+    failure = json.loads(Path(submitted.sweep[-1], "3", "failed.json").read_text())
+    assert (failure["status"], failure["exit_code"]) == ("failed", 2)
+    assert failure["cause"].startswith("RuntimeError: failed on purpose")
 
 
 def test_the_log_of_a_failed_job_holds_its_traceback(submitted: Submitted) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from imageclf import InputError
 
@@ -22,6 +24,15 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
         waited for without end (https://github.com/facebookincubator/submitit/issues/1720). Here the
         runs are made before, and a job is no more than the one door of a run directory.
         """
+
+        def setup(
+            self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+        ) -> None:
+            """Take the sweep's config, and settle its folder before Hydra writes there."""
+            from imageclf.runs.resumed import choose_folder
+
+            super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+            choose_folder(config)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Check, prepare and submit a batch of runs, and wait for them unless told otherwise."""

@@ -1,14 +1,44 @@
 """What must be true before a run is submitted to a cluster: a mistake costs hours in its queue."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from imageclf import InputError
+from imageclf.configs import to_plain
 from imageclf.model import load_weights
 from imageclf.model.hub import cached_file
+from imageclf.runs.job import Job
 from imageclf.runs.options import ClusterOptions
 from imageclf.runs.shared_paths import check_shared
+from imageclf.runs.sweep import check_composed, current, without_hydra
 from imageclf.runs.table import read_table
+
+
+def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
+    """Refuse the first job with a mistake, before anything is written, and return what all of them ask for.
+
+    Args:
+        jobs: of the sweep, composed.
+        config: of the sweep.
+
+    Raises:
+        InputError: such a job.
+    """
+    for job in jobs:
+        check_composed(job)
+    resources = OmegaConf.to_container(config.cluster, resolve=True)
+    options = ClusterOptions(**resources)  # type: ignore[arg-type]
+    plain = [_plain(job) for job in jobs]
+    for each, job in zip(plain, jobs, strict=True):
+        check_cluster(each, job.run_dir, options)
+    # The runs of a sweep mostly share their pictures.
+    for data in {json.dumps(each["data"], sort_keys=True): each["data"] for each in plain}.values():
+        check_data(data, options.nodes * options.tasks_per_node)
+    return options
 
 
 def check_cluster(config: dict[str, Any], run_dir: Path, options: ClusterOptions) -> None:
@@ -34,6 +64,11 @@ def check_cluster(config: dict[str, Any], run_dir: Path, options: ClusterOptions
     paths = {key: Path(path) for key, path in data.items() if path is not None}
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8")
     check_shared({"hydra.sweep.dir": run_dir, **paths}, options.shared_paths, mounts)
+
+
+def _plain(job: Job) -> dict[str, Any]:
+    with current(job.config):
+        return to_plain(without_hydra(job.config))
 
 
 def check_tasks(trainer: dict[str, Any], options: ClusterOptions) -> None:

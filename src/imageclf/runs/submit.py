@@ -15,12 +15,16 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.configs import JobError, record
 from imageclf.configs.entry import FAILED, MISTAKE, PREEMPTED
-from imageclf.runs.array_runs import Run, check_runs, compose_run, without_hydra
 from imageclf.runs.array_task import ArrayTask
-from imageclf.runs.directory import prepare, read_summary
+from imageclf.runs.cluster import check_jobs
+from imageclf.runs.directory import prepare
+from imageclf.runs.job import Job
 from imageclf.runs.options import ClusterOptions
+from imageclf.runs.resumed import forget, keep
 from imageclf.runs.sbatch import SRUN, script, setup
 from imageclf.runs.slurm_queue import State, ends
+from imageclf.runs.start import score_of
+from imageclf.runs.sweep import compose_jobs, without_hydra
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +51,23 @@ def submit(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     check_sweep(config)
-    runs = [compose_run(context, config, list(given), first + i) for i, given in enumerate(job_overrides)]
-    options = check_runs(runs, config)
+    sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
+    try:
+        runs = list(compose_jobs(context.config_loader, config, job_overrides, first))
+        options = check_jobs(runs, config)
+    except InputError:
+        forget(sweep_dir)
+        raise
+    keep(config, sweep_dir)
     unfinished = [run for run in runs if _prepare(run, context)]
-    jobs: dict[str, Run] = {}
+    jobs: dict[str, Job] = {}
     if unfinished and options.print:
         _print_script(config, unfinished, options)
     elif unfinished:
         jobs = _submit(unfinished, resources, options)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
-    print(Path(str(config.hydra.sweep.dir)).absolute(), flush=True)
+    print(sweep_dir, flush=True)
     return [_returned(run, ended.get(run.number)) for run in runs]
 
 
@@ -88,10 +98,10 @@ def check_sweep(config: DictConfig) -> None:
         )
 
 
-def _prepare(run: Run, context: HydraContext) -> bool:
+def _prepare(run: Job, context: HydraContext) -> bool:
     """Make a run's directory as Hydra would in its job, and return whether the run is unfinished."""
     made = run_job(
-        task_function=lambda cfg: prepare(cfg, run.run_dir, run.overrides),
+        task_function=lambda cfg: prepare(cfg, run.run_dir, list(run.overrides)),
         config=run.config,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
@@ -101,7 +111,7 @@ def _prepare(run: Run, context: HydraContext) -> bool:
     return bool(made.return_value)
 
 
-def _print_script(config: DictConfig, runs: Sequence[Run], options: ClusterOptions) -> None:
+def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptions) -> None:
     folder = Path(str(config.hydra.sweep.dir)).absolute()
     text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options)
     path = folder / "sbatch.sh"
@@ -109,7 +119,7 @@ def _print_script(config: DictConfig, runs: Sequence[Run], options: ClusterOptio
     print(f"{text}# to submit it: sbatch {path}")
 
 
-def _submit(runs: Sequence[Run], resources: Mapping[str, Any], options: ClusterOptions) -> dict[str, Run]:
+def _submit(runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions) -> dict[str, Job]:
     """Submit runs as one array, and return them by the ids of their jobs."""
     from submitit.core.utils import FailedJobError
 
@@ -146,7 +156,7 @@ def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
     return executor
 
 
-def _watched(jobs: Mapping[str, Run]) -> Iterator[tuple[str, State]]:
+def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
     """Yield jobs as they end."""
     try:
         for job, state in ends(list(jobs)):
@@ -158,7 +168,7 @@ def _watched(jobs: Mapping[str, Run]) -> Iterator[tuple[str, State]]:
         raise
 
 
-def _returned(run: Run, state: State | None) -> JobReturn:
+def _returned(run: Job, state: State | None) -> JobReturn:
     """Return what Hydra's sweepers take, and remember a failure for the exit code.
 
     Args:
@@ -166,7 +176,7 @@ def _returned(run: Run, state: State | None) -> JobReturn:
         state: in which its job ended; None: nobody waited for one.
     """
     returned = JobReturn(
-        overrides=run.overrides,
+        overrides=list(run.overrides),
         cfg=without_hydra(run.config),
         hydra_cfg=run.config,
         working_dir=str(Path.cwd()),
@@ -176,10 +186,9 @@ def _returned(run: Run, state: State | None) -> JobReturn:
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
         code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        error = JobError(f"run {run.number} ({run.run_dir}) ended as {state.name}; its log says why", code)
+        error = JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code)
         record(error)
         returned.status, returned.return_value = JobStatus.FAILED, error
         return returned
-    score = read_summary(run.run_dir).get(run.plain["optimized_metric"] or "") if finished else None
-    returned.return_value = None if score is None else float(score)
+    returned.return_value = score_of(run.run_dir, run.config.optimized_metric) if finished else None
     return returned

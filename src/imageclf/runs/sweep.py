@@ -53,7 +53,7 @@ def launch(
     try:
         jobs = list(compose_jobs(loader, config, job_overrides, first))
         for job in jobs:
-            _check(job)
+            check_composed(job)
         shares = _shares(jobs, n_jobs)
     except InputError:
         forget(sweep_dir)
@@ -98,17 +98,17 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
         composed.hydra.job.id = composed.hydra.job.num = number
         # All lie beside multirun.yaml; the job's process would make an id of its own.
         composed.hydra.sweep.dir = str(config.hydra.sweep.dir)
-    with _current(composed), read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
+    with current(composed), read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
         run_dir = Path(composed.hydra.sweep.dir, str(composed.hydra.sweep.subdir)).absolute()
         composed.hydra.runtime.output_dir = str(run_dir)
     return Job(number, name, tuple(overrides), composed, run_dir)
 
 
-def _check(job: Job) -> None:
+def check_composed(job: Job) -> None:
     """Refuse a job with a mistake, naming it."""
     try:
-        with _current(job.config):
-            check_job(_without_hydra(job.config), job.run_dir, list(job.overrides))
+        with current(job.config):
+            check_job(without_hydra(job.config), job.run_dir, list(job.overrides))
     except (InputError, OmegaConfBaseException) as error:
         raise InputError(f"{job.name}: {explain(error)}") from error
 
@@ -141,7 +141,7 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
     """Return what Hydra's sweepers take, and remember a failure for the exit code."""
     returned = JobReturn(
         overrides=list(job.overrides),
-        cfg=_without_hydra(job.config),
+        cfg=without_hydra(job.config),
         hydra_cfg=job.config,
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,
@@ -156,7 +156,8 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
     return returned
 
 
-def _without_hydra(config: DictConfig) -> DictConfig:
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a composed config as a job gets it."""
     cfg = copy.deepcopy(config)
     with open_dict(cfg):
         del cfg["hydra"]
@@ -164,7 +165,7 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 
 @contextmanager
-def _current(config: DictConfig) -> Iterator[None]:
+def current(config: DictConfig) -> Iterator[None]:
     """Let `${hydra:...}` mean this job."""
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
