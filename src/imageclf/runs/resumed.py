@@ -1,5 +1,6 @@
 """multirun.yaml: what a sweep was started with, so that the same sweep goes on and no other."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, read_write
@@ -50,15 +51,16 @@ def overrides_of(typed: object) -> list[str]:
 
 
 def is_empty(folder: Path) -> bool:
-    """Return whether no job of a sweep has ever started in its folder."""
-    return all(path.name == FILE for path in folder.iterdir())
+    """Return whether no job of a sweep has ever started in its folder; submitit's own files are hidden."""
+    return all(path.name == FILE or path.name.startswith(".") for path in folder.iterdir())
 
 
 def forget(folder: Path) -> None:
     """Remove what Hydra has written of a sweep that is refused before any job has started."""
     if folder.is_dir() and is_empty(folder):
         (folder / FILE).unlink(missing_ok=True)
-        folder.rmdir()
+        with suppress(OSError):  # Hidden files are there.
+            folder.rmdir()
 
 
 def difference(was: list[str], now: list[str]) -> str:

@@ -64,7 +64,7 @@ def submit(
     if unfinished and options.print:
         _print_script(config, unfinished, options)
     elif unfinished:
-        jobs = _submit(unfinished, resources, options)
+        jobs = _submit(unfinished, resources, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
@@ -119,7 +119,9 @@ def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptio
     print(f"{text}# to submit it: sbatch {path}")
 
 
-def _submit(runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions) -> dict[str, Job]:
+def _submit(
+    runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
+) -> dict[str, Job]:
     """Submit runs as one array, and return them by the ids of their jobs."""
     from submitit.core.utils import FailedJobError
 
@@ -129,13 +131,19 @@ def _submit(runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterO
     except FailedJobError as error:
         # The runs were never there: the same command may try again.
         for run in runs:
-            if not (run.run_dir / "split.csv").exists():
-                (run.run_dir / "config.yaml").unlink()
+            _undo(run.run_dir)
+        forget(sweep_dir)
         raise InputError(f"sbatch refuses the jobs: {' '.join(str(error).split())}") from error
     jobs = {job.job_id: run for job, run in zip(submitted, runs, strict=True)}
     for job, run in jobs.items():
         print(f"job {job}: {run.run_dir}", flush=True)
     return jobs
+
+
+def _undo(run_dir: Path) -> None:
+    """Remove what was made of a run that has never started."""
+    if not (run_dir / "split.csv").exists():
+        shutil.rmtree(run_dir)
 
 
 def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
