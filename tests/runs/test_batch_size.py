@@ -63,11 +63,11 @@ def test_with_room_enough_it_is_the_limit(pictures, tmp_path):
 @pytest.mark.long
 def test_with_less_memory_it_is_less(pictures, tmp_path):
     found = {}
-    for gigabytes in (3, 5):
+    for gigabytes in (5, 9):
         done = search(pictures, tmp_path, "limit=1024", "data.size=256", memory=gigabytes << 30)
         assert done.returncode == 0, done.stderr
         found[gigabytes] = int(done.stdout.splitlines()[-1].removeprefix("data.batch_size="))
-    assert 0 < found[3] < found[5] < 1024
+    assert 0 < found[5] < found[9] < 1024
 
 
 def test_a_schedule_of_cached_features_alone_needs_no_search(pictures, tmp_path):
