@@ -14,6 +14,7 @@ from imageclf import InputError
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.callbacks.preemption import Preemption
 from imageclf.configs import load_config, recorded, run_main
+from imageclf.data.signals import Notice, noted
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
 from imageclf.runs.failure import noted_failure
 from imageclf.runs.launched import World
@@ -21,7 +22,6 @@ from imageclf.runs.lock import held
 from imageclf.runs.logs import log_to_file
 from imageclf.runs.requeue import requeued
 from imageclf.runs.table import table_of_run
-from imageclf.signals import Notice, noted
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as pl
 
-from imageclf.signals import Notice
+from imageclf.data.signals import Notice
 
 
 class FailWithSeed(pl.Callback):

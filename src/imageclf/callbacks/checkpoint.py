@@ -11,8 +11,8 @@ import torch
 
 from imageclf import InputError
 from imageclf.callbacks.files import is_whole, replace, rotate
+from imageclf.data.signals import Notice
 from imageclf.schedule import Schedule
-from imageclf.signals import Notice
 
 log = logging.getLogger(__name__)
 

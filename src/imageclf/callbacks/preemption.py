@@ -5,7 +5,7 @@ from typing import Any
 import lightning as pl
 
 from imageclf.callbacks.checkpoint import Checkpoint
-from imageclf.signals import Notice, hold_back
+from imageclf.data.signals import Notice, hold_back
 
 
 class Preemption(pl.Callback):

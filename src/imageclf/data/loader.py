@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.signals import PREEMPTING, blocked, ignore
 from imageclf.data.slots import Filled, Slots
-from imageclf.signals import PREEMPTING, blocked, ignore
 
 # Batches that a worker works ahead; torch's default.
 PREFETCH = 2

@@ -15,6 +15,7 @@ from torch import nn
 from imageclf.callbacks.files import CheckpointFiles
 from imageclf.configs import instantiate
 from imageclf.data import Caching, ImageData, Loading, Table
+from imageclf.data.signals import Notice
 from imageclf.model import (
     ClassifierModule,
     DataConfig,
@@ -36,7 +37,6 @@ from imageclf.runs.summary import Summary
 from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
-from imageclf.signals import Notice
 
 # In this order their hooks run, whatever the order in the config; others follow.
 ORDER = (

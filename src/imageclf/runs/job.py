@@ -15,9 +15,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, read_write
 
 from imageclf.configs.entry import INTERRUPTED, MISTAKE, PREEMPTED
+from imageclf.data.signals import PREEMPTING
 from imageclf.runs.failure import Failure, failure_of
 from imageclf.runs.processes import Surroundings, enter
-from imageclf.signals import PREEMPTING
 
 log = logging.getLogger(__name__)
 

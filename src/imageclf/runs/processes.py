@@ -10,7 +10,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import NamedTuple
 
-from imageclf.signals import PREEMPTING, blocked
+from imageclf.data.signals import PREEMPTING, blocked
 
 PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main"]
 
@@ -48,7 +48,7 @@ def fork_server() -> ForkServerContext:
 def enter(given: Surroundings) -> None:
     """Take over the parent's surroundings, first thing in a process of the fork server.
 
-    SIGTERM, SIGUSR1 and SIGUSR2 wait until the process lets them through: see `imageclf.signals`.
+    SIGTERM, SIGUSR1 and SIGUSR2 wait until the process lets them through: see `imageclf.data.signals`.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     end_with_parent()

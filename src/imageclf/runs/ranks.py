@@ -11,8 +11,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from imageclf import InputError, Preempted
+from imageclf.data.signals import forwarded
 from imageclf.runs.processes import Surroundings, enter, fork_server, surroundings
-from imageclf.signals import forwarded
 
 _PREEMPTED = 75
 # Seconds for the other ranks to finish once one has ended because of a signal.

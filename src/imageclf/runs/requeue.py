@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Literal
 
 from imageclf import Preempted
+from imageclf.data.signals import Handler, ignore
 from imageclf.runs.launched import World
 from imageclf.runs.slurm import Environment, job_id
-from imageclf.signals import Handler, ignore
 
 log = logging.getLogger(__name__)
 

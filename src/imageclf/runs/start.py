@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs import check, to_plain
+from imageclf.data.signals import noted
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import check_directory, prepare, read_summary
 from imageclf.runs.extras import announce, check_tags
@@ -19,7 +20,6 @@ from imageclf.runs.lock import held
 from imageclf.runs.metrics import score_names
 from imageclf.runs.options import TrainOptions
 from imageclf.runs.requeue import requeued
-from imageclf.signals import noted
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ class Phase:
         unfreeze_to: first group that trains, by name or index: 0 trains all, -1 the head alone.
         size: pixels a side, or those of each cycle; None takes `data.size`.
         batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`.
-        augment: whether the `transforms` group is applied to training pictures.
+        augment: whether the `transforms` group is applied.
         precompute: train the head on cached features of the frozen body.
         shape: course of the learning rate over a cycle; plateau: constant, and lower by `plateau_factor`
             each time the validation loss has not fallen for more than `patience` epochs of the cycle.
@@ -150,14 +150,13 @@ class Phase:
         if self.slow_start and cycle == 0 and 20 * batch_in_cycle < cycle_batches:
             return 1 / 100
         t = batch_in_cycle / cycle_batches
-        course = self._plateau(losses) if self.shape == "plateau" else SHAPES[self.shape](t)
+        shape = SHAPES.get(self.shape)
+        # Only a plateau is no function of t.
+        course = shape(t) if shape else plateau(losses, self.patience, self.plateau_factor)
         scale = self.eta_min + (1 - self.eta_min) * course
         # Warm-up counts from the phase's start, not the cycle's: it is for the fresh optimizer.
         step = epoch * num_batches + batch
         return scale * self.peak_decay**cycle * warmup_scale(step, self.warmup * num_batches)
-
-    def _plateau(self, losses: Sequence[float]) -> float:
-        return plateau(losses, self.patience, self.plateau_factor)
 
     def layer_scale(self, depth: int) -> float:
         """Return the factor of `layer_decay` on the rate of a layer that lies `depth` layers below the head.
@@ -191,7 +190,7 @@ class Phase:
             found: the head's learning rate where `lr` is "auto".
 
         Raises:
-            InputError: the number of rates is not the number of groups, or "auto" was not found yet.
+            InputError: the number of rates is not that of the groups, or "auto" was not found yet.
 
         Source: `learn.fit(np.array([lr/9, lr/3, lr]), ...)` of fastai 0.7.
         """

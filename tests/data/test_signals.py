@@ -10,7 +10,7 @@ import pytest
 
 from imageclf import Preempted
 from imageclf.callbacks.preemption import Preemption
-from imageclf.signals import PREEMPTING, blocked, forwarded, noted
+from imageclf.data.signals import PREEMPTING, blocked, forwarded, noted
 
 
 class Dying:

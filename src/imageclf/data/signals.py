@@ -1,4 +1,7 @@
-"""Signals: preemption and Ctrl-C. A handler sets a flag or raises; nothing is ever saved inside one."""
+"""Signals: preemption and Ctrl-C. A handler sets a flag or raises; nothing is ever saved inside one.
+
+Here because data workers are the lowest part that must answer them: by ignoring them.
+"""
 
 import os
 import signal
