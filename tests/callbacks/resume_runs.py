@@ -123,12 +123,6 @@ class Runs:
         (run_dir / STOP).unlink()
         return run_dir
 
-    def resumed(self, case: Case, *more: str) -> Path:
-        """Return the directory of a run that was stopped and went on to its end."""
-        run_dir = self.stopped(case, *more)
-        go(run_dir, case.setting.ranks)
-        return run_dir
-
 
 def go(run_dir: Path, ranks: int) -> None:
     """Go through the one door: one rank in this process, several each in its own."""

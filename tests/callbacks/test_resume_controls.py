@@ -1,5 +1,6 @@
 """What exact resuming rests on, taken away piece by piece: each time the comparison has to notice."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,22 @@ SETTING = Setting(1, 1, precompute=True, sizes="progressive", features=True)
 CASE = Case("mid-epoch", 0, SETTING)
 
 
-def all_differences(runs: Runs, change: Callable[[Content], object], *more: str) -> list[str]:
-    """Stop a run, change its checkpoints, let it go on, and return what then differs."""
-    run_dir = runs.stopped(CASE, *more)
-    for path in (run_dir / "checkpoints").glob("*.ckpt"):
+@pytest.fixture(scope="module")
+def left(runs: Runs) -> Path:
+    """A run directory as it was left when its run was stopped."""
+    return runs.stopped(CASE)
+
+
+def with_changed_checkpoints(left: Path, run_dir: Path, change: Callable[[Content], object]) -> Path:
+    """Copy a run directory, and change what its checkpoints hold."""
+    shutil.copytree(left, run_dir)
+    files = list((run_dir / "checkpoints").glob("*.ckpt"))
+    assert len(files) == 2
+    for path in files:
         content = torch.load(path, weights_only=True)
         change(content)
         save_tensors(content, path)
-    return gone_on(runs, run_dir, *more)
+    return run_dir
 
 
 def gone_on(runs: Runs, run_dir: Path, *more: str) -> list[str]:
@@ -63,8 +72,8 @@ def with_another_buffer(content: Content) -> None:
     content["state_dict"][name][0] += 1
 
 
-def test_saving_a_checkpoint_again_unchanged_changes_nothing(runs: Runs) -> None:
-    assert all_differences(runs, lambda content: None) == []
+def test_saving_a_checkpoint_again_unchanged_changes_nothing(runs: Runs, left: Path, tmp_path: Path) -> None:
+    assert gone_on(runs, with_changed_checkpoints(left, tmp_path / "run", lambda content: None)) == []
 
 
 @pytest.mark.parametrize(
@@ -81,13 +90,14 @@ def test_saving_a_checkpoint_again_unchanged_changes_nothing(runs: Runs) -> None
     ],
 )
 def test_a_checkpoint_that_lost_something_is_noticed(
-    runs: Runs, change: Callable[[Content], object], noticed: str
+    runs: Runs, left: Path, tmp_path: Path, change: Callable[[Content], object], noticed: str
 ) -> None:
-    assert noticed in all_differences(runs, change)
+    assert noticed in gone_on(runs, with_changed_checkpoints(left, tmp_path / "run", change))
 
 
 def test_without_seeding_by_position_dropout_differs(runs: Runs) -> None:
-    wrong = all_differences(runs, lambda content: None, "~callbacks.reproducible")
+    unseeded = "~callbacks.reproducible"
+    wrong = gone_on(runs, runs.stopped(CASE, unseeded), unseeded)
     assert "resumed: generators of (2, 2) on rank 0" in wrong
     assert "resumed: weights of (2, 2) on rank 0" in wrong
     assert "metrics.csv" in wrong
@@ -102,8 +112,10 @@ def test_without_seeding_by_position_dropout_differs(runs: Runs) -> None:
     ],
     ids=["the schedule", "the seed", "the mixing"],
 )
-def test_going_on_with_another_config_is_noticed(runs: Runs, key: str, other: str, noticed: str) -> None:
-    run_dir = runs.stopped(CASE)
+def test_going_on_with_another_config_is_noticed(
+    runs: Runs, left: Path, tmp_path: Path, key: str, other: str, noticed: str
+) -> None:
+    run_dir = Path(shutil.copytree(left, tmp_path / "run"))
     config = run_dir / "config.yaml"
     text = config.read_text()
     assert f" {key}\n" in text or f"\n{key}\n" in text
