@@ -1,6 +1,7 @@
 """Callbacks that write down every step of a run, and that end a run at an exact point."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import random
@@ -135,6 +136,10 @@ class StopAsAsked(pl.Callback):
 
     def _stop(self) -> None:
         if self._kill:
+            # As a cluster ends a job: with its data workers, before torch can notice that they died.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+            for child in multiprocessing.active_children():
+                child.kill()
             os.kill(os.getpid(), signal.SIGKILL)
         raise StoppedError("on purpose")
 
