@@ -67,6 +67,14 @@ def test_it_rounds_after_every_operation_as_torch_does(compiled):
     assert "fma." not in code and "div.full" not in code
 
 
+def test_it_is_compiled_once_whatever_the_sizes_and_addresses():
+    from imageclf.data import resample_kernel
+
+    parameters = resample_kernel._resample.params
+    assert [each.name for each in parameters] == list(SIGNATURE)
+    assert [each.name for each in parameters if not each.do_not_specialize] == ["block"]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", CASES)
 def test_on_a_gpu_the_kernel_and_torch_give_the_bits_of_the_cpu(name):
