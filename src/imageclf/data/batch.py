@@ -54,7 +54,7 @@ class Batch(NamedTuple):
     total: int = 0
 
     def pin_memory(self) -> "Batch":
-        """Return the batch in pinned memory: its way to a GPU is then no wait."""
+        """Return the batch in pinned memory, from where it is copied to a GPU without blocking."""
         images, features = (None if part is None else part.pin_memory() for part in self[:2])
         return self._replace(
             images=images, features=features, labels=self.labels.pin_memory(), rows=self.rows.pin_memory()

@@ -1,4 +1,4 @@
-"""Which views are made on the device that trains: those of pictures that it has room for."""
+"""Which views are made on the device that trains: those of pictures that fit into its memory."""
 
 import logging
 import os
@@ -41,12 +41,12 @@ class Obstacle(NamedTuple):
 
 
 def is_asked(how: DeviceStoring, device: torch.device) -> bool:
-    """Return whether views are to be made on a device, if nothing stands against it."""
+    """Return whether views are to be made on a device where that is possible."""
     return how == "on" or (how == "auto" and device.type == "cuda")
 
 
 def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | None:
-    """Return what stands against views on whichever device, or None.
+    """Return why views can be made on no device, or None.
 
     Args:
         form: of the store; None: there is none.
@@ -132,7 +132,7 @@ class DeviceStores:
     def render(self, request: Request) -> Batch:
         """Return the batch of a request; the pictures of its size are loaded in place of others."""
         if self._held is None or self._held[0] != request.size:
-            # Before the others come: both together may be more than the device holds.
+            # First: both sizes together may not fit.
             self.release()
             self._held = request.size, self._load(request.size)
         return self._held[1].render(request)

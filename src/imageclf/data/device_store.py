@@ -29,21 +29,21 @@ _CHUNK = 1 << 26
 class DeviceStore:
     """Answer requests with batches that lie on the device.
 
-    Each rank holds all pictures, for every epoch deals them out anew. A step copies some 300 bytes a
-    picture to the device: where it is there, its map and its lighting. It waits for nothing.
+    Every rank holds all pictures, because every epoch deals all of them out anew. A batch takes one copy
+    of about 330 bytes per picture (its place, map and lighting) and no host sync.
 
     Args:
         stored: a raw store.
         viewing: how views are drawn.
         labels: class indices `[N]`, -1 where unknown.
-        device: where the pictures are to lie.
+        device: that trains.
 
     Attributes:
         pixels: of all pictures, on the device, uint8 `[N]`.
         resample: makes views of them.
 
     Raises:
-        InputError: what is free on the device is too little.
+        InputError: the device runs out of memory.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ def fastest_on(device: torch.device) -> Resample:
     try:
         from imageclf.data import resample_kernel
 
-        # Whatever is missing, a C compiler say, is missed here and not in a step.
+        # Without a C compiler, or with an old driver, this fails here and not in a step.
         place, to_picture = torch.tensor([[0, 1, 1]]), torch.eye(3).view(1, 9)
         table = torch.zeros(1, 256, dtype=torch.uint8, device=device)
         resample_kernel.resample(table[0], place.to(device), to_picture.to(device), table, 1)
     except Exception as error:  # Triton, its compilers and the driver raise anything.
         log.warning(
-            "data.device_store: Triton made no kernel on %s (%s: %s): torch resamples there, some "
-            "milliseconds a batch slower",
+            "data.device_store: Triton cannot compile its kernel for %s (%s: %s): torch resamples "
+            "instead, which takes a few milliseconds more per batch",
             device,
             type(error).__name__,
             str(error).partition("\n")[0],
@@ -106,18 +106,18 @@ def fastest_on(device: torch.device) -> Resample:
 
 
 def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
-    """Return arrays as tensors on a device, sent in one copy that nobody waits for.
+    """Copy arrays to a device all at once, without blocking.
 
     Args:
         arrays: those with larger elements first, so that each is aligned.
-        device: where to.
+        device: that they go to.
     """
     parts = [np.ascontiguousarray(array) for array in arrays]
     lengths = [part.nbytes for part in parts]
-    # New for every batch: torch hands pinned memory out again only after the copies from it that are
-    # under way, so no later batch can overwrite what has not left yet.
+    # A new tensor for every batch: torch's allocator reuses pinned memory only after the copies from it
+    # have finished, so a later batch cannot overwrite one that is still being copied.
     packed = torch.empty(sum(lengths), dtype=torch.uint8, pin_memory=device.type == "cuda")
-    # By NumPy: torch would wake its threads for it, and wait for them where the cores are busy.
+    # By NumPy: torch would use its thread pool, which takes milliseconds where the cores are busy.
     np.concatenate([part.reshape(-1).view(np.uint8) for part in parts], out=packed.numpy())
     pieces = torch.split(packed.to(device, non_blocking=True), lengths)
     return [
@@ -127,19 +127,19 @@ def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
 
 
 def _on_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return bytes of a mapped file on a device; of the file, a chunk at a time is in memory."""
+    """Copy a mapped file to a device in chunks, so that no second copy of it is in memory."""
     try:
         result = torch.empty(len(pixels), dtype=torch.uint8, device=device)
     except torch.OutOfMemoryError:
         raise InputError(
-            f"data.device_store: {written_size(len(pixels))} of pictures find no room on {device} beside "
-            "what is there: end what else runs there, or set data.device_store=off"
+            f"data.device_store: {device} runs out of memory for {written_size(len(pixels))} of pictures: "
+            "end other processes that use it, or set data.device_store=off"
         ) from None
     chunk = torch.empty(min(_CHUNK, len(pixels)), dtype=torch.uint8, pin_memory=device.type == "cuda")
     for start in range(0, len(pixels), _CHUNK):
         part = pixels[start : start + _CHUNK]
         chunk.numpy()[: len(part)] = part
-        # Waits for the copy, and may: this is no step.
+        # Blocks, so that the chunk can be filled again.
         result[start : start + len(part)].copy_(chunk[: len(part)])
     return result
 
@@ -153,7 +153,7 @@ def _means(store: Store, augmentation: Augmentation) -> Floats:
 
 
 def written_size(num_bytes: int) -> str:
-    """Return a number of bytes as people say it.
+    """Return a number of bytes in GB, or in MB below one.
 
     >>> written_size(6_400_000), written_size(25_200_000_000)
     ('6.4 MB', '25.2 GB')

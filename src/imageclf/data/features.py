@@ -14,14 +14,14 @@ from imageclf.data.sampler import Rows
 def featured(
     features: Tensor, rows: Rows, labels: NDArray[np.int64], requests: Iterable[Request], device: torch.device
 ) -> Iterator[Batch]:
-    """Answer requests from cached features; their batches are on the CPU, ready to leave it without a wait.
+    """Answer requests with cached features, on the CPU; in pinned memory if the device is a GPU.
 
     Args:
         features: of the pictures of a split, `[N, F]`; they may be mapped from a file.
         rows: of those pictures in the table, `[N]`, sorted.
         labels: class indices of the whole table.
         requests: for pictures of the split.
-        device: where the batches will be sent.
+        device: that trains.
     """
     for request in requests:
         places = torch.from_numpy(np.searchsorted(rows, request.rows))

@@ -7,8 +7,8 @@ from torch import Tensor
 def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int) -> Tensor:
     """Return views of pictures, uint8 `[B, size, size, 3]`; what lies outside a picture is reflected.
 
-    It does what `warp` and `light` do for one picture, and waits for nothing on a GPU.
-    `resample_kernel` is the same in one kernel, and its results are the same bits.
+    Does for a batch what `warp` and `light` do for one picture, without a host sync. `resample_kernel`
+    has the same as one CUDA kernel, and gives the same bits.
 
     Args:
         pixels: all pictures, one behind the other, uint8 `[N]`.
@@ -20,7 +20,6 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
     offset, width, height = (each[:, None, None] for each in places.unbind(1))
     x, y = _sources(maps, size)
     left, top = x.floor(), y.floor()
-    # Of far outside, also an infinite place has pixels: reflecting comes after rounding.
     x0, y0 = left.long(), top.long()
     columns = _reflected(x0, width), _reflected(x0 + 1, width)
     lines = [offset + 3 * width * _reflected(each, height) for each in (y0, y0 + 1)]

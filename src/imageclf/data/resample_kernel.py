@@ -1,6 +1,6 @@
-"""`resample` in one kernel: on CUDA some sixty small ones would take as long as a tenth of a step.
+"""`resample` as one Triton kernel: torch's some sixty kernels would take a tenth of a training step.
 
-To be imported only where there is a GPU: Triton comes with torch on Linux alone.
+Import it only on CUDA: torch brings Triton on Linux alone.
 """
 
 import torch
@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Of one program: its threads hold four pixels each, and leave registers for others to run meanwhile.
+# Pixels of a program, four per thread: more of them take so many registers that fewer programs run at once.
 _BLOCK = 512
 
 
@@ -16,7 +16,7 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
     """Return views of pictures as `imageclf.data.resample.resample` does, bit for bit."""
     images = torch.empty(len(places), size, size, 3, dtype=torch.uint8, device=pixels.device)
     blocks = triton.cdiv(size * size, _BLOCK)
-    # Triton launches on the current device, whatever the tensors' one is.
+    # Triton launches on the current device, not on that of the tensors.
     with torch.cuda.device_of(pixels):  # type: ignore[no-untyped-call]
         _resample[(len(places) * blocks,)](
             pixels,
@@ -27,13 +27,13 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
             size,
             blocks,
             block=_BLOCK,
-            # A multiplication and an addition that are fused round once where torch rounds twice.
+            # A fused multiply-add rounds once, and torch's two operations round twice.
             enable_fp_fusion=False,
         )
     return images
 
 
-# Compiled once: Triton would do so again for sizes and addresses that are multiples of 16, or not.
+# Triton would compile further variants for sizes and addresses that are multiples of 16.
 _PLAIN = ["pixels", "places", "maps", "tables", "images", "size", "blocks"]
 
 
@@ -48,7 +48,7 @@ def _resample(
     blocks: tl.tensor,
     block: tl.constexpr,
 ) -> None:
-    # One program makes a block of the pixels of one view; 64 bits, since stores are larger than 2^31.
+    # A program makes a block of pixels of one view. 64 bits: stores have more than 2^31 bytes.
     picture = (tl.program_id(0) // blocks).to(tl.int64)
     pixel = tl.program_id(0) % blocks * block + tl.arange(0, block)
     inside = pixel < size * size
@@ -81,7 +81,7 @@ def _resample(
         upper = a + (u - left) * (b - a)
         lower = c + (u - left) * (d - c)
         value = upper + (v - top) * (lower - upper)
-        # Triton has no rounding: at 2^23 floats are whole numbers, so adding it rounds, ties to even.
+        # Triton has no rint. From 2^23 on, floats are whole numbers: adding it rounds, ties to even.
         value = ((value + 8388608.0) - 8388608.0).to(tl.int32)
         tl.store(image + channel, tl.load(table + value, mask=inside, other=0), mask=inside)
 
