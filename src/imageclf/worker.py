@@ -12,6 +12,7 @@ import lightning as pl
 
 from imageclf import InputError
 from imageclf.callbacks.checkpoint import newest_whole
+from imageclf.callbacks.finish import Finish
 from imageclf.callbacks.preemption import Preemption
 from imageclf.configs import load_config, recorded, run_main
 from imageclf.data.signals import Notice, noted
@@ -53,7 +54,7 @@ def _train(run_dir: Path, notice: Notice) -> None:
         config,
         parts.schedule.epochs,
         run_dir,
-        [*callbacks, Preemption(notice)],
+        [Finish(notice), *callbacks, Preemption(notice)],
         parts.data.has_validation,
     )
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)

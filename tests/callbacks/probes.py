@@ -15,7 +15,7 @@ from typing import Any
 import lightning as pl
 import torch
 
-from imageclf.callbacks import LrFinder
+from imageclf.callbacks import LrFinder, votes
 from imageclf.data.cache import cache_root, entries
 from imageclf.schedule import Schedule
 
@@ -272,3 +272,55 @@ class FillDisk(pl.Callback):
             with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
                     file.write(bytes(4096))
+
+
+class TeardownToMeta(pl.Callback):
+    """Let the strategy's teardown take the model to torch's meta device, where no forward pass works.
+
+    On a GPU it takes the model to the CPU, away from the batches: whatever comes later fails there too.
+    """
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        teardown = trainer.strategy.teardown
+
+        def to_meta() -> None:
+            teardown()
+            pl_module.to("meta")
+
+        trainer.strategy.teardown = to_meta
+
+
+class StepsOnMeta(pl.Callback):
+    """Train on torch's meta device for some steps: reading any number of a tensor raises there.
+
+    A GPU would have to finish its queue first, so this is what a step without a host sync means.
+    """
+
+    def __init__(self, run_dir: Path, steps: int) -> None:
+        self._done = run_dir / "steps"
+        self._steps = steps
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.to("meta")
+        trainer.strategy.setup_optimizers(trainer)
+        # It would copy the weights to the CPU.
+        trainer.strategy.teardown = lambda: None
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        # Not before: Lightning counts the batches of an epoch on the device.
+        trainer.strategy._root_device = torch.device("meta")
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert outputs["loss"].is_meta and batch.labels.is_meta
+        if trainer.global_step == self._steps:
+            self._done.write_text(str(trainer.global_step))
+            raise RuntimeError("all steps are done")
+
+
+class VotesBehind(pl.Callback):
+    """Let ranks on the CPU read their votes two safe points later, as those on GPUs do."""
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        votes.LAGS["cpu"] = 2

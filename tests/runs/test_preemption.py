@@ -134,3 +134,15 @@ def test_a_signal_to_one_rank_or_to_the_ranks_parent_ends_both_with_one_save(
     assert before[1] >= [3, 2]
     train_small(tmp_path, pictures, *disturbed, "ckpt_path=auto")
     assert final_weights(tmp_path) == final_weights(two_undisturbed)
+
+
+def test_ranks_that_read_their_votes_later_end_together_with_one_save(pictures: Path, tmp_path: Path) -> None:
+    late = [*THREE_PHASES, *TWO_RANKS, "data.batch_size=2", "+callbacks.votes={_target_: probes.VotesBehind}"]
+    disturbed = [*late, SAVES, send("SIGUSR1", epoch=3, batch=1, to="self", rank=1)]
+    with pytest.raises(Preempted):
+        train_small(tmp_path / "sent", pictures, *disturbed)
+    # Asked at (3, 2), and decided two safe points later.
+    assert saves(tmp_path / "sent") == [[2, 0], [3, 4]]
+    train_small(tmp_path / "sent", pictures, *disturbed, "ckpt_path=auto")
+    train_small(tmp_path / "undisturbed", pictures, *late)
+    assert final_weights(tmp_path / "sent") == final_weights(tmp_path / "undisturbed")

@@ -11,10 +11,13 @@ import torch
 
 from imageclf import InputError
 from imageclf.callbacks.files import is_whole, replace, rotate
+from imageclf.callbacks.votes import Votes
 from imageclf.data.signals import Notice
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
+
+Ask = Callable[[pl.Trainer, bool, bool], tuple[bool, bool]]
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -73,22 +76,6 @@ def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tup
     return position if position[1] > 0 and (batch + 1) % accumulate == 0 else None
 
 
-def agree(trainer: pl.Trainer, late: bool, asked: bool) -> tuple[bool, bool]:
-    """Return whether the first rank's clock says to save, and whether a signal has asked any rank to end.
-
-    One process answers from memory. Several take one all-reduce of two numbers, at safe points only:
-    about as long as one small gradient, and on GPUs a wait for the device.
-    """
-    if trainer.world_size == 1:
-        return late, asked
-    votes = torch.tensor(
-        [late and trainer.is_global_zero, asked], dtype=torch.int32, device=trainer.strategy.root_device
-    )
-    torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
-    first_is_late, any_asked = votes.tolist()
-    return bool(first_is_late), bool(any_asked)
-
-
 def is_better(name: str, score: float, best: float | None) -> bool:
     """Return whether a score beats the best so far: of losses the lower one, of all others the higher.
 
@@ -133,6 +120,7 @@ class Checkpoint(pl.Callback):
         self._best = best
         self._best_score: float | None = None
         self._notice = notice or Notice()
+        self._votes = Votes()
         self._position = (0, 0)
         self._saved_at = time.monotonic()
 
@@ -148,7 +136,7 @@ class Checkpoint(pl.Callback):
         )
         counted = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
         if position is not None:
-            self._save_if(trainer, position, counted)
+            self._save_if(trainer, position, counted, self._votes.ask)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at a phase's end, and at any epoch's end that is due."""
@@ -157,7 +145,7 @@ class Checkpoint(pl.Callback):
         self._keep_best(trainer, position)
         # A phase's end is worth the disk: what follows is another kind of training.
         ends = place.epoch == place.phase.epochs - 1
-        self._save_if(trainer, position, ends or self._every_n_batches is not None)
+        self._save_if(trainer, position, ends or self._every_n_batches is not None, self._votes.ask_now)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score so far."""
@@ -186,10 +174,11 @@ class Checkpoint(pl.Callback):
         last, previous = self._dir / LAST, self._dir / PREVIOUS
         self._write(trainer, position, last, lambda temporary: rotate(temporary, last, previous))
         self._saved_at = time.monotonic()
+        self._votes.forget()
 
-    def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool) -> None:
+    def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool, ask: Ask) -> None:
         """Save if it is due, late, or the run is to end here; all ranks answer alike."""
-        late, self._notice.agreed = agree(trainer, self._late(), self._notice.came is not None)
+        late, self._notice.agreed = ask(trainer, self._late(), self._notice.came is not None)
         if due or late or self._notice.agreed:
             self.save(trainer, position)
 

@@ -16,7 +16,7 @@ from imageclf.data import ImageData
 from imageclf.data.cache import content_key
 from imageclf.data.caching import about_files
 from imageclf.data.datamodule import Split
-from imageclf.model import ClassifierModule, weights_digest
+from imageclf.model import ClassifierModule, Collector, weights_digest
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -44,19 +44,19 @@ def compute_features(
     """
     dtype: torch.dtype = getattr(torch, stored)
     batches = data.read(data.evaluation_requests(split, size))
-    collected = []
+    collected = Collector()
     with evaluating(module), trainer.precision_plugin.forward_context():
         for batch in on_device(trainer, batches):
             if batch.images is None:
                 raise ValueError("features are computed from pictures")
-            features = module.model.features(batch.images).to(dtype)
-            if not bool(torch.isfinite(features).all()):
-                raise InputError(
-                    f"callbacks.precompute.stored={stored}: a feature is no number of that kind; "
-                    "give float32, or another model.weights if it was that already"
-                )
-            collected.append((batch.rows, batch.labels, features))
-    return module.gather(collected).probabilities
+            collected.add(batch.rows, batch.labels, module.model.features(batch.images).to(dtype))
+    features = module.gather(collected).probabilities
+    if not bool(torch.isfinite(features).all()):
+        raise InputError(
+            f"callbacks.precompute.stored={stored}: a feature is no number of that kind; "
+            "give float32, or another model.weights if it was that already"
+        )
+    return features
 
 
 def feature_key(

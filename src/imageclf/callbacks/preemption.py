@@ -49,9 +49,3 @@ class Preemption(pl.Callback):
         """End the run if it was saved for that."""
         if self._notice.agreed:
             self._notice.end()
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on signals end the run at once: what follows can be run again."""
-        self._notice.waits = False
-        if self._notice.came is not None:
-            self._notice.end()

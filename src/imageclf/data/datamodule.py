@@ -117,9 +117,16 @@ class ImageData(pl.LightningDataModule):
         return place.size or self.loading.size
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the run goes on from the end of its schedule: no batch is left."""
+        return self.resume_at[0] >= self.schedule.epochs
+
+    @property
     def last_epoch(self) -> int:
         """The epoch that the run ends with: the schedule's last one, unless it was stopped before."""
-        done = self.trainer.current_epoch if self.trainer else self.schedule.epochs
+        done = self.schedule.epochs
+        if self.trainer is not None and not self.is_complete:
+            done = self.trainer.current_epoch
         return min(max(done, 1), self.schedule.epochs) - 1
 
     @property

@@ -11,13 +11,14 @@ from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
 from imageclf.model.metrics import check_metric, further_scores
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
-from imageclf.model.predictions import Predictions
+from imageclf.model.predictions import Collector, Predictions
 from imageclf.model.soup import Score, Soup, greedy_soup
 from imageclf.model.weights import body_weights, efficientnet_lite_to_timm, load_weights
 
 __all__ = [
     "BinaryCrossEntropy",
     "ClassifierModule",
+    "Collector",
     "DataConfig",
     "FastaiHead",
     "FocalLoss",

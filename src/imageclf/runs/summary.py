@@ -38,7 +38,7 @@ class Summary(pl.Callback):
         self._labels = labels
         self._submission = submission
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Predict with the final weights, then write everything down."""
         module: Any = pl_module
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
