@@ -15,7 +15,7 @@ from typing import Any
 import lightning as pl
 import torch
 
-from imageclf.callbacks import LrFinder, votes
+from imageclf.callbacks import LrFinder, terminate_on_nan, votes
 from imageclf.data.cache import cache_root, entries
 from imageclf.schedule import Schedule
 
@@ -324,3 +324,27 @@ class VotesBehind(pl.Callback):
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         votes.LAGS["cpu"] = 2
+
+
+class LooksLate(pl.Callback):
+    """Let the guard against NaN look at losses as seldom on the CPU as on a GPU, in this fit."""
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        terminate_on_nan.LOOK_EVERY["cpu"] = 50
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        terminate_on_nan.LOOK_EVERY["cpu"] = 1
+
+
+class Spoil(pl.Callback):
+    """Make a weight infinite after a batch, as an overflow of the gradients does."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self._at = (epoch, batch)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == self._at:
+            with torch.no_grad():
+                next(pl_module.parameters())[0].fill_(float("inf"))

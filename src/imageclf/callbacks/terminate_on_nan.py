@@ -12,8 +12,9 @@ from imageclf.schedule import Schedule
 
 # More would bury the message.
 _NAMED = 5
-# Steps on a device between two looks at their losses: each look waits for the device.
-_LOOK_EVERY = 50
+# Steps between two looks at their losses, by type of device: each look waits for the device.
+LOOK_EVERY = {"cpu": 1}
+_ELSEWHERE = 50
 
 
 class _Step(NamedTuple):
@@ -54,7 +55,7 @@ class TerminateOnNan(pl.Callback):
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         """Note the loss, and look at it where that costs nothing."""
         self._unseen.append(_Step(*self._current, loss.detach()))
-        if loss.device.type == "cpu" or len(self._unseen) >= _LOOK_EVERY:
+        if len(self._unseen) >= LOOK_EVERY.get(loss.device.type, _ELSEWHERE):
             self._raise(self._look(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
