@@ -24,7 +24,7 @@ Rows = Iterator[tuple[str, Values]]
 # Seconds for a process to end once it has said all: its data workers and its device take a moment.
 _GRACE = 10.0
 # A job may take so many times as long as on an H100 before it is taken to hang.
-_PATIENCE = 3.0
+_PATIENCE = {"cuda": 3.0, "cpu": 20.0}
 
 
 class SkippedError(Exception):
@@ -152,7 +152,8 @@ def _started(job: Job, setting: Setting, logs: Path, deadline: float) -> _Runnin
     process = _context().Process(target=_run, args=given)
     process.start()
     sender.close()
-    return _Running(job, process, receiver, min(deadline, time.monotonic() + _PATIENCE * job.seconds + 10))
+    hangs_at = time.monotonic() + _PATIENCE[setting.device] * job.seconds + 10
+    return _Running(job, process, receiver, min(deadline, hangs_at))
 
 
 def _heard(each: _Running, running: list[_Running]) -> Iterator[Event]:

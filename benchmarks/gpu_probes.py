@@ -194,7 +194,7 @@ def facts(trainer: pl.Trainer) -> dict[str, Any]:
     return {
         "precision": str(trainer.precision),
         "store": bool(data.is_on_device(size)),
-        "workers": getattr(data, "num_workers", data.loading.num_workers),
+        "workers": data.num_workers,
     }
 
 
