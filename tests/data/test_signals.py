@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 import weakref
 
 import pytest
@@ -111,7 +110,7 @@ def test_a_blocked_signal_comes_at_the_end_of_the_block(tmp_path):
     with noted(tmp_path) as notice:
         notice.waits = True
         with blocked():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             assert notice.came is None
         assert notice.came == signal.SIGTERM
 
@@ -195,10 +194,7 @@ def test_a_child_that_is_forked_inside_leaves_the_signal_to_its_parent(tmp_path,
         notice.waits = True
         with blocked():
             taken_elsewhere(signal.SIGTERM)
-            with warnings.catch_warnings():
-                # From Python 3.12 on, where the process has threads.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                child = os.fork()
+            child = os.fork()
         if child == 0:
             os._exit(0 if notice.came is None else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
