@@ -27,15 +27,19 @@ from imageclf.runs.table import table_of_run
 log = logging.getLogger(__name__)
 
 
-def run(run_dir: Path) -> None:
+def run(run_dir: Path, interruptible: bool = True) -> None:
     """Train the run of `run_dir/config.yaml`, from its newest whole checkpoint if it has one.
+
+    Args:
+        run_dir: of the run.
+        interruptible: whether Ctrl-C ends this process; False in a rank, whose parent decides.
 
     Raises:
         InputError: a mistake in the config or the data.
         Preempted: SIGTERM, SIGUSR1 or SIGUSR2 came.
     """
     log_to_file(run_dir)
-    with noted(run_dir) as notice:
+    with noted(run_dir, interruptible) as notice:
         _train(run_dir, notice)
 
 

@@ -245,6 +245,19 @@ class SendSignal(pl.Callback):
             os.kill(os.getpid(), self._number)
 
 
+class Answering(pl.Callback):
+    """Write down at each stage of a fit which function answers SIGTERM."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "answering"
+
+    def _note(self, *_: Any) -> None:
+        with self._path.open("a") as file:
+            print(signal.getsignal(signal.SIGTERM).__qualname__, file=file)
+
+    on_fit_start = on_train_start = on_train_epoch_end = on_train_end = on_fit_end = _note
+
+
 class Saves(pl.Callback):
     """Write down each save's position, and send a signal during it if asked to."""
 

@@ -1,6 +1,8 @@
 """A cache folder that cannot be used is said by data.cache_dir, whatever is wrong with it."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from cache_jobs import AMPLE, get_as_nobody, get_with_small_files, run, writing
@@ -16,17 +18,11 @@ def test_a_cache_that_is_a_file_is_refused_by_its_key(tmp_path):
 
 
 @pytest.fixture
-def open_folder(tmp_path_factory):
+def open_folder():
     """Make a folder that every user may enter and write to; those of pytest are its user's own."""
-    folder = tmp_path_factory.mktemp("open")
-    parents = [each for each in folder.parents if each.name.startswith("pytest-")]
-    assert len(parents) == 2
-    modes = [(each, each.stat().st_mode) for each in parents]
-    for each in (folder, *parents):
-        each.chmod(0o777)
-    yield folder
-    for each, mode in modes:
-        each.chmod(mode)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may become another user")

@@ -49,6 +49,17 @@ def test_ctrl_c_ends_a_whole_sweep(ended, n_jobs):
     assert not list(sweep.glob("*/failed.json"))
 
 
+def test_ctrl_c_to_every_process_of_a_run_on_two_ranks_ends_it_with_130(tiny, tmp_path):
+    ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+    process = begin(tmp_path, *tiny, *FAST, *ranks, FAULT, "schedule.phases.finetune.cycle_len=2000")
+    wait_for(lambda: len(list(tmp_path.glob("runs/*/*/pid-[01]"))) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "imageclf: interrupted"
+    wait_for(lambda: not living(process.pid))
+
+
 @pytest.mark.parametrize(
     "send",
     [

@@ -3,7 +3,9 @@
 import errno
 import functools
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec, TypeVar
@@ -69,6 +71,7 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     """
     # Hydra would print its own shortened traceback and exit with 1, whatever happened.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _answer_ctrl_c()
     try:
         _call(main)
     except KeyboardInterrupt:
@@ -84,6 +87,15 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         sys.exit(max(_report(each) for each in _failures or [error]))
     # A search goes on over failed trials, and keeps them to itself.
     sys.exit(max(map(_report, _failures), default=DONE))
+
+
+def _answer_ctrl_c() -> None:
+    """Let `kill -INT` end a command also where a script's shell has started it with &: ignoring that."""
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _call(main: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from imageclf import InputError, Preempted
-from imageclf.data.signals import forwarded
+from imageclf.data.signals import forwarded, ignore
 from imageclf.runs.processes import Surroundings, enter, fork_server, surroundings
 
 _PREEMPTED = 75
@@ -95,6 +95,8 @@ def _rank(
     run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection, given: Surroundings
 ) -> None:
     """Go through the one door as one of several ranks."""
+    # Ctrl-C reaches the whole process group; the parent decides.
+    ignore((signal.SIGINT,))
     enter(given)
     os.environ |= {
         "LOCAL_RANK": str(rank),
@@ -104,12 +106,10 @@ def _rank(
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    # Ctrl-C reaches the whole process group; the parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from imageclf import worker
 
     try:
-        worker.run(run_dir)
+        worker.run(run_dir, interruptible=False)
     except (InputError, Preempted) as error:
         sender.send((type(error), str(error)))
         sys.exit(_PREEMPTED if isinstance(error, Preempted) else 1)
