@@ -89,6 +89,11 @@ class StoredPictures(NamedTuple):
     folder: Path
     form: Form
 
+    @property
+    def num_bytes(self) -> int:
+        """Return the size of all its pictures."""
+        return (self.folder / "pixels.bin").stat().st_size
+
 
 @lru_cache(maxsize=16)
 def open_store(stored: StoredPictures) -> "Store":
@@ -102,18 +107,24 @@ class Store:
     Args:
         folder: of the store.
         form: as it was written.
+
+    Attributes:
+        index: as `write_store` says, `[N, 6]`.
+        pixels: all bytes of the file.
     """
 
     def __init__(self, folder: Path, form: Form) -> None:
         # Both mapped: processes share one copy in memory, and nothing is read before it is needed.
-        self._index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
-        self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(np.ndarray)
+        self.index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
+        self.pixels: NDArray[np.uint8] = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(
+            np.ndarray
+        )
         self._form = form
 
     def read(self, row: int) -> Shrunk:
         """Return a picture as `read_shrunk` does, but for what JPEG loses."""
-        offset, length, height, width, *shape = self._index[row].tolist()
-        content = self._pixels[offset : offset + length]
+        offset, length, height, width, *shape = self.index[row].tolist()
+        content = self.pixels[offset : offset + length]
         if self._form == "raw":
             return Shrunk(content.reshape(height, width, 3), (shape[0], shape[1]))
         with Image.open(io.BytesIO(content.tobytes())) as image:

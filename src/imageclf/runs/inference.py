@@ -80,6 +80,8 @@ def predict_folder(options: PredictOptions) -> Path:
         "batch_size": options.batch_size,
         "num_workers": options.num_workers,
         "on_error": options.on_error,
+        # Each picture is looked at once: nothing is gained by keeping them.
+        "device_store": "off",
     }
     # The weights come from the run: neither a hub nor a package is needed.
     config["model"] |= {"weights": "none", "class_weights": "none"}
