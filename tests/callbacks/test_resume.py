@@ -55,6 +55,25 @@ def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     assert seen == expected
 
 
+@pytest.mark.parametrize(
+    ("saves", "stop"),
+    [(EVERY_BATCH, (2, 3)), (EVERY_BATCH, (3, 0)), ("callbacks.checkpoint.every_n_batches=null", (2, 1))],
+    ids=["inside an epoch", "first batch of an epoch", "after a phase's end"],
+)
+def test_the_state_of_a_users_own_callback_goes_on_where_its_run_does(
+    pictures: Path, tmp_path: Path, saves: str, stop: tuple[int, int]
+) -> None:
+    tallied = [*THREE_PHASES, saves, "+callbacks.tally={_target_: probes.Tally}"]
+    undisturbed = train_small(tmp_path / "undisturbed", pictures, *tallied)
+    stopped = [*tallied, STOP_AT.format(*stop)]
+    with pytest.raises(RuntimeError, match="stopped on purpose"):
+        train_small(tmp_path / "stopped", pictures, *stopped)
+    train_small(tmp_path / "stopped", pictures, *stopped, "ckpt_path=auto")
+    states = [json.loads((tmp_path / name / "tally.json").read_text()) for name in ("stopped", "undisturbed")]
+    assert states[1]["batches"] == len(pd.read_csv(undisturbed / "plan.csv"))
+    assert states[0] == states[1]
+
+
 def test_a_damaged_last_checkpoint_is_passed_over_with_a_warning(
     undisturbed: Path, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

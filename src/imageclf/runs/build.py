@@ -38,8 +38,8 @@ from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
 
-# In this order their hooks run, whatever the order in the config; others follow.
-ORDER = (
+# In this order their hooks run, whatever the order in the config: first those that prepare and measure a step,
+PREPARING = (
     "reproducible",
     "unfreezing",
     "progressive_resizing",
@@ -49,11 +49,9 @@ ORDER = (
     "terminate_on_nan",
     "tta",
     "fit_verdict",
-    "history",
-    "ema",
-    "snapshots",
-    "checkpoint",
 )
+# then the user's own, then those that write down and save: what is saved after a batch has every update of it.
+SAVING = ("history", "ema", "snapshots", "checkpoint")
 
 
 class Parts(NamedTuple):
@@ -92,7 +90,7 @@ def build_callbacks(
     ends: bool = True,
     notice: Notice | None = None,
 ) -> list[pl.Callback]:
-    """Build the callbacks: ours in their fixed order, then the user's own, at last those that end a run.
+    """Build the callbacks: those that prepare a step, the user's own, those that save, those that end a run.
 
     Args:
         config: of the run.
@@ -111,7 +109,8 @@ def build_callbacks(
         "losses": dict[int, float](),
         "notice": notice,
     }
-    names = [name for name in ORDER if name in nodes] + [n for n in nodes if n not in (*ORDER, "report")]
+    own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
+    names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
     callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
     if not ends:
         return callbacks
