@@ -172,6 +172,16 @@ class StopAt(pl.Callback):
             raise RuntimeError("stopped on purpose")
 
 
+class FailAtLength(pl.Callback):
+    """Fail with a message that no pipe holds, on every rank."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        raise RuntimeError("x" * self._size)
+
+
 class KillRank(pl.Callback):
     """Kill one rank in its second epoch, as the kernel does when memory runs out."""
 

@@ -38,7 +38,7 @@ from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
 
-# In this order their hooks run, whatever the order in the config: first those that prepare and measure a step,
+# In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
 PREPARING = (
     "reproducible",
     "unfreezing",
@@ -50,7 +50,7 @@ PREPARING = (
     "tta",
     "fit_verdict",
 )
-# then the user's own, then those that write down and save: what is saved after a batch has every update of it.
+# then the user's own, then those that write down and save: a save after a batch has every update of it.
 SAVING = ("history", "ema", "snapshots", "checkpoint")
 
 
