@@ -31,6 +31,7 @@ from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics
+from imageclf.runs.options import Offered
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.slurm import Environment, job_id, num_tasks
 from imageclf.runs.summary import Summary
@@ -100,15 +101,8 @@ def build_callbacks(
         notice: what signals have said; None: nobody listens to them.
     """
     nodes = config["callbacks"]
-    found: dict[str, float] = {}
-    offered = {
-        "schedule": schedule,
-        "run_dir": run_dir,
-        "seed": config["seed"],
-        "found": found,
-        "losses": dict[int, float](),
-        "notice": notice,
-    }
+    given = Offered(schedule, run_dir, config["seed"], found={}, losses={}, notice=notice)
+    offered = given._asdict()
     own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
     names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
     callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
@@ -116,7 +110,7 @@ def build_callbacks(
         return callbacks
     return [
         *callbacks,
-        Plan(run_dir, schedule, found),
+        Plan(run_dir, schedule, given.found),
         Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]

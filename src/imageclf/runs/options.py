@@ -2,9 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imageclf import InputError
+from imageclf.schedule import Schedule
+
+if TYPE_CHECKING:
+    # Its package needs torch, which --help does without.
+    from imageclf.data.signals import Notice
+
+
+class Offered(NamedTuple):
+    """What the program hands to a callback that has a parameter of the name; a config may not set it.
+
+    Args:
+        schedule: what holds at an epoch.
+        run_dir: of the run.
+        seed: of the run.
+        found: the head's learning rate of each phase whose `lr` is auto.
+        losses: on validation, by epoch.
+        notice: what signals have said; None: nobody listens to them.
+    """
+
+    schedule: Schedule
+    run_dir: Path
+    seed: int
+    found: dict[str, float]
+    losses: dict[int, float]
+    notice: "Notice | None"
 
 
 @dataclass(frozen=True)
