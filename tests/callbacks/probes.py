@@ -122,6 +122,13 @@ class IdleSearch(pl.Callback):
         }
 
 
+class Doubt:
+    """How improbable the true classes are held to be: a metric of a user's own."""
+
+    def __call__(self, probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (1 - probabilities[torch.arange(len(labels)), labels]).mean()
+
+
 def lines(run_dir: Path, kind: str, rank: int = 0) -> list[dict[str, Any]]:
     """Return what a recorder wrote."""
     rows = [json.loads(line) for line in (run_dir / f"probe-{rank}.jsonl").read_text().splitlines()]

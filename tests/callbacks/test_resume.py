@@ -217,6 +217,34 @@ def test_the_best_epoch_is_kept_and_a_run_can_start_from_it(pictures: Path, tmp_
     assert final_weights(again) == final_weights(run_dir)
 
 
+@pytest.mark.parametrize(
+    ("metric", "given"),
+    [
+        ("ece", ["metrics=all", "data.valid_pct=0.4"]),
+        ("doubt", ["+metrics.doubt={_target_: probes.Doubt, higher_is_better: false}"]),
+    ],
+)
+def test_of_a_metric_of_which_less_is_better_the_lowest_epoch_is_kept(
+    pictures: Path, tmp_path: Path, metric: str, given: list[str]
+) -> None:
+    best = f"callbacks.checkpoint.best=val/{metric}"
+    run_dir = train_small(tmp_path, pictures, *THREE_PHASES, *given, best)
+    kept = torch.load(run_dir / "checkpoints/best.ckpt", weights_only=True)
+    scores = pd.read_csv(run_dir / "metrics.csv")[f"val/{metric}"]
+    assert scores.idxmin() != scores.idxmax()
+    assert kept["position"] == [int(scores.idxmin()) + 1, 0]
+
+
+def test_a_run_says_that_no_epoch_had_the_score_whose_best_was_to_be_kept(
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    none = ["data.valid_pct=0", "callbacks.checkpoint.best=val/acc"]
+    with caplog.at_level(logging.WARNING):
+        run_dir = train_small(tmp_path, pictures, *THREE_PHASES, *none)
+    assert "callbacks.checkpoint.best=val/acc: no epoch had this score" in caplog.text
+    assert not (run_dir / "checkpoints/best.ckpt").exists()
+
+
 def test_the_best_score_survives_a_stop(pictures: Path, tmp_path: Path) -> None:
     stopped = [*THREE_PHASES, EVERY_BATCH, "callbacks.checkpoint.best=val/acc", STOP_AT.format(4, 3)]
     with pytest.raises(RuntimeError):

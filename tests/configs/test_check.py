@@ -226,12 +226,19 @@ class Asking(pl.Callback):
     """A user's own callback that takes all there is to take."""
 
     def __init__(
-        self, schedule: object, run_dir: object, seed: int, found: object, losses: object, notice: object
+        self,
+        schedule: object,
+        run_dir: object,
+        seed: int,
+        found: object,
+        losses: object,
+        notice: object,
+        lower_is_better: bool,
     ) -> None:
-        self.given = [schedule, run_dir, seed, found, losses, notice]
+        self.given = [schedule, run_dir, seed, found, losses, notice, lower_is_better]
 
 
-@pytest.mark.parametrize("name", ["schedule", "run_dir", "seed", "found", "losses", "notice"])
+@pytest.mark.parametrize("name", Offered._fields)
 def test_what_the_program_hands_to_a_callback_cannot_be_set(config, name):
     node = f"{{_target_: {__name__}.Asking, {name}: 3}}"
     assert refusal(config(f"+callbacks.asking={node}")).startswith(f"callbacks.asking.{name}: there is no ")
@@ -242,7 +249,7 @@ def test_the_program_hands_to_a_callback_exactly_what_a_config_cannot_set(config
     built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
     (asking,) = [each for each in built if isinstance(each, Asking)]
     assert len(asking.given) == len(Offered._fields)
-    assert asking.given[1:3] == [tmp_path, 42]
+    assert asking.given[1:] == [tmp_path, 42, {}, {}, None, False]
 
 
 @pytest.mark.parametrize("target", ["nowhere.Bell", f"{__name__}.Bel"])

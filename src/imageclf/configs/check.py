@@ -16,7 +16,7 @@ OFFERED = ("in_features", "num_classes", "params")
 # And those of one node alone.
 OFFERED_TO = {"model.loss": ("weight",)}
 # Keys of a group's nodes that the program reads itself and does not hand on.
-OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int}}
+OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
 
 
 class Rule(NamedTuple):

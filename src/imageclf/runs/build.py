@@ -30,7 +30,7 @@ from imageclf.model.metrics import MetricFunction
 from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
-from imageclf.runs.metrics import build_metrics
+from imageclf.runs.metrics import build_metrics, lower_is_better
 from imageclf.runs.options import Offered
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.slurm import Environment, job_id, num_tasks
@@ -101,7 +101,9 @@ def build_callbacks(
         notice: what signals have said; None: nobody listens to them.
     """
     nodes = config["callbacks"]
-    given = Offered(schedule, run_dir, config["seed"], found={}, losses={}, notice=notice)
+    best = (nodes.get("checkpoint") or {}).get("best")
+    lower = best is not None and bool(lower_is_better(best, config))
+    given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
     offered = given._asdict()
     own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
     names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]

@@ -23,6 +23,7 @@ class Offered(NamedTuple):
         found: the head's learning rate of each phase whose `lr` is auto.
         losses: on validation, by epoch.
         notice: what signals have said; None: nobody listens to them.
+        lower_is_better: whether of `checkpoint.best` less is better.
     """
 
     schedule: Schedule
@@ -31,6 +32,7 @@ class Offered(NamedTuple):
     found: dict[str, float]
     losses: dict[int, float]
     notice: "Notice | None"
+    lower_is_better: bool
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class TrainOptions:
     """The top level of a training config; the groups are checked by what they build.
 
     Args:
-        metrics: nodes that score each validation, by name; their keys are a metric's, and `min_classes`.
+        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
+            `higher_is_better`.
         experiment: name of the experiment, or None.
         task_name: folder of the runs below runs/; None: the experiment's name, or train.
         tags: words to find a run by.
