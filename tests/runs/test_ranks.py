@@ -195,6 +195,14 @@ def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: P
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "model.backbone=resnet999")
 
 
+@pytest.mark.usefixtures("alarm")
+def test_an_error_of_a_megabyte_arrives_whole(pictures: Path, tmp_path: Path) -> None:
+    fail = "+callbacks.fail={_target_: probes.FailAtLength, size: 1000000}"
+    with pytest.raises(RankError) as raised:
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, fail)
+    assert str(raised.value).endswith("RuntimeError: " + "x" * 1_000_000 + "\n")
+
+
 def test_fewer_validation_pictures_than_ranks_are_refused(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1 validation pictures for 2 ranks"):
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "data.valid_pct=0.03")

@@ -147,3 +147,14 @@ def test_the_jobs_of_a_sweep_share_what_is_computed_of_the_pictures(tiny, tmp_pa
     assert len(built) == 4
     assert {Path(folder).parent.name for folder in built[0]} == {"features", "pictures", "verified"}
     assert all(each == built[0] for each in built)
+
+
+@pytest.mark.usefixtures("alarm")
+def test_a_job_that_fails_with_more_than_a_pipe_holds_does_not_hold_up_its_sweep(
+    tiny: list[str], tmp_path: Path
+) -> None:
+    fail = "+callbacks.fail={_target_: probes.FailAtLength, size: 100000}"
+    code, _ = train(tmp_path, "-m", *tiny, *FAST, fail, "seed=1,2")
+    causes = [json.loads(path.read_text())["cause"] for path in tmp_path.glob("runs/**/failed.json")]
+    assert code == 2 and len(causes) == 2
+    assert all(len(cause) > 100_000 for cause in causes)

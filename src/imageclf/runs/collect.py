@@ -61,7 +61,7 @@ def collect(options: CollectOptions) -> Runs:
     table = run_table(records, sort)
     # Before the first epoch nobody has the score.
     if options.sort is not None or sort in table:
-        table = sort_runs(table, sort)
+        table = sort_runs(table, sort, records)
     ranked = [records[place] for place in table.index]
     return Runs(str(root.resolve()), sort, ranked, table.reset_index(drop=True), _folds(ranked))
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from imageclf import InputError
 from imageclf.runs.slurm import Environment, num_tasks
 
-# The first task looks at every picture before it tells; the others wait no longer than this.
-WAIT = timedelta(hours=1)
+# The first task decodes every picture of a new data set; the others wait for it no longer than this.
+WAIT = timedelta(hours=2)
 _KEY = "run_dir"
 
 

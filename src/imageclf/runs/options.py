@@ -2,9 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imageclf import InputError
+from imageclf.schedule import Schedule
+
+if TYPE_CHECKING:
+    # Its package needs torch, which --help does without.
+    from imageclf.data.signals import Notice
+
+
+class Offered(NamedTuple):
+    """What the program hands to a callback that has a parameter of the name; a config may not set it.
+
+    Args:
+        schedule: what holds at an epoch.
+        run_dir: of the run.
+        seed: of the run.
+        found: the head's learning rate of each phase whose `lr` is auto.
+        losses: on validation, by epoch.
+        notice: what signals have said; None: nobody listens to them.
+        lower_is_better: whether of `checkpoint.best` less is better.
+    """
+
+    schedule: Schedule
+    run_dir: Path
+    seed: int
+    found: dict[str, float]
+    losses: dict[int, float]
+    notice: "Notice | None"
+    lower_is_better: bool
 
 
 @dataclass(frozen=True)
@@ -12,7 +40,8 @@ class TrainOptions:
     """The top level of a training config; the groups are checked by what they build.
 
     Args:
-        metrics: nodes that score each validation, by name; their keys are a metric's, and `min_classes`.
+        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
+            `higher_is_better`.
         experiment: name of the experiment, or None.
         task_name: folder of the runs below runs/; None: the experiment's name, or train.
         tags: words to find a run by.

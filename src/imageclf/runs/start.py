@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf import InputError
@@ -17,7 +18,7 @@ from imageclf.runs.extras import announce, check_tags
 from imageclf.runs.failure import noted_failure
 from imageclf.runs.launched import World, follow, leading
 from imageclf.runs.lock import held
-from imageclf.runs.metrics import score_names
+from imageclf.runs.metrics import check_score, epoch_scores, lower_is_better, score_names
 from imageclf.runs.options import TrainOptions
 from imageclf.runs.requeue import requeued
 
@@ -95,9 +96,27 @@ def check_top(config: dict[str, Any]) -> None:
             f"resume_sweep={config['resume_sweep']}: it goes on with a sweep, so give -m and what it swept; "
             "one run goes on by hydra.run.dir=PATH ckpt_path=auto"
         )
-    names = score_names(config)
-    if metric is not None and metric not in names:
-        raise InputError(f"optimized_metric={metric}: give one of {', '.join(names)}, or null")
+    check_score("optimized_metric", metric, score_names(config), config)
+    best = (config["callbacks"].get("checkpoint") or {}).get("best")
+    check_score("callbacks.checkpoint.best", best, epoch_scores(config), config)
+    if metric is not None:
+        check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
+
+
+def check_direction(metric: str, direction: str) -> None:
+    """Refuse a search that would end with the worst run: optuna's sweeper minimizes unless told otherwise.
+
+    Raises:
+        InputError: the sweeper of Hydra's config goes the other way.
+    """
+    sweeper = HydraConfig.get().sweeper if HydraConfig.initialized() else {}
+    given = sweeper.get("direction")
+    # The plugin has it as a name or as an enum; several are those of several metrics.
+    if getattr(given, "name", given) in {"minimize", "maximize"} - {direction}:
+        raise InputError(
+            f"hydra.sweeper.direction={getattr(given, 'name', given)} looks for the worst "
+            f"optimized_metric={metric}: give hydra.sweeper.direction={direction}"
+        )
 
 
 def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
