@@ -16,6 +16,7 @@ from imageclf.callbacks.lr_finder import trial_step
 from imageclf.data import Batch, ImageData
 from imageclf.model import freeze_to
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.one_process import in_one_process
 from imageclf.runs.table import read_table
 from imageclf.schedule import Place, Schedule
 
@@ -61,8 +62,9 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
         folder: for whatever the Trainer writes.
 
     Raises:
-        InputError: no phase trains on pictures, or not even one picture fits.
+        InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
     """
+    config = in_one_process(config, whole_batches=False)
     pl.seed_everything(config["seed"], verbose=False)
     # What is asked is the memory of a step; how pictures get there does not matter.
     config = {**config, "data": {**config["data"], "cache": "none"}}
