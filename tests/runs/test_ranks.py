@@ -19,8 +19,8 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_sm
 
 from imageclf import InputError
 from imageclf.runs.directory import prepare
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.ranks import RankError, run_ranks
-from imageclf.runs.start import num_ranks
 from imageclf.runs.table import table_of_run
 
 KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
@@ -188,6 +188,14 @@ def test_two_ranks_that_are_stopped_go_on_bit_for_bit(
     columns = ["epoch", "train/loss", "val/loss", "val/acc"]
     curves = [pd.read_csv(run / "metrics.csv")[columns] for run in (tmp_path, two_ranks)]
     pd.testing.assert_frame_equal(*curves, check_exact=True)
+
+
+def test_a_checkpoint_of_two_ranks_is_not_for_one(two_ranks: Path, pictures: Path, tmp_path: Path) -> None:
+    # As where `devices: auto` finds fewer: no override says so.
+    saved = two_ranks / "checkpoints/last.ckpt"
+    with pytest.raises(InputError) as refused:
+        train_small(tmp_path, pictures, *THREE_PHASES, f"ckpt_path={saved}")
+    assert str(refused.value).startswith(f"{saved} was saved by 2 ranks, and there are 1: its batches would ")
 
 
 def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from imageclf import InputError
 from imageclf.configs import to_plain
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.search import one_phase
-from imageclf.runs.start import check_top, num_ranks
+from imageclf.runs.start import check_top
 
 
 @pytest.fixture

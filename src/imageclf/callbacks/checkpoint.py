@@ -166,14 +166,27 @@ class Checkpoint(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Store the position of the next batch; Lightning's counters are not read."""
+        """Store the next batch's position and the number of ranks; Lightning's counters are not read."""
         checkpoint["position"] = list(self._position)
+        checkpoint["ranks"] = trainer.world_size
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Tell the data where to go on."""
+        """Tell the data where to go on.
+
+        Raises:
+            InputError: other ranks than those that saved it would have other batches.
+        """
         epoch, batch = checkpoint["position"]
+        # Older ones do not hold it.
+        ranks = checkpoint.get("ranks", trainer.world_size)
+        if ranks != trainer.world_size:
+            raise InputError(
+                f"{trainer.ckpt_path} was saved by {ranks} ranks, and there are {trainer.world_size}: its "
+                f"batches would change; go on with {ranks} (trainer.devices x trainer.num_nodes), or start a "
+                "new run"
+            )
         trainer.datamodule.resume_at = (epoch, batch)  # type: ignore[attr-defined]
         log.info("resuming at epoch %d, batch %d", epoch, batch)
 

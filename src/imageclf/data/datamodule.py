@@ -1,6 +1,7 @@
 """The LightningDataModule: asks the schedule what the current epoch looks like, and reads it."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Literal
 
 import lightning as pl
@@ -154,7 +155,7 @@ class ImageData(pl.LightningDataModule):
         Raises:
             InputError: there are too few pictures for a single step.
         """
-        count = len(self._epoch_rows(0))
+        count = self._num_rows
         batches = num_batches(count, self.batch_size_of(place), world_size)
         if batches == 0:
             raise InputError(f"{count} training pictures make no batch: give more pictures")
@@ -238,6 +239,11 @@ class ImageData(pl.LightningDataModule):
     def _epoch_rows(self, epoch: int) -> Rows:
         rows = self.table.rows("train")
         return oversample(rows, self._labels[rows], self.loading.oversample, self.seed, epoch)
+
+    @cached_property
+    def _num_rows(self) -> int:
+        """Training pictures of any epoch, copies among them; counted once, as every step of a plan asks."""
+        return len(self._epoch_rows(0))
 
     def _num_valid_batches(self) -> int:
         rank, world_size = self._world()

@@ -11,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from imageclf import InputError
 from imageclf.callbacks.checkpoint import check_resumable
 from imageclf.configs import load_config, save_config, to_plain, to_saved
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.slurm import restarted
 
-# What may differ when a run goes on: it does not change what is computed.
+# What may differ when a run goes on: it does not change what is computed. Devices and nodes may as long as
+# they make as many ranks.
 FREE = (
     "ckpt_path",
     "cluster",
@@ -67,12 +69,14 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
         raise InputError(
             f"{run_dir} holds a run already: go on with it by ckpt_path=auto, or choose another hydra.run.dir"
         )
-    changed = contradictions(load_config(saved), to_plain(cfg), overrides)
+    was, now = load_config(saved), to_plain(cfg)
+    changed = contradictions(was, now, overrides)
     if changed:
         raise InputError(
             f"{run_dir} was started with other values than {', '.join(changed)}: leave them out to go on, "
             "or start a new run"
         )
+    _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
 
 
 def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
@@ -116,6 +120,22 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
         if not key.startswith(FREE) and _without(was, key) != _without(now, key):
             changed.append(override)
     return changed
+
+
+def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overrides: list[str]) -> None:
+    """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would be another one."""
+    typed = [key for key in ("devices", "num_nodes") if f"trainer.{key}" in map(key_of, overrides)]
+    ranks, asked = _ranks(was), _ranks(was | {key: now[key] for key in typed if key in now})
+    if asked != ranks:
+        given = [f"trainer.{key}={now.get(key)}" for key in typed]
+        raise InputError(
+            f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
+            f"change; go on with {ranks}, or start a new run"
+        )
+
+
+def _ranks(trainer: dict[str, Any]) -> int:
+    return num_ranks(trainer) * int(trainer.get("num_nodes") or 1)
 
 
 def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:

@@ -67,6 +67,18 @@ def leading(world: World) -> Iterator[Callable[[Path], None]]:
             store.set(_KEY, "")
 
 
+def num_ranks(trainer: dict[str, Any]) -> int:
+    """Return how many processes a trainer node asks for on this machine."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        return len(devices)
+    if devices in ("auto", -1, "-1"):
+        import torch
+
+        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
+    return int(devices)
+
+
 def follow() -> None:
     """Wait for the first task's run directory, and go through the one door.
 

@@ -16,7 +16,7 @@ from imageclf.runs.checks import check_values
 from imageclf.runs.directory import check_directory, prepare, read_summary
 from imageclf.runs.extras import announce, check_tags
 from imageclf.runs.failure import noted_failure
-from imageclf.runs.launched import World, follow, leading
+from imageclf.runs.launched import World, follow, leading, num_ranks
 from imageclf.runs.lock import held
 from imageclf.runs.metrics import check_score, epoch_scores, lower_is_better, score_names
 from imageclf.runs.options import TrainOptions
@@ -170,15 +170,3 @@ def total_ranks(trainer: dict[str, Any], world: World) -> int:
             "with srun or torchrun"
         )
     return devices * nodes
-
-
-def num_ranks(trainer: dict[str, Any]) -> int:
-    """Return how many processes a trainer node asks for on this machine."""
-    devices = trainer.get("devices", 1)
-    if isinstance(devices, list):
-        return len(devices)
-    if devices in ("auto", -1, "-1"):
-        import torch
-
-        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
-    return int(devices)

@@ -17,10 +17,11 @@ from imageclf import InputError, Preempted
 from imageclf.configs import JobError, explain, record
 from imageclf.runs.job import Job, Outcome
 from imageclf.runs.jobs import run_jobs
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.processes import fork_server
 from imageclf.runs.resumed import forget, keep
 from imageclf.runs.shares import Share, deal, visible_gpus
-from imageclf.runs.start import check_job, num_ranks, score_of, start
+from imageclf.runs.start import check_job, score_of, start
 
 log = logging.getLogger(__name__)
 
