@@ -172,7 +172,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     [
         (BOMB, "alias"),
         ("a: &a\n  b: *a\n", "alias"),
-        ("[" * 100_000, "levels"),
+        ("[" * 100_000, "damaged"),
+        ("[" * 100 + "]" * 100, "levels"),
         ("{a: " * 40_000, "levels"),
         ("x: 1\n" + "#" * MAX_CONFIG_BYTES, "bytes"),
         ("- 1\n" * 100_000, "values"),
@@ -320,7 +321,8 @@ def test_a_run_of_another_machine_is_predicted_and_exported_here(
         hostile,
         trainer={
             "_target_": "canary_module.Canary", "accelerator": "gpu", "precision": "16-mixed",
-            "strategy": "ddp", "devices": 4, "num_nodes": 2, "deterministic": True, "profiler": {"_target_": "os.system"},
+            "strategy": "ddp", "devices": 4, "num_nodes": 2, "deterministic": True,
+            "profiler": {"_target_": "os.system"},
         },
         logger={"own": {"_target_": "lightning.pytorch.loggers.WandbLogger", "project": "${oc.env:NOT_SET}"}},
         model__compile="inductor",

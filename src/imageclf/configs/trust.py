@@ -130,15 +130,24 @@ def check_saved(saved: Any, composed: Any, trust: Trust, source: Path) -> None:
             check_node({name: value}, key, trust, source)
 
 
+def targets_of(config: Any) -> list[tuple[str, Any]]:
+    """Return (key, target) of each node with a `_target_`, at any depth."""
+    values = [(f".{place}", value) for place, value in _values(config, "")]
+    return [
+        (place.removesuffix("._target_").lstrip("."), value)
+        for place, value in values
+        if place.endswith("._target_")
+    ]
+
+
 def foreign_targets(config: Any) -> list[str]:
     """Return the targets of a config that only `trust` allows, for the door to be told."""
-    named = [
-        (place.removesuffix("._target_"), value)
-        for place, value in _values(config, "")
-        if "_target_" in place
-    ]
     return sorted(
-        {str(name) for key, name in named if not any(_lives_in(str(name), home) for home in homes_of(key))}
+        {
+            str(name)
+            for key, name in targets_of(config)
+            if not any(_lives_in(str(name), home) for home in homes_of(key))
+        }
     )
 
 

@@ -113,7 +113,10 @@ def inside(folder: Path, name: Any) -> Path:
     Raises:
         InputError: the name leads elsewhere, by itself or through a link, or there is no such file.
     """
-    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & {"/", os.sep, "\0", "\\"}:
+    is_name = (
+        isinstance(name, str) and name not in ("", ".", "..") and len(name.encode(errors="replace")) <= 255
+    )
+    if not is_name or set(name) & {"/", os.sep, "\0", "\\"}:
         raise InputError(f"{str(name)[:100]!r} is not the name of a file in {folder}")
     path = folder / name
     if path.is_symlink():

@@ -131,13 +131,14 @@ def _value(config: dict[str, Any], key: str, annotation: Any, source: Path) -> A
 def _sizes(config: dict[str, Any], source: Path) -> set[int]:
     """Return the sizes of all phases, without building a schedule: it may be of any length."""
     whole = _value(config, "data.size", int, source)
+    _check_sizes([whole], f"{source}: data.size")
     sizes: set[int] = set()
     for name, phase in _value(config, "schedule.phases", dict, source).items():
         size = phase.get("size") if isinstance(phase, dict) else None
         each = size if isinstance(size, list) else [whole if size is None else size]
         _check_sizes(each, f"{source}: schedule.phases.{name}.size")
         sizes |= set(each)
-    _check_sizes(sorted(sizes), f"{source}: data.size")
+    _check_sizes(sorted(sizes), f"{source}: schedule.phases.NAME.size")
     return sizes
 
 
