@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from imageclf import InputError, worker
 from imageclf.configs import foreign_targets
 from imageclf.configs.trust import targets_of
+from imageclf.data import Table
 from imageclf.runs.directory import check_directory, prepare
 from imageclf.runs.options import ClusterOptions
 from imageclf.runs.sbatch import script
@@ -131,3 +132,16 @@ def test_all_that_our_configs_name_may_be_built(overrides, composed):
     config = OmegaConf.to_container(composed(*overrides), resolve=False)
     assert len(targets_of(config)) > 10
     assert foreign_targets(config) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\xff\xfe", b"id,path,label\n1,2,3\n", b"id,path,label,split\n1,a,b,c,d,e\n1,2,3\n",
+        b"id,path,label,split\na,b,c,__import__\n", b'id,path,label,split\n"a', b"\0" * 1000,
+    ],
+)  # fmt: skip
+def test_a_split_that_no_training_has_written_is_one_sentence(content, tmp_path):
+    (tmp_path / "split.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"split\.csv"):
+        Table.load(tmp_path / "split.csv")
