@@ -120,7 +120,9 @@ def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
     prepare(composed(typed, tmp_path), tmp_path, typed)
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
-    victim = subprocess.Popen([sys.executable, "-m", "imageclf.worker", str(tmp_path)], env=environment)
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "imageclf.worker", str(tmp_path), "trust=probes"], env=environment
+    )
     wait_for_line(tmp_path / "probe-0.jsonl", '"epoch": 2, "step": 15', victim)
     victim.send_signal(signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL

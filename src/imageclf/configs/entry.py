@@ -15,6 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from imageclf import InputError, Preempted
 from imageclf.configs.check import unknown_key
+from imageclf.configs.printable import log_printable, printable
 
 # The disk is full, the quota is used up, or a file is larger than allowed.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -72,12 +73,13 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     # Hydra would print its own shortened traceback and exit with 1, whatever happened.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _answer_ctrl_c()
+    log_printable()
     try:
         _call(main)
     except KeyboardInterrupt:
         _exit_interrupted()
     except Preempted as error:
-        print(f"imageclf: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(PREEMPTED)
     except SystemExit as leaving:
         if _is_interruption(leaving):
@@ -121,8 +123,12 @@ def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[s
     return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]
 
 
+def _say(sentence: str) -> None:
+    print(f"imageclf: {printable(sentence)}", file=sys.stderr)
+
+
 def _exit_interrupted() -> NoReturn:
-    print("imageclf: interrupted", file=sys.stderr)
+    _say("interrupted")
     sys.exit(INTERRUPTED)
 
 
@@ -147,16 +153,16 @@ def exit_code(error: BaseException) -> int:
 def _report(error: Exception) -> int:
     """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        print(f"imageclf: {no_room(error)}", file=sys.stderr)
+        _say(no_room(error))
         return FAILED
     # Outside a job Hydra composes and makes directories: what fails there is what it was given.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
     # The process of a sweep's job has shown the traceback already.
     if code == MISTAKE or isinstance(error, JobError):
-        print(f"imageclf: {explain(error)}", file=sys.stderr)
+        _say(explain(error))
     else:
-        traceback.print_exception(error)
+        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     return code
 
 

@@ -15,6 +15,7 @@ from rich.progress import track
 from imageclf.data.augmentation import Picture
 from imageclf.data.decode import read_picture
 from imageclf.data.geometry import Resize, shrink, stored_size
+from imageclf.formats import open_picture
 
 Form = Literal["raw", "jpeg"]
 
@@ -127,7 +128,7 @@ class Store:
         content = self.pixels[offset : offset + length]
         if self._form == "raw":
             return Shrunk(content.reshape(height, width, 3), (shape[0], shape[1]))
-        with Image.open(io.BytesIO(content.tobytes())) as image:
+        with Image.open(io.BytesIO(content.tobytes()), formats=("JPEG",)) as image:
             return Shrunk(np.asarray(image), (shape[0], shape[1]))
 
 
@@ -159,7 +160,7 @@ def _to_jpeg(picture: Picture) -> bytes:
 def _size(path: str) -> tuple[int, int]:
     # The header alone; a picture on its side has the same area.
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return image.size
     except Exception:  # Pillow's plugins raise anything on a broken file; reading it says what is wrong.
         height, width = read_picture(path).shape[:2]

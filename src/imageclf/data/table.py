@@ -118,11 +118,18 @@ class Table:
                 takes those of the labels.
 
         Raises:
-            InputError: The columns are not a table's, or a label is not among the classes.
+            InputError: The file is damaged, its columns are not a table's, a split is none, or a label is not
+                among the classes.
         """
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
+        try:
+            frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is damaged ({' '.join(str(error).split())})") from error
         if tuple(frame.columns) != COLUMNS:
             raise InputError(f"{path} has columns {listing(list(frame.columns))}, not {listing(COLUMNS)}.")
+        odd = sorted(set(frame["split"]) - set(SPLITS))
+        if odd:
+            raise InputError(f"{path} has splits that there are not: {listing(odd)}.")
         table = cls(frame, class_order(frame["label"].unique()) if classes is None else tuple(classes))
         unknown = frame.loc[(table.labels < 0) & (frame["label"] != ""), "label"].unique().tolist()
         if unknown:

@@ -35,7 +35,7 @@ class Offered(NamedTuple):
     lower_is_better: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """The top level of a training config; the groups are checked by what they build.
 
@@ -49,6 +49,8 @@ class TrainOptions:
         seed: of the head's first weights, order, draws and dropout.
         optimized_metric: what the main returns to a sweeper, a key of summary.json.
         cluster: where the run trains; None: on this machine.
+        trust: modules whose code the config.yaml of a run that goes on may name, besides ours and what the
+            command line names itself; all: any. What a config.yaml says here counts for nothing.
         ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
         resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
     """
@@ -71,6 +73,8 @@ class TrainOptions:
     ckpt_path: str | None
     resume_sweep: str | None
     cluster: Mapping[str, Any] | None
+    # Runs of earlier versions have none.
+    trust: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Extras:
     enforce_tags: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LrFindOptions(TrainOptions):
     """The top level of imageclf-lr-find: that of a training, and the phase.
 
@@ -97,7 +101,7 @@ class LrFindOptions(TrainOptions):
     phase: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BatchSizeOptions(TrainOptions):
     """The top level of imageclf-batch-size: that of a training, and where to stop.
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs import check, to_plain
+from imageclf.configs.printable import show
 from imageclf.data.signals import noted
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import check_directory, prepare, read_summary
@@ -45,7 +46,7 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     with leading(world) as tell:
         _lead(cfg, run_dir, overrides, tell)
     # Scripts take the last line of the output for the run directory.
-    print(run_dir)
+    show(run_dir)
     return score_of(run_dir, cfg.optimized_metric)
 
 
