@@ -334,12 +334,6 @@ def test_a_trainer_is_built(option, config_with, tmp_path):
     assert trainer.max_epochs == 3
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_the_trainer_for_a_gpu_is_built(config_with, tmp_path):
-    trainer = build_trainer(config_with("trainer", "gpu"), 3, tmp_path, [])
-    assert trainer.strategy.root_device.type == "cuda"
-
-
 def test_the_csv_logger_adds_nothing_to_what_every_run_writes(config_with):
     assert config_with("logger", "csv")["logger"] == {}
 
