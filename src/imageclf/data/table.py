@@ -1,8 +1,6 @@
 """The one table that every source of pictures becomes: id, path, label and split of each row."""
 
 import csv
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -89,14 +87,6 @@ class Table:
         kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, dtype=np.int64))
         groups = None if self.groups is None else self.groups.iloc[kept].reset_index(drop=True)
         return Table(self.frame.iloc[kept].reset_index(drop=True), self.classes, groups)
-
-    def fingerprint(self) -> str:
-        """Hash what decides a run's rows (id, label and split in order), to compare ranks and runs."""
-        digest = hashlib.sha256()
-        for column in ("id", "label", "split"):
-            # JSON, since values joined by a separator would be ambiguous.
-            digest.update(json.dumps(self.frame[column].tolist()).encode())
-        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the rows as CSV; a reader sees the old file or the new one, never a part."""
