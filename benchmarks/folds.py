@@ -96,7 +96,7 @@ def _read_original(dataset: PictureDataset, request: Request) -> list[Shrunk]:
 def _render_slowly(
     dataset: PictureDataset, pictures: Sequence[Shrunk], request: Request, images: NDArray[np.uint8]
 ) -> None:
-    views = dataset._views(request)
+    views = dataset.viewing.views(request)
     to_pictures = dataset._maps(pictures, request, views)
     for index, (picture, _) in enumerate(pictures):
         view = resample(picture, to_pictures[index], request.size) / 255

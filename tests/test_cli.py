@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,14 @@ CLASSES = ["blue", "green", "red"]
 GROUPS = ["lr/body0", "lr/body1", "lr/head"]
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start `python -m imageclf.train` in a folder."""
+# As a script's shell starts what has an & behind it.
+IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+
+
+def start(folder: Path, *arguments: str, before: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    """Start `python -m imageclf.train` in a folder, by another command if there is one before it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "imageclf.train", *arguments],
+        [*before, sys.executable, "-m", "imageclf.train", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -390,8 +395,10 @@ def test_a_process_says_a_mistake_in_one_sentence(mistaken):
     assert "Traceback" not in out + err
 
 
-def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path):
-    process = start(tmp_path, *tiny, "schedule.phases.finetune.cycle_len=500", "~callbacks.tta")
+@pytest.mark.parametrize("before", [(), IN_THE_BACKGROUND], ids=["as it is", "in the background"])
+def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path, before):
+    long = ["schedule.phases.finetune.cycle_len=500", "~callbacks.tta"]
+    process = start(tmp_path, *tiny, *long, before=before)
     assert process.stdout is not None
     for line in process.stdout:
         # Python drops an interrupt that falls into a destructor; a user presses the keys again.

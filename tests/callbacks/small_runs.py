@@ -14,6 +14,7 @@ from imageclf.runs.start import train
 RECORDER = "+callbacks.recorder={_target_: probes.Recorder}"
 
 SMALL = [
+    "trainer=cpu",
     "data=folder",
     "data.train=.",
     "data.valid=null",

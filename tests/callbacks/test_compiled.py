@@ -36,11 +36,11 @@ def test_its_checkpoints_bear_the_same_names(train: Train) -> None:
 
 
 def test_changes_of_phase_do_not_add_up_to_the_limit_of_compilations(
-    train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    train: Train, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # As many as a phase needs: training and validation.
-    monkeypatch.setattr("torch._dynamo.config.recompile_limit", 4)
-    with caplog.at_level(logging.WARNING, logger="torch._dynamo"):
+    # As many as a phase needs: training and validation. monkeypatch would leave the option deleted.
+    limited = torch._dynamo.config.patch(recompile_limit=4)
+    with limited, caplog.at_level(logging.WARNING, logger="torch._dynamo"):
         train(*THREE_PHASES, compiled("eager"))
     assert "recompile_limit" not in caplog.text
 

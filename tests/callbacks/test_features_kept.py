@@ -182,6 +182,16 @@ def test_features_of_stored_jpegs_are_others_than_those_of_the_files(parts: Any)
     assert raw == none != jpeg
 
 
+def test_features_of_views_from_the_device_are_others_than_those_of_the_cpu(parts: Any) -> None:
+    keys = []
+    for how in ("off", "auto", "on"):
+        trainer, module, data = parts(f"data.device_store={how}")
+        data.setup("fit")
+        keys.append(feature_key(trainer, module, data, "train", 32))
+    off, auto, on = keys
+    assert off == auto != on
+
+
 @pytest.mark.parametrize("part", ["mean", "std"])
 def test_features_of_pictures_that_are_normalised_otherwise_are_others(parts: Any, part: str) -> None:
     built = parts()

@@ -79,6 +79,7 @@ def test_a_value_does_not_fit_its_annotation(annotation, value):
         (int | None, "a whole number or null"),
         (Literal["crop", "squish", "pad"], "crop, squish or pad"),
         (Literal["probabilities", "labels"] | None, "probabilities, labels or null"),
+        (Literal["auto", "on", "off"], "auto, 'on' or 'off'"),
         (Sequence[float], "a list (of a number)"),
         (Rate, "a number, a list (of a number) or auto"),
         (Mapping[str, Any], "a mapping"),

@@ -40,9 +40,10 @@ def image_data(
     paths = [str(folder / f"{name}.png") for name in ids]
     table = make_table({"id": ids, "path": paths, "label": LABELS[: len(ids)], "split": splits})
     options = {"size": 16, "batch_size": 4, "num_workers": 0, "resize": "crop", "oversample": "none"}
+    options |= {"on_error": "raise", "device_store": "auto"}
     data = ImageData(
         table,
-        Loading(**(options | {"on_error": "raise"} | loading)),
+        Loading(**(options | loading)),
         schedule,
         augmentation,
         crop_pct=1.0,
@@ -51,7 +52,10 @@ def image_data(
     )
     if rank is not None or epoch:
         data.trainer = SimpleNamespace(
-            global_rank=rank or 0, world_size=1 if rank is None else 2, current_epoch=epoch
+            global_rank=rank or 0,
+            world_size=1 if rank is None else 2,
+            current_epoch=epoch,
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
         )
     return data
 

@@ -4,10 +4,13 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from imageclf.runs.batch_size import demanding, largest_that_fits
+from imageclf.runs.batch_size import demanding, largest_that_fits, taken_by_pictures
+from imageclf.runs.table import folder_table
 from imageclf.schedule import Phase, Schedule
 
 
@@ -37,10 +40,35 @@ def test_each_size_and_set_of_groups_is_tried_once_and_cached_features_never():
     assert sorted(demanding(schedule, 32)) == ["32 px, from -1", "64 px, from 0", "96 px, from 0"]
 
 
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("how", "cache", "extra", "device", "taken"),
+    [
+        ("on", "raw", None, CPU, True),
+        ("on", "auto", None, CPU, True),
+        ("auto", "auto", None, CPU, False),
+        ("off", "auto", None, CUDA, False),
+        ("auto", "jpeg", None, CUDA, False),
+        ("auto", "none", None, CUDA, False),
+        ("auto", "auto", abs, CUDA, False),
+    ],
+)
+def test_pictures_on_the_device_take_their_part_of_its_memory(pictures, how, cache, extra, device, taken):
+    table = folder_table(pictures, ("blue", "green", "red"))
+    data = SimpleNamespace(table=table, side_of=lambda size: 24, loading=SimpleNamespace(resize="squish"))
+    node, augmentation = {"device_store": how, "cache": cache}, SimpleNamespace(extra=extra)
+    # 36 pictures of 30 by 24 pixels, squished to 24.
+    expected = 36 * 24 * 24 * 3 if taken else 0
+    assert taken_by_pictures(node, augmentation, data, 16, device) == expected
+
+
 def search(pictures: Path, folder: Path, *overrides: str, memory: int = resource.RLIM_INFINITY):
     """Run the command under a limit on its memory, in bytes."""
     typed = ["data=folder", f"data.root={pictures}", "data.train=.", "data.valid=null", "data.num_workers=0"]
     typed += [
+        "trainer=cpu",
         "model.backbone=test_resnet",
         "model.weights=none",
         "schedule=minimal",
@@ -57,6 +85,11 @@ def search(pictures: Path, folder: Path, *overrides: str, memory: int = resource
 
 def test_with_room_enough_it_is_the_limit(pictures, tmp_path):
     done = search(pictures, tmp_path, "limit=8", "data.size=32")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "data.batch_size=8"), done.stderr
+
+
+def test_it_is_found_beside_pictures_on_the_device(pictures, tmp_path):
+    done = search(pictures, tmp_path, "limit=8", "data.size=32", "data.device_store=on")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "data.batch_size=8"), done.stderr
 
 

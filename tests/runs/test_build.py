@@ -70,12 +70,13 @@ def test_callbacks_run_in_an_order_of_their_own(config, tmp_path):
     assert forwards == turned
 
 
-def test_the_users_callbacks_come_after_ours_and_before_the_end(config, tmp_path):
+def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(config, tmp_path):
     given = config(f"+callbacks.bell._target_={__name__}.Bell")
     built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
-    assert names[-5:] == ["Checkpoint", "Bell", "Plan", "Summary", "Report"]
+    saving = ["History", "Ema", "Snapshots", "Checkpoint"]
+    assert names[-9:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
 
 
 def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):

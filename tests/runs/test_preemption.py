@@ -110,6 +110,11 @@ def test_no_batch_is_trained_twice_or_left_out(undisturbed: Path, pictures: Path
     assert trained[0] == trained[1]
 
 
+def test_lightning_answers_no_signal_at_any_stage(pictures: Path, tmp_path: Path) -> None:
+    train_small(tmp_path, pictures, *THREE_PHASES, "+callbacks.answering={_target_: probes.Answering}")
+    assert (tmp_path / "answering").read_text().split() == ["Notice.note"] * (2 + 6 + 2)
+
+
 def test_without_the_checkpoint_callback_a_signal_ends_the_run_at_once(
     pictures: Path, tmp_path: Path
 ) -> None:

@@ -19,8 +19,8 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_sm
 
 from imageclf import InputError
 from imageclf.runs.directory import prepare
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.ranks import RankError, run_ranks
-from imageclf.runs.start import num_ranks
 from imageclf.runs.table import table_of_run
 
 KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
@@ -190,9 +190,25 @@ def test_two_ranks_that_are_stopped_go_on_bit_for_bit(
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
+def test_a_checkpoint_of_two_ranks_is_not_for_one(two_ranks: Path, pictures: Path, tmp_path: Path) -> None:
+    # As where `devices: auto` finds fewer: no override says so.
+    saved = two_ranks / "checkpoints/last.ckpt"
+    with pytest.raises(InputError) as refused:
+        train_small(tmp_path, pictures, *THREE_PHASES, f"ckpt_path={saved}")
+    assert str(refused.value).startswith(f"{saved} was saved by 2 ranks, and there are 1: its batches would ")
+
+
 def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.backbone=resnet999"):
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "model.backbone=resnet999")
+
+
+@pytest.mark.usefixtures("alarm")
+def test_an_error_of_a_megabyte_arrives_whole(pictures: Path, tmp_path: Path) -> None:
+    fail = "+callbacks.fail={_target_: probes.FailAtLength, size: 1000000}"
+    with pytest.raises(RankError) as raised:
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, fail)
+    assert str(raised.value).endswith("RuntimeError: " + "x" * 1_000_000 + "\n")
 
 
 def test_fewer_validation_pictures_than_ranks_are_refused(pictures: Path, tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def feature_key(
         version=_VERSION,
         files=data.caching.digest(paths),
         picture=[size, data.side_of(size), data.loading.resize, data.crop_pct, data.is_lossy(size)],
+        # Views that are made there round otherwise.
+        on_device=data.is_on_device(size),
         weights=weights_digest(module.model.backbone),
         normalise=[module.model.mean.flatten().tolist(), module.model.std.flatten().tolist()],
         precision=[str(trainer.precision), stored],

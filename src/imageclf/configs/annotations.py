@@ -53,7 +53,8 @@ def _options(annotation: Any) -> list[str]:
     if origin in (Union, types.UnionType):
         return [option for each in args for option in _options(each)]
     if origin is Literal:
-        return [str(each) for each in args]
+        # In a YAML file these two are truth values, unless they are quoted.
+        return [repr(each) if each in ("on", "off") else str(each) for each in args]
     if origin in (Sequence, list, tuple):
         return [f"a list (of {describe(args[0])})"]
     if origin in (Mapping, dict):

@@ -2,10 +2,11 @@
 
 from imageclf.data.augmentation import Augmentation
 from imageclf.data.auto_augment import AutoAugment
+from imageclf.data.batch import Batch, Request
 from imageclf.data.caching import Caching
 from imageclf.data.csv import CsvSource
 from imageclf.data.datamodule import ImageData
-from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.dataset import PictureDataset
 from imageclf.data.decode import read_picture
 from imageclf.data.folder import FolderSource
 from imageclf.data.loading import Loading

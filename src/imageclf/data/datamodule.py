@@ -1,6 +1,7 @@
 """The LightningDataModule: asks the schedule what the current epoch looks like, and reads it."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Literal
 
 import lightning as pl
@@ -10,8 +11,11 @@ from torch import Tensor
 
 from imageclf import InputError
 from imageclf.data.augmentation import Augmentation
+from imageclf.data.batch import Batch, Request
 from imageclf.data.caching import Caching
-from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.dataset import PictureDataset
+from imageclf.data.device_choice import DeviceStores
+from imageclf.data.features import featured
 from imageclf.data.loader import EpochLoader, RequestLoader
 from imageclf.data.loading import Loading
 from imageclf.data.sampler import (
@@ -73,12 +77,14 @@ class ImageData(pl.LightningDataModule):
         # Their workers start with the first request, when the stores are known.
         self._train = RequestLoader(self._dataset, loading.num_workers, largest)
         self._evaluation = RequestLoader(self._dataset, loading.num_workers, largest)
+        self._on_device = DeviceStores(self._dataset)
 
     def setup(self, stage: str) -> None:
         """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""
         sides = {size: self.side_of(size) for size in sorted(self.sizes)}
         # Every rank asks: the first to come builds, the others wait for it.
         self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
+        self._on_device.choose(self.loading.device_store, sides, self._device())
 
     def teardown(self, stage: str) -> None:
         """End the workers of a run that is done."""
@@ -89,9 +95,10 @@ class ImageData(pl.LightningDataModule):
         self.close()
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and give back the device's memory."""
         self._train.close()
         self._evaluation.close()
+        self._on_device.release()
 
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
@@ -101,6 +108,10 @@ class ImageData(pl.LightningDataModule):
         """Return whether views of a size are made from pictures that were stored as JPEGs."""
         stored = self._dataset.stores.get(size)
         return stored is not None and stored.form == "jpeg"
+
+    def is_on_device(self, size: int) -> bool:
+        """Return whether views of a size are made on the device that trains."""
+        return self._on_device.serves(size)
 
     @property
     def sizes(self) -> set[int]:
@@ -144,7 +155,7 @@ class ImageData(pl.LightningDataModule):
         Raises:
             InputError: there are too few pictures for a single step.
         """
-        count = len(self._epoch_rows(0))
+        count = self._num_rows
         batches = num_batches(count, self.batch_size_of(place), world_size)
         if batches == 0:
             raise InputError(f"{count} training pictures make no batch: give more pictures")
@@ -197,7 +208,7 @@ class ImageData(pl.LightningDataModule):
 
     def read(self, requests: Iterator[Request]) -> Iterator[Batch]:
         """Yield the batches of any requests, beside whatever the Trainer iterates."""
-        yield from self._evaluation.read(requests)
+        yield from self._on_device.answer(requests, self._evaluation.read)
 
     def training_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield this rank's training batches of an epoch, through the loader of evaluation."""
@@ -209,34 +220,30 @@ class ImageData(pl.LightningDataModule):
         yield from self._batches(self._train, epoch, start)
 
     def _batches(self, loader: RequestLoader, epoch: int, start: int) -> Iterator[Batch]:
-        place = self.schedule.at(epoch)
         requests = self.training_requests(epoch, start)
-        if place.phase.precompute and self.feature_source is not None:
-            yield from self._featured("train", self.feature_source("train", self.size_of(place)), requests)
-        else:
-            yield from loader.read(requests)
+        yield from self._phase_batches("train", self.schedule.at(epoch), loader, requests)
 
     def _valid_batches(self) -> Iterator[Batch]:
         place = self._place()
         requests = self.evaluation_requests("valid", self.size_of(place))
-        if place.phase.precompute and self.feature_source is not None:
-            yield from self._featured("valid", self.feature_source("valid", self.size_of(place)), requests)
-        else:
-            yield from self._evaluation.read(requests)
+        yield from self._phase_batches("valid", place, self._evaluation, requests)
 
-    def _featured(self, split: Split, features: Tensor, requests: Iterator[Request]) -> Iterator[Batch]:
-        """Answer requests from cached features `[N, F]`, a row per picture of the split."""
-        place = np.searchsorted(self.table.rows(split), np.arange(len(self.table.frame)))
-        for request in requests:
-            rows = torch.from_numpy(request.rows)
-            # Half precision is for the store; the head computes as it always does.
-            chosen = features[torch.from_numpy(place[request.rows])].float()
-            labels = torch.from_numpy(self._labels[request.rows])
-            yield Batch(None, chosen, labels, rows, request.weight, request.total)
+    def _phase_batches(
+        self, split: Split, place: Place, loader: RequestLoader, requests: Iterator[Request]
+    ) -> Iterator[Batch]:
+        if not place.phase.precompute or self.feature_source is None:
+            return self._on_device.answer(requests, loader.read)
+        features = self.feature_source(split, self.size_of(place))
+        return featured(features, self.table.rows(split), self._labels, requests, self._device())
 
     def _epoch_rows(self, epoch: int) -> Rows:
         rows = self.table.rows("train")
         return oversample(rows, self._labels[rows], self.loading.oversample, self.seed, epoch)
+
+    @cached_property
+    def _num_rows(self) -> int:
+        """Training pictures of any epoch, copies among them; counted once, as every step of a plan asks."""
+        return len(self._epoch_rows(0))
 
     def _num_valid_batches(self) -> int:
         rank, world_size = self._world()
@@ -248,6 +255,9 @@ class ImageData(pl.LightningDataModule):
 
     def _place(self) -> Place:
         return self.schedule.at(self._epoch())
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -2,74 +2,20 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from imageclf.data.augmentation import (
-    NUM_DRAWS,
-    Augmentation,
-    Floats,
-    Picture,
-    Views,
-)
-from imageclf.data.draws import uniforms
-from imageclf.data.fixed_views import is_varied, views_of
-from imageclf.data.geometry import Resize, maps, rescaled, stored_side, warp
-from imageclf.data.lighting import light, lighting_tables, mean_value
+from imageclf.data.augmentation import Augmentation, Floats, Picture, Views
+from imageclf.data.batch import Batch, Request
+from imageclf.data.fixed_views import is_varied
+from imageclf.data.geometry import Resize, warp
+from imageclf.data.lighting import light, mean_value
 from imageclf.data.store import Shrunk, StoredPictures, open_store, read_shrunk
-
-
-@dataclass(frozen=True)
-class Request:
-    """A complete instruction for one batch.
-
-    Args:
-        rows: positions in the table, `[B]`.
-        views: which drawing of each picture, `[B]`; 0 is the picture as it is, those below are fixed.
-        epoch: counted from the run's start; with the row and the view it decides the draws.
-        size: pixels a side.
-        weight: of the mean loss, where ranks have batches of different sizes.
-        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
-    """
-
-    rows: NDArray[np.int64]
-    views: NDArray[np.int64]
-    epoch: int
-    size: int
-    weight: float = 1.0
-    total: int = 0
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Return the shape of the pictures, `[B, size, size, 3]`."""
-        return len(self.rows), self.size, self.size, 3
-
-
-class Batch(NamedTuple):
-    """Pictures or, in their place, cached features.
-
-    Args:
-        images: uint8 `[B, 3, H, W]`, stored channels-last, or None.
-        features: `[B, F]`, or None.
-        labels: class indices `[B]`, -1 where unknown.
-        rows: positions in the table `[B]`.
-        weight: of the mean loss, where ranks have batches of different sizes.
-        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
-    """
-
-    images: Tensor | None
-    features: Tensor | None
-    labels: Tensor
-    rows: Tensor
-    weight: float = 1.0
-    total: int = 0
+from imageclf.data.viewing import Viewing, changes_light
 
 
 class PictureDataset(Dataset[Batch]):
@@ -101,10 +47,7 @@ class PictureDataset(Dataset[Batch]):
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self.labels = labels
-        self._augmentation = augmentation
-        self._resize: Resize = resize
-        self._crop_pct = crop_pct
-        self._seed = seed
+        self.viewing = Viewing(augmentation, resize, crop_pct, seed)
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -137,7 +80,7 @@ class PictureDataset(Dataset[Batch]):
 
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
-        return stored_side(size, self._resize, self._augmentation.max_zoom, self._crop_pct)
+        return self.viewing.side_of(size)
 
     def _read(self, request: Request) -> list[Shrunk]:
         stored = self.stores.get(request.size)
@@ -149,41 +92,31 @@ class PictureDataset(Dataset[Batch]):
         return pictures
 
     def _read_file(self, row: int, size: int) -> Shrunk:
-        return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self._resize)
+        return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self.viewing.resize)
 
     def _render(self, pictures: Sequence[Shrunk], request: Request, images: NDArray[np.uint8]) -> None:
         """Write the views of pictures into `images` `[B, size, size, 3]`."""
-        views = self._views(request)
+        views = self.viewing.views(request)
         to_pictures = self._maps(pictures, request, views)
         tables = self._tables(pictures, views)
         varied = is_varied(request.views)
+        extra = self.viewing.augmentation.extra
         for index, picture in enumerate(pictures):
             warp(picture.pixels, to_pictures[index], images[index])
             if tables is not None:
                 light(images[index], tables[index])
-            if self._augmentation.extra is not None and varied[index]:
-                images[index] = _seeded(self._augmentation.extra, images[index], int(views.seed[index]))
-
-    def _views(self, request: Request) -> Views:
-        draws = uniforms(self._seed, request.epoch, request.rows, request.views, NUM_DRAWS)
-        return views_of(request.views, self._augmentation, draws, self._resize)
-
-    def _tables(self, pictures: Sequence[Shrunk], views: Views) -> NDArray[np.uint8] | None:
-        if not (views.brightness.any() or (views.contrast != 1).any()):
-            return None
-        means = np.array([mean_value(picture.pixels) for picture in pictures])
-        return lighting_tables(views.brightness, views.contrast, means, self._augmentation.lighting)
+            if extra is not None and varied[index]:
+                images[index] = _seeded(extra, images[index], int(views.seed[index]))
 
     def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
         shapes = np.array([picture.shape for picture in pictures], dtype=np.float64)
         shrunk = np.array([picture.pixels.shape[1::-1] for picture in pictures], dtype=np.float64)
-        crop_pct = np.where(is_varied(request.views), 1.0, self._crop_pct)
-        plain: Resize = "crop" if self._resize == "random_resized_crop" else self._resize
-        found = maps(shapes, request.size, plain, views, crop_pct)
-        if plain != self._resize:
-            random_crops = maps(shapes, request.size, self._resize, views, crop_pct)
-            found = np.where(request.views[:, None, None] > 0, random_crops, found)
-        return rescaled(shapes, shrunk) @ found
+        return self.viewing.maps(request, views, shapes, shrunk)
+
+    def _tables(self, pictures: Sequence[Shrunk], views: Views) -> NDArray[np.uint8] | None:
+        if not changes_light(views):
+            return None
+        return self.viewing.tables(views, np.array([mean_value(picture.pixels) for picture in pictures]))
 
 
 def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from imageclf import InputError
+from imageclf.formats import open_picture
 
 # Above any camera, below what fills the memory. Pillow only warns from here on.
 MAX_PIXELS = 89_478_485
@@ -34,7 +35,7 @@ def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.ui
         InputError: the file is missing, cut short, no picture, or has more than MAX_PIXELS pixels.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return np.asarray(_to_rgb(_decoded(image, at_least)))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
@@ -46,7 +47,7 @@ def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.ui
 
 def num_frames(path: str | Path) -> int:
     """Return the number of pictures that a readable file holds; one but for animations and the like."""
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         return getattr(image, "n_frames", 1)
 
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from imageclf.data.dataset import Batch, PictureDataset, Request
+from imageclf.data.batch import Batch, Request
+from imageclf.data.dataset import PictureDataset
 from imageclf.data.signals import PREEMPTING, blocked, ignore
 from imageclf.data.slots import Filled, Slots
 

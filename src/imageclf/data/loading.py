@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imageclf import InputError
+from imageclf.data.device_choice import DeviceStoring
 from imageclf.data.geometry import Resize
 from imageclf.data.sampler import Oversample
 
@@ -20,6 +21,8 @@ class Loading:
             of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.
         on_error: raise, or skip: what a picture that cannot be read does.
+        device_store: on: the shrunk pictures of a size are kept on the device that trains, and their views
+            are made there; auto: where that is a GPU with CUDA and they fit; off.
     """
 
     size: int
@@ -28,6 +31,7 @@ class Loading:
     resize: Resize
     oversample: Oversample
     on_error: Literal["raise", "skip"]
+    device_store: DeviceStoring
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imageclf.data.dataset import Batch
+from imageclf.data.batch import Batch
 
 _known: "weakref.WeakValueDictionary[int, Slots]" = weakref.WeakValueDictionary()
 

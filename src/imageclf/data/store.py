@@ -15,6 +15,7 @@ from rich.progress import track
 from imageclf.data.augmentation import Picture
 from imageclf.data.decode import read_picture
 from imageclf.data.geometry import Resize, shrink, stored_size
+from imageclf.formats import open_picture
 
 Form = Literal["raw", "jpeg"]
 
@@ -89,6 +90,11 @@ class StoredPictures(NamedTuple):
     folder: Path
     form: Form
 
+    @property
+    def num_bytes(self) -> int:
+        """Return the size of all its pictures."""
+        return (self.folder / "pixels.bin").stat().st_size
+
 
 @lru_cache(maxsize=16)
 def open_store(stored: StoredPictures) -> "Store":
@@ -102,21 +108,27 @@ class Store:
     Args:
         folder: of the store.
         form: as it was written.
+
+    Attributes:
+        index: as `write_store` says, `[N, 6]`.
+        pixels: all bytes of the file.
     """
 
     def __init__(self, folder: Path, form: Form) -> None:
         # Both mapped: processes share one copy in memory, and nothing is read before it is needed.
-        self._index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
-        self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(np.ndarray)
+        self.index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
+        self.pixels: NDArray[np.uint8] = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(
+            np.ndarray
+        )
         self._form = form
 
     def read(self, row: int) -> Shrunk:
         """Return a picture as `read_shrunk` does, but for what JPEG loses."""
-        offset, length, height, width, *shape = self._index[row].tolist()
-        content = self._pixels[offset : offset + length]
+        offset, length, height, width, *shape = self.index[row].tolist()
+        content = self.pixels[offset : offset + length]
         if self._form == "raw":
             return Shrunk(content.reshape(height, width, 3), (shape[0], shape[1]))
-        with Image.open(io.BytesIO(content.tobytes())) as image:
+        with Image.open(io.BytesIO(content.tobytes()), formats=("JPEG",)) as image:
             return Shrunk(np.asarray(image), (shape[0], shape[1]))
 
 
@@ -148,7 +160,7 @@ def _to_jpeg(picture: Picture) -> bytes:
 def _size(path: str) -> tuple[int, int]:
     # The header alone; a picture on its side has the same area.
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return image.size
     except Exception:  # Pillow's plugins raise anything on a broken file; reading it says what is wrong.
         height, width = read_picture(path).shape[:2]

@@ -14,7 +14,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from imageclf.analysis import (
     KINDS,
@@ -26,6 +25,7 @@ from imageclf.analysis import (
     find_problems,
     find_twins,
 )
+from imageclf.configs.printable import cell
 from imageclf.data import Loading, PictureDataset, Request, Splitting, Table
 from imageclf.data.inspect import Inspection, inspect_picture
 from imageclf.runs.table import read_source, read_table, take
@@ -140,10 +140,9 @@ def summary_table(analysis: DataAnalysis) -> RichTable:
     table.add_column()
     balance = class_balance(analysis.pictures, analysis.classes)
     for card in data_cards(analysis.pictures, balance, analysis.problems):
-        # Text, for a class may be called [red].
-        table.add_row(*map(Text, (card.title, card.value, card.note)))
+        table.add_row(*map(cell, (card.title, card.value, card.note)))
     firsts = {each.kind: str(analysis.pictures["id"].iat[each.row]) for each in reversed(analysis.problems)}
     for kind, count in count_kinds(analysis.problems).items():
         note = f"{firsts[kind]}{', ...' if count > 1 else ''}"
-        table.add_row(*map(Text, (f"  {KINDS[kind].title}", f"{count:,}", note)), style="yellow")
+        table.add_row(*map(cell, (f"  {KINDS[kind].title}", f"{count:,}", note)), style="yellow")
     return table

@@ -13,10 +13,14 @@ from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_e
 
 from imageclf import InputError
 from imageclf.callbacks.lr_finder import trial_step
-from imageclf.data import Batch, ImageData
+from imageclf.data import Augmentation, Batch, ImageData
+from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
+from imageclf.data.store import raw_bytes
 from imageclf.model import freeze_to
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.one_process import in_one_process
 from imageclf.runs.table import read_table
+from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Place, Schedule
 
 log = logging.getLogger(__name__)
@@ -61,14 +65,17 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
         folder: for whatever the Trainer writes.
 
     Raises:
-        InputError: no phase trains on pictures, or not even one picture fits.
+        InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
     """
+    config = in_one_process(config, whole_batches=False)
     pl.seed_everything(config["seed"], verbose=False)
-    # What is asked is the memory of a step; how pictures get there does not matter.
-    config = {**config, "data": {**config["data"], "cache": "none"}}
-    parts = build_parts(config, read_table(config["data"], verify=False))
+    node = config["data"]
+    # What is asked is the memory of a step, beside pictures on the device; how they get there is no matter.
+    config = {**config, "data": {**node, "cache": "none", "device_store": "off"}}
+    parts = build_parts(config, read_table(node, verify=False))
     needed = {name: config["callbacks"][name] for name in ("unfreezing", "warm_restarts")}
-    trial = _Trial(parts.schedule, config["limit"])
+    taken = partial(taken_by_pictures, node, build_augmentation(config["transforms"]), parts.data)
+    trial = _Trial(parts.schedule, config["limit"], taken)
     callbacks = build_callbacks({**config, "callbacks": needed}, parts.schedule, folder, ends=False)
     trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
@@ -79,12 +86,38 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
     return min(trial.found.values())
 
 
-class _Trial(pl.Callback):
-    """Try batches before the first real one, and end the fit."""
+def taken_by_pictures(
+    node: dict[str, Any], augmentation: Augmentation, data: ImageData, size: int, device: torch.device
+) -> int:
+    """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it.
 
-    def __init__(self, schedule: Schedule, limit: int) -> None:
+    Args:
+        node: the data node.
+        augmentation: what a view may do.
+        data: the pictures.
+        size: pixels a side.
+        device: that trains.
+    """
+    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
+    if obstacle is not None or not is_asked(node["device_store"], device):
+        return 0
+    num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize)
+    return num_bytes if memory_obstacle(num_bytes, size, device) is None else 0
+
+
+class _Trial(pl.Callback):
+    """Try batches before the first real one, and end the fit.
+
+    Args:
+        schedule: of the training.
+        limit: the largest number of pictures that is tried.
+        taken: returns what the pictures of a size take of a device's memory, bytes.
+    """
+
+    def __init__(self, schedule: Schedule, limit: int, taken: Callable[[int, torch.device], int]) -> None:
         self._schedule = schedule
         self._limit = limit
+        self._taken = taken
         self.found: dict[str, int] = {}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -95,8 +128,12 @@ class _Trial(pl.Callback):
             raise InputError("every phase trains on cached features: any data.batch_size fits")
         for name, place in places.items():
             _freeze(pl_module, place)
-            fits = partial(_fits, trainer, pl_module, data.size_of(place))
+            size, device = data.size_of(place), trainer.strategy.root_device
+            pictures = torch.empty(self._taken(size, device), dtype=torch.uint8, device=device)
+            fits = partial(_fits, trainer, pl_module, size)
             self.found[name] = largest_that_fits(fits, self._limit)
+            # Until here they had their share.
+            del pictures
             log.info("%s: %d pictures", name, self.found[name])
         trainer.should_stop = True
 

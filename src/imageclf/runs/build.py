@@ -30,7 +30,8 @@ from imageclf.model.metrics import MetricFunction
 from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
-from imageclf.runs.metrics import build_metrics
+from imageclf.runs.metrics import build_metrics, lower_is_better
+from imageclf.runs.options import Offered
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.slurm import Environment, job_id, num_tasks
 from imageclf.runs.summary import Summary
@@ -38,8 +39,8 @@ from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
 
-# In this order their hooks run, whatever the order in the config; others follow.
-ORDER = (
+# In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
+PREPARING = (
     "reproducible",
     "unfreezing",
     "progressive_resizing",
@@ -49,11 +50,9 @@ ORDER = (
     "terminate_on_nan",
     "tta",
     "fit_verdict",
-    "history",
-    "ema",
-    "snapshots",
-    "checkpoint",
 )
+# then the user's own, then those that write down and save: a save after a batch has every update of it.
+SAVING = ("history", "ema", "snapshots", "checkpoint")
 
 
 class Parts(NamedTuple):
@@ -92,7 +91,7 @@ def build_callbacks(
     ends: bool = True,
     notice: Notice | None = None,
 ) -> list[pl.Callback]:
-    """Build the callbacks: ours in their fixed order, then the user's own, at last those that end a run.
+    """Build the callbacks: those that prepare a step, the user's own, those that save, those that end a run.
 
     Args:
         config: of the run.
@@ -102,22 +101,18 @@ def build_callbacks(
         notice: what signals have said; None: nobody listens to them.
     """
     nodes = config["callbacks"]
-    found: dict[str, float] = {}
-    offered = {
-        "schedule": schedule,
-        "run_dir": run_dir,
-        "seed": config["seed"],
-        "found": found,
-        "losses": dict[int, float](),
-        "notice": notice,
-    }
-    names = [name for name in ORDER if name in nodes] + [n for n in nodes if n not in (*ORDER, "report")]
+    best = (nodes.get("checkpoint") or {}).get("best")
+    lower = best is not None and bool(lower_is_better(best, config))
+    given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
+    offered = given._asdict()
+    own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
+    names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
     callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
     if not ends:
         return callbacks
     return [
         *callbacks,
-        Plan(run_dir, schedule, found),
+        Plan(run_dir, schedule, given.found),
         Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]

@@ -4,6 +4,8 @@ from typing import Any
 
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Splitting
+from imageclf.data.augmentation import Augmentation
+from imageclf.data.device_choice import likely_form, obstacle_of, refused
 from imageclf.runs.loss import check_weights
 from imageclf.runs.metrics import build_metrics
 from imageclf.runs.table import take
@@ -42,9 +44,24 @@ def check_values(config: dict[str, Any]) -> None:
     take(Loading, config["data"])
     take(Splitting, config["data"])
     take(Caching, config["data"])
-    build_augmentation(config["transforms"])
+    check_device_store(config["data"], build_augmentation(config["transforms"]))
     check_weights(config["model"])
     build_metrics(config)
+
+
+def check_device_store(node: dict[str, Any], augmentation: Augmentation) -> None:
+    """Refuse pictures on the device where other keys rule them out.
+
+    Args:
+        node: the data node.
+        augmentation: what a view may do.
+
+    Raises:
+        InputError: `data.device_store` is on.
+    """
+    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
+    if node["device_store"] == "on" and obstacle is not None:
+        raise refused(obstacle)
 
 
 def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:

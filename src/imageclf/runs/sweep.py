@@ -15,12 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError, Preempted
 from imageclf.configs import JobError, explain, record
+from imageclf.configs.printable import show
 from imageclf.runs.job import Job, Outcome
 from imageclf.runs.jobs import run_jobs
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.processes import fork_server
 from imageclf.runs.resumed import forget, keep
 from imageclf.runs.shares import Share, deal, visible_gpus
-from imageclf.runs.start import check_job, num_ranks, score_of, start
+from imageclf.runs.start import check_job, score_of, start
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def launch(
     except Preempted as error:
         raise Preempted(f"{error}; go on with the same command and resume_sweep={sweep_dir}") from error
     # Scripts take the last line of the output for the folder.
-    print(sweep_dir.absolute(), flush=True)
+    show(sweep_dir.absolute())
     return [_returned(job, outcomes[job.number]) for job in jobs]
 
 

@@ -14,11 +14,9 @@ from imageclf import InputError
 from imageclf.configs import instantiate, locate_target
 from imageclf.data import Caching, Splitting, Table, describe, unreadable
 from imageclf.data.pictures import SUFFIXES, list_pictures, picture_ids
+from imageclf.runs.launched import WAIT
 
 log = logging.getLogger(__name__)
-
-# Seconds: the first task decodes every picture of a new data set.
-_PATIENCE = 7200.0
 
 
 def take(cls: type, node: dict[str, Any]) -> Any:
@@ -78,10 +76,10 @@ def is_first_task(environment: Mapping[str, str]) -> bool:
 
 def _wait_for(path: Path) -> None:
     """Wait for the first task; where it fails, its launcher ends this one."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + WAIT.total_seconds()
     while not path.exists():
         if time.monotonic() > deadline:
-            raise InputError(f"the first task has not written {path} within {_PATIENCE / 60:.0f} minutes")
+            raise InputError(f"the first task has not written {path} within {WAIT}")
         time.sleep(0.2)
 
 

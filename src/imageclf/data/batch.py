@@ -1,0 +1,61 @@
+"""What is asked for and what comes back: a request says everything about the batch that answers it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Request:
+    """A complete instruction for one batch.
+
+    Args:
+        rows: positions in the table, `[B]`.
+        views: which drawing of each picture, `[B]`; 0 is the picture as it is, those below are fixed.
+        epoch: counted from the run's start; with the row and the view it decides the draws.
+        size: pixels a side.
+        weight: of the mean loss, where ranks have batches of different sizes.
+        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
+    """
+
+    rows: NDArray[np.int64]
+    views: NDArray[np.int64]
+    epoch: int
+    size: int
+    weight: float = 1.0
+    total: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Return the shape of the pictures, `[B, size, size, 3]`."""
+        return len(self.rows), self.size, self.size, 3
+
+
+class Batch(NamedTuple):
+    """Pictures or, in their place, cached features.
+
+    Args:
+        images: uint8 `[B, 3, H, W]`, stored channels-last, or None.
+        features: `[B, F]`, or None.
+        labels: class indices `[B]`, -1 where unknown.
+        rows: positions in the table `[B]`.
+        weight: of the mean loss, where ranks have batches of different sizes.
+        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
+    """
+
+    images: Tensor | None
+    features: Tensor | None
+    labels: Tensor
+    rows: Tensor
+    weight: float = 1.0
+    total: int = 0
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in pinned memory: its way to a GPU is then no wait."""
+        images, features = (None if part is None else part.pin_memory() for part in self[:2])
+        return self._replace(
+            images=images, features=features, labels=self.labels.pin_memory(), rows=self.rows.pin_memory()
+        )

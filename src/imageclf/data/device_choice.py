@@ -1,0 +1,163 @@
+"""Which views are made on the device that trains: those of pictures that it has room for."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+import torch
+
+from imageclf import InputError
+from imageclf.data.augmentation import Augmentation
+from imageclf.data.batch import Batch, Request
+from imageclf.data.dataset import PictureDataset
+from imageclf.data.device_store import DeviceStore, gigabytes
+from imageclf.data.store import Form
+
+log = logging.getLogger(__name__)
+
+DeviceStoring = Literal["auto", "on", "off"]
+
+SHARE = 0.4
+"""What the pictures of one size may take of a device's memory.
+
+Of all of it, not of what is free: views from the device and from the CPU differ a little, so the choice
+must not depend on what else runs there when a run goes on.
+"""
+
+
+class Obstacle(NamedTuple):
+    """Why views cannot be made on a device.
+
+    Args:
+        reason: as a sentence goes on.
+        remedy: what the user can do.
+    """
+
+    reason: str
+    remedy: str
+
+
+def is_asked(how: DeviceStoring, device: torch.device) -> bool:
+    """Return whether views are to be made on a device, if nothing stands against it."""
+    return how == "on" or (how == "auto" and device.type == "cuda")
+
+
+def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | None:
+    """Return what stands against views on whichever device, or None.
+
+    Args:
+        form: of the store; None: there is none.
+        augmentation: what a view may do.
+    """
+    if augmentation.extra is not None:
+        return Obstacle("transforms.extra changes views on the CPU", "set transforms.extra=null")
+    if form is None:
+        return Obstacle("no shrunk pictures are kept", "set data.cache=raw")
+    if form == "jpeg":
+        return Obstacle("the shrunk pictures are kept as JPEGs", "set data.cache=raw")
+    return None
+
+
+def likely_form(cache: Literal["auto", "raw", "jpeg", "none"]) -> Form | None:
+    """Return the form that stores will have by `data.cache`, where `data.cache_gb` allows it."""
+    forms: dict[str, Form | None] = {"jpeg": "jpeg", "none": None}
+    return forms.get(cache, "raw")
+
+
+def memory_obstacle(num_bytes: int, size: int, device: torch.device) -> Obstacle | None:
+    """Return why the pictures for views of a size are too large for a device, or None."""
+    memory = memory_of(device)
+    if num_bytes <= SHARE * memory:
+        return None
+    return Obstacle(
+        f"the pictures for {size} px take {gigabytes(num_bytes)}, more than {SHARE:g} of the "
+        f"{gigabytes(memory)} of {device}",
+        "choose a smaller size",
+    )
+
+
+def memory_of(device: torch.device) -> int:
+    """Return the bytes of a device's whole memory; for the CPU, of the machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class DeviceStores:
+    """Answer requests of those sizes whose pictures may lie on the device, one size at a time.
+
+    Args:
+        dataset: knows the stores, and how views are drawn.
+    """
+
+    def __init__(self, dataset: PictureDataset) -> None:
+        self._dataset = dataset
+        self._device = torch.device("cpu")
+        self._sizes: frozenset[int] = frozenset()
+        self._held: tuple[int, DeviceStore] | None = None
+
+    def choose(self, how: DeviceStoring, sizes: Iterable[int], device: torch.device) -> None:
+        """Settle which sizes are answered from a device, and log why others are not.
+
+        Raises:
+            InputError: `how` is on, and one of the sizes cannot be.
+        """
+        self.release()
+        self._device = device
+        asked = sizes if is_asked(how, device) else ()
+        obstacles = {size: self._obstacle(size) for size in asked}
+        self._sizes = frozenset(size for size, obstacle in obstacles.items() if obstacle is None)
+        for obstacle in dict.fromkeys(each for each in obstacles.values() if each is not None):
+            if how == "on":
+                raise refused(obstacle)
+            log.info("data.device_store=auto: %s: views are made on the CPU", obstacle.reason)
+
+    def serves(self, size: int) -> bool:
+        """Return whether views of a size are made on the device."""
+        return size in self._sizes
+
+    def answer(
+        self, requests: Iterable[Request], otherwise: Callable[[Iterable[Request]], Iterator[Batch]]
+    ) -> Iterator[Batch]:
+        """Yield a batch per request, in order; `otherwise` answers those that are not for the device."""
+        for on_device, group in groupby(requests, lambda request: self.serves(request.size)):
+            answers = partial(map, self.render) if on_device else otherwise
+            yield from answers(group)
+
+    def render(self, request: Request) -> Batch:
+        """Return the batch of a request; the pictures of its size are loaded in place of others."""
+        if self._held is None or self._held[0] != request.size:
+            # Before the others come: both together may be more than the device holds.
+            self.release()
+            self._held = request.size, self._load(request.size)
+        return self._held[1].render(request)
+
+    def release(self) -> None:
+        """Give back the device's memory; the next request loads what it needs."""
+        self._held = None
+
+    def _obstacle(self, size: int) -> Obstacle | None:
+        stored = self._dataset.stores.get(size)
+        form = None if stored is None else stored.form
+        obstacle = obstacle_of(form, self._dataset.viewing.augmentation)
+        if obstacle is not None or stored is None:
+            return obstacle
+        return memory_obstacle(stored.num_bytes, size, self._device)
+
+    def _load(self, size: int) -> DeviceStore:
+        dataset, stored = self._dataset, self._dataset.stores[size]
+        amount = gigabytes(stored.num_bytes)
+        log.info("data.device_store: %s of pictures for %d px on %s", amount, size, self._device)
+        return DeviceStore(stored, dataset.viewing, dataset.labels, self._device)
+
+
+def refused(obstacle: Obstacle) -> InputError:
+    """Return the error for `data.device_store=on` where it cannot be."""
+    return InputError(
+        f"data.device_store=on: {obstacle.reason}: {obstacle.remedy}, or set data.device_store=auto"
+    )

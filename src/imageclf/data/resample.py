@@ -1,0 +1,55 @@
+"""Views of many stored pictures at once, on any device: one bilinear resampling each, then lighting."""
+
+import torch
+from torch import Tensor
+
+
+def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int) -> Tensor:
+    """Return views of pictures, uint8 `[B, size, size, 3]`; what lies outside a picture is reflected.
+
+    It does what `warp` and `light` do for one picture, and waits for nothing on a GPU.
+    `resample_kernel` is the same in one kernel, and its results are the same bits.
+
+    Args:
+        pixels: all pictures, one behind the other, uint8 `[N]`.
+        places: (offset, width, height) of the pictures among them, int64 `[B, 3]`.
+        maps: from pixels of the views to pixels of the pictures, float32 `[B, 9]`.
+        tables: what each value becomes, uint8 `[B, 256]`.
+        size: pixels a side of the views.
+    """
+    offset, width, height = (each[:, None, None] for each in places.unbind(1))
+    x, y = _sources(maps, size)
+    left, top = x.floor(), y.floor()
+    # Of far outside, also an infinite place has pixels: reflecting comes after rounding.
+    x0, y0 = left.long(), top.long()
+    columns = _reflected(x0, width), _reflected(x0 + 1, width)
+    lines = [offset + 3 * width * _reflected(each, height) for each in (y0, y0 + 1)]
+    upper, lower = (_between(pixels, [line + 3 * each for each in columns], x - left) for line in lines)
+    values = upper + (y - top)[..., None] * (lower - upper)
+    # To the nearest whole number, of two the even one: as OpenCV does.
+    found = tables.gather(1, values.round().long().flatten(1))
+    return found.view(-1, size, size, 3)
+
+
+def _sources(maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return x and y in the pictures of each pixel of the views, `[B, size, size]` each."""
+    steps = torch.arange(size, dtype=torch.float32, device=maps.device)
+    x, y = steps[None, None, :], steps[None, :, None]
+    m = maps[:, :, None, None].unbind(1)
+    # No matmul: on a GPU it may round to TF32, whose steps are a pixel and more.
+    depth = m[6] * x + m[7] * y + m[8]
+    return (m[0] * x + m[1] * y + m[2]) / depth, (m[3] * x + m[4] * y + m[5]) / depth
+
+
+def _reflected(places: Tensor, side: Tensor) -> Tensor:
+    """Fold whole places back into 0 to `side` - 1, however far outside: fedcba|abcdefgh|hgfedcb."""
+    places = torch.where(places < 0, -1 - places, places) % (2 * side)
+    return torch.where(places < side, places, 2 * side - 1 - places)
+
+
+def _between(pixels: Tensor, starts: list[Tensor], share: Tensor) -> Tensor:
+    """Return the colours between two pixels `[B, size, size, 3]`, a share of the way from the first."""
+    # A window of three bytes at each byte: a colour is one element, and its copy one read.
+    colours = pixels.unfold(0, 3, 1)
+    first, second = (colours[start].float() for start in starts)
+    return first + share[..., None] * (second - first)
