@@ -33,7 +33,7 @@ PARTS = (
     "store",
     "peers",
     "first start",
-    "host",
+    "costs",
     "compile",
 )
 # Seconds that are kept for the end.
@@ -81,12 +81,12 @@ def run(options: argparse.Namespace, folder: Path, figures: "Figures") -> None:
     begin()
     lay_out(setting)
     deadline = STARTED + 60 * options.minutes - _LAST_WORDS
-    logs = options.output.with_suffix(".logs")
-    logs.mkdir(parents=True, exist_ok=True)
+    log = options.output.with_suffix(".log")
+    log.unlink(missing_ok=True)
     for part in parts(setting):
         if part.name in options.parts and part.jobs:
             figures.begin(part.name, time.monotonic() - STARTED)
-            for event in run_jobs(part.jobs, setting, logs, deadline, part.at_once):
+            for event in run_jobs(part.jobs, setting, log, deadline, part.at_once):
                 figures.add(event)
         if part.name == "machine" and figures.num_failed:
             return

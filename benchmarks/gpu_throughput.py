@@ -166,6 +166,12 @@ def host(setting: Setting, backbone: str, size: int) -> Rows:
     )
 
 
+def deterministic(setting: Setting, backbone: str, size: int) -> Rows:
+    """Train with trainer.deterministic=true."""
+    found = ours(setting, backbone, size, "auto", "trainer.deterministic=true")
+    yield f"{backbone}@{size}, deterministic", {name: found[name] for name in ("images/s", "lowest", "GiB")}
+
+
 def compiled(setting: Setting, backbone: str, size: int) -> Rows:
     """Train a network that torch compiles."""
     found = ours(setting, backbone, size, "auto", "model.compile=inductor")
