@@ -71,15 +71,14 @@ def prepare_environment() -> None:
 def run(options: argparse.Namespace, folder: Path, figures: "Figures") -> None:
     """Run the parts in a folder."""
     from gpu_jobs import Setting, begin, run_jobs
-    from gpu_machine import lay_out
+    from gpu_machine import copy_stamps
     from gpu_plan import parts
 
     # Nothing of a user's cache is found, and nothing is left there.
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     setting = Setting(options.device, options.quick, folder)
-    # It loads torch while the pictures are drawn.
     begin()
-    lay_out(setting)
+    copy_stamps(setting)
     deadline = STARTED + 60 * options.minutes - _LAST_WORDS
     log = options.output.with_suffix(".log")
     log.unlink(missing_ok=True)

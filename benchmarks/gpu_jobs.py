@@ -40,17 +40,12 @@ class Setting:
     Args:
         device: cuda, or cpu to try the script.
         quick: tiny networks and few steps.
-        folder: for whatever the jobs write; it holds `pictures` and `stamps`.
+        folder: for whatever the jobs write.
     """
 
     device: Literal["cuda", "cpu"]
     quick: bool
     folder: Path
-
-    @property
-    def pictures(self) -> Path:
-        """Return the folder of class folders of JPEGs of about 500 x 375 pixels."""
-        return self.folder / "pictures"
 
     @property
     def stamps(self) -> Path:

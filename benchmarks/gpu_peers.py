@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from gpu_jobs import Rows, Setting, SkippedError, Values
+from gpu_machine import drawn_pictures
 from gpu_probes import Clock
 from gpu_throughput import BareLoop, batch_size, fast_switches, patience
 from imageclf.machine import available_cores
@@ -14,7 +15,7 @@ from peers import fastai_loaders, timm_prefetcher
 def timm(setting: Setting, network: str, size: int) -> Rows:
     """Time the bare loop on what `create_loader` and its prefetcher deliver."""
     device, count = torch.device(setting.device), workers(setting)
-    loader = timm_prefetcher(setting.pictures, size, count, batch_size(setting), device)
+    loader = timm_prefetcher(drawn_pictures(setting), size, count, batch_size(setting), device)
     loop, clock = BareLoop(network, device), _clock(setting, device, len(loader))
     with fast_switches():
         while not _epoch(loop, loader, clock):
@@ -34,7 +35,9 @@ def fastai(setting: Setting, network: str, size: int) -> Rows:
     from fastai.vision import all as library  # type: ignore[import-untyped]
 
     device, held_out = torch.device(setting.device), batch_size(setting)
-    loaders = fastai_loaders(setting.pictures, size, workers(setting), batch_size(setting), device, held_out)
+    loaders = fastai_loaders(
+        drawn_pictures(setting), size, workers(setting), batch_size(setting), device, held_out
+    )
     clock = _clock(setting, device, len(loaders.train))
 
     class Ticking(library.Callback):  # type: ignore[misc]

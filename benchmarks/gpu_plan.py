@@ -70,6 +70,8 @@ def parts(setting: Setting) -> list[Part]:
 
 
 def _paths(setting: Setting) -> Iterator[Job]:
+    # Drawn beside them; whatever needs them comes later.
+    yield Job("pictures", "gpu_machine", "draw", seconds=20)
     for name, overrides in list(PATHS.items())[: 2 if setting.quick else None]:
         yield Job(name, "gpu_paths", "case", (name, *overrides), seconds=15)
     yield Job("same scores", "gpu_paths", "same_scores", seconds=20)

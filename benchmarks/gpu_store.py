@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from gpu_jobs import Rows, Setting, SkippedError
+from gpu_machine import drawn_pictures
 from gpu_probes import synchronize
 from gpu_throughput import batch_size
 from hydra import compose, initialize_config_dir
@@ -25,7 +26,7 @@ _ROUNDS = 20
 def resampling(setting: Setting, size: int) -> Rows:
     """Time a batch of views by torch's functions and by the kernel, and all that makes a batch."""
     device = torch.device(setting.device)
-    dataset = _dataset(setting.pictures, "side_on", "crop", size)
+    dataset = _dataset(drawn_pictures(setting), "side_on", "crop", size)
     store = DeviceStore(dataset.stores[size], dataset.viewing, dataset.labels, device)
     generator = np.random.default_rng(0)
     rows = generator.integers(0, len(dataset), batch_size(setting))
