@@ -64,7 +64,8 @@ def workers(setting: Setting) -> int:
 
 def _clock(setting: Setting, device: torch.device, steps: int) -> Clock:
     limits = patience(setting) | {"seconds": 0.1 if setting.quick else 4.0}
-    return Clock(device, steps, int(limits["warm_up"]), limits["seconds"], int(limits["epochs"]))
+    numbers = int(limits["warm_up"]), limits["seconds"], int(limits["epochs"])
+    return Clock(device, steps, *numbers, workers=workers(setting))
 
 
 def _epoch(loop: BareLoop, loader: Any, clock: Clock) -> bool:

@@ -116,8 +116,13 @@ def test_the_clock_times_each_epoch_until_enough_is_timed(probes: ModuleType) ->
     )
 
 
+def test_the_clock_times_the_steps_of_all_workers_alike(probes: ModuleType) -> None:
+    clock = probes.Clock(torch.device("cpu"), steps=50, warm_up=15, seconds=1e9, epochs=1, workers=14)
+    assert [clock.tick(step) for step in range(50)].index(True) == 15 + 2 * 14
+
+
 def test_a_clock_that_has_nothing_to_time_is_refused(probes: ModuleType) -> None:
-    with pytest.raises(ValueError, match="leaves none to be timed"):
+    with pytest.raises(ValueError, match="leaves too few to be timed"):
         probes.Clock(torch.device("cpu"), steps=6, warm_up=4, seconds=1.0, epochs=2)
 
 
