@@ -222,14 +222,14 @@ def test_what_does_not_fit_is_skipped_and_the_figures_are_there(tmp_path: Path) 
 @pytest.mark.long
 def test_one_that_is_ended_leaves_the_figures_so_far(tmp_path: Path) -> None:
     command = [*QUICK, "--output", str(tmp_path / "gpu.json"), "--parts", "machine", "compile"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
     seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if line.startswith("== compile"):
-            process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen.append(line)
+            if line.startswith("== compile"):
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
     assert json.loads(seen[-1])["parts"]["machine"]["rows"]["python"]["cores"] >= 1
 
 
