@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,16 @@ def resampling(setting: Setting, size: int) -> Rows:
     generator = np.random.default_rng(0)
     rows = generator.integers(0, len(dataset), batch_size(setting))
     request = Request(rows, np.ones_like(rows), epoch=0, size=size)
-    # Behind rows and labels: places, maps and tables.
-    arguments = store.pixels, *store.send(request)[2:], size
+    _, _, places, maps, tables = store.send(request)
+    by_torch = partial(resample, store.pixels, places, maps, tables, size)
     name = f"{len(rows)} views of {size} px"
-    yield f"{name}, torch", {"ms": _milliseconds(lambda: resample(*arguments), device)}
+    yield f"{name}, torch", {"ms": _milliseconds(by_torch, device)}
     if device.type == "cuda":
         from imageclf.data import resample_kernel
 
-        yield f"{name}, kernel", {"ms": _milliseconds(lambda: resample_kernel.resample(*arguments), device)}
-        same = torch.equal(resample(*arguments), resample_kernel.resample(*arguments))
-        yield f"{name}, kernel and torch", {"equal": same}
+        by_kernel = partial(resample_kernel.resample, *by_torch.args)
+        yield f"{name}, kernel", {"ms": _milliseconds(by_kernel, device)}
+        yield f"{name}, kernel and torch", {"equal": torch.equal(by_torch(), by_kernel())}
     yield f"{name}, whole batch", {"ms": _milliseconds(lambda: store.render(request), device)}
     yield f"{name}, host's part", {"ms": _host_milliseconds(lambda: store.render(request), device)}
     if device.type != "cuda":
@@ -86,7 +87,7 @@ def _milliseconds(call: Callable[[], object], device: torch.device) -> float:
     synchronize(device)
     if device.type != "cuda":
         return _host_milliseconds(call, device)
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     start.record()
     for _ in range(_ROUNDS):
         call()
