@@ -51,7 +51,10 @@ def image_data(
     )
     if rank is not None or epoch:
         data.trainer = SimpleNamespace(
-            global_rank=rank or 0, world_size=1 if rank is None else 2, current_epoch=epoch
+            global_rank=rank or 0,
+            world_size=1 if rank is None else 2,
+            current_epoch=epoch,
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
         )
     return data
 

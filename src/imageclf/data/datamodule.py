@@ -68,11 +68,8 @@ class ImageData(pl.LightningDataModule):
         self._dataset = PictureDataset(
             table.paths, self._labels, augmentation, loading.resize, crop_pct, seed
         )
-        places = schedule.places
-        largest = max(3 * self.batch_size_of(place) * self.size_of(place) ** 2 for place in places)
-        # Their workers start with the first request, when the stores are known.
-        self._train = RequestLoader(self._dataset, loading.num_workers, largest)
-        self._evaluation = RequestLoader(self._dataset, loading.num_workers, largest)
+        # Made at their first use, when device and stores are known.
+        self._loaders: dict[str, RequestLoader] = {}
 
     def setup(self, stage: str) -> None:
         """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""
@@ -90,8 +87,16 @@ class ImageData(pl.LightningDataModule):
 
     def close(self) -> None:
         """End all workers."""
-        self._train.close()
-        self._evaluation.close()
+        for loader in self._loaders.values():
+            loader.close()
+        self._loaders.clear()
+
+    @property
+    def num_workers(self) -> int:
+        """Return the processes that read training pictures, and as many for evaluation."""
+        stores = self._dataset.stores
+        decodes = any(size not in stores or stores[size].form != "raw" for size in self.sizes)
+        return self.loading.workers(len(self.table), self._device.type != "cpu", decodes)
 
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
@@ -190,16 +195,25 @@ class ImageData(pl.LightningDataModule):
 
     def read(self, requests: Iterator[Request]) -> Iterator[Batch]:
         """Yield the batches of any requests, beside whatever the Trainer iterates."""
-        yield from self._evaluation.read(requests)
+        yield from self._loader("evaluation").read(requests)
 
     def training_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield this rank's training batches of an epoch, through the loader of evaluation."""
-        yield from self._batches(self._evaluation, epoch, start)
+        yield from self._batches(self._loader("evaluation"), epoch, start)
+
+    def _loader(self, use: Literal["train", "evaluation"]) -> RequestLoader:
+        """Return the loader of training or of evaluation, which lives as long as the run."""
+        if use not in self._loaders:
+            places = self.schedule.places
+            largest = max(3 * self.batch_size_of(place) * self.size_of(place) ** 2 for place in places)
+            pinned = self._device.type == "cuda"
+            self._loaders[use] = RequestLoader(self._dataset, self.num_workers, largest, pinned)
+        return self._loaders[use]
 
     def _train_batches(self) -> Iterator[Batch]:
         epoch = self._epoch()
         start = self.resume_at[1] if epoch == self.resume_at[0] else 0
-        yield from self._batches(self._train, epoch, start)
+        yield from self._batches(self._loader("train"), epoch, start)
 
     def _batches(self, loader: RequestLoader, epoch: int, start: int) -> Iterator[Batch]:
         place = self.schedule.at(epoch)
@@ -215,7 +229,7 @@ class ImageData(pl.LightningDataModule):
         if place.phase.precompute and self.feature_source is not None:
             yield from self._featured("valid", self.feature_source("valid", self.size_of(place)), requests)
         else:
-            yield from self._evaluation.read(requests)
+            yield from self._loader("evaluation").read(requests)
 
     def _featured(self, split: Split, features: Tensor, requests: Iterator[Request]) -> Iterator[Batch]:
         """Answer requests from cached features `[N, F]`, a row per picture of the split."""
@@ -241,6 +255,10 @@ class ImageData(pl.LightningDataModule):
 
     def _place(self) -> Place:
         return self.schedule.at(self._epoch())
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -30,7 +30,7 @@ class PredictOptions:
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
         output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
         batch_size: pictures at once.
-        num_workers: processes that read pictures.
+        num_workers: processes that read pictures; auto: as in training.
         on_error: a picture that cannot be read: raise, or skip it.
     """
 
@@ -42,7 +42,7 @@ class PredictOptions:
     beta: float | None
     output: str | None
     batch_size: int
-    num_workers: int
+    num_workers: int | Literal["auto"]
     on_error: Literal["raise", "skip"]
 
     def __post_init__(self) -> None:
@@ -90,6 +90,8 @@ def predict_folder(options: PredictOptions) -> Path:
     table = without_broken(folder_table(folder, classes_of(files[0])), config["data"])
     parts = build_parts(config, table)
     trainer = build_trainer(config, 1, run_dir, [])
+    # Its device says how many workers there are, and whether batches are pinned.
+    parts.data.trainer = trainer
     size = read_summary(run_dir)["size"]
     parts.module.to(trainer.strategy.root_device)
     predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.views())
