@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from gpu_jobs import Rows, Setting
 from gpu_runs import folder_of, phases, probed
-from imageclf.machine import available_cores
 from pictures import find_pictures, link_pictures
 
 from imageclf.data.decode import read_picture
+from imageclf.machine import available_cores
 
 
 def decoding(setting: Setting, count: int) -> Rows:

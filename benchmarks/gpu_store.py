@@ -11,11 +11,11 @@ from gpu_jobs import Rows, Setting, SkippedError
 from gpu_probes import synchronize
 from gpu_throughput import batch_size
 from hydra import compose, initialize_config_dir
-from imageclf.data.device_store import DeviceStore
-from imageclf.data.resample import resample
 
 from imageclf.configs import CONF_DIR
 from imageclf.data import Caching, FolderSource, PictureDataset, Request
+from imageclf.data.device_store import DeviceStore
+from imageclf.data.resample import resample
 from imageclf.runs.transforms import build_augmentation
 
 PRESETS = ("side_on", "top_down", "none", "fastai2")
