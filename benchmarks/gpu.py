@@ -33,7 +33,7 @@ PARTS = (
     "store",
     "peers",
     "first start",
-    "host",
+    "costs",
     "compile",
 )
 # Seconds that are kept for the end.
@@ -71,22 +71,21 @@ def prepare_environment() -> None:
 def run(options: argparse.Namespace, folder: Path, figures: "Figures") -> None:
     """Run the parts in a folder."""
     from gpu_jobs import Setting, begin, run_jobs
-    from gpu_machine import lay_out
+    from gpu_machine import copy_stamps
     from gpu_plan import parts
 
     # Nothing of a user's cache is found, and nothing is left there.
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     setting = Setting(options.device, options.quick, folder)
-    # It loads torch while the pictures are drawn.
     begin()
-    lay_out(setting)
+    copy_stamps(setting)
     deadline = STARTED + 60 * options.minutes - _LAST_WORDS
-    logs = options.output.with_suffix(".logs")
-    logs.mkdir(parents=True, exist_ok=True)
+    log = options.output.with_suffix(".log")
+    log.unlink(missing_ok=True)
     for part in parts(setting):
         if part.name in options.parts and part.jobs:
             figures.begin(part.name, time.monotonic() - STARTED)
-            for event in run_jobs(part.jobs, setting, logs, deadline, part.at_once):
+            for event in run_jobs(part.jobs, setting, log, deadline, part.at_once):
                 figures.add(event)
         if part.name == "machine" and figures.num_failed:
             return

@@ -57,7 +57,7 @@ class Figures:
             word = {True: "reached", False: "MISSED", None: "not measured"}[goal.reached]
             bound = f"{'at most' if goal.is_most else 'at least'} {goal.bound:g}"
             self._say(f"{goal.name:<62}{shown(goal.measured):>10}  {bound:<14}{word}")
-        self._say(f"kept in {self._output}; beside it these tables in .txt, what the jobs printed in .logs\n")
+        self._say(f"kept in {self._output}; beside it these tables in .txt, what the jobs printed in .log\n")
         self._write()
         print(self._output.read_text(), flush=True)
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import time
@@ -15,12 +14,15 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Literal, NamedTuple
 
 _PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main", "gpu_runs"]
 Values = dict[str, Any]
 Rows = Iterator[tuple[str, Values]]
 
+# Characters of what a job prints that are kept.
+_KEPT = 100_000
 # Seconds for a process to end once it has said all: its data workers and its device take a moment.
 _GRACE = 10.0
 # A job may take so many times as long as on an H100 before it is taken to hang.
@@ -38,17 +40,12 @@ class Setting:
     Args:
         device: cuda, or cpu to try the script.
         quick: tiny networks and few steps.
-        folder: for whatever the jobs write; it holds `pictures` and `stamps`.
+        folder: for whatever the jobs write.
     """
 
     device: Literal["cuda", "cpu"]
     quick: bool
     folder: Path
-
-    @property
-    def pictures(self) -> Path:
-        """Return the folder of class folders of JPEGs of about 500 x 375 pixels."""
-        return self.folder / "pictures"
 
     @property
     def stamps(self) -> Path:
@@ -96,6 +93,7 @@ class _Running:
     job: Job
     process: ForkServerProcess
     receiver: Connection
+    log: Path
     until: float
     has_said_all: bool = False
 
@@ -107,14 +105,14 @@ def begin() -> None:
 
 
 def run_jobs(
-    jobs: Sequence[Job], setting: Setting, logs: Path, deadline: float, at_once: int = 1
+    jobs: Sequence[Job], setting: Setting, log: Path, deadline: float, at_once: int = 1
 ) -> Iterator[Event]:
     """Run jobs, and yield what comes of them as it comes.
 
     Args:
         jobs: in the order of their start.
         setting: of all of them.
-        logs: folder for whatever they print.
+        log: file that gets whatever they print, job by job.
         deadline: monotonic time by which all have ended.
         at_once: how many run side by side.
     """
@@ -127,15 +125,18 @@ def run_jobs(
                     reason = f"it takes about {job.seconds:.0f} s, and {max(left, 0):.0f} s are left"
                     yield Event("skipped", job.name, reason)
                 else:
-                    running.append(_started(job, setting, logs, deadline))
+                    running.append(_started(job, setting, deadline))
             for each in list(running):
                 yield from _heard(each, running)
+                if each not in running:
+                    _keep(each, log)
             if running:
                 # At once where something was said.
                 wait([each.receiver for each in running], timeout=0.5)
     finally:
         for each in running:
             _kill(each)
+            _keep(each, log)
 
 
 def _context() -> ForkServerContext:
@@ -144,16 +145,16 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _started(job: Job, setting: Setting, logs: Path, deadline: float) -> _Running:
+def _started(job: Job, setting: Setting, deadline: float) -> _Running:
     receiver, sender = _context().Pipe(duplex=False)
     # As of now: the fork server has the variables as of its own start.
-    name = re.sub("[^a-z0-9]+", "-", f"{job.function} {job.name}".lower())
-    given = (job, setting, logs.resolve() / f"{name}.log", dict(os.environ), sender)
-    process = _context().Process(target=_run, args=given)
+    with NamedTemporaryFile(dir=setting.folder, suffix=".log", delete=False) as file:
+        log = Path(file.name)
+    process = _context().Process(target=_run, args=(job, setting, log, dict(os.environ), sender))
     process.start()
     sender.close()
     hangs_at = time.monotonic() + _PATIENCE[setting.device] * job.seconds + 10
-    return _Running(job, process, receiver, min(deadline, hangs_at))
+    return _Running(job, process, receiver, log, min(deadline, hangs_at))
 
 
 def _heard(each: _Running, running: list[_Running]) -> Iterator[Event]:
@@ -178,6 +179,13 @@ def _heard(each: _Running, running: list[_Running]) -> Iterator[Event]:
         yield Event("failed", each.job.name, reason)
 
 
+def _keep(each: _Running, log: Path) -> None:
+    """Move what a job has printed to the common log."""
+    with log.open("a") as file:
+        file.write(f"===== {each.job.name}\n{each.log.read_text(errors='replace')[-_KEPT:]}\n")
+    each.log.unlink()
+
+
 def _kill(each: _Running) -> None:
     """End a job's process with all that it has started."""
     assert each.process.pid is not None
@@ -194,7 +202,8 @@ def _run(job: Job, setting: Setting, log: Path, environment: dict[str, str], sen
     # The parent does without torch, and so without these.
     from imageclf.runs.processes import Surroundings, enter
 
-    os.setsid()
+    # Not of a session: what ends all that a session has started is to end it, too.
+    os.setpgrp()
     enter(Surroundings(environment, str(setting.folder)))
     with log.open("w") as file:
         for stream in (sys.stdout, sys.stderr):

@@ -1,8 +1,10 @@
 """What the figures were measured on, and the pictures that they were measured with."""
 
+import fcntl
 import os
 import platform
 import shutil
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -44,22 +46,43 @@ def describe(setting: Setting) -> Rows:
         yield "card", {"GiB": card.total_memory / 2**30, "CUDA": str(torch.version.cuda), "name": card.name}
 
 
-def lay_out(setting: Setting) -> None:
-    """Draw pictures where they are missing, give each several names, and copy the stamps apart."""
-    drawn, names = (48, 1) if setting.quick else (1600, 8)
-    if not setting.pictures.exists():
-        draw_pictures(setting.folder / "drawn", drawn, processes=available_cores())
-        # Each name is a file to decode and a row of a store; drawing takes longer than all the rest.
-        for path in find_pictures(setting.folder / "drawn"):
-            folder = setting.pictures / path.parent.name
-            folder.mkdir(parents=True, exist_ok=True)
-            for number in range(names):
-                os.link(path, folder / f"{path.stem}-{number}.jpg")
-    if not setting.stamps.exists():
-        for number, path in enumerate(sorted(STAMPS.glob("*/*.jpg"))):
-            folder = setting.stamps / ("test" if number % _TEST == 0 else "train") / path.parent.name
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, folder)
+def copy_stamps(setting: Setting) -> None:
+    """Copy the demo's pictures apart, into those to train with and those to predict."""
+    if setting.stamps.exists():
+        return
+    for number, path in enumerate(sorted(STAMPS.glob("*/*.jpg"))):
+        folder = setting.stamps / ("test" if number % _TEST == 0 else "train") / path.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+
+
+def draw(setting: Setting) -> Rows:
+    """Draw the pictures, unless they are there."""
+    started = time.perf_counter()
+    count = len(find_pictures(drawn_pictures(setting)))
+    yield "pictures", {"pictures": count, "seconds": time.perf_counter() - started}
+
+
+def drawn_pictures(setting: Setting) -> Path:
+    """Return class folders of JPEGs of about 500 x 375 pixels; the first job that asks draws them."""
+    folder = setting.folder / "pictures"
+    with (setting.folder / "pictures.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _draw(setting.folder / "drawn", folder, *((48, 1) if setting.quick else (1600, 8)))
+    return folder
+
+
+def _draw(drawn: Path, folder: Path, count: int, names: int) -> None:
+    """Draw pictures, and give each several names: a file to decode and a row of a store for each."""
+    if not drawn.exists():
+        draw_pictures(drawn, count, processes=available_cores())
+    part = folder.with_suffix(".part")
+    for path in find_pictures(drawn):
+        (part / path.parent.name).mkdir(parents=True, exist_ok=True)
+        for number in range(names):
+            os.link(path, part / path.parent.name / f"{path.stem}-{number}.jpg")
+    part.replace(folder)
 
 
 def _version(package: str) -> str:

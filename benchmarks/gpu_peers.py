@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from gpu_jobs import Rows, Setting, SkippedError, Values
+from gpu_machine import drawn_pictures
 from gpu_probes import Clock
 from gpu_throughput import BareLoop, batch_size, fast_switches, patience
 from peers import fastai_loaders, timm_prefetcher
@@ -15,7 +16,7 @@ from imageclf.machine import available_cores
 def timm(setting: Setting, network: str, size: int) -> Rows:
     """Time the bare loop on what `create_loader` and its prefetcher deliver."""
     device, count = torch.device(setting.device), workers(setting)
-    loader = timm_prefetcher(setting.pictures, size, count, batch_size(setting), device)
+    loader = timm_prefetcher(drawn_pictures(setting), size, count, batch_size(setting), device)
     loop, clock = BareLoop(network, device), _clock(setting, device, len(loader))
     with fast_switches():
         while not _epoch(loop, loader, clock):
@@ -35,7 +36,9 @@ def fastai(setting: Setting, network: str, size: int) -> Rows:
     from fastai.vision import all as library  # type: ignore[import-untyped]
 
     device, held_out = torch.device(setting.device), batch_size(setting)
-    loaders = fastai_loaders(setting.pictures, size, workers(setting), batch_size(setting), device, held_out)
+    loaders = fastai_loaders(
+        drawn_pictures(setting), size, workers(setting), batch_size(setting), device, held_out
+    )
     clock = _clock(setting, device, len(loaders.train))
 
     class Ticking(library.Callback):  # type: ignore[misc]
@@ -62,7 +65,8 @@ def workers(setting: Setting) -> int:
 
 def _clock(setting: Setting, device: torch.device, steps: int) -> Clock:
     limits = patience(setting) | {"seconds": 0.1 if setting.quick else 4.0}
-    return Clock(device, steps, int(limits["warm_up"]), limits["seconds"], int(limits["epochs"]))
+    numbers = int(limits["warm_up"]), limits["seconds"], int(limits["epochs"])
+    return Clock(device, steps, *numbers, workers=workers(setting))
 
 
 def _epoch(loop: BareLoop, loader: Any, clock: Clock) -> bool:

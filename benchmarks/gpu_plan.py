@@ -63,13 +63,15 @@ def parts(setting: Setting) -> list[Part]:
         Part("store", list(_store(setting))),
         Part("peers", list(_peers(setting))),
         Part("first start", list(_first_start(setting))),
-        Part("host", [Job("host", "gpu_throughput", "host", TINY, seconds=8)]),
+        Part("costs", list(_costs(first[0]))),
         Part("throughput", [] if setting.quick else list(_other_throughput())),
         Part("compile", [Job("compile", "gpu_throughput", "compiled", first[0], seconds=60)]),
     ]
 
 
 def _paths(setting: Setting) -> Iterator[Job]:
+    # Drawn beside them; whatever needs them comes later.
+    yield Job("pictures", "gpu_machine", "draw", seconds=20)
     for name, overrides in list(PATHS.items())[: 2 if setting.quick else None]:
         yield Job(name, "gpu_paths", "case", (name, *overrides), seconds=15)
     yield Job("same scores", "gpu_paths", "same_scores", seconds=20)
@@ -116,6 +118,11 @@ def _peers(setting: Setting) -> Iterator[Job]:
     for network, size in [("resnet18", 32)] if setting.quick else [("resnet50", 224), ("resnet18", 224)]:
         for peer in ("timm", "fastai"):
             yield Job(f"{peer} {network}@{size}", "gpu_peers", peer, (network, size), seconds=15)
+
+
+def _costs(network: tuple[str, int]) -> Iterator[Job]:
+    yield Job("host", "gpu_throughput", "host", TINY, seconds=8)
+    yield Job("deterministic", "gpu_throughput", "deterministic", network, seconds=12)
 
 
 def _first_start(setting: Setting) -> Iterator[Job]:

@@ -38,15 +38,19 @@ class Clock:
         warm_up: of these, how many are not timed.
         seconds: to be timed at the least, if `epochs` allow it.
         epochs: to be timed at the most.
+        workers: that read the batches: as they deliver about together, each is timed as often.
 
     Raises:
         ValueError: no step is left to be timed.
     """
 
-    def __init__(self, device: torch.device, steps: int, warm_up: int, seconds: float, epochs: int) -> None:
-        self._timed = steps - 2 - warm_up
+    def __init__(
+        self, device: torch.device, steps: int, warm_up: int, seconds: float, epochs: int, workers: int = 0
+    ) -> None:
+        every = steps - 2 - warm_up
+        self._timed = every - every % max(1, workers)
         if self._timed < 1:
-            raise ValueError(f"an epoch of {steps} steps leaves none to be timed after {warm_up}")
+            raise ValueError(f"an epoch of {steps} steps leaves too few to be timed after {warm_up}")
         self._device = device
         self._warm_up = warm_up
         self._enough = (seconds, epochs)
@@ -91,8 +95,9 @@ class Timing(pl.Callback):
     ) -> None:
         """Note when the run's first step begins."""
         if self._clock is None:
-            self._clock = Clock(pl_module.device, int(trainer.num_training_batches), *self._limits)
             self._facts = facts(trainer) | {"to first step": self._seconds()}
+            steps, workers = int(trainer.num_training_batches), self._facts["workers"]
+            self._clock = Clock(pl_module.device, steps, *self._limits, workers=workers)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import torch
 from gpu_jobs import Rows, Setting
+from gpu_machine import drawn_pictures
 from gpu_runs import folder_of, phases, probed
 from pictures import find_pictures, link_pictures
 
 from imageclf.data.decode import read_picture
 from imageclf.machine import available_cores
 
+_FEW = 16
+
 
 def decoding(setting: Setting, count: int) -> Rows:
     """Decode pictures one after the other, whole, on one core."""
+    paths = find_pictures(drawn_pictures(setting))[:count]
     _bind(1)
-    paths = find_pictures(setting.pictures)[:count]
     started = time.perf_counter()
     for path in paths:
         read_picture(str(path))
@@ -35,33 +38,36 @@ def first_start(setting: Setting, count: int, cores: int) -> Rows:
         count: of pictures.
         cores: 1, or 0 for all.
     """
+    folder, every = folder_of(setting, "start", f"{cores} cores"), find_pictures(drawn_pictures(setting))
+    link_pictures(every, count, folder / "pictures")
+    link_pictures(every, _FEW, folder / "few")
     _bind(cores)
-    folder = folder_of(setting, "start", f"{cores} cores")
-    link_pictures(find_pictures(setting.pictures), count, folder / "pictures")
-    first, again = (_seconds_to_first_step(folder, name) for name in ("first", "again"))
+    # What a process does once is done by then.
+    _seconds_to_first_step(folder / "few", folder / "warm")
+    first, again = (_seconds_to_first_step(folder / "pictures", folder / name) for name in ("first", "again"))
     seconds, used = first - again, cores or available_cores()
     name = f"check and shrink, {used} core{'s' if used > 1 else ''}"
     yield name, {"pictures": count, "seconds": seconds, "pictures/s": count / seconds, "cores": used}
 
 
-def _seconds_to_first_step(folder: Path, name: str) -> float:
+def _seconds_to_first_step(source: Path, run_dir: Path) -> float:
     typed = [
         "trainer=cpu",
         "data=folder",
-        f"data.root={folder}/pictures",
+        f"data.root={source}",
         "data.train=.",
         "data.valid=null",
         "data.valid_pct=0",
         "data.size=224",
         "data.batch_size=8",
         "data.num_workers=0",
-        f"data.cache_dir={folder}/cache",
+        f"data.cache_dir={run_dir.parent}/cache",
         "model.backbone=test_resnet",
         "model.weights=none",
         *phases(all="{lr: 1e-3}"),
     ]
     started = time.perf_counter()
-    probed(folder / name, "StopAt", {"epoch": 0, "batch": 0}, *typed)
+    probed(run_dir, "StopAt", {"epoch": 0, "batch": 0}, *typed)
     return time.perf_counter() - started
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from gpu_jobs import Rows, Setting, SkippedError
+from gpu_machine import drawn_pictures
 from gpu_probes import synchronize
 from gpu_throughput import batch_size
 from hydra import compose, initialize_config_dir
 
-from imageclf.configs import CONF_DIR
+from imageclf.configs import CONF_DIR, to_plain
 from imageclf.data import Caching, FolderSource, PictureDataset, Request
 from imageclf.data.device_store import DeviceStore
 from imageclf.data.resample import resample
@@ -25,12 +26,13 @@ _ROUNDS = 20
 def resampling(setting: Setting, size: int) -> Rows:
     """Time a batch of views by torch's functions and by the kernel, and all that makes a batch."""
     device = torch.device(setting.device)
-    dataset = _dataset(setting.pictures, "side_on", "crop", size)
+    dataset = _dataset(drawn_pictures(setting), "side_on", "crop", size)
     store = DeviceStore(dataset.stores[size], dataset.viewing, dataset.labels, device)
     generator = np.random.default_rng(0)
     rows = generator.integers(0, len(dataset), batch_size(setting))
     request = Request(rows, np.ones_like(rows), epoch=0, size=size)
-    arguments = _arguments(store, request)
+    # Behind rows and labels: places, maps and tables.
+    arguments = store.pixels, *store.send(request)[2:], size
     name = f"{len(rows)} views of {size} px"
     yield f"{name}, torch", {"ms": _milliseconds(lambda: resample(*arguments), device)}
     if device.type == "cuda":
@@ -60,8 +62,8 @@ def _dataset(folder: Path, preset: str, resize: Any, size: int) -> PictureDatase
     """Return pictures with a store for views of a size: the one that a run has made, if there is one."""
     table = FolderSource(str(folder), ".", None, None).read()
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
-        node = compose("train", overrides=[f"transforms={preset}"]).transforms
-    augmentation = build_augmentation(dict(node))
+        cfg = compose("train", overrides=[f"transforms={preset}"])
+    augmentation = build_augmentation(to_plain(cfg.transforms))
     dataset = PictureDataset(table.paths, table.labels, augmentation, resize, 1.0, 42)
     caching = Caching("raw", cache_dir=None, cache_gb=100, fingerprint="stat")
     dataset.stores = caching.stores(table.paths, {size: dataset.side_of(size)}, resize)
@@ -75,22 +77,6 @@ def _apart(dataset: PictureDataset, store: DeviceStore, view: int, size: int) ->
     assert here is not None and there is not None
     apart: torch.Tensor = (here.float() - there.cpu().float()).abs()
     return apart
-
-
-def _arguments(store: DeviceStore, request: Request) -> tuple[Any, ...]:
-    """Return what a store resamples with for a request."""
-    kept: list[tuple[Any, ...]] = []
-    hidden: Any = store
-    before = hidden._resample
-
-    def keep(*arguments: Any) -> Any:
-        kept.append(arguments)
-        return before(*arguments)
-
-    hidden._resample = keep
-    store.render(request)
-    hidden._resample = before
-    return kept[0]
 
 
 def _milliseconds(call: Callable[[], object], device: torch.device) -> float:

@@ -12,8 +12,10 @@ from typing import Any
 import timm
 import torch
 from gpu_jobs import Rows, Setting, Values
+from gpu_machine import drawn_pictures
 from gpu_probes import synchronize
 from gpu_runs import on, phases, probed
+from pictures import find_pictures
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -139,7 +141,7 @@ def overrides(setting: Setting, backbone: str, size: int, store: str) -> list[st
     return [
         *on(setting),
         "data=folder",
-        f"data.root={setting.pictures}",
+        f"data.root={drawn_pictures(setting)}",
         "data.train=.",
         "data.valid=null",
         "data.valid_pct=0",
@@ -166,6 +168,12 @@ def host(setting: Setting, backbone: str, size: int) -> Rows:
     )
 
 
+def deterministic(setting: Setting, backbone: str, size: int) -> Rows:
+    """Train with trainer.deterministic=true."""
+    found = ours(setting, backbone, size, "auto", "trainer.deterministic=true")
+    yield f"{backbone}@{size}, deterministic", {name: found[name] for name in ("images/s", "lowest", "GiB")}
+
+
 def compiled(setting: Setting, backbone: str, size: int) -> Rows:
     """Train a network that torch compiles."""
     found = ours(setting, backbone, size, "auto", "model.compile=inductor")
@@ -179,8 +187,8 @@ def shrink_all(setting: Setting, sizes: list[int]) -> Rows:
     typed = overrides(setting, "test_resnet", sizes[0], "off")
     started = time.perf_counter()
     probed(new_folder(setting), "StopAt", {"epoch": 0, "batch": 0}, *typed, *phases(**each))
-    seconds, pictures = time.perf_counter() - started, len(list(setting.pictures.glob("*/*.jpg")))
-    yield f"start with {', '.join(map(str, sizes))} px", {"pictures": pictures, "seconds": seconds}
+    seconds, count = time.perf_counter() - started, len(find_pictures(drawn_pictures(setting)))
+    yield f"start with {', '.join(map(str, sizes))} px", {"pictures": count, "seconds": seconds}
 
 
 def new_folder(setting: Setting) -> Path:

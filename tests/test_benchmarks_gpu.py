@@ -45,7 +45,7 @@ def run(jobs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Run:
         setting, deadline = jobs.Setting("cpu", True, folder), time.monotonic() + within
         given = {"well": (3,)}
         chosen = [jobs.Job(each, "benchmark_jobs", each, given.get(each, ()), seconds) for each in names]
-        return list(jobs.run_jobs(chosen, setting, folder, deadline, at_once))
+        return list(jobs.run_jobs(chosen, setting, folder / "log", deadline, at_once))
 
     # The fork server has loaded all by the end of it.
     of("well")
@@ -116,8 +116,13 @@ def test_the_clock_times_each_epoch_until_enough_is_timed(probes: ModuleType) ->
     )
 
 
+def test_the_clock_times_the_steps_of_all_workers_alike(probes: ModuleType) -> None:
+    clock = probes.Clock(torch.device("cpu"), steps=50, warm_up=15, seconds=1e9, epochs=1, workers=14)
+    assert [clock.tick(step) for step in range(50)].index(True) == 15 + 2 * 14
+
+
 def test_a_clock_that_has_nothing_to_time_is_refused(probes: ModuleType) -> None:
-    with pytest.raises(ValueError, match="leaves none to be timed"):
+    with pytest.raises(ValueError, match="leaves too few to be timed"):
         probes.Clock(torch.device("cpu"), steps=6, warm_up=4, seconds=1.0, epochs=2)
 
 
@@ -206,9 +211,7 @@ def finished(output: Path, *options: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_what_does_not_fit_is_skipped_and_the_figures_are_there(tmp_path: Path) -> None:
-    for name in ("pictures", "stamps"):
-        (tmp_path / name).mkdir()
-    code, figures = finished(tmp_path / "gpu.json", "--minutes", "0", "--folder", str(tmp_path))
+    code, figures = finished(tmp_path / "gpu.json", "--minutes", "0")
     assert code == 0
     assert figures["parts"].keys() == set(__import__("gpu").PARTS)
     for part in figures["parts"].values():
@@ -243,4 +246,4 @@ def test_all_parts_run_with_tiny_networks_on_the_cpu(tmp_path: Path) -> None:
     assert figures["goals"]["runs that went on bit for bit"] is True
     assert figures["goals"]["results that should be equal and are not"] is True
     assert (tmp_path / "gpu.txt").read_text().count("\n== ") == len(chosen) + 1
-    assert len(list((tmp_path / "gpu.logs").iterdir())) > 20
+    assert (tmp_path / "gpu.log").read_text().count("===== ") > 20
