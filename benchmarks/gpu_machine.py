@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from gpu_jobs import Rows, Setting
-from imageclf.machine import available_cores
 from pictures import draw_pictures, find_pictures
+
+from imageclf.machine import available_cores
 
 STAMPS = Path(__file__).parents[1] / "data" / "stamps"
 PACKAGES = (

@@ -8,8 +8,9 @@ from gpu_jobs import Rows, Setting, SkippedError, Values
 from gpu_machine import drawn_pictures
 from gpu_probes import Clock
 from gpu_throughput import BareLoop, batch_size, fast_switches, patience
-from imageclf.machine import available_cores
 from peers import fastai_loaders, timm_prefetcher
+
+from imageclf.machine import available_cores
 
 
 def timm(setting: Setting, network: str, size: int) -> Rows:

@@ -8,10 +8,10 @@ import torch
 from gpu_jobs import Rows, Setting
 from gpu_machine import drawn_pictures
 from gpu_runs import folder_of, phases, probed
-from imageclf.machine import available_cores
 from pictures import find_pictures, link_pictures
 
 from imageclf.data.decode import read_picture
+from imageclf.machine import available_cores
 
 _FEW = 16
 

@@ -13,11 +13,11 @@ from gpu_machine import drawn_pictures
 from gpu_probes import synchronize
 from gpu_throughput import batch_size
 from hydra import compose, initialize_config_dir
-from imageclf.data.device_store import DeviceStore
-from imageclf.data.resample import resample
 
 from imageclf.configs import CONF_DIR, to_plain
 from imageclf.data import Caching, FolderSource, PictureDataset, Request
+from imageclf.data.device_store import DeviceStore
+from imageclf.data.resample import resample
 from imageclf.runs.transforms import build_augmentation
 
 PRESETS = ("side_on", "top_down", "none", "fastai2")

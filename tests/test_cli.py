@@ -16,6 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import imageclf.plan
+from imageclf.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
 GROUPS = ["lr/body0", "lr/body1", "lr/head"]
@@ -264,6 +265,21 @@ def test_the_plan_names_the_layer_groups_and_counts_their_parameters(planned):
     groups = re.search(r"layer groups: body0 (\S+) M, body1 (\S+) M, head (\S+) M", planned.out)
     # 372,688 of the body, and 96 features times 3 classes with their biases.
     assert sum(map(float, groups.groups())) == pytest.approx(0.372688 + 0.000291, rel=1e-2)
+
+
+def test_the_plan_says_what_a_run_would_train_on(planned):
+    table, line = planned.out.split("layer groups:")
+    assert "trains on" not in table
+    said = f"trains on cpu ({processor_name()}), 32-true, deterministic, no data workers"
+    assert line.splitlines()[-2] == said
+
+
+def test_a_run_is_planned_where_it_cannot_train(tiny, command, here, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    outcome = command("plan", *tiny, "trainer.accelerator=gpu")
+    assert outcome.code == 0
+    assert "does not train on this machine: trainer.accelerator=gpu: torch finds none here" in outcome.out
 
 
 def test_the_plan_is_a_file_with_a_row_per_step(planned):

@@ -44,6 +44,7 @@ SMALL = [
     "data.size=32",
     "data.num_workers=0",
     "callbacks.lr_finder.num_steps=4",
+    "trainer.accelerator=cpu",
 ]
 
 

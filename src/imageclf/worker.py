@@ -13,6 +13,7 @@ import lightning as pl
 
 from imageclf import InputError
 from imageclf.callbacks.checkpoint import newest_whole
+from imageclf.callbacks.compile_log import CompileLog
 from imageclf.callbacks.finish import Finish
 from imageclf.callbacks.preemption import Preemption
 from imageclf.configs import load_config, read_config, recorded, run_main
@@ -23,6 +24,7 @@ from imageclf.runs.failure import noted_failure
 from imageclf.runs.launched import World
 from imageclf.runs.lock import held
 from imageclf.runs.logs import log_to_file
+from imageclf.runs.machine_facts import LogMachine
 from imageclf.runs.requeue import requeued
 from imageclf.runs.table import table_of_run
 
@@ -53,6 +55,7 @@ def _train(run_dir: Path, notice: Notice) -> None:
     callbacks = build_callbacks(config, parts.schedule, run_dir, notice=notice)
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
+    compile_log = [CompileLog(parts.schedule)] if config["model"]["compile"] is not None else []
     given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
     # A restarted job goes on whatever its command line said the first time.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
@@ -60,7 +63,7 @@ def _train(run_dir: Path, notice: Notice) -> None:
         config,
         parts.schedule.epochs,
         run_dir,
-        [Finish(notice), *callbacks, Preemption(notice)],
+        [Finish(notice), *callbacks, LogMachine(), *compile_log, Preemption(notice)],
         parts.data.has_validation,
     )
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)

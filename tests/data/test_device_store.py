@@ -1,5 +1,6 @@
 """The store on the device: what its batches hold, which sizes it serves, and that nothing waits for it."""
 
+import doctest
 import logging
 import sys
 import weakref
@@ -20,7 +21,7 @@ from imageclf.data.device_choice import (
     memory_obstacle,
     memory_of,
 )
-from imageclf.data.device_store import DeviceStore, fastest_on, sent
+from imageclf.data.device_store import DeviceStore, fastest_on, sent, written_size
 from imageclf.data.lighting import mean_value
 from imageclf.data.resample import resample
 from imageclf.data.store import open_store
@@ -105,7 +106,7 @@ def test_the_pictures_on_the_device_are_the_bytes_of_the_file(dataset, monkeypat
     # Less than a picture: chunks end anywhere.
     monkeypatch.setattr(device_store_module, "_CHUNK", 1000)
     content = (dataset.stores[32].folder / "pixels.bin").read_bytes()
-    assert store_of(dataset)._pixels.numpy().tobytes() == content
+    assert store_of(dataset).pixels.numpy().tobytes() == content
     assert dataset.stores[32].num_bytes == len(content) > 5000
 
 
@@ -292,10 +293,14 @@ def test_pictures_of_one_size_are_on_the_device_at_a_time(dataset, monkeypatch):
     assert len(alive) == 0
 
 
+def test_sizes_are_written_as_people_say_them():
+    assert doctest.testmod(device_store_module) == (0, 1)
+
+
 def test_loading_says_how_much_goes_where(dataset, caplog):
     caplog.set_level(logging.INFO, "imageclf")
     chosen(dataset).render(REQUEST)
-    amount = f"{dataset.stores[32].num_bytes / 1e9:.3g} GB"
+    amount = written_size(dataset.stores[32].num_bytes)
     assert caplog.messages == [f"data.device_store: {amount} of pictures for 32 px on cpu"]
 
 

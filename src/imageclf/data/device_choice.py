@@ -13,7 +13,7 @@ from imageclf import InputError
 from imageclf.data.augmentation import Augmentation
 from imageclf.data.batch import Batch, Request
 from imageclf.data.dataset import PictureDataset
-from imageclf.data.device_store import DeviceStore, gigabytes
+from imageclf.data.device_store import DeviceStore, written_size
 from imageclf.data.store import Form
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ def memory_obstacle(num_bytes: int, size: int, device: torch.device) -> Obstacle
     if num_bytes <= SHARE * memory:
         return None
     return Obstacle(
-        f"the pictures for {size} px take {gigabytes(num_bytes)}, more than {SHARE:g} of the "
-        f"{gigabytes(memory)} of {device}",
+        f"the pictures for {size} px take {written_size(num_bytes)}, more than {SHARE:g} of the "
+        f"{written_size(memory)} of {device}",
         "choose a smaller size",
     )
 
@@ -151,7 +151,7 @@ class DeviceStores:
 
     def _load(self, size: int) -> DeviceStore:
         dataset, stored = self._dataset, self._dataset.stores[size]
-        amount = gigabytes(stored.num_bytes)
+        amount = written_size(stored.num_bytes)
         log.info("data.device_store: %s of pictures for %d px on %s", amount, size, self._device)
         return DeviceStore(stored, dataset.viewing, dataset.labels, self._device)
 

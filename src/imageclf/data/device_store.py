@@ -19,7 +19,8 @@ from imageclf.data.viewing import Viewing
 
 log = logging.getLogger(__name__)
 
-Resample = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
+Resample = Callable[..., Tensor]
+"""Takes what `imageclf.data.resample.resample` takes."""
 
 # Bytes that are read before they are copied to the device.
 _CHUNK = 1 << 26
@@ -37,6 +38,10 @@ class DeviceStore:
         labels: class indices `[N]`, -1 where unknown.
         device: where the pictures are to lie.
 
+    Attributes:
+        pixels: of all pictures, on the device, uint8 `[N]`.
+        resample: makes views of them.
+
     Raises:
         InputError: what is free on the device is too little.
     """
@@ -50,13 +55,19 @@ class DeviceStore:
         self._places = index[:, [0, 3, 2]]
         self._shapes = index[:, 4:].astype(np.float64)
         self._means = _means(store, viewing.augmentation)
-        self._pixels = _on_device(store.pixels, device)
+        self.pixels = _on_device(store.pixels, device)
         self._viewing = viewing
         self._labels = labels
-        self._resample = fastest_on(device)
+        self.resample = fastest_on(device)
 
     def render(self, request: Request) -> Batch:
         """Return the batch of a request."""
+        rows, labels, *orders = self.send(request)
+        images = self.resample(self.pixels, *orders, size=request.size)
+        return Batch(images.permute(0, 3, 1, 2), None, labels, rows, request.weight, request.total)
+
+    def send(self, request: Request) -> list[Tensor]:
+        """Return rows and labels of a request, then places, maps and tables, on the device."""
         rows = request.rows
         views = self._viewing.views(request)
         shrunk = self._places[rows, 1:].astype(np.float64)
@@ -68,10 +79,7 @@ class DeviceStore:
             maps.reshape(-1, 9).astype(np.float32),
             self._viewing.tables(views, self._means[rows]),
         )
-        there = sent(arrays, self._pixels.device)
-        images = self._resample(self._pixels, there[2], there[3], there[4], request.size)
-        share = (request.weight, request.total)
-        return Batch(images.permute(0, 3, 1, 2), None, there[1], there[0], *share)
+        return sent(arrays, self.pixels.device)
 
 
 def fastest_on(device: torch.device) -> Resample:
@@ -120,7 +128,7 @@ def _on_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
         result = torch.empty(len(pixels), dtype=torch.uint8, device=device)
     except torch.OutOfMemoryError:
         raise InputError(
-            f"data.device_store: {gigabytes(len(pixels))} of pictures find no room on {device} beside "
+            f"data.device_store: {written_size(len(pixels))} of pictures find no room on {device} beside "
             "what is there: end what else runs there, or set data.device_store=off"
         ) from None
     chunk = torch.empty(min(_CHUNK, len(pixels)), dtype=torch.uint8, pin_memory=device.type == "cuda")
@@ -140,6 +148,10 @@ def _means(store: Store, augmentation: Augmentation) -> Floats:
     return np.array([mean_value(store.read(row).pixels) for row in range(count)])
 
 
-def gigabytes(num_bytes: int) -> str:
-    """Return a number of bytes as people say it."""
-    return f"{num_bytes / 1e9:.3g} GB"
+def written_size(num_bytes: int) -> str:
+    """Return a number of bytes as people say it.
+
+    >>> written_size(6_400_000), written_size(25_200_000_000)
+    ('6.4 MB', '25.2 GB')
+    """
+    return f"{num_bytes / 1e9:.3g} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.3g} MB"

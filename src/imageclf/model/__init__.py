@@ -1,9 +1,10 @@
 """The network and how it learns: any timm backbone, a head, layer groups, weights without a hub."""
 
 from imageclf.model.averaging import average_probabilities, average_weights
-from imageclf.model.backbone import DataConfig, compile_backbone, create_backbone, data_config, num_features
+from imageclf.model.backbone import DataConfig, create_backbone, data_config, num_features
 from imageclf.model.batch_norm import refresh_norms
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.compiling import compile_backbone
 from imageclf.model.digest import weights_digest
 from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead

@@ -67,22 +67,6 @@ def create_backbone(
     return backbone
 
 
-def compile_backbone(backbone: nn.Module, backend: str) -> None:
-    """Compile in place: names in checkpoints stay as they are.
-
-    Args:
-        backbone: the body.
-        backend: of torch.compile.
-
-    Raises:
-        InputError: torch has no such backend.
-    """
-    legal = torch.compiler.list_backends(exclude_tags=())
-    if backend not in legal:
-        raise InputError(f"model.compile={backend}: give one of {', '.join(legal)}, or null for none")
-    backbone.compile(backend=backend)
-
-
 def data_config(backbone: nn.Module) -> DataConfig:
     """Return what the backbone's weights expect of a picture, as timm knows it."""
     config = resolve_model_data_config(backbone)

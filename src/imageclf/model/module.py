@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.fused import can_fuse
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
 from imageclf.model.predictions import Collector, Predictions, gather_rows
 
 log = logging.getLogger(__name__)
 
-OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
+OptimizerFactory = Callable[..., Optimizer]
 
 
 class BatchLike(Protocol):
@@ -51,7 +52,7 @@ class ClassifierModule(pl.LightningModule):
         groups: its layer groups.
         classes: names of the C classes; they travel in every checkpoint.
         loss: (logits `[B, C]`, labels `[B]`) -> scalar.
-        optimizer: builds the optimizer from parameter groups.
+        optimizer: builds the optimizer from parameter groups; it gets `fused=True` where that is possible.
         weight_decay: of the tensors that take one.
         channels_last: keep convolution weights channels-last, as pictures arrive.
         mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
@@ -171,7 +172,14 @@ class ClassifierModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
         groups = parameter_groups(self.model, self.groups, self._weight_decay, self._by_layer)
-        return self._optimizer(groups)
+        # Said only where it holds: elsewhere torch chooses among its implementations.
+        return self._optimizer(groups, fused=True) if self._fuses() else self._optimizer(groups)
+
+    def _fuses(self) -> bool:
+        if self._trainer is None:
+            return False
+        precision, clips = str(self.trainer.precision), bool(self.trainer.gradient_clip_val)
+        return can_fuse(self.device.type, precision, clips)
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:

@@ -27,10 +27,12 @@ from imageclf.model import (
     num_features,
 )
 from imageclf.model.metrics import MetricFunction
+from imageclf.runs.accelerator import settle
 from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
 from imageclf.runs.metrics import build_metrics, lower_is_better
+from imageclf.runs.optimizer import build_optimizer
 from imageclf.runs.options import Offered
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.slurm import Environment, job_id, num_tasks
@@ -81,6 +83,9 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
         has_finder="lr_finder" in config["callbacks"],
         has_validation=len(table.rows("valid")) > 0,
     )
+    if config["model"]["compile"] is not None:
+        variants = {(place.size, place.phase.unfreeze_to, place.phase.bn) for place in schedule.places}
+        compile_backbone(module.model.backbone, config["model"]["compile"], len(variants))
     return Parts(schedule, module, build_data(config, table, schedule, expects))
 
 
@@ -138,8 +143,6 @@ def build_module(
         InputError: the architecture does not take the sizes, or a part refuses its values.
     """
     backbone = create_backbone(node["backbone"], node["weights"], all_sizes, node["drop_path_rate"])
-    if node["compile"] is not None:
-        compile_backbone(backbone, node["compile"])
     expects = data_config(backbone)
     features = num_features(backbone, min(all_sizes))
     head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(counts))
@@ -149,7 +152,7 @@ def build_module(
         groups=layer_groups(model, node["groups"]),
         classes=tuple(counts),
         loss=build_loss(node, counts),
-        optimizer=partial(instantiate, node["optimizer"], "model.optimizer"),
+        optimizer=partial(build_optimizer, node["optimizer"]),
         weight_decay=float(node["optimizer"].get("weight_decay", 0.0)),
         channels_last=node["channels_last"],
         mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
@@ -189,10 +192,11 @@ def build_trainer(
         has_validation: whether any picture is held out.
 
     Raises:
-        InputError: the node sets what the program sets itself.
+        InputError: the node sets what the program sets itself, or asks for what this machine has not.
     """
     node = config["trainer"]
     check_trainer(node)
+    node = {**node, **settle(node)}
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}

@@ -32,7 +32,7 @@ class PredictOptions:
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
         output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
         batch_size: pictures at once.
-        num_workers: processes that read pictures.
+        num_workers: processes that read pictures; auto: as in training.
         on_error: a picture that cannot be read: raise, or skip it.
         trust: modules whose classes may be built besides ours, as the run's config.yaml names them, or all.
     """
@@ -45,7 +45,7 @@ class PredictOptions:
     beta: float | None
     output: str | None
     batch_size: int
-    num_workers: int
+    num_workers: int | Literal["auto"]
     on_error: Literal["raise", "skip"]
     trust: str | Sequence[str] = ()
 
@@ -86,6 +86,8 @@ def predict_folder(options: PredictOptions) -> Path:
     trainer = build_predicting_trainer(run_dir)
     module.to(trainer.strategy.root_device)
     data = _build_data(run, options, transforms, table, expects)
+    # Its device decides how many workers there are, and whether batches are pinned.
+    data.trainer = trainer
     predictions = predict_with(trainer, module, data, "test", run.size, run.files, options.views())
     write_predictions(predictions_of(table, predictions), output)
     return output

@@ -107,6 +107,7 @@ def _rank(
         "NODE_RANK": "0",
         "RANK": str(rank),
         "WORLD_SIZE": str(num_ranks),
+        "LOCAL_WORLD_SIZE": str(num_ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }

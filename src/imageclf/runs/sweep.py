@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from imageclf import InputError, Preempted
 from imageclf.configs import JobError, explain, record
 from imageclf.configs.printable import show
+from imageclf.machine import available_cores
 from imageclf.runs.job import Job, Outcome
 from imageclf.runs.jobs import run_jobs
 from imageclf.runs.launched import num_ranks
@@ -122,7 +123,8 @@ def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:
     nodes = [node for node in trainers if isinstance(node, dict)]
     on_cpu = all(node.get("accelerator") == "cpu" for node in nodes)
     ranks = max(num_ranks({str(key): value for key, value in node.items()}) for node in nodes)
-    return deal(n_jobs, [] if on_cpu else visible_gpus(), ranks, torch.get_num_threads())
+    gpus = [] if on_cpu else visible_gpus()
+    return deal(n_jobs, gpus, ranks, torch.get_num_threads(), available_cores())
 
 
 def _is_finished(job: Job) -> bool:

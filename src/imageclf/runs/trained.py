@@ -111,7 +111,7 @@ def build_predicting_trainer(run_dir: Path) -> pl.Trainer:
         "_target_": "lightning.Trainer",
         "accelerator": "auto",
         "devices": 1,
-        "precision": "32-true",
+        "precision": "auto",
         "enable_progress_bar": False,
     }
     return build_trainer({"trainer": node, "logger": None}, 1, run_dir, [])
