@@ -3,13 +3,12 @@
 import multiprocessing
 import os
 import signal
-import threading
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import NamedTuple
 
+from imageclf.data.parallel import end_with_parent
 from imageclf.data.signals import PREEMPTING, blocked
 
 PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main"]
@@ -63,17 +62,3 @@ def enter(given: Surroundings) -> None:
         import torch
 
         torch.set_num_threads(int(threads))
-
-
-def end_with_parent() -> None:
-    """End this process when the parent ends, however it ends: the fork server would keep it alive."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch(sentinel: int) -> None:
-        """Wait for the parent's end."""
-        wait([sentinel])
-        os._exit(2)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()

@@ -9,6 +9,7 @@ import lightning as pl
 from imageclf import InputError
 from imageclf.analysis.lr_curve import Suggestion
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.sides import stored_sides
 from imageclf.runs.table import read_table
 
 _NEEDED = ("unfreezing", "precompute", "progressive_resizing", "lr_finder", "warm_restarts")
@@ -34,7 +35,7 @@ def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:
     """
     config, phase = one_phase(config)
     pl.seed_everything(config["seed"], verbose=False)
-    parts = build_parts(config, read_table(config["data"]))
+    parts = build_parts(config, read_table(config["data"], sides=stored_sides(config)))
     callbacks = [*build_callbacks(config, parts.schedule, folder, ends=False), _StopBeforeTraining()]
     trainer = build_trainer(config, 1, folder, callbacks)
     trainer.fit(parts.module, datamodule=parts.data)
