@@ -100,7 +100,7 @@ class Runs:
             run_dir.mkdir()
             typed = [*overrides(setting), *more, f"data.root={self._pictures}"]
             prepare(composed(typed, run_dir), run_dir, typed)
-            table_of_run(run_dir, load_config(run_dir / "config.yaml")["data"])
+            table_of_run(run_dir, load_config(run_dir / "config.yaml"))
         config = run_dir / "config.yaml"
         config.write_text(config.read_text().replace("num_workers: 0", f"num_workers: {workers}"))
         return run_dir
