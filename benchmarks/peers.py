@@ -40,9 +40,15 @@ def torchvision_tensors(folder: Path, size: int, workers: int, batch_size: int) 
 
 def timm_loader(folder: Path, size: int, workers: int, batch_size: int) -> Epochs:
     """Read by `create_loader`: `rkrr`, its crop that keeps the shorter side whole; it cannot rotate."""
+    # Below the prefetcher, which on the CPU only turns uint8 into normalised floats.
+    return _epochs(timm_prefetcher(folder, size, workers, batch_size, torch.device("cpu")).loader)
+
+
+def timm_prefetcher(folder: Path, size: int, workers: int, batch_size: int, device: torch.device) -> Any:
+    """Return `create_loader`'s loader, of (normalised pictures, labels) on a device."""
     from timm.data import ImageDataset, create_loader
 
-    loader = create_loader(
+    return create_loader(
         ImageDataset(str(folder)),
         input_size=(3, size, size),
         batch_size=batch_size,
@@ -55,10 +61,9 @@ def timm_loader(folder: Path, size: int, workers: int, batch_size: int) -> Epoch
         color_jitter=(MAX_LIGHTING, MAX_LIGHTING, 0.0),  # type: ignore[arg-type]
         interpolation="bilinear",
         num_workers=workers,
-        device=torch.device("cpu"),
+        pin_memory=device.type == "cuda",
+        device=device,
     )
-    # Below the prefetcher, which on the CPU only turns uint8 into normalised floats.
-    return _epochs(loader.loader)
 
 
 def fastai_loader(folder: Path, size: int, workers: int, batch_size: int) -> Epochs:
@@ -66,15 +71,21 @@ def fastai_loader(folder: Path, size: int, workers: int, batch_size: int) -> Epo
 
     Every epoch starts its workers anew, whatever `persistent_workers` says: fastai 2 does so.
     """
-    from fastai.vision import all as fastai  # type: ignore[import-untyped]
-
     # The cores that the workers leave: more threads than that made it slower.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
+    return _epochs(fastai_loaders(folder, size, workers, batch_size, torch.device("cpu")).train)
+
+
+def fastai_loaders(
+    folder: Path, size: int, workers: int, batch_size: int, device: torch.device, held_out: int = 0
+) -> Any:
+    """Return the `DataLoaders`, whose batches lie on a device; as many pictures as said are held out."""
+    from fastai.vision import all as fastai  # type: ignore[import-untyped]
 
     block = fastai.DataBlock(
         blocks=(fastai.ImageBlock, fastai.CategoryBlock),
         get_items=fastai.get_image_files,
-        splitter=fastai.IndexSplitter([]),
+        splitter=fastai.IndexSplitter(list(range(held_out))),
         get_y=fastai.parent_label,
         item_tfms=fastai.Resize(size),
         batch_tfms=fastai.aug_transforms(
@@ -87,8 +98,8 @@ def fastai_loader(folder: Path, size: int, workers: int, batch_size: int) -> Epo
         ),
     )
     kwargs = {"bs": batch_size, "num_workers": workers, "persistent_workers": workers > 0}
-    loaders = block.dataloaders(folder, device=torch.device("cpu"), shuffle=True, drop_last=True, **kwargs)
-    return _epochs(loaders.train)
+    pinned = {"pin_memory": device.type == "cuda"}
+    return block.dataloaders(folder, device=device, shuffle=True, drop_last=True, **kwargs, **pinned)
 
 
 def _torchvision(

@@ -26,13 +26,14 @@ def find_pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
 
 
-def draw_pictures(folder: Path, count: int, seed: int = 0) -> None:
+def draw_pictures(folder: Path, count: int, seed: int = 0, processes: int | None = None) -> None:
     """Draw JPEGs of 60 to 110 KB into class folders, in parallel; a folder that is there is whole.
 
     Args:
         folder: is made; it may exist only if it is empty.
         count: of pictures, NUM_CLASSES at the least.
         seed: with its number it decides a picture, whoever draws it.
+        processes: that draw; None: as many as the machine has cores.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Renamed at the end, so that drawings that were cut short are never taken for all.
@@ -40,7 +41,7 @@ def draw_pictures(folder: Path, count: int, seed: int = 0) -> None:
         part = Path(temporary) / folder.name
         for number in range(NUM_CLASSES):
             (part / f"class{number}").mkdir(parents=True)
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=get_context("spawn")) as pool:
             drawn = pool.map(partial(_draw_file, part, seed), range(count), chunksize=16)
             list(track(drawn, "Drawing pictures", total=count, console=Console(stderr=True)))
         part.replace(folder)

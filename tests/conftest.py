@@ -6,6 +6,10 @@ import os
 
 # One thread a process: the runs are tiny, two cores are shared, and sums do not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What these tests say holds on the CPU, on every machine, and also in the processes that they start: so no
+# GPU is visible but to the tests marked gpu, which start theirs with what was set here before.
+os.environ.setdefault("IMAGECLF_TEST_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -90,7 +94,9 @@ def tiny(dataset: Path) -> list[str]:
     """Return overrides for the fastest real training: 2 epochs of 3 steps."""
     sizes = [f"schedule.phases.{phase}.size=32" for phase in ("head", "finetune")]
     data = ["data=folder", f"data.root={dataset}", "data.size=32", "data.batch_size=8", "data.num_workers=0"]
-    return [*data, "model.backbone=test_resnet", "model.weights=none", "schedule=quick", *sizes]
+    model = ["model.backbone=test_resnet", "model.weights=none", "schedule=quick", *sizes]
+    # Where there is a GPU too: what is bit for bit is so on the CPU.
+    return [*data, *model, "trainer=cpu"]
 
 
 @pytest.fixture(scope="session")

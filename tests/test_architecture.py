@@ -9,7 +9,16 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "imageclf"
 FILES = sorted(SOURCE.rglob("*.py"))
-FLOORS = {"imageclf": -1, "schedule": 0, "data": 1, "model": 1, "analysis": 1, "callbacks": 2}
+FLOORS = {
+    "imageclf": -1,
+    "formats": -1,
+    "schedule": 0,
+    "machine": 0,
+    "data": 1,
+    "model": 1,
+    "analysis": 1,
+    "callbacks": 2,
+}
 TOP = 3
 
 
@@ -66,6 +75,8 @@ def test_the_source_is_found():
         ("imageclf.schedule.phase", "imageclf", False),
         ("imageclf.data.table", "imageclf.data.names", False),
         ("imageclf.data.table", "numpy", False),
+        ("imageclf.data.loading", "imageclf.machine", False),
+        ("imageclf.machine", "imageclf.data", True),
         ("imageclf.data.table", "imageclf.model", True),
         ("imageclf.model.module", "imageclf.analysis.scores", True),
         ("imageclf.schedule.phase", "imageclf.data", True),
@@ -93,7 +104,7 @@ def test_lightning_is_imported_under_its_own_name_only():
     assert not imported & {"pytorch_lightning", "lightning_fabric"}
 
 
-def test_the_schedule_needs_nothing_but_the_standard_library():
+def test_schedule_and_machine_need_nothing_but_the_standard_library():
     imported = {module.split(".")[0] for _, module in imports_by_floor(0)}
     assert "dataclasses" in imported
     assert imported - set(sys.stdlib_module_names) == {"imageclf"}

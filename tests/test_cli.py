@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,20 @@ import pytest
 from omegaconf import OmegaConf
 
 import imageclf.plan
+from imageclf.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
 GROUPS = ["lr/body0", "lr/body1", "lr/head"]
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start `python -m imageclf.train` in a folder."""
+# As a script's shell starts what has an & behind it.
+IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+
+
+def start(folder: Path, *arguments: str, before: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    """Start `python -m imageclf.train` in a folder, by another command if there is one before it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "imageclf.train", *arguments],
+        [*before, sys.executable, "-m", "imageclf.train", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -261,6 +267,21 @@ def test_the_plan_names_the_layer_groups_and_counts_their_parameters(planned):
     assert sum(map(float, groups.groups())) == pytest.approx(0.372688 + 0.000291, rel=1e-2)
 
 
+def test_the_plan_says_what_a_run_would_train_on(planned):
+    table, line = planned.out.split("layer groups:")
+    assert "trains on" not in table
+    said = f"trains on cpu ({processor_name()}), 32-true, deterministic, no data workers"
+    assert line.splitlines()[-2] == said
+
+
+def test_a_run_is_planned_where_it_cannot_train(tiny, command, here, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    outcome = command("plan", *tiny, "trainer.accelerator=gpu")
+    assert outcome.code == 0
+    assert "does not train on this machine: trainer.accelerator=gpu: torch finds none here" in outcome.out
+
+
 def test_the_plan_is_a_file_with_a_row_per_step(planned):
     picture = Path(planned.out.splitlines()[-1])
     assert picture.read_bytes()[:4] == b"\x89PNG"
@@ -390,8 +411,10 @@ def test_a_process_says_a_mistake_in_one_sentence(mistaken):
     assert "Traceback" not in out + err
 
 
-def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path):
-    process = start(tmp_path, *tiny, "schedule.phases.finetune.cycle_len=500", "~callbacks.tta")
+@pytest.mark.parametrize("before", [(), IN_THE_BACKGROUND], ids=["as it is", "in the background"])
+def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path, before):
+    long = ["schedule.phases.finetune.cycle_len=500", "~callbacks.tta"]
+    process = start(tmp_path, *tiny, *long, before=before)
     assert process.stdout is not None
     for line in process.stdout:
         # Python drops an interrupt that falls into a destructor; a user presses the keys again.

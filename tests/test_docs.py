@@ -1,14 +1,16 @@
-"""Every command of the README is one that works."""
+"""Every command of the README, and of the page on GPUs, is one that works."""
 
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, check
 
@@ -17,6 +19,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
 HYDRA = [command for command in COMMANDS if command.startswith("imageclf-")]
+GPU_PAGE = (ROOT / "docs/gpu.md").read_text(encoding="utf-8")
+GPU_COMMANDS = re.findall(r"^imageclf-.*$", GPU_PAGE, re.MULTILINE)
+GPU_KEYS = sorted(set(re.findall(r"`((?:trainer|data|model)[a-z_.]*=[^`]+)`", GPU_PAGE)))
 MAINS = {
     "imageclf-train": "train",
     "imageclf-plan": "plan",
@@ -39,6 +44,7 @@ SMALL = [
     "data.size=32",
     "data.num_workers=0",
     "callbacks.lr_finder.num_steps=4",
+    "trainer.accelerator=cpu",
 ]
 
 
@@ -60,9 +66,31 @@ def test_make_knows_the_target(target: str) -> None:
     assert dry.returncode == 0, dry.stderr
 
 
-@pytest.mark.parametrize("command", HYDRA)
-def test_the_command_composes_and_passes_the_check(command: str) -> None:
-    from omegaconf import OmegaConf, open_dict
+def test_the_page_on_gpus_holds_commands_and_keys() -> None:
+    assert len(GPU_COMMANDS) == 8
+    assert len(GPU_KEYS) > 8
+
+
+@pytest.mark.parametrize("override", GPU_KEYS)
+def test_a_key_that_the_page_on_gpus_names_passes_the_check(
+    override: str, composed: Callable[..., DictConfig]
+) -> None:
+    from omegaconf import OmegaConf
+
+    from imageclf.configs.entry import with_plus
+    from imageclf.runs.options import TrainOptions
+
+    try:
+        cfg = composed(override)
+    except ConfigCompositionException as error:
+        # As the command does with what the YAML leaves out.
+        cfg = composed(*with_plus([override], error))
+    check(OmegaConf.to_container(cfg, resolve=True), TrainOptions)
+
+
+@pytest.mark.parametrize("command", [*HYDRA, *GPU_COMMANDS])
+def test_the_command_composes_and_passes_the_check(command: str, composed: Callable[..., DictConfig]) -> None:
+    from omegaconf import OmegaConf
 
     from imageclf.runs.caches import CacheOptions
     from imageclf.runs.collect import CollectOptions
@@ -77,13 +105,7 @@ def test_the_command_composes_and_passes_the_check(command: str) -> None:
     overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
     folder = Path(CONF_DIR, "commands")
     folder = folder if (folder / f"{MAINS[main]}.yaml").exists() else Path(CONF_DIR)
-    with initialize_config_dir(str(folder), version_base="1.3"):
-        cfg = compose(MAINS[main], overrides=overrides)
-    with open_dict(cfg):
-        cfg.experiment = None
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    if main in OUTSIDE:
-        plain.pop("experiment")
+    plain = OmegaConf.to_container(composed(*overrides, name=MAINS[main], folder=str(folder)), resolve=True)
     options = {
         "imageclf-lr-find": LrFindOptions,
         "imageclf-batch-size": BatchSizeOptions,

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, data_options, expand_data, recorded, run_main
+from imageclf.configs.printable import show
 
 
 @hydra.main(config_path=CONF_DIR, config_name="analyse", version_base="1.3")
@@ -28,7 +29,7 @@ def job(cfg: DictConfig) -> None:
     page = write_data_report(analysis, Path(HydraConfig.get().runtime.output_dir))
     # Rich takes a file or a pipe for 80 columns wide and would cut the table.
     Console(width=None if sys.stdout.isatty() else 100).print(summary_table(analysis))
-    print(page)
+    show(page)
 
 
 def start() -> None:

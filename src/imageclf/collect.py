@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.configs.printable import show
 
 
 @hydra.main(config_path=f"{CONF_DIR}/commands", config_name="collect", version_base="1.3")
@@ -29,7 +30,7 @@ def job(cfg: DictConfig) -> None:
     console = Console(width=width)
     for table in terminal_tables(runs, console.width):
         console.print(table)
-    print(page)
+    show(page)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.configs.printable import show
 
 
 @hydra.main(config_path=f"{CONF_DIR}/commands", config_name="export", version_base="1.3")
@@ -16,7 +17,7 @@ def job(cfg: DictConfig) -> None:
 
     config = to_plain(cfg)
     check(config, ExportOptions)
-    print(export(ExportOptions(**config)))
+    show(export(ExportOptions(**config)))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ def job(cfg: DictConfig) -> None:
 
     from imageclf.configs import check, to_plain
     from imageclf.runs.build import build_parts
+    from imageclf.runs.machine_facts import machine_line
     from imageclf.runs.options import TrainOptions
     from imageclf.runs.plan_files import phase_table, write_plan
     from imageclf.runs.table import read_table
@@ -32,6 +33,7 @@ def job(cfg: DictConfig) -> None:
     schedule, module, data = build_parts(config, read_table(config["data"], verify=False))
     # Rich takes a file or a pipe for 80 columns wide and would cut the table.
     Console(width=None if sys.stdout.isatty() else 100).print(phase_table(schedule, module, data))
+    print(machine_line(config["trainer"], data))
     folder = Path(HydraConfig.get().runtime.output_dir)
     rows = step_rows(
         schedule,

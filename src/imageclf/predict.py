@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.configs.printable import show
 
 
 # Not in CONF_DIR itself: there `data=FOLDER` would choose from the config group of that name.
@@ -21,7 +22,7 @@ def job(cfg: DictConfig) -> None:
     config = to_plain(cfg)
     check(config, PredictOptions)
     log_to_file(Path(config["run"]))
-    print(predict_folder(PredictOptions(**config)))
+    show(predict_folder(PredictOptions(**config)))
 
 
 def main() -> None:

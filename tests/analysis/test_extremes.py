@@ -1,7 +1,5 @@
 import numpy as np
-import pytest
 
-from imageclf import InputError
 from imageclf.analysis import most_right, most_uncertain, most_wrong
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55], [0.05, 0.95]])
@@ -24,13 +22,6 @@ def test_no_more_than_k_pictures_are_returned():
     assert most_right(PROBABILITIES, LABELS, k=2).tolist() == [4, 0]
 
 
-@pytest.mark.parametrize(
-    ("function", "expected"), [(most_wrong, [1]), (most_right, [4, 3]), (most_uncertain, [3, 1, 4])]
-)
-def test_one_true_class_can_be_looked_at_alone(function, expected):
-    assert function(PROBABILITIES, LABELS, of_class=1).tolist() == expected
-
-
 def test_a_picture_of_unknown_class_is_neither_right_nor_wrong():
     unknown = np.full(5, -1)
     assert most_wrong(PROBABILITIES, unknown).size == most_right(PROBABILITIES, unknown).size == 0
@@ -38,8 +29,3 @@ def test_a_picture_of_unknown_class_is_neither_right_nor_wrong():
 
 def test_equal_pictures_stay_in_table_order():
     assert most_uncertain(np.full((4, 2), 0.5)).tolist() == [0, 1, 2, 3]
-
-
-def test_most_uncertain_of_a_class_needs_labels():
-    with pytest.raises(InputError, match="give labels too"):
-        most_uncertain(PROBABILITIES, of_class=1)

@@ -73,6 +73,26 @@ def test_the_title_names_the_run(page):
     assert "stamps / 20250301-101500-1a2b" in page.text
 
 
+MACHINE = {
+    "accelerator": "cuda",
+    "device_name": "NVIDIA H100",
+    "precision": "bf16-mixed",
+    "deterministic": False,
+    "num_workers": 8,
+}
+
+
+def test_the_report_says_what_the_run_trained_on(run_dir):
+    summary = json.loads((run_dir / "summary.json").read_text())
+    (run_dir / "summary.json").write_text(json.dumps(summary | MACHINE))
+    line = "Trained on cuda (NVIDIA H100), bf16-mixed, not deterministic, 8 data workers."
+    assert line in shown(run_dir).text
+
+
+def test_a_run_that_does_not_say_what_it_trained_on_has_no_such_line(page):
+    assert "Trained on" not in page.text
+
+
 def test_the_headline_numbers_are_shown(page):
     text = page.text
     assert "Accuracy 93.7 % 239 of 255 val/acc" in text

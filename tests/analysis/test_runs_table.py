@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 from run_records import record
+from torchmetrics import classification
 
 from imageclf import InputError
-from imageclf.analysis import run_table, sort_runs
+from imageclf.analysis import less_is_better, run_table, sort_runs
 from imageclf.analysis.runs_table import run_scores
 
 
@@ -50,6 +51,34 @@ def test_runs_are_sorted_best_first(column, expected):
     runs = [record(name, accuracies=scores) for name, scores in (("a", (0.5, 0.6)), ("b", (0.1,)))]
     runs.append(record("c", accuracies=(0.5, 0.6, 0.7)))
     assert sort_runs(run_table(runs, "val/acc"), column)["run"].tolist() == expected
+
+
+def metric(**node: object) -> dict[str, object]:
+    return {"metrics": {"mine": {"_target_": "mine.score"} | node}}
+
+
+@pytest.mark.parametrize(
+    ("node", "first"),
+    [
+        ({"higher_is_better": False}, "a"),
+        ({"higher_is_better": True}, "b"),
+        ({"_target_": "torchmetrics.classification.MulticlassHingeLoss"}, "a"),
+    ],
+)
+def test_the_settings_of_a_metric_say_which_way_it_is_better(node, first):
+    runs = [
+        record(name, metric(**node), summary={"val/mine": score}) for name, score in (("a", 0.1), ("b", 0.9))
+    ]
+    assert sort_runs(run_table(runs, "val/mine"), "val/mine", runs)["run"].tolist()[0] == first
+
+
+def test_the_classes_of_torchmetrics_are_taken_for_what_they_say_themselves():
+    classes = [getattr(classification, name) for name in dir(classification) if name.startswith("Multiclass")]
+    known = [each for each in classes if isinstance(each.higher_is_better, bool)]
+    assert len(known) > 10
+    for each in known:
+        settings = {"metrics.mine._target_": f"torchmetrics.classification.{each.__name__}"}
+        assert less_is_better("val/mine", settings) is not each.higher_is_better, each
 
 
 def test_a_run_without_the_score_is_last():

@@ -15,7 +15,7 @@ from typing import Any
 import lightning as pl
 import torch
 
-from imageclf.callbacks import LrFinder
+from imageclf.callbacks import Checkpoint, LrFinder, terminate_on_nan, votes
 from imageclf.data.cache import cache_root, entries
 from imageclf.schedule import Schedule
 
@@ -26,6 +26,16 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         hashed.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return hashed.hexdigest()
+
+
+def behind_checkpoint(trainer: Any, callback: pl.Callback) -> None:
+    """Move a callback right behind the checkpoint: a batch is saved by then, and the saved position known.
+
+    Users' own callbacks run before it. Called from `setup`: Lightning goes on through the list as it was.
+    """
+    others = [each for each in trainer.callbacks if each is not callback]
+    where = next((i for i, each in enumerate(others) if isinstance(each, Checkpoint)), len(others) - 1)
+    trainer.callbacks = [*others[: where + 1], callback, *others[where + 1 :]]
 
 
 class Recorder(pl.Callback):
@@ -112,18 +122,54 @@ class IdleSearch(pl.Callback):
         }
 
 
+class Doubt:
+    """How improbable the true classes are held to be: a metric of a user's own."""
+
+    def __call__(self, probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (1 - probabilities[torch.arange(len(labels)), labels]).mean()
+
+
 def lines(run_dir: Path, kind: str, rank: int = 0) -> list[dict[str, Any]]:
     """Return what a recorder wrote."""
     rows = [json.loads(line) for line in (run_dir / f"probe-{rank}.jsonl").read_text().splitlines()]
     return [row for row in rows if row["kind"] == kind]
 
 
+class Tally(pl.Callback):
+    """Count batches and epochs, and average the losses, in a state of its own; written down at the end."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "tally.json"
+        self._state: dict[str, float] = {"batches": 0, "epochs": 0, "average": 0.0}
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._state["batches"] += 1
+        self._state["average"] += 0.1 * (float(outputs["loss"]) - self._state["average"])
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self._state["epochs"] += 1
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self._path.write_text(json.dumps(self._state))
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._state)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._state = dict(state_dict)
+
+
 class StopAt(pl.Callback):
-    """Raise after a batch, once; users' callbacks run after ours, so its checkpoint is written by then."""
+    """Raise after a batch, once; its checkpoint is written by then."""
 
     def __init__(self, run_dir: Path, epoch: int, batch: int) -> None:
         self._stopped = run_dir / "stopped"
         self._at = (epoch, batch)
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        behind_checkpoint(trainer, self)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -131,6 +177,16 @@ class StopAt(pl.Callback):
         if (trainer.current_epoch, batch_idx) == self._at and not self._stopped.exists():
             self._stopped.touch()
             raise RuntimeError("stopped on purpose")
+
+
+class FailAtLength(pl.Callback):
+    """Fail with a message that no pipe holds, on every rank."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        raise RuntimeError("x" * self._size)
 
 
 class KillRank(pl.Callback):
@@ -245,12 +301,28 @@ class SendSignal(pl.Callback):
             os.kill(os.getpid(), self._number)
 
 
+class Answering(pl.Callback):
+    """Write down at each stage of a fit which function answers SIGTERM."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "answering"
+
+    def _note(self, *_: Any) -> None:
+        with self._path.open("a") as file:
+            print(signal.getsignal(signal.SIGTERM).__qualname__, file=file)
+
+    on_fit_start = on_train_start = on_train_epoch_end = on_train_end = on_fit_end = _note
+
+
 class Saves(pl.Callback):
     """Write down each save's position, and send a signal during it if asked to."""
 
     def __init__(self, run_dir: Path, name: str | None = None) -> None:
         self._path = run_dir / "saves.jsonl"
         self._number = signal.Signals[name] if name else None
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        behind_checkpoint(trainer, self)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         if trainer.is_global_zero:
@@ -272,3 +344,79 @@ class FillDisk(pl.Callback):
             with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
                     file.write(bytes(4096))
+
+
+class TeardownToMeta(pl.Callback):
+    """Let the strategy's teardown take the model to torch's meta device, where no forward pass works.
+
+    On a GPU it takes the model to the CPU, away from the batches: whatever comes later fails there too.
+    """
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        teardown = trainer.strategy.teardown
+
+        def to_meta() -> None:
+            teardown()
+            pl_module.to("meta")
+
+        trainer.strategy.teardown = to_meta
+
+
+class StepsOnMeta(pl.Callback):
+    """Train on torch's meta device for some steps: reading any number of a tensor raises there.
+
+    A GPU would have to finish its queue first, so this is what a step without a host sync means.
+    """
+
+    def __init__(self, run_dir: Path, steps: int) -> None:
+        self._done = run_dir / "steps"
+        self._steps = steps
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.to("meta")
+        trainer.strategy.setup_optimizers(trainer)
+        # It would copy the weights to the CPU.
+        trainer.strategy.teardown = lambda: None
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        # Not before: Lightning counts the batches of an epoch on the device.
+        trainer.strategy._root_device = torch.device("meta")
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert outputs["loss"].is_meta and batch.labels.is_meta
+        if trainer.global_step == self._steps:
+            self._done.write_text(str(trainer.global_step))
+            raise RuntimeError("all steps are done")
+
+
+class VotesBehind(pl.Callback):
+    """Let ranks on the CPU read their votes two safe points later, as those on GPUs do."""
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        votes.LAGS["cpu"] = 2
+
+
+class LooksLate(pl.Callback):
+    """Let the guard against NaN look at losses as seldom on the CPU as on a GPU, in this fit."""
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        terminate_on_nan.LOOK_EVERY["cpu"] = 50
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        terminate_on_nan.LOOK_EVERY["cpu"] = 1
+
+
+class Spoil(pl.Callback):
+    """Make a weight infinite after a batch, as an overflow of the gradients does."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self._at = (epoch, batch)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == self._at:
+            with torch.no_grad():
+                next(pl_module.parameters())[0].fill_(float("inf"))

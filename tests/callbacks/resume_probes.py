@@ -17,7 +17,7 @@ from typing import Any
 import lightning as pl
 import numpy as np
 import torch
-from probes import digest
+from probes import behind_checkpoint, digest
 
 STOP = "stop.json"
 
@@ -36,7 +36,7 @@ class Steps(pl.Callback):
         self._drawn = ""
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        # Users' callbacks run after ours: by now the step is seeded.
+        # Users' callbacks run after those that prepare a step: by now it is seeded.
         self._drawn, self._seen = generators(), []
         parts = (pl_module.model.backbone, pl_module.model.head)
         self._hooks = [part.register_forward_pre_hook(self._note) for part in parts]
@@ -86,6 +86,9 @@ class StopAsAsked(pl.Callback):
         self._kill = asked.get("kill", False)
         self._dir = run_dir / "checkpoints"
         self._limits: tuple[int, int] | None = None
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        behind_checkpoint(trainer, self)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self._reached("epoch_start", trainer.current_epoch, 0)

@@ -14,6 +14,7 @@ from imageclf.runs.start import train
 RECORDER = "+callbacks.recorder={_target_: probes.Recorder}"
 
 SMALL = [
+    "trainer=cpu",
     "data=folder",
     "data.train=.",
     "data.valid=null",
@@ -26,6 +27,8 @@ SMALL = [
     "model.head.dropout=0.2",
     "callbacks.lr_finder.num_steps=8",
     "~callbacks.report",
+    # Where there is a GPU too: what is bit for bit is so on the CPU.
+    "trainer=cpu",
 ]
 
 

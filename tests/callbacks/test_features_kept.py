@@ -15,7 +15,7 @@ from small_runs import RECORDER, SMALL, composed, phases, train_small
 
 from imageclf import InputError
 from imageclf.callbacks import precompute
-from imageclf.callbacks.precompute import compute_features, feature_key, stored_features
+from imageclf.callbacks.precompute import compute_features, feature_key, rounding, stored_features
 from imageclf.configs import to_plain
 from imageclf.data.cache import entries
 from imageclf.runs.build import build_parts, build_trainer
@@ -217,6 +217,43 @@ def test_half_precision_is_stored_and_rounds_to_three_digits(run: Any, tmp_path:
 def test_half_precision_is_the_same_from_the_store_and_without_one(run: Any) -> None:
     fresh, found, none = run("fresh", HALF), run("found", HALF), run("none", HALF, "data.cache=none")
     assert lines(fresh, "epoch") == lines(found, "epoch") == lines(none, "epoch") != []
+
+
+@pytest.fixture
+def on_card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Return a function that says how features round on a card that is not there."""
+
+    def of(
+        card: str = "H100", exact: bool = False, matmul: str = "high", tf32: bool = True
+    ) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: exact)
+            patch.setattr(torch, "get_float32_matmul_precision", lambda: matmul)
+            patch.setattr(torch.backends.cudnn, "allow_tf32", tf32)
+            patch.setattr(torch.cuda, "get_device_name", lambda device: card)
+            return rounding(torch.device("cuda"), torch.nn.Conv2d(3, 4, 3))
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "change", [{"matmul": "highest"}, {"tf32": False}, {"exact": True}, {"exact": True, "card": "A100"}]
+)
+def test_features_of_a_gpu_know_how_they_were_rounded(on_card: Any, change: dict[str, Any]) -> None:
+    assert on_card(**change) not in (on_card(), on_card(exact=True, matmul="high") if len(change) > 1 else {})
+
+
+def test_the_fast_path_takes_features_of_any_card(on_card: Any) -> None:
+    assert on_card(card="A100") == on_card(card="H100")
+
+
+def test_features_of_a_gpu_are_not_those_of_the_cpu(on_card: Any) -> None:
+    assert rounding(torch.device("cpu"), torch.nn.Conv2d(3, 4, 3))["device"] != on_card()["device"]
+
+
+@pytest.mark.parametrize("override", ["model.channels_last=false", "model.compile=eager"])
+def test_features_of_other_kernels_are_others(parts: Any, override: str) -> None:
+    assert feature_key(*parts(override), "train", 32) != feature_key(*parts(), "train", 32)
 
 
 def test_features_in_half_precision_are_others(parts: Any) -> None:

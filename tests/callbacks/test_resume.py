@@ -55,6 +55,25 @@ def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     assert seen == expected
 
 
+@pytest.mark.parametrize(
+    ("saves", "stop"),
+    [(EVERY_BATCH, (2, 3)), (EVERY_BATCH, (3, 0)), ("callbacks.checkpoint.every_n_batches=null", (2, 1))],
+    ids=["inside an epoch", "first batch of an epoch", "after a phase's end"],
+)
+def test_the_state_of_a_users_own_callback_goes_on_where_its_run_does(
+    pictures: Path, tmp_path: Path, saves: str, stop: tuple[int, int]
+) -> None:
+    tallied = [*THREE_PHASES, saves, "+callbacks.tally={_target_: probes.Tally}"]
+    undisturbed = train_small(tmp_path / "undisturbed", pictures, *tallied)
+    stopped = [*tallied, STOP_AT.format(*stop)]
+    with pytest.raises(RuntimeError, match="stopped on purpose"):
+        train_small(tmp_path / "stopped", pictures, *stopped)
+    train_small(tmp_path / "stopped", pictures, *stopped, "ckpt_path=auto")
+    states = [json.loads((tmp_path / name / "tally.json").read_text()) for name in ("stopped", "undisturbed")]
+    assert states[1]["batches"] == len(pd.read_csv(undisturbed / "plan.csv"))
+    assert states[0] == states[1]
+
+
 def test_a_damaged_last_checkpoint_is_passed_over_with_a_warning(
     undisturbed: Path, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,7 +120,9 @@ def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
     prepare(composed(typed, tmp_path), tmp_path, typed)
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
-    victim = subprocess.Popen([sys.executable, "-m", "imageclf.worker", str(tmp_path)], env=environment)
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "imageclf.worker", str(tmp_path), "trust=probes"], env=environment
+    )
     wait_for_line(tmp_path / "probe-0.jsonl", '"epoch": 2, "step": 15', victim)
     victim.send_signal(signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL
@@ -196,6 +217,34 @@ def test_the_best_epoch_is_kept_and_a_run_can_start_from_it(pictures: Path, tmp_
         tmp_path / "two", pictures, *THREE_PHASES, f"ckpt_path={run_dir / 'checkpoints/best.ckpt'}"
     )
     assert final_weights(again) == final_weights(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("metric", "given"),
+    [
+        ("ece", ["metrics=all", "data.valid_pct=0.4"]),
+        ("doubt", ["+metrics.doubt={_target_: probes.Doubt, higher_is_better: false}"]),
+    ],
+)
+def test_of_a_metric_of_which_less_is_better_the_lowest_epoch_is_kept(
+    pictures: Path, tmp_path: Path, metric: str, given: list[str]
+) -> None:
+    best = f"callbacks.checkpoint.best=val/{metric}"
+    run_dir = train_small(tmp_path, pictures, *THREE_PHASES, *given, best)
+    kept = torch.load(run_dir / "checkpoints/best.ckpt", weights_only=True)
+    scores = pd.read_csv(run_dir / "metrics.csv")[f"val/{metric}"]
+    assert scores.idxmin() != scores.idxmax()
+    assert kept["position"] == [int(scores.idxmin()) + 1, 0]
+
+
+def test_a_run_says_that_no_epoch_had_the_score_whose_best_was_to_be_kept(
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    none = ["data.valid_pct=0", "callbacks.checkpoint.best=val/acc"]
+    with caplog.at_level(logging.WARNING):
+        run_dir = train_small(tmp_path, pictures, *THREE_PHASES, *none)
+    assert "callbacks.checkpoint.best=val/acc: no epoch had this score" in caplog.text
+    assert not (run_dir / "checkpoints/best.ckpt").exists()
 
 
 def test_the_best_score_survives_a_stop(pictures: Path, tmp_path: Path) -> None:

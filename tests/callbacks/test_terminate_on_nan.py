@@ -46,3 +46,53 @@ def test_every_loss_that_was_trained_on_is_a_number(exploded: tuple[Path, str]) 
 def test_without_it_the_run_goes_on(train: Train) -> None:
     run_dir = train(*EXPLODE, "~callbacks.terminate_on_nan")
     assert (run_dir / "summary.json").exists()
+
+
+LATE = "+callbacks.late={_target_: probes.LooksLate}"
+TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+
+
+def saved_values(run_dir: Path) -> list[torch.Tensor]:
+    """Return all floats of all checkpoints and snapshots."""
+    files = [*run_dir.glob("checkpoints/*.ckpt"), *run_dir.glob("snapshots/*.ckpt")]
+    contents = [torch.load(file, weights_only=True) for file in files]
+    return [value for each in contents for value in each["state_dict"].values() if value.is_floating_point()]
+
+
+@pytest.mark.parametrize("ranks", [[], TWO_RANKS], ids=["one rank", "two ranks"])
+@pytest.mark.parametrize("every", [2, 100])
+def test_a_guard_that_looks_late_lets_nothing_be_saved_that_is_not_finite(
+    train: Train, tmp_path: Path, ranks: list[str], every: int
+) -> None:
+    with pytest.raises(Exception, match=r"the training loss is (nan|inf)"):
+        train(*EXPLODE, *ranks, LATE, f"callbacks.checkpoint.every_n_batches={every}")
+    saved = saved_values(tmp_path / "run")
+    assert len(saved) > 0
+    assert all(bool(torch.isfinite(value).all()) for value in saved)
+
+
+def test_a_guard_that_looks_late_names_the_first_batch_that_was_wrong(
+    train: Train, tmp_path: Path, exploded: tuple[Path, str]
+) -> None:
+    with pytest.raises(FloatingPointError) as raised:
+        train(*EXPLODE, RECORDER, LATE, name="late")
+    assert str(raised.value) == exploded[1]
+    # It went on for some batches, and ended before the epoch was validated.
+    assert len(lines(tmp_path / "late", "batch")) > len(lines(exploded[0], "batch"))
+    assert len(lines(tmp_path / "late", "epoch")) == len(lines(exploded[0], "epoch"))
+
+
+def test_weights_that_are_not_finite_are_not_saved_though_every_loss_was(
+    train: Train, tmp_path: Path
+) -> None:
+    spoil = "+callbacks.spoil={_target_: probes.Spoil, epoch: 0, batch: 5}"
+    with pytest.raises(FloatingPointError, match=r"^the weights are not finite after epoch 0, batch 5 of "):
+        train(*EXPLODE, spoil)
+    assert saved_values(tmp_path / "run") == []
+
+
+def test_the_last_checkpoint_is_of_the_phase_before_the_explosion(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError):
+        train(*EXPLODE, LATE)
+    saved = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    assert saved["position"] == [1, 0]

@@ -8,8 +8,10 @@ import pytest
 from imageclf import InputError
 from imageclf.configs import check, to_plain
 from imageclf.configs.check import unknown_key
+from imageclf.runs.build import build_callbacks
 from imageclf.runs.inference import PredictOptions
-from imageclf.runs.options import LrFindOptions, TrainOptions
+from imageclf.runs.options import LrFindOptions, Offered, TrainOptions
+from imageclf.schedule import Schedule
 
 EARLY = "lightning.pytorch.callbacks.EarlyStopping"
 
@@ -190,6 +192,7 @@ def test_what_is_legal_passes(config, override):
             f"+callbacks.bell={{_target_: {__name__}.Bell, every: 3, schedule: x}}",
             "callbacks.bell.schedule: there is no such key; did you mean schedule?",
         ),
+        ("+callbacks.checkpoint.notice=3", "callbacks.checkpoint.notice: there is no such key; "),
         (
             "+model.head.in_features=3",
             "model.head.in_features: there is no such key; model.head takes dropout",
@@ -217,6 +220,36 @@ def test_what_is_legal_passes(config, override):
 )
 def test_a_part_of_the_users_own_is_checked_against_its_signature(config, override, sentence):
     assert refusal(config(override)).startswith(sentence)
+
+
+class Asking(pl.Callback):
+    """A user's own callback that takes all there is to take."""
+
+    def __init__(
+        self,
+        schedule: object,
+        run_dir: object,
+        seed: int,
+        found: object,
+        losses: object,
+        notice: object,
+        lower_is_better: bool,
+    ) -> None:
+        self.given = [schedule, run_dir, seed, found, losses, notice, lower_is_better]
+
+
+@pytest.mark.parametrize("name", Offered._fields)
+def test_what_the_program_hands_to_a_callback_cannot_be_set(config, name):
+    node = f"{{_target_: {__name__}.Asking, {name}: 3}}"
+    assert refusal(config(f"+callbacks.asking={node}")).startswith(f"callbacks.asking.{name}: there is no ")
+
+
+def test_the_program_hands_to_a_callback_exactly_what_a_config_cannot_set(config, tmp_path):
+    given = config(f"+callbacks.asking._target_={__name__}.Asking")
+    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
+    (asking,) = [each for each in built if isinstance(each, Asking)]
+    assert len(asking.given) == len(Offered._fields)
+    assert asking.given[1:] == [tmp_path, 42, {}, {}, None, False]
 
 
 @pytest.mark.parametrize("target", ["nowhere.Bell", f"{__name__}.Bel"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from presets import caching
 
-from imageclf.data import store
+from imageclf.data import shrinking
 from imageclf.data.cache import Cache, Kind
 
 # As the ranks of a run start: from a server that has loaded all that is heavy.
@@ -66,10 +66,10 @@ def hold(root: Path, key: str, holds: Any, may_end: Any) -> None:
 
 
 @contextmanager
-def used_elsewhere(root: Path, key: str) -> Iterator[None]:
-    """Have another process use a result meanwhile."""
+def used_elsewhere(root: Path, key: str, job: Callable[..., None] | None = None) -> Iterator[None]:
+    """Have another process use a result meanwhile, by `hold` or another job."""
     holds, may_end = CONTEXT.Event(), CONTEXT.Event()
-    user = start(hold, root, key, holds, may_end)
+    user = start(job or hold, root, key, holds, may_end)
     try:
         assert holds.wait(60)
         yield
@@ -115,9 +115,9 @@ def make_store(paths: Sequence[str], root: Path, cache: str, side: int, barrier:
 
     def note(path: str, *rest: Any, **more: Any) -> Any:
         decoded.append(path)
-        return read_picture(path, *rest, **more)
+        return read_scales(path, *rest, **more)
 
-    read_picture, store.read_picture = store.read_picture, note
+    read_scales, shrinking.read_scales = shrinking.read_scales, note
     if barrier is not None:
         barrier.wait(60)
     caching(root, cache=cache).stores(paths, {32: side}, "crop")
@@ -133,6 +133,14 @@ def get_as_nobody(root: Path, about: str) -> None:
         Cache(root, AMPLE).get("features", "key", {}, writing(10))
     except Exception as error:
         Path(about).write_text(f"{type(error).__name__}: {error}")
+
+
+def hold_as_nobody(root: Path, key: str, holds: Any, may_end: Any) -> None:
+    """Use a result as a user who may not write there."""
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    hold(root, key, holds, may_end)
 
 
 def get_with_small_files(root: Path, about: str) -> None:

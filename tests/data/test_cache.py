@@ -1,5 +1,6 @@
 """Results that are kept between runs: found when complete, removed when room is needed and none uses them."""
 
+import fcntl
 import json
 import os
 from functools import partial
@@ -128,6 +129,14 @@ def test_a_result_is_removed_only_after_the_process_that_uses_it_has_ended(tmp_p
 def test_what_this_process_uses_is_not_removed(cache):
     cache.get("features", "key", {}, writing(10))
     assert not remove(entry(cache.root, "key")) and cache.find("features", "key") is not None
+
+
+def test_locks_are_granted_where_they_become_posix_locks_as_on_nfs(tmp_path, monkeypatch):
+    # These refuse to be shared through a file open for writing alone (EBADF), and the other way round.
+    monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
+    fill(tmp_path, {"key": 10})
+    assert Cache(tmp_path, AMPLE).find("features", "key") is not None
+    assert remove(entry(tmp_path, "key"))
 
 
 def test_a_removed_result_is_built_again(tmp_path):

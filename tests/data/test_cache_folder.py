@@ -1,12 +1,23 @@
 """A cache folder that cannot be used is said by data.cache_dir, whatever is wrong with it."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
-from cache_jobs import AMPLE, get_as_nobody, get_with_small_files, run, writing
+from cache_jobs import (
+    AMPLE,
+    fill,
+    get_as_nobody,
+    get_with_small_files,
+    hold_as_nobody,
+    run,
+    used_elsewhere,
+    writing,
+)
 
 from imageclf import InputError
-from imageclf.data.cache import Cache, entries
+from imageclf.data.cache import Cache, entries, remove
 
 
 def test_a_cache_that_is_a_file_is_refused_by_its_key(tmp_path):
@@ -16,17 +27,11 @@ def test_a_cache_that_is_a_file_is_refused_by_its_key(tmp_path):
 
 
 @pytest.fixture
-def open_folder(tmp_path_factory):
+def open_folder():
     """Make a folder that every user may enter and write to; those of pytest are its user's own."""
-    folder = tmp_path_factory.mktemp("open")
-    parents = [each for each in folder.parents if each.name.startswith("pytest-")]
-    assert len(parents) == 2
-    modes = [(each, each.stat().st_mode) for each in parents]
-    for each in (folder, *parents):
-        each.chmod(0o777)
-    yield folder
-    for each, mode in modes:
-        each.chmod(mode)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may become another user")
@@ -39,6 +44,16 @@ def test_a_cache_that_may_not_be_written_is_refused_by_its_key(open_folder, made
     about = open_folder / "mistake.txt"
     run(get_as_nobody, root, str(about))
     assert about.read_text().startswith(f"InputError: data.cache_dir={root}: Permission denied")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become another user")
+def test_what_a_user_reads_who_may_not_write_there_is_not_removed(open_folder):
+    run(fill, open_folder, {"key": 10})
+    (result,) = entries(open_folder)
+    open_folder.chmod(0o755)
+    with used_elsewhere(open_folder, "key", hold_as_nobody):
+        assert not remove(result)
+    assert remove(result)
 
 
 def test_a_full_disk_is_said_by_the_key_and_leaves_nothing(tmp_path):

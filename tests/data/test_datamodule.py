@@ -3,10 +3,13 @@
 import json
 
 import pytest
+import torch
 from presets import caching
 from small_data import SCHEDULE, TRAIN, VALID, flat, image_data, rows_of, same
 
 from imageclf import InputError
+from imageclf.data import datamodule
+from imageclf.data.loader import RequestLoader
 from imageclf.schedule import Phase, Schedule
 
 
@@ -168,6 +171,54 @@ def test_workers_read_the_same_epoch(folder):
     assert same(two.train_dataloader(), image_data(folder, epoch=2).train_dataloader()) == [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("device", "kept", "workers"),
+    [("cpu", "raw", 4), ("cpu", "none", 4), ("cuda", "raw", 8), ("cuda", "jpeg", 15), ("cuda", "none", 15)],
+)
+def test_automatic_workers_follow_device_and_store(folder, tmp_path, monkeypatch, device, kept, workers):
+    monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
+    # The set is too small for any.
+    monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
+    data = image_data(folder, epoch=2, num_workers="auto", kept=caching(tmp_path / "cache", cache=kept))
+    data.trainer.strategy.root_device = torch.device(device)
+    data.setup("fit")
+    assert data.num_workers == workers
+
+
+def test_a_small_set_has_no_automatic_workers(folder, monkeypatch):
+    monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
+    assert image_data(folder, num_workers="auto").num_workers == 0
+
+
+def test_the_ranks_of_a_machine_share_its_cores(folder, monkeypatch):
+    monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 64)
+    monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert image_data(folder, num_workers="auto").num_workers == 4
+
+
+def test_workers_that_are_given_are_taken_whatever_the_machine(folder, monkeypatch):
+    monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 1)
+    assert image_data(folder, num_workers=3).num_workers == 3
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("mps", False), ("cuda", True)])
+def test_batches_are_pinned_for_cuda_alone(folder, monkeypatch, device, pinned):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = []
+
+    class Noting(RequestLoader):
+        def __init__(self, *arguments, **options):
+            asked.append(arguments[3])
+            super().__init__(*arguments[:3])
+
+    monkeypatch.setattr("imageclf.data.datamodule.RequestLoader", Noting)
+    data = image_data(folder, epoch=2)
+    data.trainer.strategy.root_device = torch.device(device)
+    list(data.train_dataloader())
+    assert asked == [pinned]
+
+
 def test_validation_reads_plain_pictures_at_the_phases_size(folder):
     data = image_data(folder, epoch=3)
     expected = data.read(data.evaluation_requests("valid", 24))
@@ -204,3 +255,12 @@ def test_pictures_from_a_store_are_those_from_their_files(folder, tmp_path):
     stored, files = image_data(folder, kept=caching(tmp_path), epoch=2), image_data(folder, epoch=2)
     stored.setup("fit")
     assert same(stored.train_dataloader(), files.train_dataloader()) == [True] * 3
+
+
+def test_pictures_are_counted_once_however_often_their_batches_are_asked_for(folder, monkeypatch):
+    data = image_data(folder, oversample="repeat")
+    drawn = []
+    draw = datamodule.oversample
+    monkeypatch.setattr(datamodule, "oversample", lambda *given: drawn.append(1) or draw(*given))
+    assert {data.num_batches(SCHEDULE.at(0)) for _ in range(3)} == {3}
+    assert len(drawn) == 1

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import weakref
 
 import pytest
@@ -51,13 +52,23 @@ def test_the_handler_before_is_there_again_afterwards(tmp_path, number):
     assert signal.getsignal(number) == before
 
 
-def test_where_ctrl_c_is_ignored_it_stays_ignored(tmp_path):
+@pytest.fixture
+def ignored():
+    """Ignore Ctrl-C, as a process does that a script has started with &."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with noted(tmp_path):
-            os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_is_raised_also_where_the_process_was_started_without_it(tmp_path, ignored):
+    with pytest.raises(KeyboardInterrupt), noted(tmp_path):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_where_the_parent_decides_ctrl_c_stays_ignored(tmp_path, ignored):
+    with noted(tmp_path, interruptible=False) as notice:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not notice.interrupted
 
 
 @pytest.mark.parametrize("number", PREEMPTING)
@@ -99,9 +110,115 @@ def test_a_blocked_signal_comes_at_the_end_of_the_block(tmp_path):
     with noted(tmp_path) as notice:
         notice.waits = True
         with blocked():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             assert notice.came is None
         assert notice.came == signal.SIGTERM
+
+
+@pytest.fixture
+def taken_elsewhere():
+    """Return a function that sends a signal to a thread that lets it through, and waits until it is taken."""
+    done, (reader, writer) = threading.Event(), os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer)
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+
+    def send(number):
+        signal.pthread_kill(thread.ident, number)
+        # Python writes the number there as soon as any thread has taken it.
+        assert os.read(reader, 1) == bytes([number])
+
+    yield send
+    done.set()
+    thread.join()
+    signal.set_wakeup_fd(before)
+    os.close(reader)
+    os.close(writer)
+
+
+ALL = (*PREEMPTING, signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", PREEMPTING)
+def test_a_signal_that_another_thread_takes_comes_at_the_end_of_the_block_too(
+    tmp_path, taken_elsewhere, number
+):
+    inside = []
+    with noted(tmp_path) as notice, pytest.raises(Preempted), blocked():
+        taken_elsewhere(number)
+        inside.append(notice.came)
+    assert (inside, notice.came) == ([None], number)
+
+
+def test_ctrl_c_that_another_thread_takes_is_raised_at_the_end_of_the_block(tmp_path, taken_elsewhere):
+    passed = []
+    with pytest.raises(KeyboardInterrupt), noted(tmp_path), blocked(ALL):
+        taken_elsewhere(signal.SIGINT)
+        passed.append("the block")
+    assert passed == ["the block"]
+
+
+def test_of_blocks_inside_each_other_the_outer_ones_end_counts(tmp_path, taken_elsewhere):
+    with noted(tmp_path) as notice:
+        notice.waits = True
+        with blocked():
+            with blocked(ALL):
+                taken_elsewhere(signal.SIGUSR1)
+            assert notice.came is None
+        assert notice.came == signal.SIGUSR1
+
+
+def test_a_signal_comes_also_when_the_block_fails(tmp_path, taken_elsewhere):
+    with noted(tmp_path), pytest.raises(Preempted) as ended, blocked():
+        taken_elsewhere(signal.SIGTERM)
+        raise ValueError("failed inside")
+    assert isinstance(ended.value.__context__, ValueError)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, print])
+def test_after_the_block_handlers_and_mask_are_as_before(handler):
+    before = signal.signal(signal.SIGUSR1, handler)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        with blocked():
+            assert signal.getsignal(signal.SIGUSR1) != handler
+        assert signal.getsignal(signal.SIGUSR1) == handler
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_child_that_is_forked_inside_leaves_the_signal_to_its_parent(tmp_path, taken_elsewhere):
+    with noted(tmp_path) as notice:
+        notice.waits = True
+        with blocked():
+            taken_elsewhere(signal.SIGTERM)
+            child = os.fork()
+        if child == 0:
+            os._exit(0 if notice.came is None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert notice.came == signal.SIGTERM
+
+
+def test_a_thread_can_block_signals_for_its_children(tmp_path):
+    masks = []
+
+    def block():
+        with blocked():
+            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    thread = threading.Thread(target=block)
+    thread.start()
+    thread.join()
+    assert masks and set(PREEMPTING) <= masks[0]
+
+
+def test_after_a_run_a_rank_holds_signals_back_as_before(tmp_path):
+    with blocked():
+        with noted(tmp_path):
+            assert not set(PREEMPTING) & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert set(PREEMPTING) <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_signals_are_handed_on_to_other_processes():

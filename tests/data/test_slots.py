@@ -137,8 +137,3 @@ def test_what_is_written_to_a_slot_is_what_its_batch_shows():
     batch = Filled(slots.number, slot, SHAPE, np.arange(BATCH), np.arange(BATCH)).batch()
     assert batch.images.shape == (BATCH, 3, SIDE, SIDE)
     assert set(batch.images.flatten().tolist()) == {7}
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_batch_is_pinned_where_there_is_a_gpu(dataset, loader):
-    assert all(batch.images.is_pinned() for batch in loader.read(requests()))

@@ -9,6 +9,7 @@ from torch import nn
 from imageclf.data import Batch
 from imageclf.model import (
     ClassifierModule,
+    Collector,
     ImageClassifier,
     LinearHead,
     Predictions,
@@ -115,10 +116,17 @@ def test_a_batch_of_neither_pictures_nor_features_is_an_error():
         module()(pictures()._replace(images=None))
 
 
+def collected(*parts):
+    collector = Collector()
+    for part in parts:
+        collector.add(*part)
+    return collector
+
+
 def test_predictions_of_all_batches_are_sorted_by_row():
     rows = torch.tensor([4, 0, 3, 1, 2])
     parts = [(chunk, chunk % 3, chunk[:, None].repeat(1, 3).float()) for chunk in rows.split(2)]
-    gathered = module().gather(parts)
+    gathered = module().gather(collected(*parts))
     assert gathered.rows.tolist() == [0, 1, 2, 3, 4]
     assert gathered.labels.tolist() == [0, 1, 2, 0, 1]
     assert gathered.probabilities[:, 0].tolist() == [0, 1, 2, 3, 4]
@@ -127,13 +135,13 @@ def test_predictions_of_all_batches_are_sorted_by_row():
 def test_the_views_of_a_picture_keep_their_order():
     rows = torch.tensor([1, 1, 1, 0, 0, 0] * 20)
     views = torch.arange(120.0)[:, None].repeat(1, 3)
-    gathered = module().gather([(rows, rows, views)])
+    gathered = module().gather(collected((rows, rows, views)))
     by_row = gathered.probabilities[:, 0].reshape(2, 60)
     assert (by_row.diff(dim=1) > 0).all() and gathered.rows.tolist() == [0] * 60 + [1] * 60
 
 
 def test_a_rank_without_a_batch_gathers_nothing():
-    gathered = module().gather([])
+    gathered = module().gather(collected())
     assert [tuple(part.shape) for part in gathered] == [(0,), (0,), (0, 3)]
 
 

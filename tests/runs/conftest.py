@@ -1,5 +1,7 @@
 """A real finished run, trained once, and configs for what a run is built of."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,17 @@ def finished_run(composed, tiny, tmp_path_factory) -> Path:
 def config(composed, tiny):
     """Return a function that composes the tiny training config as plain values."""
     return lambda *overrides: to_plain(composed(*tiny, *overrides))
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """Let a test fail that hangs."""
+
+    def ring(*signalled: object) -> None:
+        raise TimeoutError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -33,7 +33,7 @@ def _door(run_dir: Path, environment: dict[str, str]) -> None:
     # As in a process that a shell starts, data workers are forked.
     multiprocessing.set_start_method("fork", force=True)
     os.environ |= environment
-    sys.argv = ["worker", str(run_dir)]
+    sys.argv = ["worker", str(run_dir), "trust=all"]
     from imageclf import worker
     from imageclf.configs import run_main
 

@@ -68,6 +68,7 @@ def search(pictures: Path, folder: Path, *overrides: str, memory: int = resource
     """Run the command under a limit on its memory, in bytes."""
     typed = ["data=folder", f"data.root={pictures}", "data.train=.", "data.valid=null", "data.num_workers=0"]
     typed += [
+        "trainer=cpu",
         "model.backbone=test_resnet",
         "model.weights=none",
         "schedule=minimal",

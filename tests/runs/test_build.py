@@ -5,12 +5,13 @@ import inspect
 
 import lightning as pl
 import pytest
+import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from imageclf import InputError
 from imageclf.configs import instantiate
 from imageclf.runs.build import build_callbacks, build_module, build_parts, build_trainer
-from imageclf.runs.checks import RESERVED, check_callbacks
+from imageclf.runs.checks import RESERVED, check_callbacks, check_values
 from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
 
@@ -70,12 +71,13 @@ def test_callbacks_run_in_an_order_of_their_own(config, tmp_path):
     assert forwards == turned
 
 
-def test_the_users_callbacks_come_after_ours_and_before_the_end(config, tmp_path):
+def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(config, tmp_path):
     given = config(f"+callbacks.bell._target_={__name__}.Bell")
     built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
-    assert names[-5:] == ["Checkpoint", "Bell", "Plan", "Summary", "Report"]
+    saving = ["History", "Ema", "Snapshots", "Checkpoint"]
+    assert names[-9:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
 
 
 def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):
@@ -125,8 +127,36 @@ def test_a_strategy_that_is_not_tested_is_refused(strategy, config, tmp_path):
 
 
 def test_a_value_that_lightning_refuses_is_one_sentence(config, tmp_path):
-    with pytest.raises(InputError, match=r"^trainer: Precision 7 is invalid"):
-        build_trainer(config("trainer.precision=7"), 3, tmp_path, [])
+    with pytest.raises(InputError, match=r"^trainer: .*1\.5 for limit_train_batches") as refused:
+        build_trainer(config("+trainer.limit_train_batches=1.5"), 3, tmp_path, [])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("trainer.precision=bf16-true", "trainer.precision=bf16-true: give auto, 32-true"),
+        ("trainer.accelerator=tpu", "trainer.accelerator=tpu: give one of auto, cpu"),
+        ("trainer.deterministic=maybe", "trainer.deterministic=maybe: give one of auto, true"),
+        ("trainer.precision=16-mixed", "trainer.precision=16-mixed: a CPU does not train in float16"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_before_any_picture_is_read(override, sentence, config):
+    with pytest.raises(InputError) as refused:
+        check_values(config("trainer=cpu", override))
+    assert str(refused.value).startswith(sentence)
+
+
+def test_the_trainer_gets_no_auto(config, tmp_path):
+    trainer = build_trainer(config("trainer=cpu"), 3, tmp_path, [])
+    assert (trainer.precision, trainer.strategy.root_device.type) == ("32-true", "cpu")
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+@pytest.mark.parametrize("given", ["bf16", "bf16-mixed"])
+def test_short_forms_of_a_precision_are_taken_without_a_warning(given, config, tmp_path):
+    trainer = build_trainer(config("trainer=cpu", f"trainer.precision={given}"), 3, tmp_path, [])
+    assert trainer.precision == "bf16-mixed"
 
 
 @pytest.mark.parametrize(

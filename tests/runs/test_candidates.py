@@ -23,6 +23,8 @@ FILES = {
 def run_dir(tmp_path) -> Path:
     """Return a run that was compared on validation."""
     (tmp_path / "snapshots").mkdir()
+    for file in {file for files in FILES.values() for file in files}:
+        (tmp_path / "snapshots" / file).touch()
     rows = {name: {"files": files, "accuracy": 0.5, "loss": 1.0} for name, files in FILES.items()}
     listed = {"best": "ensemble", "candidates": rows}
     (tmp_path / "snapshots" / "candidates.json").write_text(json.dumps(listed))
@@ -57,6 +59,12 @@ def test_another_name_is_refused_with_those_there_are(run_dir, name):
 @pytest.mark.parametrize("name", ["best", "final"])
 def test_without_validation_the_final_weights_are_all_there_is(unvalidated, name):
     assert candidate_files(unvalidated, name) == [unvalidated / "snapshots" / "final.ckpt"]
+
+
+def test_a_candidate_whose_file_is_gone_is_refused(run_dir):
+    (run_dir / "snapshots" / "soup.ckpt").unlink()
+    with pytest.raises(InputError, match=r"soup\.ckpt cannot be read"):
+        candidate_files(run_dir, "soup")
 
 
 def test_a_directory_without_weights_is_refused(tmp_path):

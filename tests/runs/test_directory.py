@@ -67,10 +67,10 @@ def test_a_run_that_goes_on_as_it_was_keeps_its_config(start, started, overrides
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [
-        ("trainer.devices=2", ("trainer", "devices"), 2),
+        ("trainer.devices=[0]", ("trainer", "devices"), [0]),
         ("data.num_workers=3", ("data", "num_workers"), 3),
         ("optimized_metric=val/loss", ("optimized_metric",), "val/loss"),
-        ("+trainer.num_nodes=2", ("trainer", "num_nodes"), 2),
+        ("+trainer.num_nodes=1", ("trainer", "num_nodes"), 1),
     ],
 )
 def test_a_run_that_goes_on_takes_over_what_may_differ_and_nothing_else(start, started, override, key, value):
@@ -130,7 +130,7 @@ def test_another_value_than_the_run_was_started_with_is_named(start, started, ov
 
 def test_every_other_value_is_named_and_no_equal_one(start, started):
     with pytest.raises(InputError) as refused:
-        start("ckpt_path=auto", HERE, "seed=43", "data.size=32", "data.resize=pad", "trainer.devices=2")
+        start("ckpt_path=auto", HERE, "seed=43", "data.size=32", "data.resize=pad", "trainer.devices=[1]")
     assert "other values than seed=43, data.resize=pad:" in str(refused.value)
 
 
@@ -141,15 +141,42 @@ def test_every_other_value_is_named_and_no_equal_one(start, started):
         "schedule=quick",
         "trainer=cpu",
         "data.num_workers=2",
-        "trainer.devices=2",
-        "trainer.devices=[0, 1]",
-        "+trainer.num_nodes=2",
+        "trainer.devices=1",
+        "trainer.devices=[1]",
+        "+trainer.num_nodes=1",
         "logger=tensorboard",
         "optimized_metric=val/loss",
     ],
 )
 def test_what_does_not_change_the_result_may_differ(start, started, override):
     assert start("ckpt_path=auto", HERE, override) is True
+
+
+@pytest.mark.parametrize(
+    ("typed", "ranks"),
+    [
+        (["trainer.devices=2"], 2),
+        (["trainer.devices=[0, 1]"], 2),
+        (["+trainer.num_nodes=2"], 2),
+        (["trainer.devices=2", "+trainer.num_nodes=2"], 4),
+    ],
+)
+def test_a_run_does_not_go_on_with_another_number_of_ranks(start, started, typed, ranks):
+    with pytest.raises(InputError) as refused:
+        start("ckpt_path=auto", HERE, *typed)
+    given = " ".join(each.lstrip("+") for each in typed)
+    assert str(refused.value) == (
+        f"{started} was started on 1 ranks, and {given} makes {ranks}: its batches would change; "
+        "go on with 1, or start a new run"
+    )
+
+
+def test_devices_and_nodes_may_be_dealt_anew_among_as_many_ranks(start, tmp_path):
+    start("trainer=ddp", "trainer.devices=4", "+trainer.num_nodes=1")
+    again = ["trainer=ddp", "trainer.devices=2", "+trainer.num_nodes=2"]
+    assert start("ckpt_path=auto", HERE, *again) is True
+    trainer = load_config(tmp_path / "run" / "config.yaml")["trainer"]
+    assert (trainer["devices"], trainer["num_nodes"]) == (2, 2)
 
 
 @pytest.mark.parametrize("place", ["hydra.run.dir=x", "hydra.sweep.dir=x"])

@@ -16,11 +16,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from imageclf import InputError
-from imageclf.configs import load_config
-from imageclf.runs.candidates import candidate_files
 from imageclf.runs.directory import prepare
 from imageclf.runs.export import ExportOptions, export, load_trained
 from imageclf.runs.start import train
+from imageclf.runs.trained import read_trained
 
 CLASSES = ["blue", "green", "red"]
 
@@ -49,7 +48,7 @@ def pictures():
 
 def probabilities_of(run_dir, weights, pictures):
     """Return what the run's own classifiers say, `[B, C]`."""
-    trained = load_trained(load_config(run_dir / "config.yaml"), candidate_files(run_dir, weights), 32)
+    trained = load_trained(read_trained(run_dir, weights, ()))
     with torch.inference_mode():
         return torch.stack([model(pictures).softmax(1) for model in trained.models]).mean(0).numpy()
 

@@ -16,16 +16,24 @@ from imageclf.model import BinaryCrossEntropy, FocalLoss
 from imageclf.runs.build import build_parts
 from imageclf.runs.directory import prepare
 from imageclf.runs.loss import build_loss
-from imageclf.runs.metrics import build_metrics
+from imageclf.runs.metrics import build_metrics, lower_is_better
 from imageclf.runs.start import start, train
 from imageclf.runs.table import read_table
 
 CLASSES = ["blue", "green", "red"]
 KAPPA = "+metrics.kappa._target_=torchmetrics.classification.MulticlassCohenKappa"
+OWN = f"+metrics.mine={{_target_: {__name__}.Constant}}"
 NO_WEIGHT = "model.loss._target_=timm.loss.LabelSmoothingCrossEntropy"
 TOP_FIVE = "+metrics.top={_target_: torchmetrics.classification.MulticlassAccuracy, top_k: 5}"
 QUICK = ["~callbacks.report", "~callbacks.tta", "callbacks.checkpoint.every_n_batches=1"]
 COUNTS = {"blue": 2, "green": 8, "red": 2}
+
+
+class Constant:
+    """The same for all: a user's own metric."""
+
+    def __call__(self, probabilities, labels):
+        return 0.5
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +254,23 @@ def test_without_class_weights_a_loss_gets_none(parts):
             "optimized_metric=val/kapa: give one of val/acc, ",
         ),
         (
+            ["callbacks.checkpoint.best=val/accc"],
+            "callbacks.checkpoint.best=val/accc: give one of val/acc, val/loss, train/loss, ",
+        ),
+        (
+            ["callbacks.checkpoint.best=val/acc_ensemble"],
+            "callbacks.checkpoint.best=val/acc_ensemble: give one of val/acc, val/loss, train/loss, ",
+        ),
+        (
+            [OWN, "callbacks.checkpoint.best=val/mine"],
+            "callbacks.checkpoint.best=val/mine: metrics.mine does not say whether more or less of it is "
+            "better; give metrics.mine.higher_is_better=true or false",
+        ),
+        (
+            [OWN, "optimized_metric=val/mine"],
+            "optimized_metric=val/mine: metrics.mine does not say whether more or less of it is better; ",
+        ),
+        (
             [KAPPA.replace("kappa", "acc_tta")],
             "metrics.acc_tta: val/acc_tta is what the program scores; choose another name",
         ),
@@ -270,6 +295,27 @@ def test_a_mistake_is_one_sentence_before_training(overrides, sentence, tiny, co
     assert len(outcome.mistakes) == 1
     assert outcome.mistakes[0].removeprefix("imageclf: ").startswith(sentence)
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+@pytest.mark.parametrize(
+    ("node", "lower"),
+    [
+        ("torchmetrics.classification.MulticlassCalibrationError}", True),
+        ("torchmetrics.classification.MulticlassF1Score}", False),
+        ("torchmetrics.HammingDistance, task: multiclass}", True),
+        (f"{__name__}.Constant}}", None),
+        (f"{__name__}.Constant, higher_is_better: false}}", True),
+        ("torchmetrics.classification.MulticlassF1Score, higher_is_better: false}", True),
+    ],
+)
+def test_a_metric_says_by_itself_or_by_its_node_which_way_it_is_better(composed, tiny, node, lower):
+    config = to_plain(composed(*tiny, f"+metrics.mine={{_target_: {node}"))
+    assert lower_is_better("val/mine", config) is lower
+
+
+@pytest.mark.parametrize(("score", "lower"), [("val/acc_tta", False), ("train/loss_plain", True)])
+def test_of_the_programs_own_scores_less_is_better_of_losses(composed, tiny, score, lower):
+    assert lower_is_better(score, to_plain(composed(*tiny))) is lower
 
 
 def test_metrics_that_are_null_are_not_built():

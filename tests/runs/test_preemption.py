@@ -110,6 +110,11 @@ def test_no_batch_is_trained_twice_or_left_out(undisturbed: Path, pictures: Path
     assert trained[0] == trained[1]
 
 
+def test_lightning_answers_no_signal_at_any_stage(pictures: Path, tmp_path: Path) -> None:
+    train_small(tmp_path, pictures, *THREE_PHASES, "+callbacks.answering={_target_: probes.Answering}")
+    assert (tmp_path / "answering").read_text().split() == ["Notice.note"] * (2 + 6 + 2)
+
+
 def test_without_the_checkpoint_callback_a_signal_ends_the_run_at_once(
     pictures: Path, tmp_path: Path
 ) -> None:
@@ -134,3 +139,15 @@ def test_a_signal_to_one_rank_or_to_the_ranks_parent_ends_both_with_one_save(
     assert before[1] >= [3, 2]
     train_small(tmp_path, pictures, *disturbed, "ckpt_path=auto")
     assert final_weights(tmp_path) == final_weights(two_undisturbed)
+
+
+def test_ranks_that_read_their_votes_later_end_together_with_one_save(pictures: Path, tmp_path: Path) -> None:
+    late = [*THREE_PHASES, *TWO_RANKS, "data.batch_size=2", "+callbacks.votes={_target_: probes.VotesBehind}"]
+    disturbed = [*late, SAVES, send("SIGUSR1", epoch=3, batch=1, to="self", rank=1)]
+    with pytest.raises(Preempted):
+        train_small(tmp_path / "sent", pictures, *disturbed)
+    # Asked at (3, 2), and decided two safe points later.
+    assert saves(tmp_path / "sent") == [[2, 0], [3, 4]]
+    train_small(tmp_path / "sent", pictures, *disturbed, "ckpt_path=auto")
+    train_small(tmp_path / "undisturbed", pictures, *late)
+    assert final_weights(tmp_path / "sent") == final_weights(tmp_path / "undisturbed")

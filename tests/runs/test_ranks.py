@@ -18,9 +18,10 @@ from probes import lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_small
 
 from imageclf import InputError
+from imageclf.configs import load_config
 from imageclf.runs.directory import prepare
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.ranks import RankError, run_ranks
-from imageclf.runs.start import num_ranks
 from imageclf.runs.table import table_of_run
 
 KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
@@ -190,9 +191,25 @@ def test_two_ranks_that_are_stopped_go_on_bit_for_bit(
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
+def test_a_checkpoint_of_two_ranks_is_not_for_one(two_ranks: Path, pictures: Path, tmp_path: Path) -> None:
+    # As where `devices: auto` finds fewer: no override says so.
+    saved = two_ranks / "checkpoints/last.ckpt"
+    with pytest.raises(InputError) as refused:
+        train_small(tmp_path, pictures, *THREE_PHASES, f"ckpt_path={saved}")
+    assert str(refused.value).startswith(f"{saved} was saved by 2 ranks, and there are 1: its batches would ")
+
+
 def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.backbone=resnet999"):
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "model.backbone=resnet999")
+
+
+@pytest.mark.usefixtures("alarm")
+def test_an_error_of_a_megabyte_arrives_whole(pictures: Path, tmp_path: Path) -> None:
+    fail = "+callbacks.fail={_target_: probes.FailAtLength, size: 1000000}"
+    with pytest.raises(RankError) as raised:
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, fail)
+    assert str(raised.value).endswith("RuntimeError: " + "x" * 1_000_000 + "\n")
 
 
 def test_fewer_validation_pictures_than_ranks_are_refused(pictures: Path, tmp_path: Path) -> None:
@@ -237,7 +254,7 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
         "+callbacks.wait={_target_: probes.WaitForEver}",
     ]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    table_of_run(tmp_path, _data_node(tmp_path))
+    table_of_run(tmp_path, load_config(tmp_path / "config.yaml"))
     parent = multiprocessing.get_context("spawn").Process(target=run_ranks, args=(tmp_path, 2))
     parent.start()
     pids = _pids(tmp_path, 2)
@@ -259,12 +276,6 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
 )
 def test_a_trainer_node_says_how_many_ranks_there_are(node: dict, ranks: int) -> None:
     assert num_ranks(node) == ranks
-
-
-def _data_node(run_dir: Path) -> dict:
-    from imageclf.configs import load_config
-
-    return load_config(run_dir / "config.yaml")["data"]
 
 
 def _pids(run_dir: Path, count: int) -> list[int]:

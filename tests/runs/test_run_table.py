@@ -2,21 +2,30 @@
 
 import logging
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from imageclf import InputError
 from imageclf.data import FolderSource, Loading, Splitting
+from imageclf.runs import launched
+from imageclf.runs import table as run_table
 from imageclf.runs.table import folder_table, read_table, table_of_run, take
 
 
 @pytest.fixture
-def node(config, dataset, tmp_path):
-    """Return a function that gives the data node of a copy of the drawn pictures."""
+def whole(config, dataset, tmp_path):
+    """Return a function that gives the config of a run on a copy of the drawn pictures."""
     root = tmp_path / "data"
     shutil.copytree(dataset, root)
-    return lambda *overrides: config(f"data.root={root}", *overrides)["data"]
+    return lambda *overrides: config(f"data.root={root}", *overrides)
+
+
+@pytest.fixture
+def node(whole):
+    """Return a function that gives the data node of such a config."""
+    return lambda *overrides: whole(*overrides)["data"]
 
 
 @pytest.fixture
@@ -63,17 +72,16 @@ def test_the_plan_need_not_decode_the_pictures(node, broken):
     assert len(read_table(node(), verify=False)) == 36
 
 
-def test_a_runs_table_is_written_down(node, tmp_path):
-    table = table_of_run(tmp_path, node())
+def test_a_runs_table_is_written_down(whole, tmp_path):
+    table = table_of_run(tmp_path, whole())
     assert (tmp_path / "split.csv").read_text().count("\n") == 1 + len(table)
 
 
-def test_a_restart_reads_the_table_that_was_written_down(node, tmp_path):
-    first = table_of_run(tmp_path, node())
+def test_a_restart_reads_the_table_that_was_written_down(whole, tmp_path):
+    first = table_of_run(tmp_path, whole())
     shutil.rmtree(tmp_path / "data" / "valid")
-    again = table_of_run(tmp_path, node())
-    assert again.fingerprint() == first.fingerprint()
-    assert again.paths == first.paths
+    again = table_of_run(tmp_path, whole())
+    assert again.frame.equals(first.frame)
 
 
 def test_a_folder_to_predict_is_read_at_any_depth(dataset):
@@ -101,3 +109,16 @@ def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
 def test_each_part_takes_its_own_keys_of_the_flat_node(cls, node):
     given = node()
     assert all(getattr(take(cls, given), name) == given[name] for name in cls.__dataclass_fields__)
+
+
+def test_other_tasks_wait_for_the_table_as_long_as_for_the_run_directory():
+    assert run_table.WAIT is launched.WAIT
+
+
+def test_another_task_says_how_long_it_has_waited_for_the_table(node, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(run_table, "WAIT", timedelta(seconds=0.1))
+    with pytest.raises(InputError) as refused:
+        table_of_run(tmp_path, node())
+    said = f"the first task has not written {tmp_path / 'split.csv'} within 0:00:00.100000"
+    assert str(refused.value) == said

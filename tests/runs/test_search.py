@@ -3,14 +3,14 @@
 import pytest
 
 from imageclf import InputError
+from imageclf.configs import to_plain
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.search import one_phase
-from imageclf.runs.start import num_ranks
+from imageclf.runs.start import check_top
 
 
 @pytest.fixture
 def searched(composed, tiny):
-    from imageclf.configs import to_plain
-
     return lambda *overrides: one_phase(to_plain(composed(*tiny, *overrides, name="lr_find")))
 
 
@@ -57,3 +57,21 @@ def test_a_search_writes_no_checkpoints_and_no_logs(searched):
 )
 def test_the_number_of_ranks_is_that_of_the_devices(trainer, ranks):
     assert num_ranks(trainer) == ranks
+
+
+@pytest.mark.parametrize(
+    ("metric", "wrong", "right"),
+    [
+        ("val/acc", "minimize", "maximize"),
+        ("val/loss", "maximize", "minimize"),
+        ("val/ece", "maximize", "minimize"),
+    ],
+)
+def test_a_sweeper_that_would_look_for_the_worst_run_is_refused(composed, tiny, metric, wrong, right):
+    chosen = [*tiny, "metrics=all", f"optimized_metric={metric}"]
+    check_top(to_plain(composed(*chosen, f"+hydra.sweeper.direction={right}")))
+    config = to_plain(composed(*chosen, f"+hydra.sweeper.direction={wrong}"))
+    with pytest.raises(InputError) as refused:
+        check_top(config)
+    said = f"hydra.sweeper.direction={wrong} looks for the worst optimized_metric={metric}: give "
+    assert str(refused.value) == f"{said}hydra.sweeper.direction={right}"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from imageclf import InputError
+from imageclf.machine import limited_cores
 from imageclf.runs.processes import enter, fork_server, surroundings
 from imageclf.runs.shares import Share, deal
 
@@ -28,24 +29,30 @@ from imageclf.runs.shares import Share, deal
     ],
 )
 def test_each_job_gets_gpus_of_its_own(n_jobs, gpus, per_job, hands):
-    shares = deal(n_jobs, list(gpus), per_job, threads=8)
+    shares = deal(n_jobs, list(gpus), per_job, threads=8, cores=8)
     assert ["".join(share.gpus) for share in shares] == hands
 
 
 @pytest.mark.parametrize(("n_jobs", "threads", "each"), [(1, 8, None), (2, 8, 4), (3, 8, 2), (4, 2, 1)])
-def test_the_threads_are_dealt_out_among_jobs_that_run_at_a_time(n_jobs, threads, each):
-    assert {share.threads for share in deal(n_jobs, [], 1, threads)} == {each}
+def test_threads_and_cores_are_dealt_out_among_jobs_that_run_at_a_time(n_jobs, threads, each):
+    assert {share.threads for share in deal(n_jobs, [], 1, threads, cores=1)} == {each}
+    assert {share.cores for share in deal(n_jobs, [], 1, 1, cores=threads)} == {each}
 
 
 @pytest.mark.parametrize(("n_jobs", "named"), [(0, "n_jobs=0"), (-1, "n_jobs=-1"), (3, "take 6 GPUs")])
 def test_a_number_of_jobs_that_cannot_be_is_refused(n_jobs, named):
     with pytest.raises(InputError, match=named):
-        deal(n_jobs, list("0123"), 2, threads=8)
+        deal(n_jobs, list("0123"), 2, threads=8, cores=8)
 
 
 def test_a_share_is_told_by_the_variables_that_cuda_and_openmp_read():
-    assert Share(("5", "7"), 4).environment == {"CUDA_VISIBLE_DEVICES": "5,7", "OMP_NUM_THREADS": "4"}
-    assert Share((), None).environment == {}
+    told = Share(("5", "7"), 4, None).environment
+    assert told == {"CUDA_VISIBLE_DEVICES": "5,7", "OMP_NUM_THREADS": "4"}
+    assert Share((), None, None).environment == {}
+
+
+def test_the_workers_of_a_job_are_counted_by_its_share_of_the_cores():
+    assert limited_cores(64, [], Share((), None, 6).environment) == 6
 
 
 def report(given, sender) -> None:
@@ -60,7 +67,7 @@ def test_a_process_of_the_fork_server_takes_over_its_share_and_surroundings(tmp_
     monkeypatch.setenv("SET_LATE", "yes")
     monkeypatch.chdir(tmp_path)
     receiver, sender = context.Pipe(duplex=False)
-    share = Share(("1",), 3).environment
+    share = Share(("1",), 3, None).environment
     process = context.Process(target=report, args=(surroundings(**share), sender))
     process.start()
     environment, folder, threads, touched = receiver.recv()

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imageclf.machine import processor_name
+
 CLASSES = ["blue", "green", "red"]
 
 
@@ -53,6 +55,11 @@ def test_the_summary_has_a_number_for_each_score(summary, key):
         ("num_valid", 5),
         ("num_test", 4),
         ("classes", CLASSES),
+        ("accelerator", "cpu"),
+        ("device_name", processor_name()),
+        ("precision", "32-true"),
+        ("deterministic", True),
+        ("num_workers", 0),
     ],
 )
 def test_the_summary_says_what_was_trained(summary, key, value):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,14 +72,16 @@ def test_the_traceback_is_in_the_jobs_own_log(faulty):
 
 
 @pytest.fixture(scope="module")
-def resumed(faulty, tiny) -> tuple[Path, int, str]:
-    """Go on with the faulty sweep, without its faults."""
-    before = (faulty[0] / "2" / "summary.json").stat().st_mtime_ns
+def resumed(faulty, tiny, tmp_path_factory) -> tuple[Path, int, str]:
+    """Go on with a copy of the faulty sweep, without its faults."""
+    folder = tmp_path_factory.mktemp("resumed")
+    sweep = Path(shutil.copytree(faulty[0], folder / "sweep"))
+    before = (sweep / "2" / "summary.json").stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_FAULT", "1")
-        code, said = train(faulty[0].parent, "-m", *tiny, *SWEEP, "resume_sweep=sweep")
-    assert (faulty[0] / "2" / "summary.json").stat().st_mtime_ns == before
-    return faulty[0], code, said
+        code, said = train(folder, "-m", *tiny, *SWEEP, "resume_sweep=sweep")
+    assert (sweep / "2" / "summary.json").stat().st_mtime_ns == before
+    return sweep, code, said
 
 
 def test_a_resumed_sweep_finishes_the_other_jobs_in_their_directories(resumed):

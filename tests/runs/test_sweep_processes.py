@@ -49,6 +49,17 @@ def test_ctrl_c_ends_a_whole_sweep(ended, n_jobs):
     assert not list(sweep.glob("*/failed.json"))
 
 
+def test_ctrl_c_to_every_process_of_a_run_on_two_ranks_ends_it_with_130(tiny, tmp_path):
+    ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+    process = begin(tmp_path, *tiny, *FAST, *ranks, FAULT, "schedule.phases.finetune.cycle_len=2000")
+    wait_for(lambda: len(list(tmp_path.glob("runs/*/*/pid-[01]"))) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "imageclf: interrupted"
+    wait_for(lambda: not living(process.pid))
+
+
 @pytest.mark.parametrize(
     "send",
     [
@@ -136,3 +147,14 @@ def test_the_jobs_of_a_sweep_share_what_is_computed_of_the_pictures(tiny, tmp_pa
     assert len(built) == 4
     assert {Path(folder).parent.name for folder in built[0]} == {"features", "pictures", "verified"}
     assert all(each == built[0] for each in built)
+
+
+@pytest.mark.usefixtures("alarm")
+def test_a_job_that_fails_with_more_than_a_pipe_holds_does_not_hold_up_its_sweep(
+    tiny: list[str], tmp_path: Path
+) -> None:
+    fail = "+callbacks.fail={_target_: probes.FailAtLength, size: 100000}"
+    code, _ = train(tmp_path, "-m", *tiny, *FAST, fail, "seed=1,2")
+    causes = [json.loads(path.read_text())["cause"] for path in tmp_path.glob("runs/**/failed.json")]
+    assert code == 2 and len(causes) == 2
+    assert all(len(cause) > 100_000 for cause in causes)

@@ -63,6 +63,23 @@ def test_counts_of_steps_are_whole_numbers(key):
     assert {type(row[key]) for row in steps({})} == {int}
 
 
+def test_steps_count_through_the_phases_with_the_batches_of_each():
+    schedule = Schedule({"a": Phase(n_cycles=2), "b": Phase(batch_size=8)})
+    rows = step_rows(
+        schedule, GROUPS, lambda place: 3 if place.batch_size is None else 2, 32, found={"a": 1.0, "b": 1.0}
+    )
+    assert [(row["step"], row["epoch"], row["batch"], row["phase"]) for row in rows] == [
+        (0, 0, 0, "a"),
+        (1, 0, 1, "a"),
+        (2, 0, 2, "a"),
+        (3, 1, 0, "a"),
+        (4, 1, 1, "a"),
+        (5, 1, 2, "a"),
+        (6, 2, 0, "b"),
+        (7, 2, 1, "b"),
+    ]
+
+
 def test_the_columns_are_those_of_the_plan():
     columns = ["step", "epoch", "batch", "phase", "cycle", "size", "lr/body0", "lr/body1", "lr/head"]
     assert {tuple(row) for row in steps({})} == {tuple(columns)}
@@ -88,9 +105,19 @@ def test_the_rates_of_the_plan_are_those_of_the_run():
     planned = [tuple(row[f"lr/{group}"] for group in GROUPS) for row in steps(found)]
     run = [
         tuple(SCHEDULE.lrs(GROUPS, epoch, batch, num_batches(place), found).values())
-        for _, epoch, batch, place in SCHEDULE.steps(num_batches)
+        for epoch, place in enumerate(SCHEDULE.places)
+        for batch in range(num_batches(place))
     ]
     assert planned == run
+
+
+def test_the_batches_of_an_epoch_are_counted_once():
+    counted = []
+    rows = list(
+        step_rows(SCHEDULE, GROUPS, lambda place: counted.append(place) or num_batches(place), 32, {})
+    )
+    assert len(rows) > SCHEDULE.epochs
+    assert counted == list(SCHEDULE.places)
 
 
 def test_a_group_shows_the_highest_rate_of_its_layers():

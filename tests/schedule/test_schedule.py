@@ -137,18 +137,3 @@ def test_a_phase_that_does_not_fit_the_groups_is_named(finetune, groups, message
 def test_auto_without_a_finder_is_refused_before_the_run():
     with pytest.raises(InputError, match=r"^schedule\.phases\.finetune\.lr=auto needs"):
         lesson().check(GROUPS, has_finder=False)
-
-
-def test_steps_count_through_the_phases_with_the_batches_of_each():
-    schedule = Schedule({"a": Phase(n_cycles=2), "b": Phase(batch_size=8)})
-    steps = schedule.steps(lambda place: 3 if place.batch_size is None else 2)
-    assert [(step, epoch, batch, place.name) for step, epoch, batch, place in steps] == [
-        (0, 0, 0, "a"),
-        (1, 0, 1, "a"),
-        (2, 0, 2, "a"),
-        (3, 1, 0, "a"),
-        (4, 1, 1, "a"),
-        (5, 1, 2, "a"),
-        (6, 2, 0, "b"),
-        (7, 2, 1, "b"),
-    ]

@@ -26,7 +26,7 @@ from imageclf.analysis.problems import KINDS, Problem, Twins, count_kinds, find_
 from imageclf.analysis.report import write_report
 from imageclf.analysis.run_settings import RunRecord, flatten
 from imageclf.analysis.runs_report import Runs, write_runs_report
-from imageclf.analysis.runs_table import run_table, sort_runs
+from imageclf.analysis.runs_table import less_is_better, run_table, sort_runs
 from imageclf.analysis.scores import accuracy, class_accuracies, log_loss
 from imageclf.analysis.sheet import NUM_VIEWS
 from imageclf.analysis.submission import label_submission, probability_submission, write_submission
@@ -56,6 +56,7 @@ __all__ = [
     "label_indices",
     "label_submission",
     "learning_rate_figure",
+    "less_is_better",
     "log_loss",
     "loss_figure",
     "lr_find_figure",

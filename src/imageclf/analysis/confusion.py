@@ -30,18 +30,16 @@ def confusion_matrix(
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
-def most_confused(
-    matrix: NDArray[np.integer], classes: list[str], min_count: int = 1
-) -> list[tuple[str, str, int]]:
-    """Return the mistakes made at least `min_count` times as (truth, prediction, count), most frequent first.
+def most_confused(matrix: NDArray[np.integer], classes: list[str]) -> list[tuple[str, str, int]]:
+    """Return the mistakes as (truth, prediction, count), most frequent first.
 
     `matrix` is `[C, C]` with the truth in rows; equal counts stay in class order.
 
-    Source: `interp.most_confused(min_val=1)` of fast.ai.
+    Source: `interp.most_confused()` of fast.ai.
     """
     mistakes = matrix.copy()
     np.fill_diagonal(mistakes, 0)
-    truths, predictions = np.nonzero(mistakes >= max(min_count, 1))
+    truths, predictions = np.nonzero(mistakes)
     pairs = [
         (classes[truth], classes[prediction], int(matrix[truth, prediction]))
         for truth, prediction in zip(truths, predictions, strict=True)

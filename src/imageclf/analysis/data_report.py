@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.atomic import replace_file
 from imageclf.analysis.balance import SPLITS, balance_figure, class_balance
+from imageclf.analysis.cells import without_formulas
 from imageclf.analysis.data_numbers import data_cards, pixels
 from imageclf.analysis.page import png_plot, render_page, svg_plot
 from imageclf.analysis.plot_style import save_figure
@@ -56,7 +57,7 @@ def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
     for name, table in _tables(analysis, balance).items():
-        text = table.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         replace_file(folder / f"{name}.csv", text.encode("utf-8", "surrogateescape"))
     target = folder / "analysis.html"
     replace_file(target, _page(analysis, balance, figures))

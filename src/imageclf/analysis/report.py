@@ -10,7 +10,14 @@ from imageclf.analysis.plot_confusion import confusion_figure
 from imageclf.analysis.plot_lr_find import lr_find_figure
 from imageclf.analysis.plots import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.analysis.predictions import label_indices, probabilities_of
-from imageclf.analysis.report_numbers import ClassRow, class_rows, fit_rows, headline_cards, phase_rows
+from imageclf.analysis.report_numbers import (
+    ClassRow,
+    class_rows,
+    fit_rows,
+    headline_cards,
+    machine_line,
+    phase_rows,
+)
 from imageclf.analysis.report_pictures import Gallery, common_folder, galleries
 from imageclf.analysis.run_files import RunFiles, read_run
 from imageclf.analysis.scores import accuracy, log_loss
@@ -45,6 +52,7 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
     page = render_page(
         "report.html.j2",
         run=run,
+        machine=machine_line(run.summary),
         cards=headline_cards(run.summary),
         phases=phase_rows(run.metrics),
         rates=_rates(run),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
 from imageclf.analysis.scores import class_accuracies
+from imageclf.machine import Machine
 
 _CARDS = {
     "val/acc": "Accuracy",
@@ -66,6 +68,12 @@ class ClassRow:
 def headline_cards(summary: Mapping[str, object]) -> list[Card]:
     """Return a card per number that the summary has, in reading order."""
     return [_card(key, summary) for key in _CARDS if isinstance(summary.get(key), int | float)]
+
+
+def machine_line(summary: Mapping[str, object]) -> str:
+    """Return what the run trained on and how it computed there; empty where the summary does not say."""
+    known: dict[str, Any] = {name: summary[name] for name in Machine._fields if name in summary}
+    return Machine(**known).sentence if len(known) == len(Machine._fields) else ""
 
 
 def phase_rows(metrics: pd.DataFrame) -> list[PhaseRow]:

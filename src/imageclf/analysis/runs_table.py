@@ -1,6 +1,8 @@
 """One table of many runs: what each was told, how far it came, and how well it did."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,8 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.analysis.run_settings import RunRecord, differing_settings
 
-# Endings of scores of which less is better.
-_LESS_IS_BETTER = ("loss", "ece", "error", "seconds")
+# Parts of names of scores, and of metrics' classes, of which less is better.
+_LESS_IS_BETTER = ("loss", "ece", "error", "seconds", "distance")
 _FIRST_SCORES = (
     "val/acc",
     "val/acc_tta",
@@ -57,10 +59,15 @@ def run_scores(run: RunRecord) -> dict[str, float]:
     }
 
 
-def sort_runs(table: pd.DataFrame, column: str) -> pd.DataFrame:
+def sort_runs(table: pd.DataFrame, column: str, runs: Sequence[RunRecord] = ()) -> pd.DataFrame:
     """Return the table with its best rows on top, and those without a value at the end.
 
     Less is better of losses, errors and seconds, more of all else that is a number.
+
+    Args:
+        table: of runs.
+        column: to sort by.
+        runs: whose configs may say which way a metric is better.
 
     Raises:
         InputError: there is no such column.
@@ -68,17 +75,31 @@ def sort_runs(table: pd.DataFrame, column: str) -> pd.DataFrame:
     if column not in table:
         raise InputError(f"sort={column}: there is no such column; give one of {', '.join(table.columns)}")
     is_score = pd.api.types.is_numeric_dtype(table[column])
-    ascending = not is_score or less_is_better(column)
+    settings = {key: value for run in runs for key, value in run.config.items()}
+    ascending = not is_score or less_is_better(column, settings)
     return table.sort_values(column, ascending=ascending, na_position="last", kind="stable")
 
 
-def less_is_better(score: str) -> bool:
-    """Return whether of a score less is better.
+def less_is_better(score: str, settings: Mapping[str, object] = MappingProxyType({})) -> bool:
+    """Return whether of a score less is better, by its metric's settings or else by its name.
+
+    Args:
+        score: SPLIT/NAME, or a column's name.
+        settings: of a run, by dotted key.
 
     >>> less_is_better("val/loss_tta"), less_is_better("val/acc")
     (True, False)
+    >>> less_is_better("val/mine", {"metrics.mine.higher_is_better": False})
+    True
     """
-    return any(part in _LESS_IS_BETTER for part in score.rpartition("/")[2].split("_"))
+    name = score.rpartition("/")[2]
+    higher = settings.get(f"metrics.{name}.higher_is_better")
+    if isinstance(higher, bool):
+        return not higher
+    target = str(settings.get(f"metrics.{name}._target_", "")).rpartition(".")[2]
+    # MulticlassHingeLoss -> multiclass, hinge, loss.
+    words = re.findall("[A-Z][a-z]+", target) if target else name.split("_")
+    return any(word.lower() in _LESS_IS_BETTER for word in words)
 
 
 def _facts(run: RunRecord) -> dict[str, str]:
@@ -98,7 +119,7 @@ def _progress(run: RunRecord, optimized: str) -> dict[str, float | None]:
     if optimized in metrics and metrics[optimized].notna().any():
         scores = metrics[optimized].to_numpy(dtype=float)
         # Of equal ones the first epoch.
-        place = np.nanargmin(scores) if less_is_better(optimized) else np.nanargmax(scores)
+        place = np.nanargmin(scores) if less_is_better(optimized, run.config) else np.nanargmax(scores)
         best = int(metrics["epoch"].iloc[int(place)])
     return {
         "epochs_done": len(metrics),

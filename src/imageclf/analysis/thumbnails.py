@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from imageclf.formats import open_picture
+
 
 def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     """Return a picture as a `data:` address of a JPEG, turned as EXIF says; None if it cannot be read.
@@ -13,7 +15,7 @@ def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     `longest_side` is in pixels; smaller pictures are not enlarged, transparent ones get a white ground.
     """
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             # Lets the JPEG decoder skip detail that is thrown away anyway.
             picture.draft("RGB", (2 * longest_side, 2 * longest_side))
             small = _opaque(ImageOps.exif_transpose(picture))

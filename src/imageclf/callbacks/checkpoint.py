@@ -11,10 +11,13 @@ import torch
 
 from imageclf import InputError
 from imageclf.callbacks.files import is_whole, replace, rotate
+from imageclf.callbacks.votes import Votes
 from imageclf.data.signals import Notice
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
+
+Ask = Callable[[pl.Trainer, bool, bool], tuple[bool, bool]]
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -73,31 +76,15 @@ def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tup
     return position if position[1] > 0 and (batch + 1) % accumulate == 0 else None
 
 
-def agree(trainer: pl.Trainer, late: bool, asked: bool) -> tuple[bool, bool]:
-    """Return whether the first rank's clock says to save, and whether a signal has asked any rank to end.
+def is_better(score: float, best: float | None, lower_is_better: bool = False) -> bool:
+    """Return whether a score beats the best so far; NaN never does.
 
-    One process answers from memory. Several take one all-reduce of two numbers, at safe points only:
-    about as long as one small gradient, and on GPUs a wait for the device.
-    """
-    if trainer.world_size == 1:
-        return late, asked
-    votes = torch.tensor(
-        [late and trainer.is_global_zero, asked], dtype=torch.int32, device=trainer.strategy.root_device
-    )
-    torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
-    first_is_late, any_asked = votes.tolist()
-    return bool(first_is_late), bool(any_asked)
-
-
-def is_better(name: str, score: float, best: float | None) -> bool:
-    """Return whether a score beats the best so far: of losses the lower one, of all others the higher.
-
-    >>> is_better("val/acc", 0.9, 0.8), is_better("val/loss", 0.9, 0.8), is_better("val/acc", 0.8, 0.8)
+    >>> is_better(0.9, 0.8), is_better(0.9, 0.8, lower_is_better=True), is_better(0.8, 0.8)
     (True, False, False)
     """
     if best is None:
         return score == score
-    return score < best if "loss" in name else score > best
+    return score < best if lower_is_better else score > best
 
 
 class Checkpoint(pl.Callback):
@@ -115,6 +102,7 @@ class Checkpoint(pl.Callback):
         best: also keep `checkpoints/best.ckpt`, of the epoch with the best score of this name, such as
             val/acc; None: do not. Among equals the first stays.
         notice: what signals have said.
+        lower_is_better: of the score `best`.
     """
 
     def __init__(
@@ -125,6 +113,7 @@ class Checkpoint(pl.Callback):
         every_n_batches: int | None,
         best: str | None = None,
         notice: Notice | None = None,
+        lower_is_better: bool = False,
     ) -> None:
         self._schedule = schedule
         self._dir = run_dir / "checkpoints"
@@ -132,7 +121,9 @@ class Checkpoint(pl.Callback):
         self._every_n_batches = every_n_batches
         self._best = best
         self._best_score: float | None = None
+        self._lower_is_better = lower_is_better
         self._notice = notice or Notice()
+        self._votes = Votes()
         self._position = (0, 0)
         self._saved_at = time.monotonic()
 
@@ -148,7 +139,7 @@ class Checkpoint(pl.Callback):
         )
         counted = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
         if position is not None:
-            self._save_if(trainer, position, counted)
+            self._save_if(trainer, position, counted, self._votes.ask)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at a phase's end, and at any epoch's end that is due."""
@@ -157,7 +148,12 @@ class Checkpoint(pl.Callback):
         self._keep_best(trainer, position)
         # A phase's end is worth the disk: what follows is another kind of training.
         ends = place.epoch == place.phase.epochs - 1
-        self._save_if(trainer, position, ends or self._every_n_batches is not None)
+        self._save_if(trainer, position, ends or self._every_n_batches is not None, self._votes.ask_now)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say so if no epoch had the score whose best one was to be kept."""
+        if self._best and self._best_score is None:
+            log.warning("callbacks.checkpoint.best=%s: no epoch had this score; no %s", self._best, BEST)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score so far."""
@@ -170,14 +166,27 @@ class Checkpoint(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Store the position of the next batch; Lightning's counters are not read."""
+        """Store the next batch's position and the number of ranks; Lightning's counters are not read."""
         checkpoint["position"] = list(self._position)
+        checkpoint["ranks"] = trainer.world_size
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Tell the data where to go on."""
+        """Tell the data where to go on.
+
+        Raises:
+            InputError: other ranks than those that saved it would have other batches.
+        """
         epoch, batch = checkpoint["position"]
+        # Older ones do not hold it.
+        ranks = checkpoint.get("ranks", trainer.world_size)
+        if ranks != trainer.world_size:
+            raise InputError(
+                f"{trainer.ckpt_path} was saved by {ranks} ranks, and there are {trainer.world_size}: its "
+                f"batches would change; go on with {ranks} (trainer.devices x trainer.num_nodes), or start a "
+                "new run"
+            )
         trainer.datamodule.resume_at = (epoch, batch)  # type: ignore[attr-defined]
         log.info("resuming at epoch %d, batch %d", epoch, batch)
 
@@ -186,16 +195,17 @@ class Checkpoint(pl.Callback):
         last, previous = self._dir / LAST, self._dir / PREVIOUS
         self._write(trainer, position, last, lambda temporary: rotate(temporary, last, previous))
         self._saved_at = time.monotonic()
+        self._votes.forget()
 
-    def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool) -> None:
+    def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool, ask: Ask) -> None:
         """Save if it is due, late, or the run is to end here; all ranks answer alike."""
-        late, self._notice.agreed = agree(trainer, self._late(), self._notice.came is not None)
+        late, self._notice.agreed = ask(trainer, self._late(), self._notice.came is not None)
         if due or late or self._notice.agreed:
             self.save(trainer, position)
 
     def _keep_best(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         score = trainer.callback_metrics.get(self._best) if self._best else None
-        if self._best and score is not None and is_better(self._best, float(score), self._best_score):
+        if score is not None and is_better(float(score), self._best_score, self._lower_is_better):
             self._best_score = float(score)
             path = self._dir / BEST
             # Before last.ckpt: a run killed in between trains this epoch again, and writes it again.

@@ -59,7 +59,7 @@ class Ema(pl.Callback):
         if self._average and has_stepped(batch_idx, num_batches, trainer.accumulate_grad_batches):
             self._average.update(pl_module.model, step=trainer.global_step)
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the average where Snapshots finds it."""
         module: Any = pl_module
         if self._average is not None:

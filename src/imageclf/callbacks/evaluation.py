@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from imageclf.data import Batch, ImageData
 from imageclf.data.augmentation import Floats
 from imageclf.data.datamodule import Split
-from imageclf.model import ClassifierModule, Predictions
+from imageclf.model import ClassifierModule, Collector, Predictions
 
 
 @contextmanager
@@ -49,10 +49,10 @@ def predict(
     """
     rows = None if only is None else only.numpy()
     batches = data.read(data.evaluation_requests(split, size, views, rows))
-    collected = []
+    collected = Collector()
     with evaluating(module), trainer.precision_plugin.forward_context():
         for batch in on_device(trainer, batches):
-            collected.append((batch.rows, batch.labels, module(batch).float().softmax(1)))
+            collected.add(batch.rows, batch.labels, module(batch).float().softmax(1))
     return module.gather(collected)
 
 

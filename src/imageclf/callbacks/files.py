@@ -69,6 +69,9 @@ def write_tensors(content: dict[str, Any], path: Path) -> None:
         said = error.__context__
         if isinstance(said, OSError):
             raise OSError(said.errno, said.strerror, str(path)) from error
+        # Ctrl-C, or a signal that ends the run.
+        if said is not None and not isinstance(said, Exception):
+            raise said from None
         raise
 
 

@@ -108,9 +108,12 @@ class History(pl.Callback):
 
     def _sums(self) -> list[list[float]]:
         """Return [sum of losses, number of pictures] of each rank, so far in this epoch."""
-        for loss, size in self._batch_losses:
-            self._sum += float(loss) * size
-            self._count += size
+        if self._batch_losses:
+            losses, sizes = zip(*self._batch_losses, strict=True)
+            # One copy from the device for all of them.
+            for loss, size in zip(torch.stack(losses).tolist(), sizes, strict=True):
+                self._sum += loss * size
+                self._count += size
         self._batch_losses = []
         sums = [self._sum, self._count]
         if self._strategy.world_size == 1:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import lightning as pl
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.callbacks.evaluation import evaluating, on_device
@@ -16,7 +16,7 @@ from imageclf.data import ImageData
 from imageclf.data.cache import content_key
 from imageclf.data.caching import about_files
 from imageclf.data.datamodule import Split
-from imageclf.model import ClassifierModule, weights_digest
+from imageclf.model import ClassifierModule, Collector, weights_digest
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Stored = Literal["float32", "float16"]
 
 # To be raised whenever the same body and pictures would give other features.
-_VERSION = 3
+_VERSION = 4
 
 
 def compute_features(
@@ -44,19 +44,19 @@ def compute_features(
     """
     dtype: torch.dtype = getattr(torch, stored)
     batches = data.read(data.evaluation_requests(split, size))
-    collected = []
+    collected = Collector()
     with evaluating(module), trainer.precision_plugin.forward_context():
         for batch in on_device(trainer, batches):
             if batch.images is None:
                 raise ValueError("features are computed from pictures")
-            features = module.model.features(batch.images).to(dtype)
-            if not bool(torch.isfinite(features).all()):
-                raise InputError(
-                    f"callbacks.precompute.stored={stored}: a feature is no number of that kind; "
-                    "give float32, or another model.weights if it was that already"
-                )
-            collected.append((batch.rows, batch.labels, features))
-    return module.gather(collected).probabilities
+            collected.add(batch.rows, batch.labels, module.model.features(batch.images).to(dtype))
+    features = module.gather(collected).probabilities
+    if not bool(torch.isfinite(features).all()):
+        raise InputError(
+            f"callbacks.precompute.stored={stored}: a feature is no number of that kind; "
+            "give float32, or another model.weights if it was that already"
+        )
+    return features
 
 
 def feature_key(
@@ -67,7 +67,7 @@ def feature_key(
     size: int,
     stored: Stored = "float32",
 ) -> str:
-    """Return a hash of all that the features of a split depend on: files, transform, weights, precision."""
+    """Return a hash of all that the features of a split depend on: files, transform, weights, rounding."""
     paths = [data.table.paths[row] for row in data.table.rows(split)]
     return content_key(
         version=_VERSION,
@@ -78,8 +78,30 @@ def feature_key(
         weights=weights_digest(module.model.backbone),
         normalise=[module.model.mean.flatten().tolist(), module.model.std.flatten().tolist()],
         precision=[str(trainer.precision), stored],
+        rounding=rounding(trainer.strategy.root_device, module.model.backbone),
         libraries={name: version(name) for name in ("timm", "torch", "pillow", "opencv-python-headless")},
     )
+
+
+def rounding(device: torch.device, body: nn.Module) -> dict[str, Any]:
+    """Return what decides how the sums of a body's features round, besides the precision.
+
+    Args:
+        device: that computes them.
+        body: the network; its memory format decides which kernels run.
+    """
+    maps = [weight for weight in body.parameters() if weight.ndim == 4]
+    found: dict[str, Any] = {
+        "device": device.type,
+        "channels_last": all(each.is_contiguous(memory_format=torch.channels_last) for each in maps),
+        "compiled": body._compiled_call_impl is not None,
+    }
+    if device.type == "cuda":
+        exact = torch.are_deterministic_algorithms_enabled()
+        found["tf32"] = [torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32]
+        # A run that is to be bit for bit takes nothing from the fast path, and nothing from another card.
+        found["card"] = torch.cuda.get_device_name(device) if exact else "any"
+    return found
 
 
 def stored_features(

@@ -5,7 +5,7 @@ from typing import Any
 import lightning as pl
 
 from imageclf.callbacks.checkpoint import Checkpoint
-from imageclf.data.signals import Notice, hold_back
+from imageclf.data.signals import Notice
 
 
 class Preemption(pl.Callback):
@@ -22,14 +22,14 @@ class Preemption(pl.Callback):
         self._notice = notice
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let signals wait while Lightning installs its handler: it would broadcast inside it."""
-        hold_back()
+        """Keep Lightning from installing its handler, which waits for the other ranks inside it."""
+        # No setting does: https://github.com/Lightning-AI/pytorch-lightning/pull/20825
+        trainer._signal_connector.register_signal_handlers = _install_nothing  # type: ignore[method-assign]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning; from now on they wait for a safe point."""
+        """From now on signals wait for a safe point."""
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         self._notice.waits = any(isinstance(each, Checkpoint) for each in callbacks)
-        self._notice.listen()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -50,8 +50,6 @@ class Preemption(pl.Callback):
         if self._notice.agreed:
             self._notice.end()
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on signals end the run at once: what follows can be run again."""
-        self._notice.waits = False
-        if self._notice.came is not None:
-            self._notice.end()
+
+def _install_nothing() -> None:
+    """Leave the signals to the notice."""

@@ -4,11 +4,15 @@ import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
+
+# Kinds of devices that draw by themselves.
+_WITH_GENERATORS = ("cuda", "mps")
 
 
 @contextmanager
@@ -22,7 +26,8 @@ def preserved(module: nn.Module, optimizer: Optimizer) -> Iterator[None]:
     modes = [(part, part.training) for part in module.modules()]
     # A copy: load_state_dict would keep the very tensors that the trial changes.
     optimizer_state = copy.deepcopy(optimizer.state_dict())
-    generators = _generator_states()
+    device = next(module.parameters()).device
+    generators = _generator_states(device)
     try:
         for parameter, _ in gradients:
             parameter.grad = None
@@ -34,18 +39,24 @@ def preserved(module: nn.Module, optimizer: Optimizer) -> Iterator[None]:
             parameter.grad = gradient
         for part, mode in modes:
             part.training = mode
-        _restore_generators(generators)
+        _restore_generators(generators, device)
 
 
-def _generator_states() -> tuple[object, ...]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
+def _generator_states(device: torch.device) -> tuple[object, ...]:
+    # Of the module's own device alone: a look at the others would start CUDA on each of them.
+    own = _module_of(device).get_rng_state(device) if device.type in _WITH_GENERATORS else None
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), own
 
 
-def _restore_generators(states: tuple[object, ...]) -> None:
-    python, numpy, cpu, cuda = states
+def _restore_generators(states: tuple[object, ...], device: torch.device) -> None:
+    python, numpy, cpu, own = states
     random.setstate(python)  # type: ignore[arg-type]
     np.random.set_state(numpy)  # type: ignore[arg-type]
     torch.set_rng_state(cpu)  # type: ignore[arg-type]
-    if cuda:
-        torch.cuda.set_rng_state_all(cuda)  # type: ignore[arg-type]
+    if own is not None:
+        _module_of(device).set_rng_state(own, device)
+
+
+def _module_of(device: torch.device) -> Any:
+    """Return torch.cuda or torch.mps."""
+    return torch.get_device_module(device)

@@ -20,7 +20,7 @@ class Report(pl.Callback):
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report; by now the summary and the predictions are there."""
         # One rank writes; the others have nothing to add.
         if trainer.is_global_zero:

@@ -96,7 +96,7 @@ class Snapshots(pl.Callback):
         if place.is_cycle_end:
             self._save(trainer, f"{place.name}-{place.cycle}", pl_module)
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Average the snapshots, and compare the candidates on the validation split."""
         module: Any = pl_module
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]

@@ -84,7 +84,7 @@ class TTA(pl.Callback):
             for name, value in seen.scores.items():
                 pl_module.record(name, value)  # type: ignore[operator]
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the final weights."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         if not data.has_validation:

@@ -32,7 +32,6 @@ class Unfreezing(pl.Callback):
         self._freeze(trainer, pl_module)
         if self._schedule.at(trainer.current_epoch).is_phase_start:
             rewrap(trainer, pl_module)
-            forget_compiled(pl_module)
             for optimizer in trainer.optimizers:
                 forget(optimizer)
 
@@ -56,17 +55,6 @@ def forget(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         for key in group.keys() - given:
             del group[key]
-
-
-def forget_compiled(module: nn.Module) -> None:
-    """Let compiled parts be compiled anew: each phase trains other groups, at another size.
-
-    Otherwise torch gives up on compiling after a few such changes, and says so in its log alone
-    (`torch._dynamo.config.recompile_limit`).
-    """
-    # Not without need: it would import the compiler.
-    if any(part._compiled_call_impl is not None for part in module.modules()):
-        torch.compiler.reset()
 
 
 def rewrap(trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -6,18 +6,26 @@ from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import load_config, save_config, to_plain, to_saved
 from imageclf.configs.short_data import data_options, expand_data
+from imageclf.configs.trust import Trust, check_node, check_saved, foreign_targets
+from imageclf.configs.untrusted import read_config, read_object
 
 __all__ = [
     "CONF_DIR",
     "JobError",
+    "Trust",
     "check",
+    "check_node",
+    "check_saved",
     "data_options",
     "exit_code",
     "expand_data",
     "explain",
+    "foreign_targets",
     "instantiate",
     "load_config",
     "locate_target",
+    "read_config",
+    "read_object",
     "record",
     "recorded",
     "run_main",

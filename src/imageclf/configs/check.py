@@ -11,12 +11,12 @@ from imageclf.configs.annotations import accepts, describe, written
 from imageclf.configs.instantiate import locate_target
 from imageclf.configs.plain import Plain
 
-# Values that the program hands to what it builds, and that a config may not set.
-OFFERED = ("schedule", "run_dir", "seed", "found", "in_features", "num_classes", "params")
+# Values that the program hands to what it builds, besides those for callbacks, and that a config may not set.
+OFFERED = ("in_features", "num_classes", "params")
 # And those of one node alone.
 OFFERED_TO = {"model.loss": ("weight",)}
 # Keys of a group's nodes that the program reads itself and does not hand on.
-OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int}}
+OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
 
 
 class Rule(NamedTuple):
@@ -134,10 +134,13 @@ def _target_nodes(config: Plain) -> Iterator[str]:
 
 
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
+    from imageclf.runs.options import Offered
+
     parameters = inspect.signature(target).parameters
     ours = target.__module__.startswith("imageclf.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
-    offered = tuple(name for name in (*OFFERED, *OFFERED_TO.get(key, ())) if name in parameters)
+    handed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
+    offered = tuple(name for name in handed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.
     types: dict[str, Any] = {"_target_": str, "_partial_": bool}
     types |= {name: hints.get(name) for name in parameters if name not in offered}

@@ -3,7 +3,9 @@
 import errno
 import functools
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec, TypeVar
@@ -13,6 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from imageclf import InputError, Preempted
 from imageclf.configs.check import unknown_key
+from imageclf.configs.printable import log_printable, printable
 
 # The disk is full, the quota is used up, or a file is larger than allowed.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -69,12 +72,14 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     """
     # Hydra would print its own shortened traceback and exit with 1, whatever happened.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _answer_ctrl_c()
+    log_printable()
     try:
         _call(main)
     except KeyboardInterrupt:
         _exit_interrupted()
     except Preempted as error:
-        print(f"imageclf: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(PREEMPTED)
     except SystemExit as leaving:
         if _is_interruption(leaving):
@@ -84,6 +89,15 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         sys.exit(max(_report(each) for each in _failures or [error]))
     # A search goes on over failed trials, and keeps them to itself.
     sys.exit(max(map(_report, _failures), default=DONE))
+
+
+def _answer_ctrl_c() -> None:
+    """Let `kill -INT` end a command also where a script's shell has started it with &: ignoring that."""
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _call(main: Callable[[], object]) -> None:
@@ -109,8 +123,12 @@ def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[s
     return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]
 
 
+def _say(sentence: str) -> None:
+    print(f"imageclf: {printable(sentence)}", file=sys.stderr)
+
+
 def _exit_interrupted() -> NoReturn:
-    print("imageclf: interrupted", file=sys.stderr)
+    _say("interrupted")
     sys.exit(INTERRUPTED)
 
 
@@ -135,16 +153,16 @@ def exit_code(error: BaseException) -> int:
 def _report(error: Exception) -> int:
     """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        print(f"imageclf: {no_room(error)}", file=sys.stderr)
+        _say(no_room(error))
         return FAILED
     # Outside a job Hydra composes and makes directories: what fails there is what it was given.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
     # The process of a sweep's job has shown the traceback already.
     if code == MISTAKE or isinstance(error, JobError):
-        print(f"imageclf: {explain(error)}", file=sys.stderr)
+        _say(explain(error))
     else:
-        traceback.print_exception(error)
+        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     return code
 
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 Kind = Literal["pictures", "features", "verified"]
 KINDS: tuple[Kind, ...] = ("pictures", "features", "verified")
 
+# What the system says of a folder that may only be read.
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # A lock lives as long as its file is open: an entry that this process uses is not to be removed.
 _held: dict[Path, IO[bytes]] = {}
 
@@ -66,7 +68,7 @@ class Cache:
         except OSError as error:
             raise self._mistake(error) from error
         # What is shared with others may be theirs alone to write.
-        with suppress(PermissionError):
+        with suppress(OSError):
             os.utime(folder / "about.json")
         return folder
 
@@ -92,7 +94,7 @@ class Cache:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             # Not the lock of those who use a result: they keep that until they end.
-            with folder.with_name(f".{folder.name}.build").open("ab") as lock:
+            with folder.with_name(f".{folder.name}.build").open("a+b") as lock:
                 _lock(lock, fcntl.LOCK_EX)
                 if not (folder / "about.json").exists():
                     self._build(folder, about, build)
@@ -177,17 +179,24 @@ def _hold(folder: Path) -> None:
         return
     try:
         _held[folder] = _open_lock(folder)
-    except PermissionError:
-        # Whoever may not write here cannot lock either; if it is there, it can be read.
-        if not os.access(folder, os.R_OK):
+    except OSError as error:
+        # What is shared may be its owner's alone to write; a lock for readers needs no more than reading.
+        if error.errno not in _DENIED or not os.access(folder, os.R_OK):
             raise
-        return
-    _lock(_held[folder], fcntl.LOCK_SH)
+        with suppress(FileNotFoundError, PermissionError):
+            _held[folder] = _lock_path(folder).open("rb")
+    if folder in _held:
+        _lock(_held[folder], fcntl.LOCK_SH)
 
 
 def _open_lock(folder: Path) -> IO[bytes]:
+    # Both ways: NFS makes a POSIX lock of it, which is shared by readers and exclusive by writers only.
+    return _lock_path(folder).open("a+b")
+
+
+def _lock_path(folder: Path) -> Path:
     # Beside the folder and never removed: two jobs must lock the same file.
-    return folder.with_name(f".{folder.name}.lock").open("ab")
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def _lock(file: IO[bytes], how: int) -> bool:

@@ -1,6 +1,7 @@
 """The LightningDataModule: asks the schedule what the current epoch looks like, and reads it."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Literal
 
 import lightning as pl
@@ -71,11 +72,8 @@ class ImageData(pl.LightningDataModule):
         self._dataset = PictureDataset(
             table.paths, self._labels, augmentation, loading.resize, crop_pct, seed
         )
-        places = schedule.places
-        largest = max(3 * self.batch_size_of(place) * self.size_of(place) ** 2 for place in places)
-        # Their workers start with the first request, when the stores are known.
-        self._train = RequestLoader(self._dataset, loading.num_workers, largest)
-        self._evaluation = RequestLoader(self._dataset, loading.num_workers, largest)
+        # Made at their first use, when device and stores are known.
+        self._loaders: dict[str, RequestLoader] = {}
         self._on_device = DeviceStores(self._dataset)
 
     def setup(self, stage: str) -> None:
@@ -83,7 +81,7 @@ class ImageData(pl.LightningDataModule):
         sides = {size: self.side_of(size) for size in sorted(self.sizes)}
         # Every rank asks: the first to come builds, the others wait for it.
         self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
-        self._on_device.choose(self.loading.device_store, sides, self._device())
+        self._on_device.choose(self.loading.device_store, sides, self._device)
 
     def teardown(self, stage: str) -> None:
         """End the workers of a run that is done."""
@@ -95,9 +93,19 @@ class ImageData(pl.LightningDataModule):
 
     def close(self) -> None:
         """End all workers, and give back the device's memory."""
-        self._train.close()
-        self._evaluation.close()
+        for loader in self._loaders.values():
+            loader.close()
+        self._loaders.clear()
         self._on_device.release()
+
+    @property
+    def num_workers(self) -> int:
+        """Return the processes that read training pictures, and as many for evaluation."""
+        if all(self.is_on_device(size) for size in self.sizes):
+            return 0
+        stores = self._dataset.stores
+        decodes = any(size not in stores or stores[size].form != "raw" for size in self.sizes)
+        return self.loading.workers(len(self.table), self._device.type != "cpu", decodes)
 
     def side_of(self, size: int) -> int:
         """Return the pixels a side that pictures are shrunk to for views of a size."""
@@ -127,9 +135,16 @@ class ImageData(pl.LightningDataModule):
         return place.size or self.loading.size
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the run goes on from the end of its schedule: no batch is left."""
+        return self.resume_at[0] >= self.schedule.epochs
+
+    @property
     def last_epoch(self) -> int:
         """The epoch that the run ends with: the schedule's last one, unless it was stopped before."""
-        done = self.trainer.current_epoch if self.trainer else self.schedule.epochs
+        done = self.schedule.epochs
+        if self.trainer is not None and not self.is_complete:
+            done = self.trainer.current_epoch
         return min(max(done, 1), self.schedule.epochs) - 1
 
     @property
@@ -147,7 +162,7 @@ class ImageData(pl.LightningDataModule):
         Raises:
             InputError: there are too few pictures for a single step.
         """
-        count = len(self._epoch_rows(0))
+        count = self._num_rows
         batches = num_batches(count, self.batch_size_of(place), world_size)
         if batches == 0:
             raise InputError(f"{count} training pictures make no batch: give more pictures")
@@ -200,16 +215,25 @@ class ImageData(pl.LightningDataModule):
 
     def read(self, requests: Iterator[Request]) -> Iterator[Batch]:
         """Yield the batches of any requests, beside whatever the Trainer iterates."""
-        yield from self._on_device.answer(requests, self._evaluation.read)
+        yield from self._on_device.answer(requests, self._loader("evaluation").read)
 
     def training_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield this rank's training batches of an epoch, through the loader of evaluation."""
-        yield from self._batches(self._evaluation, epoch, start)
+        yield from self._batches(self._loader("evaluation"), epoch, start)
+
+    def _loader(self, use: Literal["train", "evaluation"]) -> RequestLoader:
+        """Return the loader of training or of evaluation, which lives as long as the run."""
+        if use not in self._loaders:
+            places = self.schedule.places
+            largest = max(3 * self.batch_size_of(place) * self.size_of(place) ** 2 for place in places)
+            pinned = self._device.type == "cuda"
+            self._loaders[use] = RequestLoader(self._dataset, self.num_workers, largest, pinned)
+        return self._loaders[use]
 
     def _train_batches(self) -> Iterator[Batch]:
         epoch = self._epoch()
         start = self.resume_at[1] if epoch == self.resume_at[0] else 0
-        yield from self._batches(self._train, epoch, start)
+        yield from self._batches(self._loader("train"), epoch, start)
 
     def _batches(self, loader: RequestLoader, epoch: int, start: int) -> Iterator[Batch]:
         requests = self.training_requests(epoch, start)
@@ -218,7 +242,7 @@ class ImageData(pl.LightningDataModule):
     def _valid_batches(self) -> Iterator[Batch]:
         place = self._place()
         requests = self.evaluation_requests("valid", self.size_of(place))
-        yield from self._phase_batches("valid", place, self._evaluation, requests)
+        yield from self._phase_batches("valid", place, self._loader("evaluation"), requests)
 
     def _phase_batches(
         self, split: Split, place: Place, loader: RequestLoader, requests: Iterator[Request]
@@ -226,11 +250,16 @@ class ImageData(pl.LightningDataModule):
         if not place.phase.precompute or self.feature_source is None:
             return self._on_device.answer(requests, loader.read)
         features = self.feature_source(split, self.size_of(place))
-        return featured(features, self.table.rows(split), self._labels, requests, self._device())
+        return featured(features, self.table.rows(split), self._labels, requests, self._device)
 
     def _epoch_rows(self, epoch: int) -> Rows:
         rows = self.table.rows("train")
         return oversample(rows, self._labels[rows], self.loading.oversample, self.seed, epoch)
+
+    @cached_property
+    def _num_rows(self) -> int:
+        """Training pictures of any epoch, copies among them; counted once, as every step of a plan asks."""
+        return len(self._epoch_rows(0))
 
     def _num_valid_batches(self) -> int:
         rank, world_size = self._world()
@@ -243,6 +272,7 @@ class ImageData(pl.LightningDataModule):
     def _place(self) -> Place:
         return self.schedule.at(self._epoch())
 
+    @property
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from imageclf import InputError
 from imageclf.data.decode import read_picture
+from imageclf.formats import open_picture
 
 LOOK_SIDE = 16
 # Grey levels by which a neighbour must be brighter: noise of compression is below it.
@@ -82,7 +83,7 @@ def inspect_picture(path: str) -> Inspection:
 def read_header(path: str) -> Header:
     """Return what a file says of itself, without decoding it."""
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return Header(*image.size, image.format or "", image.mode, _num_frames(image))
     except Exception:  # Pillow's plugins raise anything on a broken file; decoding it says what is wrong.
         return Header(0, 0, "", "", 0)
@@ -120,6 +121,6 @@ def _num_frames(image: Image.Image) -> int:
 
 def _num_bytes(path: str) -> int | None:
     try:
-        return Path(path).stat().st_size
+        return Path(path).stat().st_size if Path(path).is_file() else None
     except OSError:  # Decoding says what is wrong with it.
         return None

@@ -1,5 +1,6 @@
 """The keys of a data node about how pictures become batches."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,7 @@ from imageclf import InputError
 from imageclf.data.device_choice import DeviceStoring
 from imageclf.data.geometry import Resize
 from imageclf.data.sampler import Oversample
+from imageclf.machine import available_cores, num_workers, sharing_ranks
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Loading:
     Args:
         size: pixels a side where a phase names none.
         batch_size: pictures a step and process, where a phase names none.
-        num_workers: processes that read training pictures, and as many for evaluation.
+        num_workers: processes that read training pictures, and as many for evaluation; auto: what the
+            machine is good for, see `imageclf.machine.num_workers`.
         resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
             of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.
@@ -27,7 +30,7 @@ class Loading:
 
     size: int
     batch_size: int
-    num_workers: int
+    num_workers: int | Literal["auto"]
     resize: Resize
     oversample: Oversample
     on_error: Literal["raise", "skip"]
@@ -36,5 +39,20 @@ class Loading:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name, low in (("size", 1), ("batch_size", 1), ("num_workers", 0)):
-            if getattr(self, name) < low:
-                raise InputError(f"data.{name}={getattr(self, name)}: give a whole number from {low}")
+            value = getattr(self, name)
+            if value != "auto" and value < low:
+                raise InputError(f"data.{name}={value}: give a whole number from {low}")
+
+    def workers(self, num_pictures: int, on_gpu: bool, decodes: bool, num_ranks: int | None = None) -> int:
+        """Return the data workers of each rank.
+
+        Args:
+            num_pictures: of the data set.
+            on_gpu: whether the model has a processor of its own.
+            decodes: whether pictures are read from compressed files.
+            num_ranks: that share this process's cores; None: as its environment says.
+        """
+        if self.num_workers != "auto":
+            return self.num_workers
+        ranks = num_ranks or sharing_ranks(os.environ)
+        return num_workers(available_cores(), ranks, num_pictures, on_gpu, decodes)

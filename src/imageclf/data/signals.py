@@ -6,8 +6,8 @@ Here because data workers are the lowest part that must answer them: by ignoring
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -44,24 +44,13 @@ class Notice:
         self.waits = False
         self.agreed = False
 
-    def listen(self) -> None:
-        """Install the handlers, also in the place of those that a library has put there since."""
-        # Signals reach the main thread alone, and only it may say what happens then.
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in PREEMPTING:
-            signal.signal(number, self._note)
-        # Where it is ignored, another process decides: the parent of several ranks.
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._interrupt)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, PREEMPTING)
-
     def end(self) -> NoReturn:
         """Raise Preempted, and say how to go on."""
         name = self.came.name if self.came else "another rank's signal"
         raise Preempted(f"ended by {name}; go on with hydra.run.dir={self._run_dir} ckpt_path=auto")
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Answer a signal that asks the run to end."""
         # A forked process inherits the handler; the signal is its parent's business.
         if os.getpid() != self._pid or self.came is not None:
             return
@@ -69,24 +58,28 @@ class Notice:
         if not self.waits:
             self.end()
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Answer Ctrl-C."""
         # Python drops what is raised inside a destructor: the next batch raises it again.
         self.interrupted = True
         raise KeyboardInterrupt
 
 
 @contextmanager
-def noted(run_dir: Path) -> Iterator[Notice]:
-    """Note every signal inside the block, and restore the handlers afterwards."""
+def noted(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
+    """Note every signal inside the block, and restore handlers and mask afterwards.
+
+    Args:
+        run_dir: of the run.
+        interruptible: whether Ctrl-C ends this process; False in a rank, whose parent decides.
+    """
     notice = Notice(run_dir)
-    before: dict[signal.Signals, Handler] = {
-        number: signal.getsignal(number) for number in (*PREEMPTING, signal.SIGINT)
-    }
-    notice.listen()
-    try:
+    with (
+        _handled((signal.SIGINT,) if interruptible else (), notice.interrupt),
+        _handled(PREEMPTING, notice.note),
+        _masked(signal.SIG_UNBLOCK, PREEMPTING),
+    ):
         yield notice
-    finally:
-        _restore(before)
 
 
 @contextmanager
@@ -99,29 +92,24 @@ def forwarded(pids: Callable[[], Iterable[int]]) -> Iterator[None]:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with _handled(PREEMPTING, forward):
         yield
-        return
-    before: dict[signal.Signals, Handler] = {number: signal.signal(number, forward) for number in PREEMPTING}
-    try:
-        yield
-    finally:
-        _restore(before)
 
 
 @contextmanager
-def blocked(numbers: Iterable[int] = PREEMPTING) -> Iterator[None]:
-    """Let signals wait until the block's end; processes started inside never see them unless they ask."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
+def blocked(numbers: Collection[int] = PREEMPTING) -> Iterator[None]:
+    """Let signals wait until the block's end; processes started inside never see them unless they ask.
+
+    The mask is this thread's alone. A signal that another thread takes is handled in the main thread all
+    the same, so the handlers wait too.
+    """
+    came: list[int] = []
+    with (
+        _masked(signal.SIG_BLOCK, numbers),
+        _raised_again(came),
+        _handled(numbers, lambda number, frame: came.append(number)),
+    ):
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def hold_back() -> None:
-    """Let signals wait until the next `Notice.listen`."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTING)
 
 
 def ignore(numbers: Iterable[int] = (*PREEMPTING, signal.SIGINT)) -> None:
@@ -130,10 +118,37 @@ def ignore(numbers: Iterable[int] = (*PREEMPTING, signal.SIGINT)) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _restore(before: dict[signal.Signals, Handler]) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number, handler in before.items():
-        # None is a handler that Python did not install and cannot bring back.
-        signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, PREEMPTING)
+@contextmanager
+def _handled(numbers: Collection[int], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let one handler answer signals inside the block, where this thread may say so: the main one."""
+    # A handler that is back may raise at once; the others still come back.
+    with ExitStack() as undo:
+        if threading.current_thread() is threading.main_thread():
+            for number in numbers:
+                # None is a handler that Python did not install and cannot bring back.
+                before = signal.getsignal(number)
+                undo.callback(signal.signal, number, signal.SIG_DFL if before is None else before)
+                signal.signal(number, handler)
+        yield
+
+
+@contextmanager
+def _masked(how: int, numbers: Collection[int]) -> Iterator[None]:
+    """Change this thread's mask inside the block."""
+    before = signal.pthread_sigmask(how, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _raised_again(came: Iterable[int]) -> Iterator[None]:
+    """Raise at the block's end what came inside; a child forked there leaves that to its parent."""
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == pid:
+            for number in came:
+                signal.raise_signal(number)

@@ -1,8 +1,6 @@
 """The one table that every source of pictures becomes: id, path, label and split of each row."""
 
 import csv
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -90,14 +88,6 @@ class Table:
         groups = None if self.groups is None else self.groups.iloc[kept].reset_index(drop=True)
         return Table(self.frame.iloc[kept].reset_index(drop=True), self.classes, groups)
 
-    def fingerprint(self) -> str:
-        """Hash what decides a run's rows (id, label and split in order), to compare ranks and runs."""
-        digest = hashlib.sha256()
-        for column in ("id", "label", "split"):
-            # JSON, since values joined by a separator would be ambiguous.
-            digest.update(json.dumps(self.frame[column].tolist()).encode())
-        return digest.hexdigest()
-
     def save(self, path: Path) -> None:
         """Write the rows as CSV; a reader sees the old file or the new one, never a part."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -118,11 +108,18 @@ class Table:
                 takes those of the labels.
 
         Raises:
-            InputError: The columns are not a table's, or a label is not among the classes.
+            InputError: The file is damaged, its columns are not a table's, a split is none, or a label is not
+                among the classes.
         """
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
+        try:
+            frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is damaged ({' '.join(str(error).split())})") from error
         if tuple(frame.columns) != COLUMNS:
             raise InputError(f"{path} has columns {listing(list(frame.columns))}, not {listing(COLUMNS)}.")
+        odd = sorted(set(frame["split"]) - set(SPLITS))
+        if odd:
+            raise InputError(f"{path} has splits that there are not: {listing(odd)}.")
         table = cls(frame, class_order(frame["label"].unique()) if classes is None else tuple(classes))
         unknown = frame.loc[(table.labels < 0) & (frame["label"] != ""), "label"].unique().tolist()
         if unknown:

@@ -1,9 +1,16 @@
 """The network and how it learns: any timm backbone, a head, layer groups, weights without a hub."""
 
 from imageclf.model.averaging import average_probabilities, average_weights
-from imageclf.model.backbone import DataConfig, compile_backbone, create_backbone, data_config, num_features
+from imageclf.model.backbone import (
+    DataConfig,
+    create_backbone,
+    data_config,
+    expected_crop_pct,
+    num_features,
+)
 from imageclf.model.batch_norm import refresh_norms
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.compiling import compile_backbone
 from imageclf.model.digest import weights_digest
 from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
@@ -11,13 +18,14 @@ from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
 from imageclf.model.metrics import check_metric, further_scores
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
-from imageclf.model.predictions import Predictions
+from imageclf.model.predictions import Collector, Predictions
 from imageclf.model.soup import Score, Soup, greedy_soup
 from imageclf.model.weights import body_weights, efficientnet_lite_to_timm, load_weights
 
 __all__ = [
     "BinaryCrossEntropy",
     "ClassifierModule",
+    "Collector",
     "DataConfig",
     "FastaiHead",
     "FocalLoss",
@@ -37,6 +45,7 @@ __all__ = [
     "create_backbone",
     "data_config",
     "efficientnet_lite_to_timm",
+    "expected_crop_pct",
     "freeze_to",
     "further_scores",
     "greedy_soup",

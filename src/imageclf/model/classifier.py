@@ -36,6 +36,9 @@ class ImageClassifier(nn.Module):
 
         Strides are kept: pictures that arrive channels-last stay so.
         """
+        if images.is_cuda:
+            # Two kernels in the place of four, each of which goes through the whole batch.
+            return (images * (1 / (255 * self.std))).sub_(self.mean / self.std)
         return (images.float() / 255 - self.mean) / self.std
 
     def features(self, images: Tensor) -> Tensor:

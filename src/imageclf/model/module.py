@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.fused import can_fuse
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
-from imageclf.model.predictions import Predictions
+from imageclf.model.predictions import Collector, Predictions, gather_rows
 
 log = logging.getLogger(__name__)
 
-OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
+OptimizerFactory = Callable[..., Optimizer]
 
 
 class BatchLike(Protocol):
@@ -51,7 +52,7 @@ class ClassifierModule(pl.LightningModule):
         groups: its layer groups.
         classes: names of the C classes; they travel in every checkpoint.
         loss: (logits `[B, C]`, labels `[B]`) -> scalar.
-        optimizer: builds the optimizer from parameter groups.
+        optimizer: builds the optimizer from parameter groups; it gets `fused=True` where that is possible.
         weight_decay: of the tensors that take one.
         channels_last: keep convolution weights channels-last, as pictures arrive.
         mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
@@ -91,7 +92,7 @@ class ClassifierModule(pl.LightningModule):
         self._weight_decay = weight_decay
         # For the whole run, not by phase: a checkpoint knows optimizer state by the order of the groups.
         self._by_layer = by_layer
-        self._collected: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._collected = Collector()
         self._predictions: Predictions | None = None
 
     def forward(self, batch: BatchLike) -> Tensor:
@@ -115,13 +116,13 @@ class ClassifierModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start collecting the predictions of the current weights."""
-        self._collected, self._predictions = [], None
+        self._collected, self._predictions = Collector(), None
         self.predicted_at = self.trainer.global_step
 
     def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
         """Collect the probabilities of a batch."""
         # Half precision would make equal probabilities of different ones.
-        self._collected.append((batch.rows, batch.labels, self(batch).float().softmax(1)))
+        self._collected.add(batch.rows, batch.labels, self(batch).float().softmax(1))
 
     def predictions(self) -> Predictions:
         """Return what the last validation has predicted, gathered from all ranks; a collective call."""
@@ -155,17 +156,14 @@ class ClassifierModule(pl.LightningModule):
         self.scores[name] = value
         self.log(name, value, sync_dist=True)
 
-    def gather(self, collected: list[tuple[Tensor, Tensor, Tensor]]) -> Predictions:
-        """Join (rows, labels, probabilities) of all batches and ranks in table order; a collective call."""
-        if collected:
-            rows, labels, probabilities = (torch.cat(parts) for parts in zip(*collected, strict=True))
-        else:
-            rows = labels = torch.zeros(0, dtype=torch.long, device=self.device)
-            probabilities = torch.zeros(0, len(self.classes), device=self.device)
-        rows, labels, probabilities = (self._all_rows(part) for part in (rows, labels, probabilities))
+    def gather(self, collected: Collector) -> Predictions:
+        """Join what all batches and ranks have given in table order, on the CPU; a collective call."""
+        none = torch.zeros(0, dtype=torch.long)
+        parts = collected.joined() or (none, none, torch.zeros(0, len(self.classes)))
+        rows, labels, probabilities = (self._all_rows(part) for part in parts)
         # Stable: the views of a picture keep their order.
         order = rows.argsort(stable=True)
-        return Predictions(rows[order].cpu(), labels[order].cpu(), probabilities[order].cpu())
+        return Predictions(rows[order], labels[order], probabilities[order])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the class names beside the weights."""
@@ -174,7 +172,14 @@ class ClassifierModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
         groups = parameter_groups(self.model, self.groups, self._weight_decay, self._by_layer)
-        return self._optimizer(groups)
+        # Said only where it holds: elsewhere torch chooses among its implementations.
+        return self._optimizer(groups, fused=True) if self._fuses() else self._optimizer(groups)
+
+    def _fuses(self) -> bool:
+        if self._trainer is None:
+            return False
+        precision, clips = str(self.trainer.precision), bool(self.trainer.gradient_clip_val)
+        return can_fuse(self.device.type, precision, clips)
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
@@ -189,12 +194,7 @@ class ClassifierModule(pl.LightningModule):
         return self.model.features(batch.images)
 
     def _all_rows(self, part: Tensor) -> Tensor:
-        """Concatenate a tensor of any length over the ranks."""
         if self._trainer is None or self.trainer.world_size == 1:
             return part
-        gather = self.trainer.strategy.all_gather
-        lengths = gather(torch.tensor(len(part), device=part.device)).tolist()
-        # all_gather wants one shape; the ranks' shares differ by a picture.
-        padded = part.new_zeros(max(lengths), *part.shape[1:])
-        padded[: len(part)] = part
-        return torch.cat([rows[:length] for rows, length in zip(gather(padded), lengths, strict=True)])
+        strategy = self.trainer.strategy
+        return gather_rows(part, strategy.all_gather, strategy.root_device)

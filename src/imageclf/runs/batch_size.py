@@ -18,6 +18,7 @@ from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, 
 from imageclf.data.store import raw_bytes
 from imageclf.model import freeze_to
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
+from imageclf.runs.one_process import in_one_process
 from imageclf.runs.table import read_table
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Place, Schedule
@@ -64,8 +65,9 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
         folder: for whatever the Trainer writes.
 
     Raises:
-        InputError: no phase trains on pictures, or not even one picture fits.
+        InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
     """
+    config = in_one_process(config, whole_batches=False)
     pl.seed_everything(config["seed"], verbose=False)
     node = config["data"]
     # What is asked is the memory of a step, beside pictures on the device; how they get there is no matter.

@@ -27,10 +27,13 @@ from imageclf.model import (
     num_features,
 )
 from imageclf.model.metrics import MetricFunction
+from imageclf.runs.accelerator import settle
 from imageclf.runs.checks import check_callbacks, check_trainer
 from imageclf.runs.extras import labels_of
 from imageclf.runs.loss import build_loss
-from imageclf.runs.metrics import build_metrics
+from imageclf.runs.metrics import build_metrics, lower_is_better
+from imageclf.runs.optimizer import build_optimizer
+from imageclf.runs.options import Offered
 from imageclf.runs.plan_files import Plan
 from imageclf.runs.slurm import Environment, job_id, num_tasks
 from imageclf.runs.summary import Summary
@@ -38,8 +41,8 @@ from imageclf.runs.table import take
 from imageclf.runs.transforms import build_augmentation
 from imageclf.schedule import Schedule
 
-# In this order their hooks run, whatever the order in the config; others follow.
-ORDER = (
+# In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
+PREPARING = (
     "reproducible",
     "unfreezing",
     "progressive_resizing",
@@ -49,11 +52,9 @@ ORDER = (
     "terminate_on_nan",
     "tta",
     "fit_verdict",
-    "history",
-    "ema",
-    "snapshots",
-    "checkpoint",
 )
+# then the user's own, then those that write down and save: a save after a batch has every update of it.
+SAVING = ("history", "ema", "snapshots", "checkpoint")
 
 
 class Parts(NamedTuple):
@@ -82,6 +83,9 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
         has_finder="lr_finder" in config["callbacks"],
         has_validation=len(table.rows("valid")) > 0,
     )
+    if config["model"]["compile"] is not None:
+        variants = {(place.size, place.phase.unfreeze_to, place.phase.bn) for place in schedule.places}
+        compile_backbone(module.model.backbone, config["model"]["compile"], len(variants))
     return Parts(schedule, module, build_data(config, table, schedule, expects))
 
 
@@ -92,7 +96,7 @@ def build_callbacks(
     ends: bool = True,
     notice: Notice | None = None,
 ) -> list[pl.Callback]:
-    """Build the callbacks: ours in their fixed order, then the user's own, at last those that end a run.
+    """Build the callbacks: those that prepare a step, the user's own, those that save, those that end a run.
 
     Args:
         config: of the run.
@@ -102,22 +106,18 @@ def build_callbacks(
         notice: what signals have said; None: nobody listens to them.
     """
     nodes = config["callbacks"]
-    found: dict[str, float] = {}
-    offered = {
-        "schedule": schedule,
-        "run_dir": run_dir,
-        "seed": config["seed"],
-        "found": found,
-        "losses": dict[int, float](),
-        "notice": notice,
-    }
-    names = [name for name in ORDER if name in nodes] + [n for n in nodes if n not in (*ORDER, "report")]
+    best = (nodes.get("checkpoint") or {}).get("best")
+    lower = best is not None and bool(lower_is_better(best, config))
+    given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
+    offered = given._asdict()
+    own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
+    names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
     callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
     if not ends:
         return callbacks
     return [
         *callbacks,
-        Plan(run_dir, schedule, found),
+        Plan(run_dir, schedule, given.found),
         Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]
@@ -143,8 +143,6 @@ def build_module(
         InputError: the architecture does not take the sizes, or a part refuses its values.
     """
     backbone = create_backbone(node["backbone"], node["weights"], all_sizes, node["drop_path_rate"])
-    if node["compile"] is not None:
-        compile_backbone(backbone, node["compile"])
     expects = data_config(backbone)
     features = num_features(backbone, min(all_sizes))
     head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(counts))
@@ -154,7 +152,7 @@ def build_module(
         groups=layer_groups(model, node["groups"]),
         classes=tuple(counts),
         loss=build_loss(node, counts),
-        optimizer=partial(instantiate, node["optimizer"], "model.optimizer"),
+        optimizer=partial(build_optimizer, node["optimizer"]),
         weight_decay=float(node["optimizer"].get("weight_decay", 0.0)),
         channels_last=node["channels_last"],
         mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
@@ -194,10 +192,11 @@ def build_trainer(
         has_validation: whether any picture is held out.
 
     Raises:
-        InputError: the node sets what the program sets itself.
+        InputError: the node sets what the program sets itself, or asks for what this machine has not.
     """
     node = config["trainer"]
     check_trainer(node)
+    node = {**node, **settle(node)}
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}

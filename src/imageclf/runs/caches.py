@@ -9,6 +9,7 @@ from typing import Literal
 from rich.table import Table
 
 from imageclf import InputError
+from imageclf.configs.printable import cell
 from imageclf.data.cache import Entry, cache_root, entries, remove
 
 _DAY = 86_400
@@ -63,7 +64,7 @@ def select(options: CacheOptions) -> list[Entry]:
 def table_of(chosen: Sequence[Entry], root: Path) -> Table:
     """Return a table of entries, a row each, with their total below."""
     total = sum(entry.size for entry in chosen)
-    table = Table(title=str(root), caption=f"{len(chosen)} results, {readable(total)}")
+    table = Table(title=cell(root), caption=f"{len(chosen)} results, {readable(total)}")
     for heading, side in _COLUMNS.items():
         table.add_column(heading, justify=side, overflow="fold")
     for entry in chosen:
@@ -71,7 +72,7 @@ def table_of(chosen: Sequence[Entry], root: Path) -> Table:
         used = time.strftime("%Y-%m-%d", time.localtime(entry.used))
         folder, pictures = about.pop("folder", ""), about.pop("pictures", "")
         made = ", ".join(f"{name} {value}" for name, value in about.items())
-        table.add_row(entry.kind, pictures, made, readable(entry.size), used, folder)
+        table.add_row(*map(cell, (entry.kind, pictures, made, readable(entry.size), used, folder)))
     return table
 
 

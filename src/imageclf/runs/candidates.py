@@ -1,21 +1,22 @@
 """Predict with the candidate that did best on validation: a snapshot, an average, or an ensemble."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
-import torch
 
 from imageclf import InputError
 from imageclf.callbacks.candidates import mean_predictions
 from imageclf.callbacks.evaluation import mean_of_views, predict
 from imageclf.callbacks.preserve import preserved
 from imageclf.callbacks.presets import PLAIN, WeightedViews
+from imageclf.configs import read_object
+from imageclf.configs.untrusted import inside
 from imageclf.data import ImageData
 from imageclf.data.datamodule import Split
 from imageclf.model import ClassifierModule, Predictions
+from imageclf.runs.weights_file import load_into
 
 
 def candidate_files(run_dir: Path, name: str) -> list[Path]:
@@ -26,17 +27,17 @@ def candidate_files(run_dir: Path, name: str) -> list[Path]:
         name: best, final, average, average_bn, soup, soup_bn, ensemble, ema, or PHASE-CYCLE.
 
     Raises:
-        InputError: the run has no such candidate.
+        InputError: the run has no such candidate, or names files that are not its own.
     """
     folder = run_dir / "snapshots"
-    listed = _listed(folder)
-    chosen = listed["best"] if name == "best" else name
-    if chosen in listed["candidates"]:
-        return [folder / file for file in listed["candidates"][chosen]["files"]]
+    best, candidates = _listed(folder)
+    chosen = best if name == "best" else name
+    if chosen in candidates:
+        return [inside(folder, file) for file in candidates[chosen]]
     # Without validation nothing was compared, but the final weights are there.
     if chosen == "final" and (folder / "final.ckpt").exists():
-        return [folder / "final.ckpt"]
-    legal = ", ".join(["best", *listed["candidates"]])
+        return [inside(folder, "final.ckpt")]
+    legal = ", ".join(["best", *candidates])
     raise InputError(f"weights={name}: {run_dir} offers {legal}")
 
 
@@ -63,16 +64,28 @@ def predict_with(
     """Return the mean probability over several files of weights, and over the views of each picture."""
     predictions = []
     for file in files:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        module.model.load_state_dict(content["state_dict"])
+        load_into(module.model, file)
         each = predict(trainer, module, data, split, size, views.numbers)
         predictions.append(mean_of_views(each, views.weights))
     return mean_predictions(predictions)
 
 
-def _listed(folder: Path) -> dict[str, Any]:
+def _listed(folder: Path) -> tuple[str, dict[str, list[Any]]]:
+    """Return the name of the best candidate, and the files of each."""
     path = folder / "candidates.json"
-    if not path.exists():
+    # A link that leads nowhere is there, too.
+    if not path.exists() and not path.is_symlink():
         # Without validation nothing is compared, and the final weights are all there is.
-        return {"best": "final", "candidates": {}}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+        return "final", {}
+    content = read_object(inside(folder, path.name))
+    best, candidates = content.get("best"), content.get("candidates")
+    if not isinstance(best, str) or not isinstance(candidates, dict):
+        raise InputError(f"{path} is damaged: it does not say which candidate is the best")
+    return best, {name: _files_of(node, name, path) for name, node in candidates.items()}
+
+
+def _files_of(node: Any, name: str, path: Path) -> list[Any]:
+    files = node.get("files") if isinstance(node, dict) else None
+    if not isinstance(files, list) or not files:
+        raise InputError(f"{path} is damaged: candidate {name[:100]} has no list of files")
+    return files

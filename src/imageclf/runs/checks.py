@@ -6,6 +6,7 @@ from imageclf import InputError
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.data.augmentation import Augmentation
 from imageclf.data.device_choice import likely_form, obstacle_of, refused
+from imageclf.runs.accelerator import check_accelerator
 from imageclf.runs.loss import check_weights
 from imageclf.runs.metrics import build_metrics
 from imageclf.runs.table import take
@@ -91,11 +92,12 @@ def check_trainer(node: dict[str, Any]) -> None:
     """Refuse what the program sets itself, and say where it is set instead.
 
     Raises:
-        InputError: the node has such a key, or a strategy that is not tested.
+        InputError: the node has such a key, or a strategy or precision that is not tested.
     """
     for key, instead in RESERVED.items():
         if key in node:
             raise InputError(f"trainer.{key}={node[key]}: {instead}")
+    check_accelerator(node)
     strategy = node.get("strategy", "auto")
     if strategy not in ("auto", "ddp"):
         raise InputError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from imageclf import InputError
@@ -24,7 +23,9 @@ from imageclf.analysis import (
     write_runs_report,
 )
 from imageclf.analysis.atomic import replace_file
+from imageclf.analysis.cells import without_formulas
 from imageclf.analysis.run_numbers import Column, fold_columns
+from imageclf.configs.printable import cell
 from imageclf.runs.records import find_runs, read_record
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def collect(options: CollectOptions) -> Runs:
     table = run_table(records, sort)
     # Before the first epoch nobody has the score.
     if options.sort is not None or sort in table:
-        table = sort_runs(table, sort)
+        table = sort_runs(table, sort, records)
     ranked = [records[place] for place in table.index]
     return Runs(str(root.resolve()), sort, ranked, table.reset_index(drop=True), _folds(ranked))
 
@@ -108,12 +109,11 @@ def _width(column: Column) -> int:
 def _table(columns: Sequence[Column], width: int, title: str, file: str) -> Table:
     kept = fitting(columns, width)
     left_out = len(columns) - len(kept)
-    table = Table(title=title, caption=f"{left_out} more columns are in {file}" if left_out else None)
+    table = Table(title=cell(title), caption=f"{left_out} more columns are in {file}" if left_out else None)
     for column in kept:
-        table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold")
+        table.add_column(cell(column.title), justify="right" if column.is_number else "left", overflow="fold")
     for row in zip(*(column.cells for column in kept), strict=True):
-        # Square brackets, as in a list of rates, would be taken for markup.
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     return table
 
 
@@ -133,5 +133,5 @@ def _folds(records: Sequence[RunRecord]) -> list[Folds]:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    text = table.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     replace_file(path, text.encode("utf-8", "surrogateescape"))

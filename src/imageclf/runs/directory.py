@@ -1,6 +1,5 @@
 """The run directory: made once, refused when it holds another run, and gone on with on demand."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -10,10 +9,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
 from imageclf.callbacks.checkpoint import check_resumable
-from imageclf.configs import load_config, save_config, to_plain, to_saved
+from imageclf.configs import (
+    check,
+    check_saved,
+    load_config,
+    read_config,
+    read_object,
+    save_config,
+    to_plain,
+    to_saved,
+)
+from imageclf.runs.launched import num_ranks
+from imageclf.runs.options import TrainOptions
 from imageclf.runs.slurm import restarted
 
-# What may differ when a run goes on: it does not change what is computed.
+# What may differ when a run goes on: it does not change what is computed. Devices and nodes may as long as
+# they make as many ranks.
 FREE = (
     "ckpt_path",
     "cluster",
@@ -24,6 +35,7 @@ FREE = (
     "logger",
     "data.num_workers",
     "optimized_metric",
+    "trust",
 )
 
 
@@ -67,12 +79,32 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
         raise InputError(
             f"{run_dir} holds a run already: go on with it by ckpt_path=auto, or choose another hydra.run.dir"
         )
-    changed = contradictions(load_config(saved), to_plain(cfg), overrides)
+    check_trusted(cfg, saved)
+    was, now = load_config(saved), to_plain(cfg)
+    changed = contradictions(was, now, overrides)
     if changed:
         raise InputError(
             f"{run_dir} was started with other values than {', '.join(changed)}: leave them out to go on, "
             "or start a new run"
         )
+    _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
+
+
+def check_trusted(cfg: DictConfig, saved: Path) -> None:
+    """Refuse to go on with a config that names code which neither the command line nor `trust` names.
+
+    Args:
+        cfg: the composed config, which is the user's own.
+        saved: the run's config.yaml, which anyone may have written.
+
+    Raises:
+        InputError: it does, or it is not what a training has written.
+    """
+    check_saved(read_config(saved), OmegaConf.to_container(cfg, resolve=False), cfg.trust, saved)
+    try:
+        check(load_config(saved), TrainOptions)
+    except InputError as error:
+        raise InputError(f"{saved}: {error}") from error
 
 
 def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
@@ -96,9 +128,12 @@ def key_of(override: str) -> str:
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
-    """Return the summary of a finished run."""
-    content = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
-    return dict(content)
+    """Return the summary of a finished run.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    return read_object(run_dir / "summary.json")
 
 
 def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[str]) -> list[str]:
@@ -116,6 +151,22 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
         if not key.startswith(FREE) and _without(was, key) != _without(now, key):
             changed.append(override)
     return changed
+
+
+def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overrides: list[str]) -> None:
+    """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would be another one."""
+    typed = [key for key in ("devices", "num_nodes") if f"trainer.{key}" in map(key_of, overrides)]
+    ranks, asked = _ranks(was), _ranks(was | {key: now[key] for key in typed if key in now})
+    if asked != ranks:
+        given = [f"trainer.{key}={now.get(key)}" for key in typed]
+        raise InputError(
+            f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
+            f"change; go on with {ranks}, or start a new run"
+        )
+
+
+def _ranks(trainer: dict[str, Any]) -> int:
+    return num_ranks(trainer) * int(trainer.get("num_nodes") or 1)
 
 
 def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:

@@ -15,6 +15,7 @@ from rich.tree import Tree
 from imageclf import InputError
 from imageclf.analysis.run_settings import written
 from imageclf.callbacks.files import write_atomically
+from imageclf.configs.printable import cell
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +80,13 @@ def _add(tree: Tree, name: str, node: Any) -> None:
     if not any(isinstance(value, Mapping) for value in inner):
         tree.add(_line(name, node))
         return
-    branch = tree.add(name)
+    branch = tree.add(cell(name))
     for key, value in node.items():
         _add(branch, str(key), value)
 
 
 def _line(name: str, value: Any) -> Text:
-    # Text, not str: Rich would take square brackets for markup.
     if isinstance(value, Mapping):
         pairs = "  ".join(f"{key}={written(inner)}" for key, inner in value.items())
-        return Text(f"{name}  {pairs}".rstrip())
-    return Text(f"{name}={written(value)}")
+        return cell(f"{name}  {pairs}".rstrip())
+    return cell(f"{name}={written(value)}")

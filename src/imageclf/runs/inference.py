@@ -1,20 +1,22 @@
 """Predict a folder of pictures with a finished run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
+from typing import Any, Literal
 
 from imageclf import InputError
 from imageclf.analysis import write_predictions
 from imageclf.callbacks.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
-from imageclf.configs import load_config
-from imageclf.runs.build import build_parts, build_trainer
-from imageclf.runs.candidates import candidate_files, predict_with
-from imageclf.runs.directory import read_summary
+from imageclf.configs import check_node
+from imageclf.data import ImageData, Table
+from imageclf.model import DataConfig
+from imageclf.runs.build import build_data
+from imageclf.runs.candidates import predict_with
 from imageclf.runs.summary import predictions_of
 from imageclf.runs.table import folder_table, without_broken
+from imageclf.runs.trained import TrainedRun, build_predicting_trainer, build_trained, read_trained
+from imageclf.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class PredictOptions:
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
         output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
         batch_size: pictures at once.
-        num_workers: processes that read pictures.
+        num_workers: processes that read pictures; auto: as in training.
         on_error: a picture that cannot be read: raise, or skip it.
+        trust: modules whose classes may be built besides ours, as the run's config.yaml names them, or all.
     """
 
     run: str
@@ -42,8 +45,9 @@ class PredictOptions:
     beta: float | None
     output: str | None
     batch_size: int
-    num_workers: int
+    num_workers: int | Literal["auto"]
     on_error: Literal["raise", "skip"]
+    trust: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse views that there cannot be."""
@@ -75,28 +79,56 @@ def predict_folder(options: PredictOptions) -> Path:
     if not (run_dir / "summary.json").exists():
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
     output = output_of(options, run_dir, folder)
-    config = load_config(run_dir / "config.yaml")
-    config["data"] |= {
+    run = read_trained(run_dir, options.weights, options.trust)
+    transforms = _transforms(run, options, run_dir)
+    table = without_broken(folder_table(folder, run.classes), _data_node(run, options))
+    module, expects = build_trained(run)
+    trainer = build_predicting_trainer(run_dir)
+    module.to(trainer.strategy.root_device)
+    data = _build_data(run, options, transforms, table, expects)
+    # Its device decides how many workers there are, and whether batches are pinned.
+    data.trainer = trainer
+    predictions = predict_with(trainer, module, data, "test", run.size, run.files, options.views())
+    write_predictions(predictions_of(table, predictions), output)
+    return output
+
+
+def _transforms(run: TrainedRun, options: PredictOptions, run_dir: Path) -> dict[str, Any]:
+    """Return the transforms node: it says what views are drawn, and how much detail pictures keep."""
+    node = run.config.get("transforms")
+    if not isinstance(node, dict):
+        raise InputError(f"{run_dir / 'config.yaml'}: transforms={node}: a run has a mapping there")
+    # Only drawn views go through the part of one's own.
+    is_drawn = any(number > 0 for number in options.views().numbers)
+    kept = dict(node) if is_drawn else node | {"extra": None}
+    check_node(kept, "transforms", options.trust, run_dir / "config.yaml")
+    return kept
+
+
+def _data_node(run: TrainedRun, options: PredictOptions) -> dict[str, Any]:
+    return {
+        "size": run.size,
+        "resize": run.resize,
+        "oversample": "none",
         "batch_size": options.batch_size,
         "num_workers": options.num_workers,
         "on_error": options.on_error,
         # Each picture is looked at once: nothing is gained by keeping them.
         "device_store": "off",
+        # The folder that the run kept its caches in is not for this command to write into.
+        "cache": "none",
+        "cache_dir": None,
+        "cache_gb": 1,
+        "fingerprint": "stat",
     }
-    # The weights come from the run: neither a hub nor a package is needed.
-    config["model"] |= {"weights": "none", "class_weights": "none"}
-    config["metrics"] = {}
-    # Wherever it was trained: here one process does, on what there is.
-    config["trainer"] |= {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
-    files = candidate_files(run_dir, options.weights)
-    table = without_broken(folder_table(folder, classes_of(files[0])), config["data"])
-    parts = build_parts(config, table)
-    trainer = build_trainer(config, 1, run_dir, [])
-    size = read_summary(run_dir)["size"]
-    parts.module.to(trainer.strategy.root_device)
-    predictions = predict_with(trainer, parts.module, parts.data, "test", size, files, options.views())
-    write_predictions(predictions_of(table, predictions), output)
-    return output
+
+
+def _build_data(
+    run: TrainedRun, options: PredictOptions, transforms: dict[str, Any], table: Table, expects: DataConfig
+) -> ImageData:
+    schedule = Schedule.from_plain({"predict": {}})
+    config = {"data": _data_node(run, options), "transforms": transforms, "seed": run.seed}
+    return build_data(config, table, schedule, expects)
 
 
 def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:
@@ -106,9 +138,3 @@ def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:
     name = folder.resolve().name
     suffix = "-folder" if name in ("valid", "test") else ""
     return run_dir / "predictions" / f"{name}{suffix}.csv"
-
-
-def classes_of(file: Path) -> tuple[str, ...]:
-    """Return the class names that a file of weights carries."""
-    content = torch.load(file, map_location="cpu", weights_only=True)
-    return tuple(content["classes"])

@@ -66,6 +66,8 @@ def work(
     sender: Connection,
 ) -> None:
     """Do one job in its own process, as Hydra does it."""
+    # The fork server may come from a process that ignored Ctrl-C; a job answers it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     enter(given)
     # A job that has not begun to train has nothing to save: a signal ends it.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PREEMPTING)

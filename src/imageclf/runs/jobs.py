@@ -7,15 +7,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
 from types import FrameType
 
 from imageclf import Preempted
 from imageclf.configs.entry import FAILED, PREEMPTED
 from imageclf.runs.failure import FILE, Failure, write_failure
 from imageclf.runs.job import Job, Outcome, Task, work
-from imageclf.runs.processes import fork_server, surroundings
+from imageclf.runs.processes import Child, fork_server, last_message, surroundings, wait_for_ends
 from imageclf.runs.shares import Share
 
 log = logging.getLogger(__name__)
@@ -25,8 +23,7 @@ log = logging.getLogger(__name__)
 class _Running:
     job: Job
     share: Share
-    process: ForkServerProcess
-    receiver: Connection
+    child: Child
 
 
 def run_jobs(jobs: Sequence[Job], shares: Sequence[Share], task: Task) -> dict[int, Outcome]:
@@ -55,14 +52,14 @@ def run_jobs(jobs: Sequence[Job], shares: Sequence[Share], task: Task) -> dict[i
                 free.extend(_collect(running, outcomes))
     except Preempted:
         for each in running.values():
-            each.process.terminate()
+            each.child[0].terminate()
         while running:
             _collect(running, outcomes)
         raise
     finally:
         for each in running.values():
-            each.process.kill()
-            each.process.join()
+            each.child[0].kill()
+            each.child[0].join()
     return outcomes
 
 
@@ -81,30 +78,23 @@ def _start(
     log.info("%s starts in %s", job.name, job.run_dir)
     process.start()
     sender.close()
-    running[process.sentinel] = _Running(job, share, process, receiver)
+    running[job.number] = _Running(job, share, (process, receiver))
 
 
 def _collect(running: dict[int, _Running], outcomes: dict[int, Outcome]) -> list[Share]:
     """Wait until jobs end, note how, and return what they no longer use."""
     freed = []
-    for sentinel in wait(list(running)):
-        ended = running[sentinel]  # type: ignore[index]
-        ended.process.join()
-        outcome = _outcome(ended.process.exitcode, ended.receiver)
-        outcomes[ended.job.number] = outcome
+    for number in wait_for_ends({number: each.child for number, each in running.items()}):
+        ended = running.pop(number)
+        outcome = last_message(ended.child) or _without_message(ended.child[0].exitcode)
+        outcomes[number] = outcome
         _note(ended.job, outcome)
-        del running[sentinel]  # type: ignore[arg-type]
         freed.append(ended.share)
     return freed
 
 
-def _outcome(exitcode: int | None, receiver: Connection) -> Outcome:
-    """Return what a process has sent; one that was killed has sent nothing."""
-    try:
-        outcome: Outcome = receiver.recv()
-        return outcome
-    except EOFError:
-        pass
+def _without_message(exitcode: int | None) -> Outcome:
+    """Return how a job ended that has sent nothing, as one that was killed."""
     if exitcode == -signal.SIGTERM:
         return Outcome(failure=Failure("preempted", PREEMPTED, "ended by SIGTERM"), code=PREEMPTED)
     if exitcode is not None and exitcode < 0:

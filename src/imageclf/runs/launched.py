@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from imageclf import InputError
 from imageclf.runs.slurm import Environment, num_tasks
 
-# The first task looks at every picture before it tells; the others wait no longer than this.
-WAIT = timedelta(hours=1)
+# The first task decodes every picture of a new data set; the others wait for it no longer than this.
+WAIT = timedelta(hours=2)
 _KEY = "run_dir"
 
 
@@ -65,6 +65,18 @@ def leading(world: World) -> Iterator[Callable[[Path], None]]:
     finally:
         if not store.check([_KEY]):
             store.set(_KEY, "")
+
+
+def num_ranks(trainer: dict[str, Any]) -> int:
+    """Return how many processes a trainer node asks for on this machine."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        return len(devices)
+    if devices in ("auto", -1, "-1"):
+        import torch
+
+        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
+    return int(devices)
 
 
 def follow() -> None:

@@ -5,6 +5,7 @@ import os
 import warnings
 from pathlib import Path
 
+from imageclf.configs.printable import log_printable
 from imageclf.runs.table import is_first_task
 
 # What our dependencies say to each other, and a user can do nothing about.
@@ -20,6 +21,7 @@ UPSTREAM_WARNINGS = (
 
 def log_to_file(run_dir: Path) -> None:
     """Let messages reach `train.log` and the terminal; Hydra has seen to it where it started this process."""
+    log_printable()
     for message in UPSTREAM_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     # Lightning's tips and device lists say nothing about this run.

@@ -5,7 +5,8 @@ import warnings
 from typing import Any
 
 from imageclf import InputError
-from imageclf.configs import instantiate
+from imageclf.analysis import less_is_better
+from imageclf.configs import instantiate, locate_target
 from imageclf.model import check_metric
 from imageclf.model.metrics import MetricFunction
 
@@ -19,6 +20,11 @@ OWN = (
     "test/acc",
     "test/loss",
 )
+# Scores of an epoch that are no metrics nodes.
+_OF_EPOCH = ("val/acc", "val/loss", "train/loss")
+_OF_VIEWS = ("val/acc_tta", "val/loss_tta", "val/acc_tta_gain")
+# Keys of a node that are not the metric's own.
+_KEYS = ("min_classes", "higher_is_better")
 # More classes than any metric asks for, while their number is not known yet.
 PLENTY = 1000
 
@@ -27,6 +33,58 @@ def score_names(config: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of all scores that a training config may optimise."""
     named = [name for name, node in config["metrics"].items() if node is not None]
     return (*OWN, *(f"{split}/{name}" for split in ("val", "test") for name in named))
+
+
+def epoch_scores(config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the scores whose best epoch a checkpoint may be kept of."""
+    named = [f"val/{name}" for name, node in config["metrics"].items() if node is not None]
+    callbacks = {name for name, node in config["callbacks"].items() if node is not None}
+    views = _OF_VIEWS if "tta" in callbacks else ()
+    return (*_OF_EPOCH, *views, *(("train/loss_plain",) if "fit_verdict" in callbacks else ()), *named)
+
+
+def lower_is_better(score: str, config: dict[str, Any]) -> bool | None:
+    """Return whether of a score less is better; None where its metric does not say so.
+
+    Args:
+        score: SPLIT/NAME.
+        config: of a training.
+    """
+    name = score.partition("/")[2]
+    node = config["metrics"].get(name)
+    if node is None:
+        return less_is_better(score)
+    higher = node.get("higher_is_better")
+    # torchmetrics' classes say so, but for those that choose another one by their task.
+    if higher is None:
+        higher = getattr(locate_target(node, f"metrics.{name}"), "higher_is_better", None)
+    if not isinstance(higher, bool):
+        higher = getattr(_build(name, node, PLENTY), "higher_is_better", None)
+    return not higher if isinstance(higher, bool) else None
+
+
+def check_score(key: str, score: str | None, names: tuple[str, ...], config: dict[str, Any]) -> None:
+    """Refuse to look for the best of a score that there is not, or that may be better either way.
+
+    Args:
+        key: where it stands in the config.
+        score: SPLIT/NAME; None: nothing is looked for.
+        names: of all scores that may be given.
+        config: of a training.
+
+    Raises:
+        InputError: such a score.
+    """
+    if score is None:
+        return
+    if score not in names:
+        raise InputError(f"{key}={score}: give one of {', '.join(names)}, or null")
+    if lower_is_better(score, config) is None:
+        node = f"metrics.{score.partition('/')[2]}"
+        raise InputError(
+            f"{key}={score}: {node} does not say whether more or less of it is better; "
+            f"give {node}.higher_is_better=true or false"
+        )
 
 
 def build_metrics(config: dict[str, Any], num_classes: int = PLENTY) -> dict[str, MetricFunction]:
@@ -56,7 +114,7 @@ def build_metrics(config: dict[str, Any], num_classes: int = PLENTY) -> dict[str
 
 
 def _build(name: str, node: dict[str, Any], num_classes: int) -> MetricFunction:
-    values = {key: value for key, value in node.items() if key != "min_classes"}
+    values = {key: value for key, value in node.items() if key not in _KEYS}
     with warnings.catch_warnings():
         # Of buffers that grow from batch to batch; here there is one batch.
         warnings.simplefilter("ignore")

@@ -2,17 +2,46 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imageclf import InputError
+from imageclf.schedule import Schedule
+
+if TYPE_CHECKING:
+    # Its package needs torch, which --help does without.
+    from imageclf.data.signals import Notice
 
 
-@dataclass(frozen=True)
+class Offered(NamedTuple):
+    """What the program hands to a callback that has a parameter of the name; a config may not set it.
+
+    Args:
+        schedule: what holds at an epoch.
+        run_dir: of the run.
+        seed: of the run.
+        found: the head's learning rate of each phase whose `lr` is auto.
+        losses: on validation, by epoch.
+        notice: what signals have said; None: nobody listens to them.
+        lower_is_better: whether of `checkpoint.best` less is better.
+    """
+
+    schedule: Schedule
+    run_dir: Path
+    seed: int
+    found: dict[str, float]
+    losses: dict[int, float]
+    notice: "Notice | None"
+    lower_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """The top level of a training config; the groups are checked by what they build.
 
     Args:
-        metrics: nodes that score each validation, by name; their keys are a metric's, and `min_classes`.
+        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
+            `higher_is_better`.
         experiment: name of the experiment, or None.
         task_name: folder of the runs below runs/; None: the experiment's name, or train.
         tags: words to find a run by.
@@ -20,6 +49,8 @@ class TrainOptions:
         seed: of the head's first weights, order, draws and dropout.
         optimized_metric: what the main returns to a sweeper, a key of summary.json.
         cluster: where the run trains; None: on this machine.
+        trust: modules whose code the config.yaml of a run that goes on may name, besides ours and what the
+            command line names itself; all: any. What a config.yaml says here counts for nothing.
         ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
         resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
     """
@@ -42,6 +73,8 @@ class TrainOptions:
     ckpt_path: str | None
     resume_sweep: str | None
     cluster: Mapping[str, Any] | None
+    # Runs of earlier versions have none.
+    trust: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +90,7 @@ class Extras:
     enforce_tags: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LrFindOptions(TrainOptions):
     """The top level of imageclf-lr-find: that of a training, and the phase.
 
@@ -68,7 +101,7 @@ class LrFindOptions(TrainOptions):
     phase: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BatchSizeOptions(TrainOptions):
     """The top level of imageclf-batch-size: that of a training, and where to stop.
 

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
 from imageclf.analysis import learning_rate_figure, save_figure
+from imageclf.configs.printable import cell
 from imageclf.data import ImageData
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Schedule, phase_rows, step_rows
@@ -36,11 +37,13 @@ def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -
     counts = [f"{name} {_millions(count)}" for name, count in zip(groups.names, parameters, strict=True)]
     caption = f"layer groups: {', '.join(counts)}"
     # Eighty columns are all that a log or a narrow terminal has.
-    table = RichTable(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = RichTable(
+        title=title, caption=cell(caption), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for name in _shown(rows[0]):
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
+        table.add_column(cell(name), justify="right" if name in _NUMBERS else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*_shown(row).values())
+        table.add_row(*map(cell, _shown(row).values()))
     return table
 
 

@@ -3,16 +3,21 @@
 import multiprocessing
 import os
 import signal
-import threading
+from collections.abc import Mapping
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from imageclf.data.parallel import end_with_parent
 from imageclf.data.signals import PREEMPTING, blocked
 
 PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main"]
+
+
+Name = TypeVar("Name", int, str)
+Child = tuple[ForkServerProcess, Connection]
 
 
 class Surroundings(NamedTuple):
@@ -65,15 +70,24 @@ def enter(given: Surroundings) -> None:
         torch.set_num_threads(int(threads))
 
 
-def end_with_parent() -> None:
-    """End this process when the parent ends, however it ends: the fork server would keep it alive."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
+def wait_for_ends(children: Mapping[Name, Child]) -> list[Name]:
+    """Wait until processes end or send their last message, and return their names."""
+    owners: dict[Any, Name] = {}
+    for name, (process, receiver) in children.items():
+        owners |= {process.sentinel: name, receiver: name}
+    return sorted({owners[each] for each in wait(list(owners))})
 
-    def watch(sentinel: int) -> None:
-        """Wait for the parent's end."""
-        wait([sentinel])
-        os._exit(2)
 
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+def last_message(child: Child) -> Any:
+    """Return the one message of a process, None if it sent none, and join the process.
+
+    In this order: a pipe holds 64 KB, and a process with more to send does not end before it is read.
+    """
+    process, receiver = child
+    try:
+        # Of a process that was killed, data workers may still hold the other end open.
+        message = receiver.recv() if receiver.poll() else None
+    except EOFError:
+        message = None
+    process.join()
+    return message

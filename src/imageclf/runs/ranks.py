@@ -6,19 +6,25 @@ import socket
 import sys
 import time
 import traceback
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from imageclf import InputError, Preempted
-from imageclf.data.signals import forwarded
-from imageclf.runs.processes import Surroundings, enter, fork_server, surroundings
+from imageclf.data.signals import forwarded, ignore
+from imageclf.runs.processes import (
+    Child,
+    Surroundings,
+    enter,
+    fork_server,
+    last_message,
+    surroundings,
+    wait_for_ends,
+)
 
 _PREEMPTED = 75
 # Seconds for the other ranks to finish once one has ended because of a signal.
 _LAST_WORDS = 60.0
-
-Rank = tuple[ForkServerProcess, Connection]
 
 
 class RankError(RuntimeError):
@@ -43,7 +49,7 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
     """
     context = fork_server()
     port, given = _free_port(), surroundings()
-    ranks: list[Rank] = []
+    ranks: list[Child] = []
     try:
         with forwarded(lambda: [process.pid for process, _ in ranks if process.pid]):
             for rank in range(num_ranks):
@@ -59,17 +65,16 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
             process.join()
 
 
-def _wait_for_all(ranks: list[Rank]) -> None:
-    running = {process.sentinel: rank for rank, (process, _) in enumerate(ranks)}
+def _wait_for_all(ranks: list[Child]) -> None:
+    running = dict(enumerate(ranks))
     while running:
-        for sentinel in wait(list(running)):
-            rank = running.pop(sentinel)  # type: ignore[arg-type]
-            process, receiver = ranks[rank]
-            process.join()
-            if process.exitcode == _PREEMPTED:
+        for rank in wait_for_ends(running):
+            child = running.pop(rank)
+            message, exitcode = last_message(child), child[0].exitcode
+            if exitcode == _PREEMPTED:
                 _let_end([other for other, _ in ranks])
-            if process.exitcode != 0:
-                raise _error(rank, process.exitcode, receiver)
+            if exitcode != 0:
+                raise _error(rank, exitcode, message)
 
 
 def _let_end(processes: list[ForkServerProcess]) -> None:
@@ -79,15 +84,14 @@ def _let_end(processes: list[ForkServerProcess]) -> None:
         process.join(max(0.0, deadline - time.monotonic()))
 
 
-def _error(rank: int, exitcode: int | None, receiver: Connection) -> BaseException:
-    """Return what a failed rank has to say; one that was killed says nothing."""
-    try:
-        kind, text = receiver.recv()
-    except EOFError:
+def _error(rank: int, exitcode: int | None, message: tuple[type[BaseException], str] | None) -> BaseException:
+    """Return the error of a failed rank; one that was killed has sent no message."""
+    if message is None:
         if exitcode and exitcode < 0:
             name = signal.Signals(-exitcode).name
             return RankKilledError(f"rank {rank} ended by {name}; was it out of memory?")
         return RankError(f"rank {rank} ended with code {exitcode}; was it out of memory?")
+    kind, text = message
     return kind(text) if kind in (InputError, Preempted) else RankError(f"rank {rank} failed:\n{text}")
 
 
@@ -95,21 +99,22 @@ def _rank(
     run_dir: Path, rank: int, num_ranks: int, port: int, sender: Connection, given: Surroundings
 ) -> None:
     """Go through the one door as one of several ranks."""
+    # Ctrl-C reaches the whole process group; the parent decides.
+    ignore((signal.SIGINT,))
     enter(given)
     os.environ |= {
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
         "RANK": str(rank),
         "WORLD_SIZE": str(num_ranks),
+        "LOCAL_WORLD_SIZE": str(num_ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    # Ctrl-C reaches the whole process group; the parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from imageclf import worker
 
     try:
-        worker.run(run_dir)
+        worker.run(run_dir, interruptible=False)
     except (InputError, Preempted) as error:
         sender.send((type(error), str(error)))
         sys.exit(_PREEMPTED if isinstance(error, Preempted) else 1)

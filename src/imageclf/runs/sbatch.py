@@ -11,7 +11,9 @@ from imageclf.runs.options import ClusterOptions
 SRUN = ("--kill-on-bad-exit=1",)
 
 
-def script(name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOptions) -> str:
+def script(
+    name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOptions, trusted: Sequence[str] = ()
+) -> str:
     """Return a script that trains each run directory in a job of one array.
 
     It can be submitted again: a run that was ended goes on.
@@ -21,7 +23,9 @@ def script(name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOp
         folder: of the sweep; receives what the jobs print.
         run_dirs: that hold config.yaml.
         options: resources of each job.
+        trusted: code besides ours that the runs' configs name.
     """
+    trust = f" {shlex.quote('trust=' + ','.join(trusted))}" if trusted else ""
     directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
     return "\n".join(
         [
@@ -31,7 +35,7 @@ def script(name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOp
             *setup(options),
             f"runs=({directories})",
             f"srun --unbuffered {' '.join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker \\",
-            '  "${runs[$SLURM_ARRAY_TASK_ID]}"',
+            '  "${runs[$SLURM_ARRAY_TASK_ID]}"' + trust,
             "",
         ]
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from imageclf import InputError
+from imageclf.machine import SHARE
 
 
 class Share(NamedTuple):
@@ -13,26 +14,30 @@ class Share(NamedTuple):
     Args:
         gpus: their ids as CUDA_VISIBLE_DEVICES takes them; none: the job sees what the machine has.
         threads: of the CPU; None: as many as torch takes by itself.
+        cores: of the CPU, by which its data workers are counted; None: all that there are.
     """
 
     gpus: tuple[str, ...]
     threads: int | None
+    cores: int | None
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables that say so, to be set before CUDA is touched."""
         gpus = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)} if self.gpus else {}
-        return gpus | ({"OMP_NUM_THREADS": str(self.threads)} if self.threads else {})
+        numbers = {"OMP_NUM_THREADS": self.threads, SHARE: self.cores}
+        return gpus | {name: str(number) for name, number in numbers.items() if number}
 
 
-def deal(n_jobs: int | None, gpus: Sequence[str], gpus_per_job: int, threads: int) -> list[Share]:
+def deal(n_jobs: int | None, gpus: Sequence[str], gpus_per_job: int, threads: int, cores: int) -> list[Share]:
     """Return the shares of jobs that run at a time.
 
     Args:
         n_jobs: how many; None: as many as there are GPUs for, or one.
         gpus: ids of those that this process may use.
         gpus_per_job: how many the job with the most ranks asks for.
-        threads: of the CPU, to be dealt out.
+        threads: that torch takes, to be dealt out.
+        cores: of the CPU, to be dealt out.
 
     Raises:
         InputError: n_jobs is not positive, or jobs of several ranks do not fit side by side.
@@ -46,8 +51,8 @@ def deal(n_jobs: int | None, gpus: Sequence[str], gpus_per_job: int, threads: in
             f"{count * gpus_per_job} GPUs and there are {len(gpus)}; give {max(1, len(gpus) // gpus_per_job)}"
         )
     # A job by itself gets the threads that a run outside a sweep has, for the same sums.
-    each = max(1, threads // count) if count > 1 else None
-    return [Share(_hand(gpus, count, number), each) for number in range(count)]
+    each = [max(1, number // count) if count > 1 else None for number in (threads, cores)]
+    return [Share(_hand(gpus, count, number), *each) for number in range(count)]
 
 
 def _hand(gpus: Sequence[str], count: int, number: int) -> tuple[str, ...]:

@@ -6,18 +6,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs import check, to_plain
+from imageclf.configs.printable import show
 from imageclf.data.signals import noted
 from imageclf.runs.checks import check_values
 from imageclf.runs.directory import check_directory, prepare, read_summary
 from imageclf.runs.extras import announce, check_tags
 from imageclf.runs.failure import noted_failure
-from imageclf.runs.launched import World, follow, leading
+from imageclf.runs.launched import World, follow, leading, num_ranks
 from imageclf.runs.lock import held
-from imageclf.runs.metrics import score_names
+from imageclf.runs.metrics import check_score, epoch_scores, lower_is_better, score_names
 from imageclf.runs.options import TrainOptions
 from imageclf.runs.requeue import requeued
 
@@ -44,7 +46,7 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     with leading(world) as tell:
         _lead(cfg, run_dir, overrides, tell)
     # Scripts take the last line of the output for the run directory.
-    print(run_dir)
+    show(run_dir)
     return score_of(run_dir, cfg.optimized_metric)
 
 
@@ -95,9 +97,27 @@ def check_top(config: dict[str, Any]) -> None:
             f"resume_sweep={config['resume_sweep']}: it goes on with a sweep, so give -m and what it swept; "
             "one run goes on by hydra.run.dir=PATH ckpt_path=auto"
         )
-    names = score_names(config)
-    if metric is not None and metric not in names:
-        raise InputError(f"optimized_metric={metric}: give one of {', '.join(names)}, or null")
+    check_score("optimized_metric", metric, score_names(config), config)
+    best = (config["callbacks"].get("checkpoint") or {}).get("best")
+    check_score("callbacks.checkpoint.best", best, epoch_scores(config), config)
+    if metric is not None:
+        check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
+
+
+def check_direction(metric: str, direction: str) -> None:
+    """Refuse a search that would end with the worst run: optuna's sweeper minimizes unless told otherwise.
+
+    Raises:
+        InputError: the sweeper of Hydra's config goes the other way.
+    """
+    sweeper = HydraConfig.get().sweeper if HydraConfig.initialized() else {}
+    given = sweeper.get("direction")
+    # The plugin has it as a name or as an enum; several are those of several metrics.
+    if getattr(given, "name", given) in {"minimize", "maximize"} - {direction}:
+        raise InputError(
+            f"hydra.sweeper.direction={getattr(given, 'name', given)} looks for the worst "
+            f"optimized_metric={metric}: give hydra.sweeper.direction={direction}"
+        )
 
 
 def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
@@ -117,7 +137,7 @@ def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) ->
     # Reading every picture takes long, and a signal ends it at once.
     with noted(run_dir):
         # Here, before any rank starts: all of them read the same split.csv.
-        held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
+        held_out = len(table_of_run(run_dir, config).rows("valid"))
         if 0 < held_out < ranks:
             raise InputError(
                 f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
@@ -151,15 +171,3 @@ def total_ranks(trainer: dict[str, Any], world: World) -> int:
             "with srun or torchrun"
         )
     return devices * nodes
-
-
-def num_ranks(trainer: dict[str, Any]) -> int:
-    """Return how many processes a trainer node asks for on this machine."""
-    devices = trainer.get("devices", 1)
-    if isinstance(devices, list):
-        return len(devices)
-    if devices in ("auto", -1, "-1"):
-        import torch
-
-        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
-    return int(devices)

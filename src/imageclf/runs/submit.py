@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import JobError, record
+from imageclf.configs import JobError, foreign_targets, read_config, record
 from imageclf.configs.entry import FAILED, MISTAKE, PREEMPTED
 from imageclf.runs.array_task import ArrayTask
 from imageclf.runs.cluster import check_jobs
@@ -113,7 +113,11 @@ def _prepare(run: Job, context: HydraContext) -> bool:
 
 def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptions) -> None:
     folder = Path(str(config.hydra.sweep.dir)).absolute()
-    text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options)
+    # Checked when the directories were made, or gone on with.
+    trusted = sorted(
+        {name for run in runs for name in foreign_targets(read_config(run.run_dir / "config.yaml"))}
+    )
+    text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options, trusted)
     path = folder / "sbatch.sh"
     path.write_text(text, encoding="utf-8")
     print(f"{text}# to submit it: sbatch {path}")

@@ -20,6 +20,7 @@ from imageclf.callbacks.files import write_atomically
 from imageclf.data import ImageData, Table
 from imageclf.model import Predictions
 from imageclf.runs.candidates import predict_with_best
+from imageclf.runs.machine_facts import machine_of
 
 
 class Summary(pl.Callback):
@@ -38,7 +39,7 @@ class Summary(pl.Callback):
         self._labels = labels
         self._submission = submission
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Predict with the final weights, then write everything down."""
         module: Any = pl_module
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
@@ -51,7 +52,8 @@ class Summary(pl.Callback):
             self._test(trainer, module, data, size)
         # Last: its existence says that the run is finished.
         if trainer.is_global_zero:
-            self._write_summary(module.results | self._facts(data), data.table.classes)
+            facts = self._facts(data) | machine_of(trainer, data)._asdict()
+            self._write_summary(module.results | facts, data.table.classes)
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
         predictions = predict_with_best(trainer, module, data, "test", size, self._run_dir)

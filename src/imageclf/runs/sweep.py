@@ -15,12 +15,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError, Preempted
 from imageclf.configs import JobError, explain, record
+from imageclf.configs.printable import show
+from imageclf.machine import available_cores
 from imageclf.runs.job import Job, Outcome
 from imageclf.runs.jobs import run_jobs
+from imageclf.runs.launched import num_ranks
 from imageclf.runs.processes import fork_server
 from imageclf.runs.resumed import forget, keep
 from imageclf.runs.shares import Share, deal, visible_gpus
-from imageclf.runs.start import check_job, num_ranks, score_of, start
+from imageclf.runs.start import check_job, score_of, start
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ def launch(
     except Preempted as error:
         raise Preempted(f"{error}; go on with the same command and resume_sweep={sweep_dir}") from error
     # Scripts take the last line of the output for the folder.
-    print(sweep_dir.absolute(), flush=True)
+    show(sweep_dir.absolute())
     return [_returned(job, outcomes[job.number]) for job in jobs]
 
 
@@ -120,7 +123,8 @@ def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:
     nodes = [node for node in trainers if isinstance(node, dict)]
     on_cpu = all(node.get("accelerator") == "cpu" for node in nodes)
     ranks = max(num_ranks({str(key): value for key, value in node.items()}) for node in nodes)
-    return deal(n_jobs, [] if on_cpu else visible_gpus(), ranks, torch.get_num_threads())
+    gpus = [] if on_cpu else visible_gpus()
+    return deal(n_jobs, gpus, ranks, torch.get_num_threads(), available_cores())
 
 
 def _is_finished(job: Job) -> bool:

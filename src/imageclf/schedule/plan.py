@@ -1,6 +1,7 @@
 """The plan of a run: what each phase and each training step will do, without training."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 
 from imageclf.schedule.phase import Phase
 from imageclf.schedule.schedule import Place, Schedule
@@ -67,25 +68,22 @@ def step_rows(
         depths: how many layers the last layer of each group lies below the head: with `layer_decay` that
             one has the group's highest rate. None: no phase decays by layer.
     """
-    for step, epoch, batch, place in schedule.steps(num_batches):
+    step = count()
+    for epoch, place in enumerate(schedule.places):
         phase = place.phase
         known = phase.lr != "auto" or place.name in found
-        scale = phase.lr_scale(place.epoch, batch, num_batches(place))
         # With 1.0 for an unknown rate the frozen groups still show as 0.
         peaks = _highest(phase, phase.group_lrs(groups, found.get(place.name, 1.0)), depths)
-        rates: Row = {
-            f"lr/{group}": peak * scale if known or peak == 0 else None
-            for group, peak in zip(groups, peaks, strict=True)
-        }
-        yield {
-            "step": step,
-            "epoch": epoch,
-            "batch": batch,
-            "phase": place.name,
-            "cycle": place.cycle,
-            "size": place.size or size,
-            **rates,
-        }
+        # Once an epoch: there may be 100,000 steps, and counting batches may look at every picture.
+        batches = num_batches(place)
+        same: Row = {"phase": place.name, "cycle": place.cycle, "size": place.size or size}
+        for batch in range(batches):
+            scale = phase.lr_scale(place.epoch, batch, batches)
+            rates: Row = {
+                f"lr/{group}": peak * scale if known or peak == 0 else None
+                for group, peak in zip(groups, peaks, strict=True)
+            }
+            yield {"step": next(step), "epoch": epoch, "batch": batch, **same, **rates}
 
 
 def _size_of(places: Sequence[Place], size: int) -> int | str:

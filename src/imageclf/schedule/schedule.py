@@ -1,6 +1,6 @@
 """A schedule: named phases in running order, and what holds at any position of the run."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -167,18 +167,6 @@ class Schedule:
                 phase.group_lrs(groups, found=1.0 if has_finder else None)
             except InputError as error:
                 raise InputError(f"schedule.phases.{name}.{error}") from None
-
-    def steps(self, num_batches: Callable[[Place], int]) -> Iterator[tuple[int, int, int, Place]]:
-        """Yield (step, epoch, batch, place) for every training step of the run.
-
-        Args:
-            num_batches: batches of an epoch at a place.
-        """
-        step = 0
-        for epoch, place in enumerate(self.places):
-            for batch in range(num_batches(place)):
-                yield step, epoch, batch, place
-                step += 1
 
 
 def _of_cycle(value: int | Sequence[int] | None, cycle: int) -> int | None:

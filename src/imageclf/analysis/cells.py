@@ -1,0 +1,39 @@
+"""Cells of CSVs that people open in a spreadsheet, which takes some texts for formulas."""
+
+import pandas as pd
+
+# https://owasp.org/www-community/attacks/CSV_Injection
+_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts no spreadsheet runs: an apostrophe goes before those that it would.
+
+    Numbers stay numbers, written as text or not. For CSVs that are read by people only.
+    """
+    quoted = table.rename(columns=quoted_text)
+    # By position: headings need not differ.
+    columns = [quoted.iloc[:, place] for place in range(quoted.shape[1])]
+    is_number = pd.api.types.is_numeric_dtype
+    mended = [column if is_number(column.dtype) else column.map(quoted_text) for column in columns]
+    return pd.concat(mended, axis=1) if mended else quoted
+
+
+def quoted_text(value: object) -> object:
+    """Return a cell, with an apostrophe before a text that a spreadsheet takes for a formula.
+
+    >>> quoted_text("=1+1"), quoted_text("-0.5"), quoted_text("-x"), quoted_text(-1)
+    ("'=1+1", '-0.5', "'-x", -1)
+    """
+    if not isinstance(value, str) or not value.startswith(_STARTS) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    # Python also reads 1_000 and spaces around.
+    return text.strip() == text and "_" not in text

@@ -1,0 +1,56 @@
+"""Text for a terminal: names of files, folders and classes may hold what a terminal obeys."""
+
+import logging
+import sys
+import unicodedata
+
+from rich.text import Text
+
+# Line ends and tabs are how messages are laid out.
+_KEPT = frozenset("\n\t")
+# Control characters, those that turn the direction of writing, and bytes that are no text.
+_KINDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Joiners belong to words and emoji; they move nothing.
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def printable(text: str) -> str:
+    r"""Return a text with control characters written out, so that a terminal shows and does not obey them.
+
+    >>> printable("\x1b]0;title\x07a"), printable("ä\tb\n")
+    ('\\x1b]0;title\\x07a', 'ä\tb\n')
+    """
+    if text.isprintable():
+        return text
+    return "".join(_written(each) if _is_obeyed(each) else each for each in text)
+
+
+def cell(text: object) -> Text:
+    """Return a cell or title of a table for the terminal; rich would take [red] in a str for markup."""
+    return Text(printable(str(text)))
+
+
+def show(text: object) -> None:
+    """Print a line: exactly for a script that reads it, printable for a person at a terminal."""
+    print(printable(str(text)) if sys.stdout.isatty() else text, flush=True)
+
+
+class PrintableRecord(logging.LogRecord):
+    """A message of a log, made printable once for all handlers."""
+
+    def getMessage(self) -> str:  # noqa: N802
+        """Return the message with its arguments."""
+        return printable(super().getMessage())
+
+
+def log_printable() -> None:
+    """Let all messages of this process be printable."""
+    logging.setLogRecordFactory(PrintableRecord)
+
+
+def _is_obeyed(each: str) -> bool:
+    return unicodedata.category(each) in _KINDS and each not in _KEPT and each not in _JOINERS
+
+
+def _written(each: str) -> str:
+    return each.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,0 +1,124 @@
+"""Read files of a run directory that anyone may have written: small, plain, or refused in one sentence."""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf._utils import get_yaml_loader
+
+from imageclf import InputError
+
+# A config has some 10 kB; one with a class weight for each of 20,000 classes has half a megabyte.
+MAX_CONFIG_BYTES = 1_000_000
+# summary.json lists the classes.
+MAX_JSON_BYTES = 16_000_000
+MAX_DEPTH = 50
+MAX_NODES = 50_000
+
+T = TypeVar("T")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a saved config as plain values, with every `${...}` as it is written.
+
+    Raises:
+        InputError: the file is missing, too large, damaged, or uses YAML's aliases, which no config of
+            ours does: a few lines of them stand for gigabytes.
+    """
+    return _read(path, MAX_CONFIG_BYTES, _parse_yaml)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        InputError: the file is missing, too large, damaged, or holds something else.
+    """
+    return _read(path, MAX_JSON_BYTES, json.loads)
+
+
+def regular_file(path: Path) -> Path:
+    """Return a path that is a file: opening a pipe would wait for ever.
+
+    Raises:
+        InputError: there is nothing, or something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason})") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is not a file")
+    return path
+
+
+def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]:
+    # One more than allowed: the size that the file system tells may be old.
+    text = _checked(path, lambda: _text(regular_file(path), limit))
+    content = _checked(path, lambda: parse(text))
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is not a mapping")
+    odd = next((key for key in content if not isinstance(key, str)), None)
+    if odd is not None:
+        raise InputError(f"{path}: the key {odd!r} is not a text")
+    return content
+
+
+def _text(path: Path, limit: int) -> str:
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise InputError(f"{path} has more than {limit:,} bytes: that is no file of a run")
+    return content.decode("utf-8")
+
+
+def _checked(path: Path, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    # The parsers raise anything on what nobody meant to write: dates, numbers of a million digits, depth.
+    except (Exception, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} is damaged ({reason})") from None
+
+
+def _parse_yaml(text: str) -> Any:
+    _check_events(text)
+    # OmegaConf's own loader: numbers such as 1e-3, and no key twice. It resolves nothing.
+    return yaml.load(text, Loader=get_yaml_loader())
+
+
+def _check_events(text: str) -> None:
+    """Go through the file without building anything."""
+    depth = nodes = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(f"the alias *{event.anchor} stands for another part: write that part out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        nodes += isinstance(event, yaml.NodeEvent)
+        if depth > MAX_DEPTH or nodes > MAX_NODES:
+            raise InputError(f"more than {MAX_DEPTH} levels or {MAX_NODES:,} values: that is no config")
+
+
+def inside(folder: Path, name: Any) -> Path:
+    """Return a file of a folder by its bare name.
+
+    Raises:
+        InputError: the name leads elsewhere, by itself or through a link, or there is no such file.
+    """
+    is_name = (
+        isinstance(name, str) and name not in ("", ".", "..") and len(name.encode(errors="replace")) <= 255
+    )
+    if not is_name or set(name) & {"/", os.sep, "\0", "\\"}:
+        raise InputError(f"{str(name)[:100]!r} is not the name of a file in {folder}")
+    path = folder / name
+    if path.is_symlink():
+        raise InputError(f"{path} is a link: copy the file that it leads to")
+    return regular_file(path)

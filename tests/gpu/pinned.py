@@ -1,0 +1,23 @@
+"""Read four batches in a folder with two workers, and print whether the memory of each is pinned."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+
+import numpy as np
+from PIL import Image
+from presets import preset
+
+from imageclf.data import PictureDataset, Request
+from imageclf.data.loader import RequestLoader
+
+if __name__ == "__main__":
+    paths = [str(Path(sys.argv[1], f"{number}.png")) for number in range(8)]
+    for path in paths:
+        Image.new("RGB", (16, 16)).save(path)
+    dataset = PictureDataset(paths, np.arange(8), preset("side_on"), "crop", 1.0, 0)
+    loader = RequestLoader(dataset, 2, largest=3 * 2 * 16**2)
+    requests = [Request(rows, np.zeros(2, dtype=np.int64), 0, 16) for rows in np.arange(8).reshape(4, 2)]
+    print(json.dumps([batch.images.is_pinned() for batch in loader.read(requests)]))

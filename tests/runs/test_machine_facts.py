@@ -1,0 +1,77 @@
+"""What a run trains on is said: in the log, in the plan, and in summary.json (see test_summary.py)."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from imageclf.machine import processor_name
+from imageclf.runs import machine_facts
+from imageclf.runs.accelerator import Device
+from imageclf.runs.build import build_parts
+from imageclf.runs.machine_facts import machine_line, machine_of
+from imageclf.runs.table import read_table
+
+H100 = Device("cuda", "NVIDIA H100", has_bf16=True)
+
+
+def test_the_log_says_it_once_before_the_first_epoch(finished_run):
+    log = (finished_run / "train.log").read_text()
+    said = f"trains on cpu ({processor_name()}), 32-true, deterministic, no data workers"
+    assert log.count("trains on ") == 1
+    assert log.index(said) < re.search(r"epoch +0 ", log).start()
+
+
+@pytest.fixture
+def data(config):
+    """Return a function that builds the data of a run with workers as the machine has cores for."""
+
+    def build(*overrides):
+        given = config("data.num_workers=auto", *overrides)
+        return build_parts(given, read_table(given["data"], verify=False)).data
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("node", "overrides", "line"),
+    [
+        ({}, [], "bf16-mixed, not deterministic, 8 data workers"),
+        ({"deterministic": True}, [], "bf16-mixed, deterministic, 8 data workers"),
+        ({"deterministic": "warn"}, [], "bf16-mixed, deterministic where torch can, 8 data workers"),
+        ({"precision": 32}, ["data.cache=none"], "32-true, not deterministic, 15 data workers"),
+        ({"devices": 4, "strategy": "ddp"}, [], "bf16-mixed, not deterministic, 2 data workers"),
+        ({}, ["data.num_workers=3"], "bf16-mixed, not deterministic, 3 data workers"),
+    ],
+)
+def test_the_plan_says_what_a_gpu_would_do(data, monkeypatch, node, overrides, line):
+    monkeypatch.setattr(machine_facts, "read_device", lambda node: H100)
+    monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
+    monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
+    assert machine_line(node, data(*overrides)) == f"trains on cuda (NVIDIA H100), {line}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "exact"),
+    [
+        ("cuda", "default", False),
+        ("cuda", "warn", "warn"),
+        ("cuda", "error", True),
+        ("cpu", "warn", True),
+        ("cpu", "error", True),
+    ],
+)
+def test_a_run_is_as_deterministic_as_torch_is(monkeypatch, kind, mode, exact):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Card")
+    strategy = SimpleNamespace(root_device=torch.device(kind))
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode(mode)
+    try:
+        found = machine_of(
+            SimpleNamespace(strategy=strategy, precision="32-true"), SimpleNamespace(num_workers=2)
+        )
+    finally:
+        torch.set_deterministic_debug_mode(before)
+    name = "Card" if kind == "cuda" else processor_name()
+    assert found == (kind, name, "32-true", exact, 2)
