@@ -1,5 +1,7 @@
 """The pictures of a run on the device that trains: the same batches, and no workers."""
 
+import multiprocessing
+
 import pytest
 import torch
 from presets import caching, preset
@@ -67,9 +69,10 @@ def test_an_epoch_goes_on_where_it_was_left_bit_for_bit(folder, tmp_path):
 
 def test_no_worker_is_started_for_pictures_on_the_device(folder, tmp_path):
     data = on_device(folder, tmp_path, epoch=2, num_workers=2)
+    before = multiprocessing.active_children()
     batches = [*data.train_dataloader(), *data.val_dataloader(), *data.training_batches(2)]
-    assert len(batches) == 7
-    assert data._train._loader._iterator is None and data._evaluation._loader._iterator is None
+    assert len(batches) == 7 and data.num_workers == 0
+    assert multiprocessing.active_children() == before
 
 
 def test_sizes_beside_those_of_the_schedule_are_read_by_workers(folder, tmp_path):

@@ -4,8 +4,6 @@ import pytest
 import torch
 from small_data import LABELS, TRAIN, VALID, image_data
 
-from imageclf.data.features import featured
-
 
 def features_of(split, size):
     """Return features that tell their split, the size, and their place in the split."""
@@ -54,13 +52,3 @@ def test_a_phase_without_precompute_reads_pictures_though_there_are_features(fol
 
 def test_precompute_without_a_source_of_features_reads_pictures(folder):
     assert [batch.features for batch in image_data(folder).train_dataloader()] == [None, None]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_batches_of_features_that_go_to_a_gpu_are_pinned(folder):
-    data = image_data(folder)
-    requests = list(data.training_requests(0))
-    features, rows, labels = features_of("train", 16), data.table.rows("train"), data.table.labels
-    batches = list(featured(features, rows, labels, requests, torch.device("cuda")))
-    assert len(batches) == 2
-    assert all(part.is_pinned() for batch in batches for part in batch[1:4])

@@ -11,7 +11,7 @@ import torch
 from presets import caching, preset, write_noise
 
 from imageclf import InputError
-from imageclf.data import Batch, PictureDataset, Request
+from imageclf.data import PictureDataset, Request
 from imageclf.data import device_store as device_store_module
 from imageclf.data.device_choice import (
     SHARE,
@@ -129,21 +129,6 @@ def test_any_look_at_what_is_on_the_device_would_be_noticed(look):
         look(torch.zeros((), device=META))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_gpu_a_batch_is_made_without_a_wait_and_is_that_of_the_cpu(dataset):
-    store = store_of(dataset, CUDA)
-    first = store.render(REQUEST)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        second = store.render(REQUEST)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    expected = store_of(dataset).render(REQUEST)
-    for batch in (first, second):
-        assert torch.equal(batch.images.cpu(), expected.images)
-        assert torch.equal(batch.labels.cpu(), expected.labels)
-
-
 def test_pictures_that_validation_has_loaded_can_be_trained_on(dataset):
     # As in Lightning's validation; what is made in it may not be trained on.
     with torch.inference_mode():
@@ -178,7 +163,6 @@ def test_on_any_device_but_cuda_torch_resamples():
     assert fastest_on(CPU) is resample
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, where the kernel runs")
 def test_where_the_kernel_cannot_run_torch_resamples_and_that_is_said(caplog):
     assert fastest_on(CUDA) is resample
     assert len(caplog.messages) == 1
@@ -354,9 +338,3 @@ def test_no_requests_have_no_answers(dataset):
 )
 def test_the_form_of_a_store_is_known_before_there_is_one(cache, form):
     assert likely_form(cache) == form
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_batch_can_be_pinned():
-    parts = Batch(None, torch.ones(2, 3), torch.zeros(2), torch.arange(2), 0.5, 3).pin_memory()
-    assert all(part.is_pinned() for part in parts[1:4]) and (parts[0], *parts[4:]) == (None, 0.5, 3)

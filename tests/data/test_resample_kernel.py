@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from resample_cases import CASES
 
 from imageclf.data.resample import resample
@@ -73,15 +72,3 @@ def test_it_is_compiled_once_whatever_the_sizes_and_addresses():
     parameters = resample_kernel._resample.params
     assert [each.name for each in parameters] == list(SIGNATURE)
     assert [each.name for each in parameters if not each.do_not_specialize] == ["block"]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", CASES)
-def test_on_a_gpu_the_kernel_and_torch_give_the_bits_of_the_cpu(name):
-    from imageclf.data import resample_kernel
-
-    *tensors, size = CASES[name]
-    there = [each.cuda() for each in tensors]
-    expected = resample(*tensors, size)
-    assert torch.equal(resample_kernel.resample(*there, size).cpu(), expected)
-    assert torch.equal(resample(*there, size).cpu(), expected)
