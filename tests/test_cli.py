@@ -77,6 +77,17 @@ def test_a_run_warns_of_nothing_but_its_random_weights(trained):
     assert (out + err).count("THE BODY STARTS FROM RANDOM WEIGHTS") == 1
 
 
+def test_the_log_says_before_the_first_epoch_what_the_run_trains_on(run):
+    log = (run / "train.log").read_text()
+    said = f"trains on cpu ({processor_name()}), 32-true, deterministic, no data workers"
+    assert log.count("trains on ") == 1
+    assert log.index(said) < re.search(r"epoch +0 ", log).start()
+
+
+def test_the_report_says_what_the_run_trained_on(run):
+    assert f"Trained on cpu ({processor_name()})" in (run / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     "file",
     [
