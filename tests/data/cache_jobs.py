@@ -13,6 +13,7 @@ from presets import caching
 
 from imageclf.data import shrinking
 from imageclf.data.cache import Cache, Kind
+from imageclf.data.verify import unreadable
 
 # As the ranks of a run start: from a server that has loaded all that is heavy.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -109,8 +110,9 @@ def look_and_get_later(root: Path, key: str, has_looked: Any, goes_on: Any, has_
     has_it.set()
 
 
-def make_store(paths: Sequence[str], root: Path, cache: str, side: int, barrier: Any = None) -> None:
-    """Make a store of pictures as a run does, and write down which files were decoded by which process."""
+@contextmanager
+def decodings_noted(root: Path) -> Iterator[None]:
+    """Write down which files this process decodes meanwhile."""
     decoded = []
 
     def note(path: str, *rest: Any, **more: Any) -> Any:
@@ -118,10 +120,24 @@ def make_store(paths: Sequence[str], root: Path, cache: str, side: int, barrier:
         return read_scales(path, *rest, **more)
 
     read_scales, shrinking.read_scales = shrinking.read_scales, note
-    if barrier is not None:
-        barrier.wait(60)
-    caching(root, cache=cache).stores(paths, {32: side}, "crop")
+    yield
     Path(root, f"decoded-{os.getpid()}.txt").write_text("\n".join(decoded))
+
+
+def make_store(paths: Sequence[str], root: Path, cache: str, side: int, barrier: Any = None) -> None:
+    """Make a store of pictures as a run does, and write down which files were decoded by which process."""
+    with decodings_noted(root):
+        if barrier is not None:
+            barrier.wait(60)
+        caching(root, cache=cache).stores(paths, {32: side}, "crop")
+
+
+def check_and_make_store(paths: Sequence[str], root: Path, cache: str, side: int, barrier: Any) -> None:
+    """Start as a run does that finds pictures which nobody has looked at."""
+    with decodings_noted(root):
+        barrier.wait(60)
+        assert unreadable(paths, caching(root, cache=cache), {32: side}, "crop") == {}
+        caching(root, cache=cache).stores(paths, {32: side}, "crop")
 
 
 def get_as_nobody(root: Path, about: str) -> None:

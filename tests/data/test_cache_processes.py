@@ -10,6 +10,7 @@ import pytest
 from cache_jobs import (
     CONTEXT,
     build_and_hold,
+    check_and_make_store,
     look_and_get_later,
     make_store,
     run,
@@ -52,7 +53,7 @@ def undisturbed(paths, form, tmp_path_factory):
 
 def only(root):
     """Return the folder of the one complete store."""
-    (entry,) = entries(root)
+    (entry,) = (entry for entry in entries(root) if entry.kind == "pictures")
     return entry.folder
 
 
@@ -83,14 +84,15 @@ def test_a_killed_build_is_done_anew_to_the_same_bytes(paths, form, undisturbed,
     assert contents(only(tmp_path)) == undisturbed and not stale.exists()
 
 
-def test_four_jobs_at_once_make_one_store_between_them(paths, form, undisturbed, tmp_path):
+@pytest.mark.parametrize("job", [make_store, check_and_make_store])
+def test_four_jobs_at_once_make_one_store_between_them(paths, form, undisturbed, tmp_path, job):
     barrier = CONTEXT.Barrier(4)
-    jobs = [start(make_store, paths, tmp_path, form, SIDE, barrier) for _ in range(4)]
+    jobs = [start(job, paths, tmp_path, form, SIDE, barrier) for _ in range(4)]
     for job in jobs:
         job.join(60)
     assert [job.exitcode for job in jobs] == [0] * 4
     assert contents(only(tmp_path)) == undisturbed
-    assert list(tmp_path.glob("pictures/.*.tmp")) == []
+    assert list(tmp_path.glob("*/.*.tmp")) == []
     # Whoever came first decoded them all; the others none.
     assert [sorted(files) for files in decoded(tmp_path)] == [sorted(paths)]
 

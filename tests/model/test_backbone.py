@@ -7,7 +7,15 @@ import torch
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.model import DataConfig, ImageClassifier, LinearHead, create_backbone, data_config, num_features
+from imageclf.model import (
+    DataConfig,
+    ImageClassifier,
+    LinearHead,
+    create_backbone,
+    data_config,
+    expected_crop_pct,
+    num_features,
+)
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 TINY = timm.list_models("test_*")
@@ -96,6 +104,25 @@ def test_resnet34_expects_pictures_as_imagenet_has_them():
 )
 def test_an_architecture_of_one_size_is_told_from_one_of_any(name, is_fixed):
     assert (data_config(create_backbone(name, "none")).fixed_size is not None) == is_fixed
+
+
+CROPS = [*TINY, "resnet34", "tf_efficientnet_lite0", "resnet50.a1_in1k", "convnext_tiny.fb_in22k_ft_in1k_384"]
+
+
+@pytest.mark.parametrize("name", CROPS)
+def test_the_crop_of_a_body_is_known_before_it_is_built(name):
+    with torch.device("meta"):
+        built = timm.create_model(name, num_classes=0)
+    assert expected_crop_pct(name) == data_config(built).crop_pct
+
+
+def test_crops_differ_between_bodies():
+    assert len({expected_crop_pct(name) for name in CROPS}) > 2
+
+
+@pytest.mark.parametrize("name", ["no_such_model", "resnet34.no_such_weights"])
+def test_the_crop_of_a_body_that_timm_does_not_know_is_none(name):
+    assert expected_crop_pct(name) is None
 
 
 def test_normalising_is_the_formula_on_fractions_of_white():
