@@ -51,7 +51,7 @@ def _train(run_dir: Path, notice: Notice) -> None:
     config = load_config(run_dir / "config.yaml")
     # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config["seed"], verbose=False)
-    parts = build_parts(config, table_of_run(run_dir, config["data"]))
+    parts = build_parts(config, table_of_run(run_dir, config))
     callbacks = build_callbacks(config, parts.schedule, run_dir, notice=notice)
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")

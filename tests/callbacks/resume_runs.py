@@ -100,7 +100,7 @@ class Runs:
             run_dir.mkdir()
             typed = [*overrides(setting), *more, f"data.root={self._pictures}"]
             prepare(composed(typed, run_dir), run_dir, typed)
-            table_of_run(run_dir, load_config(run_dir / "config.yaml")["data"])
+            table_of_run(run_dir, load_config(run_dir / "config.yaml"))
         config = run_dir / "config.yaml"
         config.write_text(config.read_text().replace("num_workers: 0", f"num_workers: {workers}"))
         return run_dir
@@ -208,13 +208,14 @@ def state(run_dir: Path) -> State:
 
 
 def content_of(path: Path) -> Any:
-    """Return what a file holds, but for the seconds that something took."""
+    """Return what a file holds, but for the seconds that something took, and the data workers."""
     if path.suffix == ".ckpt":
         return flat("", torch.load(path, weights_only=True))
     if path.name == "metrics.csv":
         return pd.read_csv(path, dtype=str).drop(columns="seconds").to_csv()
     if path.name == "summary.json":
-        return {name: value for name, value in json.loads(path.read_text()).items() if name != "seconds"}
+        known = json.loads(path.read_text())
+        return {name: known[name] for name in known if name not in ("seconds", "num_workers")}
     return path.read_bytes()
 
 

@@ -60,7 +60,7 @@ def equal(one: State, other: State) -> bool:
 
 def rebuilt(run_dir: Path) -> Parts:
     config = load_config(run_dir / "config.yaml")
-    return build_parts(config, table_of_run(run_dir, config["data"]))
+    return build_parts(config, table_of_run(run_dir, config))
 
 
 def measured_by(run_dir: Path, name: str, rank: int, num_ranks: int) -> State:

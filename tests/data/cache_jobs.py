@@ -11,7 +11,7 @@ from typing import Any
 
 from presets import caching
 
-from imageclf.data import store
+from imageclf.data import shrinking
 from imageclf.data.cache import Cache, Kind
 
 # As the ranks of a run start: from a server that has loaded all that is heavy.
@@ -115,9 +115,9 @@ def make_store(paths: Sequence[str], root: Path, cache: str, side: int, barrier:
 
     def note(path: str, *rest: Any, **more: Any) -> Any:
         decoded.append(path)
-        return read_picture(path, *rest, **more)
+        return read_scales(path, *rest, **more)
 
-    read_picture, store.read_picture = store.read_picture, note
+    read_scales, shrinking.read_scales = shrinking.read_scales, note
     if barrier is not None:
         barrier.wait(60)
     caching(root, cache=cache).stores(paths, {32: side}, "crop")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from presets import caching
 
-from imageclf.data import Caching, verify
+from imageclf.data import Caching, shrinking
 from imageclf.data.verify import describe, unreadable
 
 
@@ -36,8 +36,8 @@ def decoded(monkeypatch):
         noted.append(path)
         return read_picture(path)
 
-    read_picture = verify.read_picture
-    monkeypatch.setattr(verify, "read_picture", read)
+    read_picture = shrinking.read_picture
+    monkeypatch.setattr(shrinking, "read_picture", read)
     return noted
 
 

@@ -63,7 +63,7 @@ def test_five_crops_are_the_mean_of_what_the_network_says_of_ten_views(predict, 
     from imageclf.data import Request
 
     config = load_config(Path(finished_run) / "config.yaml")
-    _, module, data = build_parts(config, table_of_run(finished_run, config["data"]))
+    _, module, data = build_parts(config, table_of_run(finished_run, config))
     content = torch.load(finished_run / "snapshots/final.ckpt", weights_only=True)
     module.model.load_state_dict(content["state_dict"])
     rows = np.repeat(data.table.rows("test"), 10)

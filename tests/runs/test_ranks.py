@@ -18,6 +18,7 @@ from probes import lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_small
 
 from imageclf import InputError
+from imageclf.configs import load_config
 from imageclf.runs.directory import prepare
 from imageclf.runs.launched import num_ranks
 from imageclf.runs.ranks import RankError, run_ranks
@@ -253,7 +254,7 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
         "+callbacks.wait={_target_: probes.WaitForEver}",
     ]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    table_of_run(tmp_path, _data_node(tmp_path))
+    table_of_run(tmp_path, load_config(tmp_path / "config.yaml"))
     parent = multiprocessing.get_context("spawn").Process(target=run_ranks, args=(tmp_path, 2))
     parent.start()
     pids = _pids(tmp_path, 2)
@@ -275,12 +276,6 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
 )
 def test_a_trainer_node_says_how_many_ranks_there_are(node: dict, ranks: int) -> None:
     assert num_ranks(node) == ranks
-
-
-def _data_node(run_dir: Path) -> dict:
-    from imageclf.configs import load_config
-
-    return load_config(run_dir / "config.yaml")["data"]
 
 
 def _pids(run_dir: Path, count: int) -> list[int]:

@@ -15,11 +15,17 @@ from imageclf.runs.table import folder_table, read_table, table_of_run, take
 
 
 @pytest.fixture
-def node(config, dataset, tmp_path):
-    """Return a function that gives the data node of a copy of the drawn pictures."""
+def whole(config, dataset, tmp_path):
+    """Return a function that gives the config of a run on a copy of the drawn pictures."""
     root = tmp_path / "data"
     shutil.copytree(dataset, root)
-    return lambda *overrides: config(f"data.root={root}", *overrides)["data"]
+    return lambda *overrides: config(f"data.root={root}", *overrides)
+
+
+@pytest.fixture
+def node(whole):
+    """Return a function that gives the data node of such a config."""
+    return lambda *overrides: whole(*overrides)["data"]
 
 
 @pytest.fixture
@@ -66,15 +72,15 @@ def test_the_plan_need_not_decode_the_pictures(node, broken):
     assert len(read_table(node(), verify=False)) == 36
 
 
-def test_a_runs_table_is_written_down(node, tmp_path):
-    table = table_of_run(tmp_path, node())
+def test_a_runs_table_is_written_down(whole, tmp_path):
+    table = table_of_run(tmp_path, whole())
     assert (tmp_path / "split.csv").read_text().count("\n") == 1 + len(table)
 
 
-def test_a_restart_reads_the_table_that_was_written_down(node, tmp_path):
-    first = table_of_run(tmp_path, node())
+def test_a_restart_reads_the_table_that_was_written_down(whole, tmp_path):
+    first = table_of_run(tmp_path, whole())
     shutil.rmtree(tmp_path / "data" / "valid")
-    again = table_of_run(tmp_path, node())
+    again = table_of_run(tmp_path, whole())
     assert again.frame.equals(first.frame)
 
 

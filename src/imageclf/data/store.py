@@ -1,16 +1,15 @@
 """Pictures shrunk once to near a size, in one file: raw to be mapped into memory, or as JPEGs."""
 
 import io
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 
 from imageclf.data.augmentation import Picture
 from imageclf.data.decode import read_picture
@@ -19,9 +18,6 @@ from imageclf.formats import open_picture
 
 Form = Literal["raw", "jpeg"]
 
-# Pixels that look the same to the eye, a fifth of the size of raw ones.
-_QUALITY = 95
-_CHUNK = 512
 _SAMPLE = 200
 
 
@@ -47,36 +43,40 @@ def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
         side: what `stored_side` says for them.
         resize: how a view becomes a square.
     """
-    picture = read_picture(path, at_least=max(side, 2 * size))
+    return shrunk(read_picture(path, at_least=sufficient(size, side)), side, resize)
+
+
+def shrunk(picture: Picture, side: int, resize: Resize) -> Shrunk:
+    """Return a picture that was decoded at a sufficient scale as views are made from."""
     shape = (picture.shape[1], picture.shape[0])
     return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
 
 
-def write_store(folder: Path, paths: Sequence[str], size: int, side: int, resize: Resize, form: Form) -> None:
-    """Write `pixels.bin` and `index.npy`: where each picture is, and its sizes, `[N, 6]`.
+def sufficient(size: int, side: int) -> int:
+    """Return the pixels a side that a picture is decoded at, at least, before it is shrunk to `side`."""
+    return max(side, 2 * size)
 
-    A row of the index holds offset, bytes, height, width, and width and height before shrinking.
 
-    The same files give the same bytes, however many processors read them.
+@contextmanager
+def writing(folder: Path) -> Iterator[Callable[[Sequence[Picture], NDArray[np.int64]], None]]:
+    """Yield what appends pictures to a new store: the content of each, and its sizes, `[N, 4]`.
 
-    Raises:
-        InputError: a file cannot be read.
+    Sizes are height and width, and width and height before shrinking. Two files come about: `pixels.bin`,
+    and `index.npy`, `[N, 6]`, with offset and bytes of each picture before its sizes.
     """
-    index = np.zeros((len(paths), 6), dtype=np.int64)
-    read = partial(read_shrunk, size=size, side=side, resize=resize)
+    index = [np.zeros((0, 6), dtype=np.int64)]
     with (folder / "pixels.bin").open("wb") as file:
-        shrunk = track(
-            _in_order(read, paths),
-            f"Shrinking pictures for {size} px",
-            total=len(paths),
-            transient=True,
-            disable=len(paths) < 1000,
-        )
-        for row, (pixels, shape) in enumerate(shrunk):
-            content = pixels.tobytes() if form == "raw" else _to_jpeg(pixels)
-            index[row] = (file.tell(), len(content), *pixels.shape[:2], *shape)
-            file.write(content)
-    np.save(folder / "index.npy", index)
+
+        def append(contents: Sequence[Picture], sizes: NDArray[np.int64]) -> None:
+            """Write some pictures behind those before."""
+            lengths = np.array([content.nbytes for content in contents], dtype=np.int64)
+            offsets = file.tell() + np.cumsum(lengths) - lengths
+            index.append(np.column_stack([offsets, lengths, sizes]))
+            for content in contents:
+                file.write(content.data)
+
+        yield append
+    np.save(folder / "index.npy", np.concatenate(index))
 
 
 class StoredPictures(NamedTuple):
@@ -103,7 +103,7 @@ def open_store(stored: StoredPictures) -> "Store":
 
 
 class Store:
-    """Read what `write_store` wrote.
+    """Read what `writing` wrote.
 
     Args:
         folder: of the store.
@@ -135,33 +135,18 @@ class Store:
 def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
     """Return about how many bytes a raw store takes, from the sizes of some pictures spread over the list.
 
-    Raises:
-        InputError: one of them is missing or no picture.
+    Those that are missing or no pictures are not counted.
     """
     chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE))]
-    areas = [np.prod(stored_size(*_size(path), side, resize)) for path in chosen]
-    return round(3 * float(np.mean(areas)) * len(paths))
+    shapes = [shape for shape in map(_shape, chosen) if shape is not None]
+    areas = [np.prod(stored_size(*shape, side, resize)) for shape in shapes]
+    return round(3 * float(np.mean(areas)) * len(paths)) if areas else 0
 
 
-def _in_order(read: partial[Shrunk], paths: Sequence[str]) -> Iterator[Shrunk]:
-    with ThreadPoolExecutor() as pool:
-        # In parts: all at once, what is read and not yet written could fill the memory.
-        for start in range(0, len(paths), _CHUNK):
-            yield from pool.map(read, paths[start : start + _CHUNK])
-
-
-def _to_jpeg(picture: Picture) -> bytes:
-    content = io.BytesIO()
-    # Colour at full resolution: most files have halved it already, and it would be blurred once more.
-    Image.fromarray(picture).save(content, "JPEG", quality=_QUALITY, subsampling=0)
-    return content.getvalue()
-
-
-def _size(path: str) -> tuple[int, int]:
+def _shape(path: str) -> tuple[int, int] | None:
     # The header alone; a picture on its side has the same area.
     try:
         with open_picture(path) as image:
             return image.size
-    except Exception:  # Pillow's plugins raise anything on a broken file; reading it says what is wrong.
-        height, width = read_picture(path).shape[:2]
-        return width, height
+    except Exception:  # Pillow's plugins raise anything on a broken file; decoding it says what is wrong.
+        return None

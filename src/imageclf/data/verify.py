@@ -1,36 +1,34 @@
 """Decode every picture once before training, so that a broken one is named in the first minute."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
 
-from rich.progress import track
-
-from imageclf import InputError
 from imageclf.data.cache import content_key
-from imageclf.data.caching import Caching, about_files
-from imageclf.data.decode import num_frames, read_picture
+from imageclf.data.caching import Caching, about_files, fitting_form
+from imageclf.data.geometry import Resize
 from imageclf.data.names import listing
+from imageclf.data.shrinking import Findings, Shrinking, decode_all
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
-# Suffixes of formats that hold several frames.
-_ANIMATED = (".gif", ".webp", ".png", ".tif", ".tiff")
-_CHUNK = 4096
+_TITLE = "Checking pictures"
 
 
-class _Finding(NamedTuple):
-    """What is wrong with a file, and how many frames it has otherwise."""
-
-    fault: str | None
-    frames: int
+class _BrokenError(Exception):
+    """Some files do not decode to their last row; the faults are its argument."""
 
 
-def unreadable(paths: Sequence[str], caching: Caching) -> dict[int, str]:
+def unreadable(
+    paths: Sequence[str],
+    caching: Caching,
+    sides: Mapping[int, int] = MappingProxyType({}),
+    resize: Resize = "crop",
+) -> dict[int, str]:
     """Return the position and the fault of every file that does not decode to its last row.
 
     A set of files that was found whole is not decoded again while its fingerprint stays, unless
@@ -39,39 +37,33 @@ def unreadable(paths: Sequence[str], caching: Caching) -> dict[int, str]:
     Args:
         paths: of the files.
         caching: where it is remembered.
+        sides: what `stored_side` says, by size of the views: where the files have to be decoded and are
+            all whole, the stores for these are made of the same decoding.
+        resize: how a view becomes a square.
     """
-    remembers = caching.cache != "none"
-    key = content_key(files=caching.digest(paths), pillow=version("pillow")) if remembers else ""
-    if remembers and caching.folder.find("verified", key):
+    if caching.cache == "none":
+        return _say_animated(paths, decode_all(paths, {}, _TITLE, checks=True)).faults
+    digest = caching.digest(paths)
+    key = content_key(files=digest, pillow=version("pillow"))
+    if not paths or caching.folder.find("verified", key):
         return {}
-    watched = track(
-        _findings(paths), "Checking pictures", total=len(paths), transient=True, disable=len(paths) < 1000
-    )
-    faults, animated = {}, []
-    for index, finding in enumerate(watched):
-        if finding.fault is not None:
-            faults[index] = finding.fault
-        elif finding.frames > 1:
-            animated.append(paths[index])
-    if animated:
-        log.info(
-            "%d pictures hold several frames, of which the first is taken: %s",
-            len(animated),
-            listing(animated),
-        )
-    if remembers and paths and not faults:
-        caching.folder.get("verified", key, about_files(paths), build=_nothing)
-    return faults
+    wanted = caching.shrinkings(paths, sides, resize, fitting_form)
+    build = partial(_check, paths=paths, caching=caching, digest=digest, wanted=wanted)
+    try:
+        caching.folder.get("verified", key, about_files(paths), build)
+    except _BrokenError as broken:
+        return dict(broken.args[0])
+    return {}
 
 
-def _findings(paths: Sequence[str]) -> Iterator[_Finding]:
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), _CHUNK):
-            yield from pool.map(_look, paths[start : start + _CHUNK])
-
-
-def _nothing(folder: Path) -> None:
-    """That the entry is there says it all."""
+def _check(
+    folder: Path, paths: Sequence[str], caching: Caching, digest: str, wanted: Sequence[Shrinking]
+) -> None:
+    """Decode all files; that the entry is there afterwards, empty, says that they are whole."""
+    with caching.staged(folder, paths, digest, wanted) as stages:
+        findings = _say_animated(paths, decode_all(paths, stages, _TITLE, checks=True))
+        if findings.faults:
+            raise _BrokenError(findings.faults)
 
 
 def describe(faults: Sequence[str]) -> str:
@@ -81,9 +73,11 @@ def describe(faults: Sequence[str]) -> str:
     return f"{len(faults)} of the pictures cannot be read: {shown}{more}"
 
 
-def _look(path: str) -> _Finding:
-    try:
-        read_picture(path)
-        return _Finding(None, num_frames(path) if path.lower().endswith(_ANIMATED) else 1)
-    except InputError as error:
-        return _Finding(str(error), 0)
+def _say_animated(paths: Sequence[str], findings: Findings) -> Findings:
+    if findings.animated:
+        log.info(
+            "%d pictures hold several frames, of which the first is taken: %s",
+            len(findings.animated),
+            listing([paths[row] for row in findings.animated]),
+        )
+    return findings

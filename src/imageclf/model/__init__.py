@@ -1,7 +1,13 @@
 """The network and how it learns: any timm backbone, a head, layer groups, weights without a hub."""
 
 from imageclf.model.averaging import average_probabilities, average_weights
-from imageclf.model.backbone import DataConfig, create_backbone, data_config, num_features
+from imageclf.model.backbone import (
+    DataConfig,
+    create_backbone,
+    data_config,
+    expected_crop_pct,
+    num_features,
+)
 from imageclf.model.batch_norm import refresh_norms
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.compiling import compile_backbone
@@ -39,6 +45,7 @@ __all__ = [
     "create_backbone",
     "data_config",
     "efficientnet_lite_to_timm",
+    "expected_crop_pct",
     "freeze_to",
     "further_scores",
     "greedy_soup",

@@ -6,7 +6,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.data.config import resolve_model_data_config
+from timm.data.config import resolve_data_config, resolve_model_data_config
 from torch import Tensor, nn
 
 from imageclf import InputError
@@ -76,6 +76,12 @@ def data_config(backbone: nn.Module) -> DataConfig:
         crop_pct=float(config["crop_pct"]),
         fixed_size=_fixed_size(backbone),
     )
+
+
+def expected_crop_pct(name: str) -> float | None:
+    """Return `crop_pct` of a backbone that is not built yet; None where timm has no config by that name."""
+    config = timm.get_pretrained_cfg(name) if _is_known(name) else None
+    return None if config is None else float(resolve_data_config(pretrained_cfg=config.to_dict())["crop_pct"])
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,11 @@ from imageclf.analysis import (
 from imageclf.configs.printable import cell
 from imageclf.data import Loading, PictureDataset, Request, Splitting, Table
 from imageclf.data.inspect import Inspection, inspect_picture
+from imageclf.data.parallel import chunks, mapped, num_processes
 from imageclf.runs.table import read_source, read_table, take
 from imageclf.runs.transforms import build_augmentation
 
-_CHUNK = 256
+_CHUNK = 16
 
 
 def analyse(config: dict[str, Any]) -> DataAnalysis:
@@ -63,27 +64,25 @@ def analyse(config: dict[str, Any]) -> DataAnalysis:
 
 
 def inspect_all(paths: Sequence[str]) -> list[Inspection]:
-    """Inspect files in threads, in the order of `paths`, with a progress bar where there is a terminal."""
-    console = Console(stderr=True)
-    with warnings.catch_warnings():
-        # Pillow's remarks on odd files name no file, and would tear the progress bar.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    """Inspect files in parallel, in the order of `paths`, with a progress bar where there is a terminal."""
+    parts = chunks(len(paths), _CHUNK)
+    with mapped(partial(_inspect_part, paths=paths), parts, num_processes(paths)) as inspections:
         watched = track(
-            _inspections(paths),
+            inspections,
             "Reading pictures",
-            total=len(paths),
-            console=console,
+            total=len(parts),
+            console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        return list(watched)
+        return [each for part in watched for each in part]
 
 
-def _inspections(paths: Sequence[str]) -> Iterator[Inspection]:
-    with ThreadPoolExecutor() as pool:
-        # In chunks: the pool would queue all of a million files at once.
-        for start in range(0, len(paths), _CHUNK):
-            yield from pool.map(inspect_picture, paths[start : start + _CHUNK])
+def _inspect_part(rows: range, paths: Sequence[str]) -> list[Inspection]:
+    with warnings.catch_warnings():
+        # Pillow's remarks on odd files name no file, and would tear the progress bar.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        return [inspect_picture(paths[row]) for row in rows]
 
 
 def split_without_broken(table: Table, node: dict[str, Any], faults: Sequence[str]) -> Table:

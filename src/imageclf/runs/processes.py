@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Mapping
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -11,6 +10,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from imageclf.data.parallel import end_with_parent
 from imageclf.data.signals import PREEMPTING, blocked
 
 PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main"]
@@ -91,17 +91,3 @@ def last_message(child: Child) -> Any:
         message = None
     process.join()
     return message
-
-
-def end_with_parent() -> None:
-    """End this process when the parent ends, however it ends: the fork server would keep it alive."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch(sentinel: int) -> None:
-        """Wait for the parent's end."""
-        wait([sentinel])
-        os._exit(2)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()

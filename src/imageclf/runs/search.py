@@ -10,6 +10,7 @@ from imageclf import InputError
 from imageclf.analysis.lr_curve import Suggestion
 from imageclf.runs.build import build_callbacks, build_parts, build_trainer
 from imageclf.runs.one_process import in_one_process
+from imageclf.runs.sides import stored_sides
 from imageclf.runs.table import read_table
 
 _NEEDED = ("unfreezing", "precompute", "progressive_resizing", "lr_finder", "warm_restarts")
@@ -37,7 +38,7 @@ def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:
     # The rate of a run is that of its global batch.
     config = in_one_process(config, whole_batches=True)
     pl.seed_everything(config["seed"], verbose=False)
-    parts = build_parts(config, read_table(config["data"]))
+    parts = build_parts(config, read_table(config["data"], sides=stored_sides(config)))
     callbacks = [*build_callbacks(config, parts.schedule, folder, ends=False), _StopBeforeTraining()]
     trainer = build_trainer(config, 1, folder, callbacks)
     trainer.fit(parts.module, datamodule=parts.data)

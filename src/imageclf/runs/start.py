@@ -137,7 +137,7 @@ def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) ->
     # Reading every picture takes long, and a signal ends it at once.
     with noted(run_dir):
         # Here, before any rank starts: all of them read the same split.csv.
-        held_out = len(table_of_run(run_dir, config["data"]).rows("valid"))
+        held_out = len(table_of_run(run_dir, config).rows("valid"))
         if 0 < held_out < ranks:
             raise InputError(
                 f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"

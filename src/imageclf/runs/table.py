@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from imageclf.configs import instantiate, locate_target
 from imageclf.data import Caching, Splitting, Table, describe, unreadable
 from imageclf.data.pictures import SUFFIXES, list_pictures, picture_ids
 from imageclf.runs.launched import WAIT
+from imageclf.runs.sides import stored_sides
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +26,22 @@ def take(cls: type, node: dict[str, Any]) -> Any:
     return cls(**{field.name: node[field.name] for field in fields(cls)})
 
 
-def read_table(node: dict[str, Any], verify: bool = True) -> Table:
+def read_table(
+    node: dict[str, Any], verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
+) -> Table:
     """Return the pictures of a data node, checked and split.
 
     Args:
         node: the data node.
         verify: whether every picture is decoded once.
+        sides: see `without_broken`.
 
     Raises:
         InputError: the folder or CSV is not as the node says, or a picture cannot be read.
     """
     table = read_source(node)
     if verify:
-        table = without_broken(table, node)
+        table = without_broken(table, node, sides)
     split: Table = take(Splitting, node).apply(table)
     return split
 
@@ -53,13 +58,13 @@ def read_source(node: dict[str, Any]) -> Table:
     return table
 
 
-def table_of_run(run_dir: Path, node: dict[str, Any]) -> Table:
-    """Return the run's table, written down the first time."""
+def table_of_run(run_dir: Path, config: dict[str, Any]) -> Table:
+    """Return the run's table, written down the first time, when the pictures are also shrunk."""
     path = run_dir / "split.csv"
     # The folder may change while a run waits to go on; its pictures may not.
     if not path.exists():
         if is_first_task(os.environ):
-            read_table(node).save(path)
+            read_table(config["data"], sides=stored_sides(config)).save(path)
         else:
             _wait_for(path)
     return Table.load(path)
@@ -99,17 +104,22 @@ def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
     return Table(frame, classes)
 
 
-def without_broken(table: Table, node: dict[str, Any]) -> Table:
+def without_broken(
+    table: Table, node: dict[str, Any], sides: Mapping[int, int] = MappingProxyType({})
+) -> Table:
     """Decode every picture once; raise for, or leave out, those that do not decode.
 
     Args:
         table: of pictures.
         node: the data node: `on_error`, and where it is remembered that a set is whole.
+        sides: what `stored_side` says, by size: what a run will want its pictures shrunk to. That is done
+            with the same decoding, unless broken pictures may be left out: which ones shows only then.
 
     Raises:
         InputError: pictures cannot be read and `on_error` is raise.
     """
-    faults = unreadable(table.paths, take(Caching, node))
+    wanted = sides if node["on_error"] == "raise" else {}
+    faults = unreadable(table.paths, take(Caching, node), wanted, node["resize"])
     if not faults:
         return table
     sentence = describe(list(faults.values()))
