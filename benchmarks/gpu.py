@@ -6,6 +6,7 @@ into `--minutes` is left out, and what fails is said. `--device cpu --quick` tri
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -70,13 +71,15 @@ def prepare_environment() -> None:
 
 def run(options: argparse.Namespace, folder: Path, figures: "Figures") -> None:
     """Run the parts in a folder."""
-    from gpu_jobs import Setting, begin, run_jobs
+    from gpu_jobs import Setting
     from gpu_machine import copy_stamps
     from gpu_plan import parts
+    from gpu_processes import begin, run_jobs
 
     # Nothing of a user's cache is found, and nothing is left there.
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     setting = Setting(options.device, options.quick, folder)
+    shutil.rmtree(setting.runs, ignore_errors=True)
     begin()
     copy_stamps(setting)
     deadline = STARTED + 60 * options.minutes - _LAST_WORDS
@@ -101,7 +104,11 @@ def _options() -> argparse.Namespace:
     add("--minutes", type=float, default=8.0, help="by then it has ended")
     add("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     add("--output", type=Path, default=_output(), help="the figures so far; what the jobs print is beside it")
-    add("--folder", type=Path, help="for pictures, caches and runs; kept, and what is there is used")
+    add(
+        "--folder",
+        type=Path,
+        help="for pictures, caches and runs; pictures and caches of an earlier call are used",
+    )
     return parser.parse_args()
 
 

@@ -104,5 +104,7 @@ def shown(value: Any) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    # One line is to hold all of them.
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    # One line is to hold all of them, and nothing that JSON does not know.
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    return value if value is None or isinstance(value, int | str) else str(value)

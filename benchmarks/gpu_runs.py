@@ -62,7 +62,7 @@ def probed(run_dir: Path, probe: str, arguments: Mapping[str, float], *overrides
 
 def folder_of(setting: Setting, part: str, name: str) -> Path:
     """Return where a run goes."""
-    return setting.folder / part / re.sub("[^a-z0-9]+", "_", name.lower())
+    return setting.runs / part / re.sub("[^a-z0-9]+", "_", name.lower())
 
 
 def on(setting: Setting) -> list[str]:

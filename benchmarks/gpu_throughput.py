@@ -193,8 +193,9 @@ def shrink_all(setting: Setting, sizes: list[int]) -> Rows:
 
 def new_folder(setting: Setting) -> Path:
     """Return a folder for a run whose name is of no interest."""
-    (setting.folder / "throughput").mkdir(exist_ok=True)
-    return Path(mkdtemp(dir=setting.folder / "throughput"))
+    parent = setting.runs / "throughput"
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(mkdtemp(dir=parent))
 
 
 def _asked(setting: Setting, store: str) -> str:

@@ -32,20 +32,20 @@ def path() -> Any:
 
 @pytest.fixture(scope="module")
 def jobs() -> ModuleType:
-    """The module that runs jobs."""
+    """The module of the jobs."""
     return __import__("gpu_jobs")
 
 
 @pytest.fixture(scope="module")
 def run(jobs: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a function that runs jobs of benchmark_jobs and returns the events."""
-    folder = tmp_path_factory.mktemp("jobs")
+    folder, processes = tmp_path_factory.mktemp("jobs"), __import__("gpu_processes")
 
     def of(*names: str, seconds: float = 0.0, within: float = 60.0, at_once: int = 1) -> list[Any]:
         setting, deadline = jobs.Setting("cpu", True, folder), time.monotonic() + within
         given = {"well": (3,)}
         chosen = [jobs.Job(each, "benchmark_jobs", each, given.get(each, ()), seconds) for each in names]
-        return list(jobs.run_jobs(chosen, setting, folder / "log", deadline, at_once))
+        return list(processes.run_jobs(chosen, setting, folder / "log", deadline, at_once))
 
     # The fork server has loaded all by the end of it.
     of("well")
