@@ -179,7 +179,8 @@ def test_automatic_workers_follow_device_and_store(folder, tmp_path, monkeypatch
     monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
     # The set is too small for any.
     monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
-    data = image_data(folder, epoch=2, num_workers="auto", kept=caching(tmp_path / "cache", cache=kept))
+    kept_as = caching(tmp_path / "cache", cache=kept)
+    data = image_data(folder, epoch=2, num_workers="auto", kept=kept_as, device_store="off")
     data.trainer.strategy.root_device = torch.device(device)
     data.setup("fit")
     assert data.num_workers == workers

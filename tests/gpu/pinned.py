@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 import numpy as np
+import torch
 from PIL import Image
 from presets import preset
 
@@ -18,6 +19,6 @@ if __name__ == "__main__":
     for path in paths:
         Image.new("RGB", (16, 16)).save(path)
     dataset = PictureDataset(paths, np.arange(8), preset("side_on"), "crop", 1.0, 0)
-    loader = RequestLoader(dataset, 2, largest=3 * 2 * 16**2)
+    loader = RequestLoader(dataset, 2, largest=3 * 2 * 16**2, pinned=torch.cuda.is_available())
     requests = [Request(rows, np.zeros(2, dtype=np.int64), 0, 16) for rows in np.arange(8).reshape(4, 2)]
     print(json.dumps([batch.images.is_pinned() for batch in loader.read(requests)]))

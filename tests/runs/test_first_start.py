@@ -1,4 +1,4 @@
-"""The first start of a run: one decoding for check and stores; of one that ends, nobody and nothing is left."""
+"""The first start of a run decodes each picture once, and leaves nothing behind where it is ended."""
 
 import os
 import shutil
