@@ -106,3 +106,8 @@ def test_a_composed_config_comes_back_from_its_file(overrides, composed, tiny, t
     cfg = composed(*tiny, *overrides)
     save_config(cfg, tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == to_plain(cfg)
+
+
+def test_a_run_of_an_earlier_version_reads_its_pictures_as_it_did(tmp_path):
+    (tmp_path / "config.yaml").write_text("data:\n  size: 64\n")
+    assert load_config(tmp_path / "config.yaml")["data"] == {"device_store": "off", "size": 64}

@@ -10,6 +10,8 @@ from imageclf import InputError
 Plain = dict[str, Any]
 
 _SECRETS = ("api_key", "apikey", "token", "password", "passwd", "secret")
+# Keys that the runs of earlier versions lack, and what these versions did.
+_ADDED_TO_DATA: Plain = {"device_store": "off"}
 _FROM_ENVIRONMENT = "${oc.env:"
 
 
@@ -56,7 +58,10 @@ def load_config(path: Path) -> Plain:
     loaded = OmegaConf.load(path)
     if not isinstance(loaded, DictConfig):
         raise InputError(f"{path} is not a mapping")
-    return to_plain(loaded)
+    config = to_plain(loaded)
+    if isinstance(config.get("data"), dict):
+        config["data"] = _ADDED_TO_DATA | config["data"]
+    return config
 
 
 def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
