@@ -1,4 +1,4 @@
-"""The benchmark of the loaders, run for real on few and small pictures."""
+"""The benchmarks of the data path, run for real on few pictures."""
 
 import json
 import subprocess
@@ -36,8 +36,8 @@ def pixels(path: Path) -> tuple[int, ...]:
         return np.asarray(picture).shape
 
 
-def run(*options: str) -> dict[str, Any]:
-    command = [sys.executable, str(FOLDER / "loader.py"), *OPTIONS, *options]
+def run(*options: str, script: str = "loader") -> dict[str, Any]:
+    command = [sys.executable, str(FOLDER / f"{script}.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -60,6 +60,7 @@ def check(figures: dict[str, Any], names: set[str]) -> None:
 
 def test_a_run_draws_pictures_and_ends_with_its_figures(pictures: Path) -> None:
     figures = run(
+        *OPTIONS,
         *("--pictures", str(pictures), "--num-pictures", "70", "--workers", "0"),
         *("--cache", "none", "--peers", "timm"),
     )
@@ -71,10 +72,23 @@ def test_a_run_draws_pictures_and_ends_with_its_figures(pictures: Path) -> None:
 @pytest.mark.long
 def test_all_loaders_run_on_some_of_the_pictures_that_are_there(loader: ModuleType, tmp_path: Path) -> None:
     loader.draw_pictures(tmp_path / "drawn", 70)
-    figures = run("--pictures", str(tmp_path / "drawn"), "--images", "50", "--workers", "1")
+    figures = run(*OPTIONS, "--pictures", str(tmp_path / "drawn"), "--images", "50", "--workers", "1")
     names = [entry.name for name in INSTALLED for entry in loader.PEERS[name]]
     check(figures, {*names, *(f"imageclf {cache}" for cache in loader.CACHES)})
     assert figures["pictures"] == 50
+
+
+def test_a_first_start_is_timed_on_each_number_of_cores(pictures: Path, tmp_path: Path) -> None:
+    options = ("--pictures", str(pictures), "--num-pictures", "70", "--sizes", "64", "32")
+    figures = run(
+        *options, "--rounds", "2", "--cores", "1", "--cache-dir", str(tmp_path), script="first_start"
+    )
+    assert (figures["pictures"], figures["rounds"], figures["sizes"]) == (70, 2, [64, 32])
+    start = figures["cores"]["1"]
+    assert start["seconds"] == pytest.approx(70 / start["images_per_second"], abs=0.01)
+    assert len(start["ratios_per_core"]) == 2 and start["ratio_per_core"] > 0
+    assert start["memory_mib"] > 10
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_pictures_are_of_both_orientations_and_the_same_from_the_same_seed(
