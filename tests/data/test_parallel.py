@@ -184,7 +184,7 @@ def test_positions_are_cut_into_ranges_that_hold_them_all():
 @pytest.fixture
 def four_cores(monkeypatch):
     """Let this process have four cores."""
-    monkeypatch.setattr(parallel, "_available_cores", lambda: 4)
+    monkeypatch.setattr(parallel, "available_cores", lambda: 4)
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_some_large_files_are(four_cores, tmp_path):
 
 
 def test_with_one_core_this_process_does_it_all(monkeypatch, small):
-    monkeypatch.setattr(parallel, "_available_cores", lambda: 1)
+    monkeypatch.setattr(parallel, "available_cores", lambda: 1)
     assert num_processes([small] * 500) == 0
 
 

@@ -110,7 +110,7 @@ class Store:
         form: as it was written.
 
     Attributes:
-        index: as `write_store` says, `[N, 6]`.
+        index: as `writing` says, `[N, 6]`.
         pixels: all bytes of the file.
     """
 
