@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from imageclf.configs import CONF_DIR, to_plain
-from imageclf.runs.build import Parts, build_callbacks, build_parts, build_trainer
-from imageclf.runs.table import read_table
+from imageclf.training.build import Parts, build_callbacks, build_parts, build_trainer
+from imageclf.training.parts.table import read_table
 
 
 class Composed(NamedTuple):

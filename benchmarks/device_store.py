@@ -19,10 +19,10 @@ from hydra import compose, initialize_config_dir
 from imageclf.configs import CONF_DIR, to_plain
 from imageclf.data import Augmentation, PictureDataset, Request
 from imageclf.data.device_store import DeviceStore
-from imageclf.data.geometry import Resize, stored_size
-from imageclf.data.resample import resample
-from imageclf.data.store import StoredPictures
-from imageclf.runs.transforms import build_augmentation
+from imageclf.data.pictures.store import StoredPictures
+from imageclf.data.views.geometry import Resize, stored_size
+from imageclf.data.views.resample import resample
+from imageclf.training.parts.augmentation import build_augmentation
 
 SHAPES = ((500, 375), (500, 333), (375, 500), (500, 400))
 """(width, height) of the pictures before shrinking, in turn."""

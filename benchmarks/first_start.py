@@ -155,8 +155,8 @@ def _decode(task: Task) -> Timed:
 
 def _start(task: Task) -> Timed:
     from imageclf.data import Caching, read_picture, unreadable
-    from imageclf.data.geometry import stored_side
     from imageclf.data.parallel import num_processes
+    from imageclf.data.views.geometry import stored_side
 
     for path in task.paths[:WARM_UP]:
         read_picture(path)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imageclf.data import PictureDataset, Request, read_picture
-from imageclf.data.augmentation import Picture
-from imageclf.data.store import Shrunk
+from imageclf.data.pictures.store import Shrunk
+from imageclf.data.views.augmentation import Picture
 
 PATHS = ("fast", "reference")
 FOLDS = range(5)

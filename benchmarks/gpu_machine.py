@@ -11,7 +11,7 @@ from pathlib import Path
 from gpu_jobs import Rows, Setting
 from pictures import draw_pictures, find_pictures
 
-from imageclf.machine import available_cores
+from imageclf.system.machine import available_cores
 
 STAMPS = Path(__file__).parents[1] / "data" / "stamps"
 PACKAGES = (

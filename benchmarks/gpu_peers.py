@@ -10,7 +10,7 @@ from gpu_probes import Clock
 from gpu_throughput import BareLoop, batch_size, fast_switches, patience
 from peers import fastai_loaders, timm_prefetcher
 
-from imageclf.machine import available_cores
+from imageclf.system.machine import available_cores
 
 
 def timm(setting: Setting, network: str, size: int) -> Rows:

@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 
 from gpu_jobs import Event, Job, Setting, SkippedError
 
-_PRELOADED = ["imageclf.worker", "imageclf.runs.start", "hydra.main", "gpu_runs"]
+_PRELOADED = ["imageclf.worker", "imageclf.launch.start", "hydra.main", "gpu_runs"]
 # Characters of what a job prints that are kept.
 _KEPT = 100_000
 # Seconds for a process to end once it has said all: its data workers and its device take a moment.
@@ -141,7 +141,7 @@ def _kill(each: _Running) -> None:
 def _run(job: Job, setting: Setting, log: Path, environment: dict[str, str], sender: Connection) -> None:
     """Run a job as a process of its own group, which writes to the log."""
     # The parent does without torch, and so without these.
-    from imageclf.runs.processes import Surroundings, enter
+    from imageclf.system.processes import Surroundings, enter
 
     # Not of a session: what ends all that a session has started is to end it, too.
     os.setpgrp()

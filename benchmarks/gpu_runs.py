@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from imageclf.configs import CONF_DIR
-from imageclf.runs.directory import read_summary
-from imageclf.runs.start import start
+from imageclf.launch.start import start
+from imageclf.training.directory import read_summary
 
 
 def train(run_dir: Path, *overrides: str) -> Values:

@@ -10,8 +10,8 @@ from gpu_machine import drawn_pictures
 from gpu_runs import folder_of, phases, probed
 from pictures import find_pictures, link_pictures
 
-from imageclf.data.decode import read_picture
-from imageclf.machine import available_cores
+from imageclf.data.pictures.decode import read_picture
+from imageclf.system.machine import available_cores
 
 _FEW = 16
 

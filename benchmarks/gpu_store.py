@@ -17,8 +17,8 @@ from hydra import compose, initialize_config_dir
 from imageclf.configs import CONF_DIR, to_plain
 from imageclf.data import Caching, FolderSource, PictureDataset, Request
 from imageclf.data.device_store import DeviceStore
-from imageclf.data.resample import resample
-from imageclf.runs.transforms import build_augmentation
+from imageclf.data.views.resample import resample
+from imageclf.training.parts.augmentation import build_augmentation
 
 PRESETS = ("side_on", "top_down", "none", "fastai2")
 _ROUNDS = 20
@@ -37,7 +37,7 @@ def resampling(setting: Setting, size: int) -> Rows:
     name = f"{len(rows)} views of {size} px"
     yield f"{name}, torch", {"ms": _milliseconds(by_torch, device)}
     if device.type == "cuda":
-        from imageclf.data import resample_kernel
+        from imageclf.data.views import resample_kernel
 
         by_kernel = partial(resample_kernel.resample, *by_torch.args)
         yield f"{name}, kernel", {"ms": _milliseconds(by_kernel, device)}

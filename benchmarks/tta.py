@@ -12,8 +12,8 @@ from pathlib import Path
 
 from composed import composed, conclude, on_cpu
 
-from imageclf.callbacks.evaluation import mean_of_views, predict
-from imageclf.callbacks.presets import weighted_views
+from imageclf.evaluation.predicting import mean_of_views, predict
+from imageclf.evaluation.presets import weighted_views
 
 
 def main() -> None:

@@ -1,97 +1,184 @@
-"""Modules import only from floors below their own, read off the source."""
+"""Modules import downward only, without a circle: read off the source, file by file."""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "imageclf"
 FILES = sorted(SOURCE.rglob("*.py"))
+# A folder imports from those below it; folders of one floor do not import each other.
 FLOORS = {
-    "imageclf": -1,
-    "formats": -1,
-    "schedule": 0,
-    "machine": 0,
-    "data": 1,
-    "model": 1,
-    "analysis": 1,
-    "callbacks": 2,
+    "system": 0,
+    "schedule": 1,
+    "configs": 2,
+    "data": 2,
+    "model": 2,
+    "analysis": 2,
+    "report": 3,
+    "evaluation": 3,
+    "callbacks": 4,
+    "training": 5,
+    "launch": 6,
+    "commands": 7,
 }
-TOP = 3
+MAINS = 8
+MOST_FILES, MOST_LEVELS = 15, 2
 
 
-def part_of(module: str) -> str:
-    """Return the package, or single module, right below imageclf."""
-    return ([*module.split("."), ""])[1] or "imageclf"
+class Import(NamedTuple):
+    """A name that a file imports: the module that defines it, or the package where that is another's."""
 
-
-def floor_of(part: str) -> int:
-    return FLOORS.get(part, TOP)
+    importer: str
+    imported: str
+    inside: str | None
+    """The function in which it stands."""
 
 
 def module_of(path: Path) -> str:
-    return ".".join(["imageclf", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+    """Return a file's module below imageclf; the package itself is the empty name."""
+    parts = [part for part in path.relative_to(SOURCE).with_suffix("").parts if part != "__init__"]
+    return ".".join(parts)
 
 
-def imports_of(source: str) -> list[str]:
-    """Return every imported module, also those imported inside functions."""
-    modules = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports hide their floor"
-            modules.append(node.module or "")
-    return modules
+MODULES = {module_of(path): path for path in FILES}
+TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
 
 
-def imports_by_floor(*floors: int) -> list[tuple[Path, str]]:
-    files = [path for path in FILES if floor_of(part_of(module_of(path))) in floors]
-    return [(path, module) for path in files for module in imports_of(path.read_text(encoding="utf-8"))]
+def floor_of(module: str) -> int:
+    """Return the floor of a module: the package itself is below all, the mains are above."""
+    return FLOORS.get(module.split(".")[0], MAINS) if module else -1
 
 
-def forbidden(importer: str, imported: str) -> bool:
-    """Return whether an import goes upwards or sideways; the top floor is one part."""
-    if imported.split(".")[0] != "imageclf":
-        return False
-    here, there = part_of(importer), part_of(imported)
-    if here == there or floor_of(here) == floor_of(there) == TOP:
-        return False
-    return floor_of(there) >= floor_of(here)
+def defining(package: str, name: str) -> str:
+    """Return the module that an imported name stands in: packages pass on names of their modules."""
+    inner = f"{package}.{name}".lstrip(".")
+    if inner in MODULES:
+        return inner
+    passed_on = (node for node in TREES[package].body if isinstance(node, ast.ImportFrom))
+    if MODULES[package].name == "__init__.py":
+        for node in passed_on:
+            if name in {alias.asname or alias.name for alias in node.names}:
+                return defining(own(node.module), name) if own(node.module) is not None else package
+    return package
+
+
+def own(module: str | None) -> str | None:
+    """Return a module's name below imageclf; None of another package's."""
+    root, _, below = (module or "").partition(".")
+    return below if root == "imageclf" else None
+
+
+def imports_of(module: str) -> list[Import]:
+    """Return every import of a file; one of another package keeps its name, after a colon."""
+    found = []
+
+    def visit(node: ast.AST, inside: str | None) -> None:
+        for child in ast.iter_child_nodes(node):
+            is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            found.extend(Import(module, name, inside) for name in names_in(child))
+            visit(child, child.name if is_function and inside is None else inside)
+
+    visit(TREES[module], None)
+    return found
+
+
+def names_in(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [below if (below := own(alias.name)) is not None else f":{alias.name}" for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "relative imports hide their floor"
+        below = own(node.module)
+        return [f":{node.module}"] if below is None else [defining(below, each.name) for each in node.names]
+    return []
+
+
+IMPORTS = list(chain.from_iterable(imports_of(module) for module in MODULES))
+OURS = [each for each in IMPORTS if not each.imported.startswith(":")]
+
+
+def packages_of(*folders: str) -> set[str]:
+    """Return the foreign packages that folders import."""
+    theirs = [each for each in IMPORTS if each.imported.startswith(":")]
+    return {each.imported[1:].split(".")[0] for each in theirs if each.importer.split(".")[0] in folders}
+
+
+def is_upward(importer: str, imported: str) -> bool:
+    """Return whether an import goes upward, or sideways into another folder."""
+    here, there = floor_of(importer), floor_of(imported)
+    same = importer.split(".")[0] == imported.split(".")[0]
+    return there > here or (there == here and not same)
 
 
 def test_the_source_is_found():
-    assert len(FILES) > 50
-    assert {part_of(module_of(path)) for path in FILES} >= set(FLOORS)
+    assert len(FILES) > 150
+    assert {module.split(".")[0] for module in MODULES} >= set(FLOORS)
+    assert len(OURS) > 500
 
 
 @pytest.mark.parametrize(
     ("importer", "imported", "expected"),
     [
-        ("imageclf.callbacks.tta", "imageclf.data", False),
-        ("imageclf.runs.build", "imageclf.configs", False),
-        ("imageclf.schedule.phase", "imageclf", False),
-        ("imageclf.data.table", "imageclf.data.names", False),
-        ("imageclf.data.table", "numpy", False),
-        ("imageclf.data.loading", "imageclf.machine", False),
-        ("imageclf.machine", "imageclf.data", True),
-        ("imageclf.data.table", "imageclf.model", True),
-        ("imageclf.model.module", "imageclf.analysis.scores", True),
-        ("imageclf.schedule.phase", "imageclf.data", True),
-        ("imageclf.analysis.report", "imageclf.callbacks.report", True),
-        ("imageclf.callbacks.tta", "imageclf.worker", True),
+        ("callbacks.tta", "data.batch", False),
+        ("training.build", "configs.plain", False),
+        ("schedule.phase", "", False),
+        ("data.sources.table", "data.sources.names", False),
+        ("train", "launch.start", False),
+        ("train", "plan", True),
+        ("system.machine", "data", True),
+        ("data.sources.table", "model", True),
+        ("model.module", "analysis.scores", True),
+        ("analysis.scores", "report.page", True),
+        ("callbacks.tta", "training.door", True),
     ],
 )
-def test_an_import_upwards_or_sideways_is_told_from_one_downwards(importer, imported, expected):
-    assert forbidden(importer, imported) is expected
+def test_an_import_upward_or_sideways_is_told_from_one_downward(importer, imported, expected):
+    assert is_upward(importer, imported) is expected
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_a_module_imports_only_from_floors_below(path):
-    importer = module_of(path)
-    assert [name for name in imports_of(path.read_text(encoding="utf-8")) if forbidden(importer, name)] == []
+@pytest.mark.parametrize(
+    ("package", "name", "expected"),
+    [("data", "Table", "data.sources.table"), ("data", "batch", "data.batch"), ("", "InputError", "system.errors")],
+)
+def test_an_imported_name_is_followed_to_the_file_that_defines_it(package, name, expected):
+    assert defining(package, name) == expected
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module or "imageclf")
+def test_a_file_imports_only_from_below(module):
+    upward = [each for each in OURS if each.importer == module and is_upward(module, each.imported)]
+    # The package itself passes on what it is made of.
+    assert upward == [] or module == ""
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph: dict[str, set[str]] = {module: set() for module in MODULES}
+    for each in OURS:
+        # A package passes on the names of its own modules.
+        if MODULES[each.importer].name != "__init__.py":
+            graph[each.importer].add(each.imported)
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_only_mains_import_inside_a_function_and_only_to_keep_torch_out_of_help():
+    inside = {(each.importer, each.inside) for each in OURS if each.inside is not None}
+    mains = {(module, function) for module, function in inside if floor_of(module) == MAINS}
+    assert len(mains) >= 9
+    # Triton is there on a machine with a GPU alone.
+    assert inside - mains == {("data.device_store", "fastest_on")}
+
+
+def test_a_folder_has_at_most_fifteen_files_and_lies_at_most_two_levels_deep():
+    folders = {path.parent for path in FILES}
+    assert len(folders) > 12
+    files = {folder: [path for path in folder.glob("*.py") if path.name != "__init__.py"] for folder in folders}
+    assert {folder: len(found) for folder, found in files.items() if len(found) > MOST_FILES} == {}
+    assert max(len(folder.relative_to(SOURCE).parts) for folder in folders) <= MOST_LEVELS
 
 
 def test_no_module_is_called_utils():
@@ -99,25 +186,26 @@ def test_no_module_is_called_utils():
 
 
 def test_lightning_is_imported_under_its_own_name_only():
-    imported = {module.split(".")[0] for _, module in imports_by_floor(-1, 0, 1, 2, TOP)}
+    imported = packages_of(*FLOORS)
     assert "lightning" in imported
     assert not imported & {"pytorch_lightning", "lightning_fabric"}
 
 
-def test_schedule_and_machine_need_nothing_but_the_standard_library():
-    imported = {module.split(".")[0] for _, module in imports_by_floor(0)}
+def test_the_schedule_needs_nothing_but_the_standard_library():
+    imported = packages_of("schedule")
     assert "dataclasses" in imported
-    assert imported - set(sys.stdlib_module_names) == {"imageclf"}
+    assert imported <= set(sys.stdlib_module_names)
 
 
-def test_the_analysis_imports_neither_torch_nor_lightning():
-    imported = {module.split(".")[0] for path, module in imports_by_floor(1) if "analysis" in path.parts}
+def test_numbers_and_reports_import_neither_torch_nor_lightning():
+    imported = packages_of("system", "configs", "analysis", "report")
     assert "numpy" in imported
-    assert not imported & {"torch", "lightning", "timm"}
+    assert not imported & {"lightning", "timm", "torchvision"}
+    assert "torch" not in packages_of("configs", "analysis", "report")
 
 
-def test_only_the_top_floor_knows_hydra():
-    below = {module.split(".")[0] for _, module in imports_by_floor(-1, 0, 1, 2)}
+def test_only_the_config_and_what_is_built_from_it_knows_hydra():
+    below = packages_of("schedule", "system", "data", "model", "analysis", "report", "evaluation", "callbacks")
     assert "torch" in below
     assert not below & {"hydra", "omegaconf"}
 

@@ -28,7 +28,7 @@ def test_the_pictures_drawn_are_a_store(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(FOLDER))
     from device_store import SHAPES, write_pictures
 
-    from imageclf.data.store import open_store
+    from imageclf.data.pictures.store import open_store
 
     stored = write_pictures(tmp_path, 5, side=40, resize="crop")
     read = [open_store(stored).read(row) for row in range(5)]

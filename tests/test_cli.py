@@ -16,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import imageclf.plan
-from imageclf.machine import processor_name
+from imageclf.system.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
 GROUPS = ["lr/body0", "lr/body1", "lr/head"]

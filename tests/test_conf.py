@@ -15,10 +15,16 @@ import torch
 from omegaconf import OmegaConf
 
 from imageclf.callbacks import Report
-from imageclf.configs import CONF_DIR, check, instantiate, locate_target, to_plain
+from imageclf.commands.cache import CacheOptions
+from imageclf.commands.collect import CollectOptions
+from imageclf.commands.export import ExportOptions
+from imageclf.commands.predict import PredictOptions
+from imageclf.configs import CONF_DIR, instantiate, locate_target, to_plain
+from imageclf.configs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
-from imageclf.runs.build import (
+from imageclf.schedule import Phase, Schedule
+from imageclf.training.build import (
     PREPARING,
     SAVING,
     build_callbacks,
@@ -26,15 +32,10 @@ from imageclf.runs.build import (
     build_parts,
     build_trainer,
 )
-from imageclf.runs.caches import CacheOptions
-from imageclf.runs.collect import CollectOptions
-from imageclf.runs.export import ExportOptions
-from imageclf.runs.inference import PredictOptions
-from imageclf.runs.loss import build_loss
-from imageclf.runs.metrics import build_metrics
-from imageclf.runs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
-from imageclf.runs.table import read_table
-from imageclf.schedule import Phase, Schedule
+from imageclf.training.check_keys import check
+from imageclf.training.parts.loss import build_loss
+from imageclf.training.parts.metrics import build_metrics
+from imageclf.training.parts.table import read_table
 
 CONF = Path(CONF_DIR)
 # What a developer keeps in conf/local is not the project's.

@@ -12,7 +12,8 @@ import pytest
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, check
+from imageclf.configs import CONF_DIR
+from imageclf.training.check_keys import check
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,7 +79,7 @@ def test_a_key_that_the_page_on_gpus_names_passes_the_check(
     from omegaconf import OmegaConf
 
     from imageclf.configs.entry import with_plus
-    from imageclf.runs.options import TrainOptions
+    from imageclf.configs.options import TrainOptions
 
     try:
         cfg = composed(override)
@@ -92,11 +93,11 @@ def test_a_key_that_the_page_on_gpus_names_passes_the_check(
 def test_the_command_composes_and_passes_the_check(command: str, composed: Callable[..., DictConfig]) -> None:
     from omegaconf import OmegaConf
 
-    from imageclf.runs.caches import CacheOptions
-    from imageclf.runs.collect import CollectOptions
-    from imageclf.runs.export import ExportOptions
-    from imageclf.runs.inference import PredictOptions
-    from imageclf.runs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
+    from imageclf.commands.cache import CacheOptions
+    from imageclf.commands.collect import CollectOptions
+    from imageclf.commands.export import ExportOptions
+    from imageclf.commands.predict import PredictOptions
+    from imageclf.configs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
 
     main, *words = shlex.split(command)
     # What imageclf-analyse writes out in full before Hydra sees it.

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.analysis.thumbnails import thumbnail_uri
-from imageclf.data.decode import read_picture
-from imageclf.data.inspect import inspect_picture
-from imageclf.formats import FORMATS, open_picture
+from imageclf.data.pictures.decode import read_picture
+from imageclf.data.pictures.formats import FORMATS, open_picture
+from imageclf.data.pictures.inspect import inspect_picture
+from imageclf.report.thumbnails import thumbnail_uri
 
 SOURCE = Path(__file__).parents[1] / "src" / "imageclf"
 PIXELS = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)

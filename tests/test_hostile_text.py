@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from imageclf import InputError
-from imageclf.analysis.cells import without_formulas
+from imageclf.commands.cache import table_of
 from imageclf.configs import recorded, run_main
-from imageclf.configs.printable import cell, log_printable, printable, show
-from imageclf.data.cache import Entry
-from imageclf.runs.caches import table_of
-from imageclf.runs.extras import config_tree, tree_text
+from imageclf.data.pictures.cache import Entry
+from imageclf.system.cells import without_formulas
+from imageclf.system.printable import cell, log_printable, printable, show
+from imageclf.training.extras import config_tree, tree_text
 
 TITLE = "\x1b]0;title\x07cat"
 OBEYED = ["\x1b[31m", "\x07", "\r", "\x08", "\x9b31m", "\u202e", "\u2066", "\x7f", "\x00", "\u2028", "\udc9b"]

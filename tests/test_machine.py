@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imageclf import machine
-from imageclf.machine import (
+from imageclf.system import machine
+from imageclf.system.machine import (
     SHARE,
     Machine,
     available_cores,
@@ -104,7 +104,7 @@ def test_the_tightest_limit_holds(allowed, quotas, environment, cores):
 
 def test_a_process_that_is_bound_to_one_core_has_one():
     bound = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-    code = f"{bound}; from imageclf.machine import available_cores; print(available_cores())"
+    code = f"{bound}; from imageclf.system.machine import available_cores; print(available_cores())"
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system binds no process to cores")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, data_options, expand_data, recorded, run_main
-from imageclf.configs.printable import show
+from imageclf.system.printable import show
 
 
 @hydra.main(config_path=CONF_DIR, config_name="analyse", version_base="1.3")
@@ -18,10 +18,11 @@ def job(cfg: DictConfig) -> None:
     # Imported here: --help and Tab need no torch.
     from rich.console import Console
 
-    from imageclf.analysis import write_data_report
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.analyse import analyse, summary_table
-    from imageclf.runs.options import TrainOptions
+    from imageclf.commands.analyse import analyse, summary_table
+    from imageclf.configs import to_plain
+    from imageclf.configs.options import TrainOptions
+    from imageclf.report import write_data_report
+    from imageclf.training.check_keys import check
 
     config = to_plain(cfg)
     check(config, TrainOptions)

@@ -14,10 +14,11 @@ from imageclf.configs import CONF_DIR, recorded, run_main
 def job(cfg: DictConfig) -> float:
     """Search, and print the largest batch as an override."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.batch_size import find_batch_size
-    from imageclf.runs.logs import log_to_file
-    from imageclf.runs.options import BatchSizeOptions
+    from imageclf.commands.batch_size import find_batch_size
+    from imageclf.configs import to_plain
+    from imageclf.configs.options import BatchSizeOptions
+    from imageclf.training.check_keys import check
+    from imageclf.training.logs import log_to_file
 
     config = to_plain(cfg)
     check(config, BatchSizeOptions)

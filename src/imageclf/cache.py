@@ -13,8 +13,9 @@ def job(cfg: DictConfig) -> None:
     # Imported here: --help and Tab need no torch.
     from rich.console import Console
 
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.caches import CacheOptions, clear, select, table_of
+    from imageclf.commands.cache import CacheOptions, clear, select, table_of
+    from imageclf.configs import to_plain
+    from imageclf.training.check_keys import check
 
     config = to_plain(cfg)
     check(config, CacheOptions)

@@ -7,7 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
-from imageclf.configs.printable import show
+from imageclf.system.printable import show
 
 
 @hydra.main(config_path=f"{CONF_DIR}/commands", config_name="collect", version_base="1.3")
@@ -17,8 +17,9 @@ def job(cfg: DictConfig) -> None:
     # Imported here: --help and Tab need no torch.
     from rich.console import Console
 
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.collect import CollectOptions, collect, terminal_tables, write_files
+    from imageclf.commands.collect import CollectOptions, collect, terminal_tables, write_files
+    from imageclf.configs import to_plain
+    from imageclf.training.check_keys import check
 
     config = to_plain(cfg)
     check(config, CollectOptions)

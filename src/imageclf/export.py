@@ -4,7 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
-from imageclf.configs.printable import show
+from imageclf.system.printable import show
 
 
 @hydra.main(config_path=f"{CONF_DIR}/commands", config_name="export", version_base="1.3")
@@ -12,8 +12,9 @@ from imageclf.configs.printable import show
 def job(cfg: DictConfig) -> None:
     """Write the folder, and print where it is."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.export import ExportOptions, export
+    from imageclf.commands.export import ExportOptions, export
+    from imageclf.configs import to_plain
+    from imageclf.training.check_keys import check
 
     config = to_plain(cfg)
     check(config, ExportOptions)

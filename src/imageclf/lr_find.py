@@ -14,10 +14,11 @@ from imageclf.configs import CONF_DIR, recorded, run_main
 def job(cfg: DictConfig) -> float | None:
     """Search, write `lr_find/PHASE.csv`, `.png` and `.json`, and return the suggestion."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.logs import log_to_file
-    from imageclf.runs.options import LrFindOptions
-    from imageclf.runs.search import search
+    from imageclf.commands.lr_find import search
+    from imageclf.configs import to_plain
+    from imageclf.configs.options import LrFindOptions
+    from imageclf.training.check_keys import check
+    from imageclf.training.logs import log_to_file
 
     config = to_plain(cfg)
     check(config, LrFindOptions)

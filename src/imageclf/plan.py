@@ -18,13 +18,14 @@ def job(cfg: DictConfig) -> None:
     import pandas as pd
     from rich.console import Console
 
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.build import build_parts
-    from imageclf.runs.machine_facts import machine_line
-    from imageclf.runs.options import TrainOptions
-    from imageclf.runs.plan_files import phase_table, write_plan
-    from imageclf.runs.table import read_table
+    from imageclf.callbacks.always.plan_files import phase_table, write_plan
+    from imageclf.configs import to_plain
+    from imageclf.configs.options import TrainOptions
     from imageclf.schedule import step_rows
+    from imageclf.training.build import build_parts
+    from imageclf.training.check_keys import check
+    from imageclf.training.parts.table import read_table
+    from imageclf.training.planned_machine import machine_line
 
     config = to_plain(cfg)
     check(config, TrainOptions)

@@ -6,7 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
-from imageclf.configs.printable import show
+from imageclf.system.printable import show
 
 
 # Not in CONF_DIR itself: there `data=FOLDER` would choose from the config group of that name.
@@ -15,9 +15,10 @@ from imageclf.configs.printable import show
 def job(cfg: DictConfig) -> None:
     """Predict, write the CSV, and print where it is."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.inference import PredictOptions, predict_folder
-    from imageclf.runs.logs import log_to_file
+    from imageclf.commands.predict import PredictOptions, predict_folder
+    from imageclf.configs import to_plain
+    from imageclf.training.check_keys import check
+    from imageclf.training.logs import log_to_file
 
     config = to_plain(cfg)
     check(config, PredictOptions)

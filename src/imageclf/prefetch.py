@@ -11,9 +11,10 @@ from imageclf.configs import CONF_DIR, recorded, run_main
 def job(cfg: DictConfig) -> None:
     """Fetch the weights, and say where they are."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.configs import check, to_plain
-    from imageclf.runs.options import PrefetchOptions
-    from imageclf.runs.prefetch import prefetch
+    from imageclf.commands.prefetch import prefetch
+    from imageclf.configs import to_plain
+    from imageclf.configs.options import PrefetchOptions
+    from imageclf.training.check_keys import check
 
     config = to_plain(cfg)
     check(config, PrefetchOptions)

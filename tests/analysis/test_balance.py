@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from imageclf.analysis import class_balance
-from imageclf.analysis.balance import balance_figure
-from imageclf.analysis.plot_style import svg_bytes
+from imageclf.report.plots.balance_plot import balance_figure
+from imageclf.report.plots.style import svg_bytes
 
 PICTURES = pd.DataFrame(
     [("cat", "train")] * 3

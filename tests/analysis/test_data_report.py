@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.analysis import DataAnalysis, data_cards, find_problems, find_twins, write_data_report
+from imageclf.analysis import find_problems, find_twins
 from imageclf.analysis.balance import class_balance
-from imageclf.analysis.sheet import sheet_figure
+from imageclf.report import DataAnalysis, data_cards, write_data_report
+from imageclf.report.plots.sheet import sheet_figure
 
 CLASSES = ["<b>cat</b>", "dog & co"]
 COLUMNS = ["id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.analysis import (
+from imageclf.report import (
     accuracy_figure,
     confusion_figure,
     learning_rate_figure,
@@ -14,7 +14,7 @@ from imageclf.analysis import (
     lr_find_figure,
     save_figure,
 )
-from imageclf.analysis.plot_style import plain, svg_bytes
+from imageclf.report.plots.style import plain, svg_bytes
 
 RATES = np.geomspace(1e-5, 1, 20)
 CURVE = pd.DataFrame({"lr": RATES, "loss": 2 - RATES, "smoothed": 2 - RATES})

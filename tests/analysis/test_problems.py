@@ -8,7 +8,7 @@ from PIL import Image
 from imageclf.analysis import KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.problems import problem_table
 from imageclf.data import read_picture
-from imageclf.data.inspect import hash_look
+from imageclf.data.pictures.inspect import hash_look
 
 LOOK, OTHER = np.random.default_rng(0).bytes(32), np.random.default_rng(1).bytes(32)
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.analysis import write_report
+from imageclf.report import write_report
 
 
 class Page(HTMLParser):

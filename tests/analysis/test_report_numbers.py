@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.analysis import report_numbers, report_pictures
-from imageclf.analysis.report_numbers import ClassRow, class_rows, duration, fit_rows, headline_cards, percent
-from imageclf.analysis.report_pictures import common_folder
+from imageclf.report import run_numbers as report_numbers
+from imageclf.report import run_pictures as report_pictures
+from imageclf.report.run_numbers import ClassRow, class_rows, duration, fit_rows, headline_cards, percent
+from imageclf.report.run_pictures import common_folder
 
 
 @pytest.mark.parametrize("module", [report_numbers, report_pictures])

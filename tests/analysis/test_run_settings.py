@@ -5,8 +5,9 @@ import doctest
 import pytest
 from run_records import record
 
-from imageclf.analysis import run_numbers, run_settings, runs_table
+from imageclf.analysis import run_settings, runs_table
 from imageclf.analysis.run_settings import UNKNOWN, differing_settings, short_names, written
+from imageclf.report import runs_numbers as run_numbers
 
 
 @pytest.mark.parametrize("module", [run_settings, runs_table, run_numbers])

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from run_records import fold, record
 
-from imageclf.analysis import Runs, find_folds, run_table, write_runs_report
-from imageclf.analysis.plot_runs import COLOURS, colours, runs_figure
-from imageclf.analysis.run_numbers import run_columns
+from imageclf.analysis import find_folds, run_table
+from imageclf.report import Runs, write_runs_report
+from imageclf.report.plots.runs_plot import COLOURS, colours, runs_figure
+from imageclf.report.runs_numbers import run_columns
 
 
 def runs_of(records, sort="val/acc") -> Runs:

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.analysis.plot_style import svg_bytes
-from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows, sizes_figure
+from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows
+from imageclf.report.plots.sizes_plot import sizes_figure
+from imageclf.report.plots.style import svg_bytes
 
 
 def pictures(*sizes, fault=""):

@@ -4,7 +4,7 @@ import io
 import pytest
 from PIL import Image
 
-from imageclf.analysis.thumbnails import thumbnail_uri
+from imageclf.report.thumbnails import thumbnail_uri
 
 
 def decoded(address):

@@ -15,8 +15,9 @@ from typing import Any
 import lightning as pl
 import torch
 
-from imageclf.callbacks import Checkpoint, LrFinder, terminate_on_nan, votes
-from imageclf.data.cache import cache_root, entries
+from imageclf.callbacks import Checkpoint, LrFinder, terminate_on_nan
+from imageclf.callbacks.always import votes
+from imageclf.data.pictures.cache import cache_root, entries
 from imageclf.schedule import Schedule
 
 

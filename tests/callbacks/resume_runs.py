@@ -15,11 +15,12 @@ from resume_cases import Case, Position, Setting
 from resume_probes import STOP
 from small_runs import SMALL, composed, phases
 
-from imageclf import worker
 from imageclf.configs import load_config
-from imageclf.runs.directory import prepare
-from imageclf.runs.ranks import RankError, run_ranks
-from imageclf.runs.table import table_of_run
+from imageclf.launch.ranks import run_ranks
+from imageclf.system.errors import RankError
+from imageclf.training.directory import prepare
+from imageclf.training.door import run
+from imageclf.training.parts.table import table_of_run
 
 State = dict[str, Any]
 
@@ -119,7 +120,7 @@ class Runs:
             assert exit_code(run_dir) in (-signal.SIGKILL, -signal.SIGXFSZ)
         else:
             with pytest.raises((RuntimeError, OSError), match=r"on purpose|File too large"):
-                worker.run(run_dir)
+                run(run_dir)
         (run_dir / STOP).unlink()
         return run_dir
 
@@ -127,7 +128,7 @@ class Runs:
 def go(run_dir: Path, ranks: int) -> None:
     """Go through the one door: one rank in this process, several each in its own."""
     if ranks == 1:
-        worker.run(run_dir)
+        run(run_dir)
     else:
         run_ranks(run_dir, ranks)
 
@@ -145,7 +146,7 @@ def exit_code(run_dir: Path) -> int | None:
 def _alone(run_dir: Path) -> None:
     # As where a job is started by itself: the fork server's method would be that of data workers.
     multiprocessing.set_start_method("fork", force=True)
-    worker.run(run_dir)
+    run(run_dir)
 
 
 def steps(run_dir: Path, rank: int) -> list[dict[str, Any]]:

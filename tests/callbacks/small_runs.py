@@ -8,8 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from imageclf.configs import CONF_DIR
-from imageclf.runs.directory import prepare
-from imageclf.runs.start import train
+from imageclf.launch.start import train
+from imageclf.training.directory import prepare
 
 RECORDER = "+callbacks.recorder={_target_: probes.Recorder}"
 

@@ -17,8 +17,8 @@ from imageclf import InputError
 from imageclf.configs import to_plain
 from imageclf.model import compile_backbone
 from imageclf.model.compiling import CompileClock
-from imageclf.runs.build import build_parts
-from imageclf.runs.table import read_table
+from imageclf.training.build import build_parts
+from imageclf.training.parts.table import read_table
 
 Train = Callable[..., Path]
 SHORT = phases(one={"lr": 1e-3, "unfreeze_to": 0})

@@ -12,9 +12,9 @@ from resume_runs import Runs, differences, go, step_differences, steps
 from small_runs import THREE_PHASES, composed, train_small
 
 from imageclf import InputError
+from imageclf.commands.predict import PredictOptions, predict_folder
 from imageclf.configs import to_plain
-from imageclf.runs.checks import check_values
-from imageclf.runs.inference import PredictOptions, predict_folder
+from imageclf.training.check_values import check_values
 
 ON = "data.device_store=on"
 SETTING = Setting(1, 1, precompute=True, sizes="progressive", features=True)

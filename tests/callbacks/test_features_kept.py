@@ -17,9 +17,9 @@ from imageclf import InputError
 from imageclf.callbacks import precompute
 from imageclf.callbacks.precompute import compute_features, feature_key, rounding, stored_features
 from imageclf.configs import to_plain
-from imageclf.data.cache import entries
-from imageclf.runs.build import build_parts, build_trainer
-from imageclf.runs.table import read_table
+from imageclf.data.pictures.cache import entries
+from imageclf.training.build import build_parts, build_trainer
+from imageclf.training.parts.table import read_table
 
 HEAD = phases(one={"n_cycles": 2, "lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True})
 

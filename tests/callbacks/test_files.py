@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from imageclf import Preempted
-from imageclf.callbacks.files import write_tensors
-from imageclf.data.signals import noted
+from imageclf.model.weights.tensors import write_tensors
+from imageclf.system.signals import noted
 
 
 @pytest.fixture

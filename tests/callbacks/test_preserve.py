@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from imageclf.callbacks.preserve import preserved
+from imageclf.evaluation.preserve import preserved
 
 
 def draws() -> list[float]:
@@ -48,7 +48,7 @@ def test_a_trial_on_a_device_keeps_the_generator_of_that_device(monkeypatch: pyt
         get_rng_state=lambda device: asked.append(("get", device)) or "state",
         set_rng_state=lambda state, device: asked.append((state, device)),
     )
-    monkeypatch.setattr("imageclf.callbacks.preserve._WITH_GENERATORS", ("meta",))
+    monkeypatch.setattr("imageclf.evaluation.preserve._WITH_GENERATORS", ("meta",))
     monkeypatch.setattr(torch, "get_device_module", lambda device: own)
     trial(torch.nn.Linear(2, 2, device="meta"))
     assert asked == [("get", torch.device("meta")), ("state", torch.device("meta"))]

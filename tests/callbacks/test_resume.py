@@ -16,11 +16,13 @@ import torch
 from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
-from imageclf import InputError, worker
+from imageclf import InputError
 from imageclf.callbacks.checkpoint import newest_whole, next_position, safe_point
-from imageclf.callbacks.files import is_whole, rotate, save_tensors, write_atomically
 from imageclf.configs import load_config
-from imageclf.runs.directory import prepare
+from imageclf.model.weights.tensors import is_whole, save_tensors
+from imageclf.system.files import rotate, write_atomically
+from imageclf.training.directory import prepare
+from imageclf.training.door import run
 
 Train = Callable[..., Path]
 EVERY_BATCH = "callbacks.checkpoint.every_n_batches=1"
@@ -109,7 +111,7 @@ def test_the_door_needs_nothing_but_the_run_directory(
 ) -> None:
     typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    worker.run(tmp_path)
+    run(tmp_path)
     assert final_weights(tmp_path) == final_weights(undisturbed)
 
 
@@ -127,7 +129,7 @@ def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
     victim.send_signal(signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL
     assert newest_whole(tmp_path / "checkpoints") is not None
-    worker.run(tmp_path)
+    run(tmp_path)
     assert final_weights(tmp_path) == final_weights(undisturbed)
     pd.testing.assert_frame_equal(curve(tmp_path), curve(undisturbed), check_exact=True)
 

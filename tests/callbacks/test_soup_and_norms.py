@@ -13,11 +13,11 @@ import torch
 from small_runs import THREE_PHASES, phases, train_small
 from torch.optim.swa_utils import update_bn
 
+from imageclf.commands.predict import PredictOptions, predict_folder
 from imageclf.configs import load_config
 from imageclf.model import average_weights
-from imageclf.runs.build import Parts, build_parts
-from imageclf.runs.inference import PredictOptions, predict_folder
-from imageclf.runs.table import table_of_run
+from imageclf.training.build import Parts, build_parts
+from imageclf.training.parts.table import table_of_run
 
 Train = Callable[..., Path]
 State = dict[str, torch.Tensor]

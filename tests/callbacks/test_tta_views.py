@@ -12,9 +12,10 @@ import pytest
 from small_runs import phases
 
 from imageclf import InputError
-from imageclf.callbacks import evaluation, tta
-from imageclf.callbacks.presets import view_numbers, view_weights
+from imageclf.callbacks import tta
 from imageclf.callbacks.tta import TTA
+from imageclf.evaluation import predicting as evaluation
+from imageclf.evaluation.presets import view_numbers, view_weights
 from imageclf.schedule import Phase, Schedule
 
 Train = Callable[..., Path]

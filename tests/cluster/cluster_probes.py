@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as pl
 
-from imageclf.data.signals import Notice
+from imageclf.system.signals import Notice
 
 
 class FailWithSeed(pl.Callback):

@@ -12,8 +12,8 @@ from probes import digest
 from slurm_server import SlurmServer
 from small_runs import composed
 
-from imageclf.runs.directory import prepare
-from imageclf.runs.start import train
+from imageclf.launch.start import train
+from imageclf.training.directory import prepare
 
 # The test's temporary folders are shared with the nodes: they are this machine.
 SLURM = ("cluster=slurm", "cluster.shared_paths=[/]")

@@ -6,12 +6,13 @@ import lightning as pl
 import pytest
 
 from imageclf import InputError
-from imageclf.configs import check, to_plain
-from imageclf.configs.check import unknown_key
-from imageclf.runs.build import build_callbacks
-from imageclf.runs.inference import PredictOptions
-from imageclf.runs.options import LrFindOptions, Offered, TrainOptions
+from imageclf.commands.predict import PredictOptions
+from imageclf.configs import to_plain
+from imageclf.configs.keys import unknown_key
+from imageclf.configs.options import LrFindOptions, Offered, TrainOptions
 from imageclf.schedule import Schedule
+from imageclf.training.build import build_callbacks
+from imageclf.training.check_keys import check
 
 EARLY = "lightning.pytorch.callbacks.EarlyStopping"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from presets import caching
 
-from imageclf.data import shrinking
-from imageclf.data.cache import Cache, Kind
-from imageclf.data.verify import unreadable
+from imageclf.data.pictures import shrinking
+from imageclf.data.pictures.cache import Cache, Kind
+from imageclf.data.pictures.verify import unreadable
 
 # As the ranks of a run start: from a server that has loaded all that is heavy.
 CONTEXT = multiprocessing.get_context("forkserver")

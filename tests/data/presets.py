@@ -10,9 +10,9 @@ from PIL import Image
 
 from imageclf.configs import CONF_DIR
 from imageclf.data import Augmentation, Caching
-from imageclf.data.augmentation import Picture, plain_views
-from imageclf.data.geometry import Resize, maps, shrink, stored_side, stored_size, warp
-from imageclf.runs.transforms import build_augmentation
+from imageclf.data.views.augmentation import Picture, plain_views
+from imageclf.data.views.geometry import Resize, maps, shrink, stored_side, stored_size, warp
+from imageclf.training.parts.augmentation import build_augmentation
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 

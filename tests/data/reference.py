@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from imageclf.data.augmentation import Views
+from imageclf.data.views.augmentation import Views
 
 Floats = NDArray[np.float64]
 

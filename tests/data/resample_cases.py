@@ -67,7 +67,7 @@ def far_behind(path: Path) -> Case:
 def interpret(folder: Path) -> None:
     """Resample all cases by the kernel, and write what comes of them."""
     # TRITON_INTERPRET has to be set before Triton is imported.
-    from imageclf.data.resample_kernel import resample
+    from imageclf.data.views.resample_kernel import resample
 
     results = {name: resample(*each).numpy() for name, each in CASES.items()}
     results["far behind"] = resample(*far_behind(folder / "large.bin")).numpy()

@@ -10,7 +10,7 @@ import torch
 from presets import SIDE_ON, caching
 
 from imageclf.data import Augmentation, Batch, Caching, ImageData, Loading, Request
-from imageclf.data.table import make_table
+from imageclf.data.sources.table import make_table
 from imageclf.schedule import Phase, Schedule
 
 SCHEDULE = Schedule(

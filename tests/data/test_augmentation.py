@@ -8,7 +8,7 @@ from presets import SIDE_ON, preset
 from scipy import stats
 
 from imageclf import InputError
-from imageclf.data.augmentation import CROP_TRIES, NUM_DRAWS, Views, draw_views, plain_views, where
+from imageclf.data.views.augmentation import CROP_TRIES, NUM_DRAWS, Views, draw_views, plain_views, where
 
 MANY = 40_000
 DRAWS = np.random.default_rng(0).random((MANY, NUM_DRAWS))

@@ -9,7 +9,7 @@ import pytest
 from cache_jobs import AMPLE, fill, run, used_elsewhere, writing
 
 from imageclf import InputError
-from imageclf.data.cache import Cache, cache_root, content_key, entries, remove
+from imageclf.data.pictures.cache import Cache, cache_root, content_key, entries, remove
 
 
 @pytest.fixture

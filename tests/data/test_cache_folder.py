@@ -17,7 +17,7 @@ from cache_jobs import (
 )
 
 from imageclf import InputError
-from imageclf.data.cache import Cache, entries, remove
+from imageclf.data.pictures.cache import Cache, entries, remove
 
 
 def test_a_cache_that_is_a_file_is_refused_by_its_key(tmp_path):

@@ -20,7 +20,7 @@ from cache_jobs import (
 from PIL import Image
 from presets import caching, smooth
 
-from imageclf.data.cache import entries
+from imageclf.data.pictures.cache import entries
 
 SIDE = 64
 FILES = ("pixels.bin", "index.npy")

@@ -12,9 +12,9 @@ from presets import caching, noise, smooth
 
 from imageclf import InputError
 from imageclf.data import Caching
-from imageclf.data.cache import entries
-from imageclf.data.caching import choose_form
-from imageclf.data.store import open_store
+from imageclf.data.pictures.cache import entries
+from imageclf.data.pictures.caching import choose_form
+from imageclf.data.pictures.store import open_store
 
 GIGA = 10**9
 

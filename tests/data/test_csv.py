@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.data.csv import CsvSource
-from imageclf.data.table import make_table
+from imageclf.data.sources.csv import CsvSource
+from imageclf.data.sources.table import make_table
 
 PLAIN = "id,breed\na,cat\nb,dog\nc,cat\n"
 

@@ -178,7 +178,7 @@ def test_workers_read_the_same_epoch(folder):
 def test_automatic_workers_follow_device_and_store(folder, tmp_path, monkeypatch, device, kept, workers):
     monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
     # The set is too small for any.
-    monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
+    monkeypatch.setattr("imageclf.system.machine._FEW_PICTURES", 1)
     kept_as = caching(tmp_path / "cache", cache=kept)
     data = image_data(folder, epoch=2, num_workers="auto", kept=kept_as, device_store="off")
     data.trainer.strategy.root_device = torch.device(device)
@@ -193,7 +193,7 @@ def test_a_small_set_has_no_automatic_workers(folder, monkeypatch):
 
 def test_the_ranks_of_a_machine_share_its_cores(folder, monkeypatch):
     monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 64)
-    monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
+    monkeypatch.setattr("imageclf.system.machine._FEW_PICTURES", 1)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert image_data(folder, num_workers="auto").num_workers == 4
 

@@ -8,7 +8,7 @@ from presets import preset
 
 from imageclf import InputError
 from imageclf.data.dataset import PictureDataset, Request
-from imageclf.data.decode import read_picture
+from imageclf.data.pictures.decode import read_picture
 
 STRONG = preset("side_on", p_rotate=1, max_zoom=1.3, p_zoom=1, max_lighting=0.2)
 SHAPES = [(40, 40), (40, 60), (60, 40), (33, 47)]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.decode import MAX_PIXELS, read_picture
+from imageclf.data.pictures.decode import MAX_PIXELS, read_picture
 
 # How a camera stores an upright picture that it notes an orientation for.
 STORED = {

@@ -7,7 +7,7 @@ from presets import STAMPS, caching, preset, write_noise
 
 from imageclf.data import PictureDataset, Request
 from imageclf.data.device_store import DeviceStore
-from imageclf.data.fixed_views import NINE_CROPS, ZOOMED_CORNERS
+from imageclf.data.views.fixed_views import NINE_CROPS, ZOOMED_CORNERS
 
 SIZES = [32, 64, 128, 224, 288]
 RESIZES = ["crop", "squish", "pad", "random_resized_crop"]

@@ -13,18 +13,11 @@ from presets import caching, preset, write_noise
 from imageclf import InputError
 from imageclf.data import PictureDataset, Request
 from imageclf.data import device_store as device_store_module
-from imageclf.data.device_choice import (
-    SHARE,
-    DeviceStores,
-    is_asked,
-    likely_form,
-    memory_obstacle,
-    memory_of,
-)
+from imageclf.data.device_choice import SHARE, DeviceStores, is_asked, likely_form, memory_obstacle, memory_of
 from imageclf.data.device_store import DeviceStore, fastest_on, sent, written_size
-from imageclf.data.lighting import mean_value
-from imageclf.data.resample import resample
-from imageclf.data.store import open_store
+from imageclf.data.pictures.store import open_store
+from imageclf.data.views.lighting import mean_value
+from imageclf.data.views.resample import resample
 
 CPU, META, CUDA = torch.device("cpu"), torch.device("meta"), torch.device("cuda")
 SHAPES = [(40, 40), (40, 60), (120, 90), (21, 90), (90, 21)]
@@ -175,8 +168,8 @@ def test_where_the_kernel_cannot_run_torch_resamples_and_that_is_said(caplog):
 def test_without_triton_torch_resamples_and_that_is_said(caplog, monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
     # As if it had not been imported yet.
-    monkeypatch.delitem(sys.modules, "imageclf.data.resample_kernel", raising=False)
-    monkeypatch.delattr("imageclf.data.resample_kernel", raising=False)
+    monkeypatch.delitem(sys.modules, "imageclf.data.views.resample_kernel", raising=False)
+    monkeypatch.delattr("imageclf.data.views.resample_kernel", raising=False)
     assert fastest_on(CUDA) is resample
     assert (
         "Triton cannot compile its kernel for cuda (ModuleNotFoundError: import of triton halted"

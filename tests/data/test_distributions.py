@@ -8,7 +8,7 @@ import torch
 from presets import preset
 from scipy import stats
 
-from imageclf.data.augmentation import NUM_DRAWS, draw_views
+from imageclf.data.views.augmentation import NUM_DRAWS, draw_views
 
 MANY = 40_000
 FASTAI2 = draw_views(preset("fastai2"), np.random.default_rng(1).random((MANY, NUM_DRAWS)))

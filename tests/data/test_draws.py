@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from imageclf.data.draws import uniforms
+from imageclf.data.views.draws import uniforms
 
 MANY = 20_000
 

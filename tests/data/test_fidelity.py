@@ -6,8 +6,8 @@ from presets import STAMPS, preset
 from reference import one_view, original, render
 
 from imageclf.data import PictureDataset, Request
-from imageclf.data.augmentation import NUM_DRAWS, draw_views, plain_views
-from imageclf.data.draws import uniforms
+from imageclf.data.views.augmentation import NUM_DRAWS, draw_views, plain_views
+from imageclf.data.views.draws import uniforms
 
 SIZES = [32, 64, 128, 224, 288]
 RESIZES = ["crop", "squish", "pad", "random_resized_crop"]

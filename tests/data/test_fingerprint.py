@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imageclf.data.fingerprint import files_digest
+from imageclf.data.pictures.fingerprint import files_digest
 
 HOWS = ["stat", "bytes"]
 

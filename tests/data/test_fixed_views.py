@@ -11,10 +11,10 @@ from torch.nn.functional import affine_grid, grid_sample
 from torchvision.transforms.functional import pil_to_tensor, ten_crop
 
 from imageclf.data import dataset as dataset_module
-from imageclf.data.augmentation import NUM_DRAWS, Augmentation, draw_views, plain_views
 from imageclf.data.dataset import PictureDataset, Request
-from imageclf.data.fixed_views import NINE_CROPS, ZOOMED_CORNERS, is_varied, views_of
-from imageclf.data.store import Shrunk
+from imageclf.data.pictures.store import Shrunk
+from imageclf.data.views.augmentation import NUM_DRAWS, Augmentation, draw_views, plain_views
+from imageclf.data.views.fixed_views import NINE_CROPS, ZOOMED_CORNERS, is_varied, views_of
 
 FIXED = (*ZOOMED_CORNERS, *NINE_CROPS)
 STILL = Augmentation(

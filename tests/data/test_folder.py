@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.data.folder import FolderSource
-from imageclf.data.pictures import picture_ids
+from imageclf.data.sources.folder import FolderSource
+from imageclf.data.sources.listing import picture_ids
 
 
 def fill(root: Path, *names: str) -> Path:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from presets import STAMPS, difference, map_of, noise, seen, smooth
 
-from imageclf.data.augmentation import plain_views
-from imageclf.data.geometry import maps, scaled_sizes, shrink
+from imageclf.data.views.augmentation import plain_views
+from imageclf.data.views.geometry import maps, scaled_sizes, shrink
 
 MODES = ["crop", "squish", "pad"]
 

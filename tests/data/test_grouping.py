@@ -6,9 +6,9 @@ import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
 from imageclf import InputError
-from imageclf.data.grouping import group_bins, group_numbers
-from imageclf.data.split import Splitting
-from imageclf.data.table import make_table
+from imageclf.data.sources.grouping import group_bins, group_numbers
+from imageclf.data.sources.split import Splitting
+from imageclf.data.sources.table import make_table
 
 RANDOM = np.random.default_rng(0)
 GROUPS = RANDOM.integers(0, 300, 3000)

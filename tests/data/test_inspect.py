@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imageclf.data.decode import read_picture
-from imageclf.data.inspect import hash_look, hash_pixels, inspect_picture
+from imageclf.data.pictures.decode import read_picture
+from imageclf.data.pictures.inspect import hash_look, hash_pixels, inspect_picture
 
 SIDEWAYS = 6  # EXIF: the camera was turned by 90 degrees
 STRIPES = [0, 90, 30, 120, 60, 150, 90, 180, 120, 210, 150, 240, 180, 100, 190, 110, 200]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from presets import noise
 
-from imageclf.data.lighting import light, lighting_tables, mean_value
+from imageclf.data.views.lighting import light, lighting_tables, mean_value
 
 LINEAR = [(b, c) for b in (-0.9, -0.05, 0.0, 0.03, 0.9) for c in (0.5, 1 / 1.05, 1.0, 1.05, 1.9)]
 LOGIT = [(b, c) for b in (-0.405, -0.1, 0.0, 0.2, 0.405) for c in (0.8, 0.95, 1.0, 1.1, 1.25)]

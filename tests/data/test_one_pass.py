@@ -14,11 +14,11 @@ from PIL import Image
 from presets import caching, noise, smooth, write_noise
 
 from imageclf import InputError
-from imageclf.data import decode, shrinking, store
-from imageclf.data.cache import entries
-from imageclf.data.decode import read_picture, read_scales
-from imageclf.data.geometry import shrink, stored_size
-from imageclf.data.verify import unreadable
+from imageclf.data.pictures import decode, shrinking, store
+from imageclf.data.pictures.cache import entries
+from imageclf.data.pictures.decode import read_picture, read_scales
+from imageclf.data.pictures.verify import unreadable
+from imageclf.data.views.geometry import shrink, stored_size
 
 FILES = ("pixels.bin", "index.npy")
 # Of pictures of 700 x 1000: their files are decoded whole, at a half, at a quarter.

@@ -7,8 +7,8 @@ from presets import preset
 from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 
-from imageclf.data.augmentation import NUM_DRAWS, draw_views, plain_views
-from imageclf.data.geometry import maps
+from imageclf.data.views.augmentation import NUM_DRAWS, draw_views, plain_views
+from imageclf.data.views.geometry import maps
 
 MANY, SIZE = 4000, 64
 SQUARE, PHOTO, UPRIGHT, WIDE, PANORAMA = (900, 900), (1200, 900), (800, 1200), (2400, 1000), (4000, 800)

@@ -7,9 +7,9 @@ import torch
 from presets import noise
 from resample_cases import CASES, SHAPES, far_behind
 
-from imageclf.data.geometry import warp
-from imageclf.data.lighting import light
-from imageclf.data.resample import resample
+from imageclf.data.views.geometry import warp
+from imageclf.data.views.lighting import light
+from imageclf.data.views.resample import resample
 
 NO_CHANGE = torch.arange(256, dtype=torch.uint8)[None]
 # OpenCV 4 rounds places to 1/32 of a pixel, which in noise is up to two steps; 5 does not.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from resample_cases import CASES
 
-from imageclf.data.resample import resample
+from imageclf.data.views.resample import resample
 
 triton = pytest.importorskip("triton", reason="torch brings Triton on Linux alone")
 
@@ -47,7 +47,7 @@ def compiled(request, tmp_path_factory):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from imageclf.data import resample_kernel
+    from imageclf.data.views import resample_kernel
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
@@ -67,7 +67,7 @@ def test_it_rounds_after_every_operation_as_torch_does(compiled):
 
 
 def test_it_is_compiled_once_whatever_the_sizes_and_addresses():
-    from imageclf.data import resample_kernel
+    from imageclf.data.views import resample_kernel
 
     parameters = resample_kernel._resample.params
     assert [each.name for each in parameters] == list(SIGNATURE)

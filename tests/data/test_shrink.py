@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from presets import noise, smooth
 
-from imageclf.data.geometry import shrink, stored_side, stored_size
+from imageclf.data.views.geometry import shrink, stored_side, stored_size
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 400), (480, 320), (256, 256), (500, 130)])

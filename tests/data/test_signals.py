@@ -10,8 +10,8 @@ import weakref
 import pytest
 
 from imageclf import Preempted
-from imageclf.callbacks.preemption import Preemption
-from imageclf.data.signals import PREEMPTING, blocked, forwarded, noted
+from imageclf.callbacks.always.preemption import Preemption
+from imageclf.system.signals import PREEMPTING, blocked, forwarded, noted
 
 
 class Dying:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from imageclf import InputError
-from imageclf.data.split import (
+from imageclf.data.sources.split import (
     Splitting,
     fastai_valid_rows,
     random_fold_rows,
@@ -12,7 +12,7 @@ from imageclf.data.split import (
     stratified_sizes,
     stratified_valid_rows,
 )
-from imageclf.data.table import make_table
+from imageclf.data.sources.table import make_table
 
 LABELS = np.repeat([0, 1, 2, 3], [50, 23, 7, 1])
 

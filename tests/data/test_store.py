@@ -11,7 +11,7 @@ from presets import STAMPS, caching, preset, smooth, write_noise
 
 from imageclf import InputError
 from imageclf.data import PictureDataset, Request, read_picture
-from imageclf.data.store import open_store, raw_bytes
+from imageclf.data.pictures.store import open_store, raw_bytes
 
 RESIZES = ["crop", "squish", "pad", "random_resized_crop"]
 STRONG = preset("fastai2", dihedral=True, min_scale=0.2)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.data.names import listing, name_clashes, natural_sorted
-from imageclf.data.table import Table, check_table, class_order, make_table
+from imageclf.data.sources.names import listing, name_clashes, natural_sorted
+from imageclf.data.sources.table import Table, check_table, class_order, make_table
 
 
 def table(*rows):

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from presets import caching
 
-from imageclf.data import Caching, shrinking
-from imageclf.data.verify import describe, unreadable
+from imageclf.data import Caching
+from imageclf.data.pictures import shrinking
+from imageclf.data.pictures.verify import describe, unreadable
 
 
 @pytest.fixture(autouse=True)

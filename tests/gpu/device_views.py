@@ -16,7 +16,7 @@ from resample_cases import CASES, Case, far_behind
 from imageclf.data import Batch, PictureDataset, Request
 from imageclf.data.device_store import DeviceStore, Resample, fastest_on
 from imageclf.data.features import featured
-from imageclf.data.resample import resample
+from imageclf.data.views.resample import resample
 
 SIZE = 48
 

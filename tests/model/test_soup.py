@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from imageclf.model import Score, average_weights, greedy_soup
-from imageclf.model.averaging import blend
+from imageclf.model.weights.averaging import blend
 
 LABELS = np.array([0, 0, 1, 1])
 

@@ -2,15 +2,15 @@
 
 import doctest
 
+from imageclf.model.export import timm_folder
 import pytest
 import timm
 import torch
 from torch import nn
 
-import imageclf.model.timm_folder as timm_folder
 from imageclf import InputError
 from imageclf.model import DataConfig, FastaiHead, ImageClassifier, LinearHead, create_backbone, data_config
-from imageclf.model.timm_folder import layers_as_code, to_timm
+from imageclf.model.export.timm_folder import layers_as_code, to_timm
 
 FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "test_byobnet", "test_mambaout"]
 

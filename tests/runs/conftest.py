@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from imageclf.configs import to_plain
-from imageclf.runs.directory import prepare
-from imageclf.runs.start import train
+from imageclf.launch.start import train
+from imageclf.training.directory import prepare
 
 
 @pytest.fixture(scope="session")

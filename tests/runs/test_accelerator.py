@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from imageclf import InputError
-from imageclf.runs.accelerator import (
+from imageclf.training.parts.accelerator import (
     Device,
     check_accelerator,
     choose,

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.analysis import NUM_VIEWS
+from imageclf.commands.analyse import analyse, inspect_all
 from imageclf.configs import to_plain
-from imageclf.runs.analyse import analyse, inspect_all
-from imageclf.runs.table import read_table
+from imageclf.report import NUM_VIEWS
+from imageclf.training.parts.table import read_table
 
 BROKEN = {"train/cat/cut": "truncated", "train/cat/empty": "empty", "valid/dog/words": "not a picture"}
 ODD = {

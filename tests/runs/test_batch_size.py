@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from imageclf.runs.batch_size import demanding, largest_that_fits, taken_by_pictures
-from imageclf.runs.table import folder_table
+from imageclf.commands.batch_size import demanding, largest_that_fits, taken_by_pictures
 from imageclf.schedule import Phase, Schedule
+from imageclf.training.parts.table import folder_table
 
 
 @pytest.mark.parametrize(

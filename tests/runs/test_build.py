@@ -10,10 +10,10 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from imageclf import InputError
 from imageclf.configs import instantiate
-from imageclf.runs.build import build_callbacks, build_module, build_parts, build_trainer
-from imageclf.runs.checks import RESERVED, check_callbacks, check_values
-from imageclf.runs.table import read_table
 from imageclf.schedule import Phase, Schedule
+from imageclf.training.build import build_callbacks, build_module, build_parts, build_trainer
+from imageclf.training.check_values import RESERVED, check_callbacks, check_values
+from imageclf.training.parts.table import read_table
 
 NODES = {
     name: {} for name in ("unfreezing", "warm_restarts", "precompute", "progressive_resizing", "lr_finder")

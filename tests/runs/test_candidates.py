@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.runs.candidates import candidate_files
+from imageclf.evaluation.chosen import candidate_files
 
 FILES = {
     "final": ["final.ckpt"],

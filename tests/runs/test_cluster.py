@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 
 from imageclf import InputError
 from imageclf.configs import CONF_DIR, to_plain
-from imageclf.runs.array_task import ArrayTask
-from imageclf.runs.cluster import check_data, check_tasks, check_weights_are_here, num_devices
-from imageclf.runs.options import ClusterOptions
-from imageclf.runs.sbatch import script
-from imageclf.runs.submit import check_sweep
+from imageclf.configs.options import ClusterOptions
+from imageclf.launch.slurm.array_task import ArrayTask
+from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here, num_devices
+from imageclf.launch.slurm.sbatch import script
+from imageclf.launch.slurm.submit import check_sweep
 
 # Writes the script, and needs no sbatch here.
 SLURM = ("cluster=slurm", "cluster.print=true")

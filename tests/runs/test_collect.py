@@ -9,8 +9,7 @@ import pytest
 from rich.console import Console
 
 from imageclf import InputError
-from imageclf.analysis.run_numbers import Column
-from imageclf.runs.collect import (
+from imageclf.commands.collect import (
     CollectOptions,
     collect,
     fitting,
@@ -18,6 +17,7 @@ from imageclf.runs.collect import (
     terminal_tables,
     write_files,
 )
+from imageclf.report.runs_numbers import Column
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from imageclf.configs import check, to_plain
-from imageclf.runs.directory import prepare
-from imageclf.runs.options import TrainOptions
-from imageclf.runs.start import train
+from imageclf.configs import to_plain
+from imageclf.configs.options import TrainOptions
+from imageclf.launch.start import train
+from imageclf.training.check_keys import check
+from imageclf.training.directory import prepare
 
 
 @pytest.fixture
@@ -60,8 +61,8 @@ def test_overfit_learns_its_pictures_by_heart(debug):
 
 
 def test_overfitting_sees_the_same_pictures_in_every_epoch(config, tmp_path):
-    from imageclf.runs.build import build_parts, build_trainer
-    from imageclf.runs.table import read_table
+    from imageclf.training.build import build_parts, build_trainer
+    from imageclf.training.parts.table import read_table
 
     plain = config("debug=overfit", "data.batch_size=4")
     parts = build_parts(plain, read_table(plain["data"]))

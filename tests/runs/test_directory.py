@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.callbacks.files import save_tensors
 from imageclf.configs import load_config, to_plain
-from imageclf.runs.directory import prepare, read_summary
+from imageclf.model.weights.tensors import save_tensors
+from imageclf.training.directory import prepare, read_summary
 
 HERE = "hydra.run.dir=."
 

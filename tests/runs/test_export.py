@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from imageclf import InputError
-from imageclf.runs.directory import prepare
-from imageclf.runs.export import ExportOptions, export, load_trained
-from imageclf.runs.start import train
-from imageclf.runs.trained import read_trained
+from imageclf.commands.export import ExportOptions, export, load_trained
+from imageclf.launch.start import train
+from imageclf.training.directory import prepare
+from imageclf.training.trained import read_trained
 
 CLASSES = ["blue", "green", "red"]
 
@@ -145,7 +145,7 @@ def test_the_code_of_the_readme_runs_without_this_package(form, which, request, 
 
 
 def own_prediction(run_dir, picture, folder):
-    from imageclf.runs.inference import PredictOptions, predict_folder
+    from imageclf.commands.predict import PredictOptions, predict_folder
 
     options = {"tta": None, "num_augmented": None, "beta": None, "batch_size": 4, "num_workers": 0}
     output = folder / "own.csv"

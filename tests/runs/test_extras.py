@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from imageclf import InputError
 from imageclf.configs.paths import run_name
-from imageclf.runs.extras import check_tags, config_tree, labels_of, tree_text
+from imageclf.training.extras import check_tags, config_tree, labels_of, tree_text
 
 
 def test_without_tags_a_run_is_refused_where_they_are_asked_for(config):
@@ -50,7 +50,7 @@ def test_a_long_line_of_a_tree_is_not_cut():
 @pytest.fixture(scope="module")
 def labelled(tiny, composed, tmp_path_factory):
     """Train with tags through the main's own function, and return the run directory."""
-    from imageclf.runs.start import start
+    from imageclf.launch.start import start
 
     run_dir = tmp_path_factory.mktemp("labelled")
     cfg = composed(*tiny, "tags=[first,small]", "task_name=mine", "data.root=${oc.env:PICTURES}")

@@ -20,14 +20,14 @@ from small_runs import SMALL, THREE_PHASES, composed
 
 from imageclf import InputError
 from imageclf.configs import load_config
-from imageclf.configs.entry import INTERRUPTED, PREEMPTED
-from imageclf.data import decode
-from imageclf.data.cache import entries
-from imageclf.runs import sides
-from imageclf.runs.build import build_parts
-from imageclf.runs.directory import prepare
-from imageclf.runs.sides import stored_sides
-from imageclf.runs.table import read_table, table_of_run
+from imageclf.data.pictures import decode
+from imageclf.data.pictures.cache import entries
+from imageclf.system.errors import INTERRUPTED, PREEMPTED
+from imageclf.training.build import build_parts
+from imageclf.training.directory import prepare
+from imageclf.training.parts import sides
+from imageclf.training.parts.sides import stored_sides
+from imageclf.training.parts.table import read_table, table_of_run
 
 TWO_SIZES = {32, 48}
 

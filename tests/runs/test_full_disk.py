@@ -19,9 +19,9 @@ from probes import digest
 from small_runs import SMALL, THREE_PHASES, composed, train_small
 
 from imageclf.callbacks.checkpoint import newest_whole
-from imageclf.callbacks.files import save_tensors
-from imageclf.configs.entry import FAILED
-from imageclf.runs.directory import prepare
+from imageclf.model.weights.tensors import save_tensors
+from imageclf.system.errors import FAILED
+from imageclf.training.directory import prepare
 
 
 def final_weights(run_dir: Path) -> str:

@@ -17,7 +17,7 @@ CODE = [
     "os.system", "subprocess.Popen", "builtins.exec", "builtins.eval", "pandas.read_pickle", "pickle.loads",
     "numpy.load", "torch.load", "torch.hub.load", "torch.utils.cpp_extension.load_inline",
     "torch.nn.modules.module.torch.load", "timm.layers.os.system", "timm.models.load_checkpoint",
-    "imageclf.data.decode.Path.write_text", "imageclf.model.head.nn.Module", "pathlib.Path.write_text",
+    "imageclf.data.pictures.decode.Path.write_text", "imageclf.model.head.nn.Module", "pathlib.Path.write_text",
     "hydra.utils.instantiate", "hydra.utils.get_method", "lightning.pytorch.cli.LightningCLI",
     "shutil.rmtree", "functools.partial", "canary_module.Canary", "canary_module",
     "torch.nn.Parameter", "timm.layers.create_norm_layer", "imageclf.worker.run", "", ".",

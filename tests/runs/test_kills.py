@@ -16,7 +16,7 @@ from probes import digest
 from small_runs import SMALL, THREE_PHASES, composed, train_small
 
 from imageclf.callbacks.checkpoint import newest_whole
-from imageclf.runs.directory import prepare
+from imageclf.training.directory import prepare
 
 EVERY_BATCH = "callbacks.checkpoint.every_n_batches=1"
 # A start takes about half a second, the whole run about two: kills fall into all of it.

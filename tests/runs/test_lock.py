@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.runs.lock import held, patience
+from imageclf.system.locks import held, patience
 
 HOLD = """
 import sys

@@ -12,13 +12,13 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.configs import to_plain
+from imageclf.launch.start import start, train
 from imageclf.model import BinaryCrossEntropy, FocalLoss
-from imageclf.runs.build import build_parts
-from imageclf.runs.directory import prepare
-from imageclf.runs.loss import build_loss
-from imageclf.runs.metrics import build_metrics, lower_is_better
-from imageclf.runs.start import start, train
-from imageclf.runs.table import read_table
+from imageclf.training.build import build_parts
+from imageclf.training.directory import prepare
+from imageclf.training.parts.loss import build_loss
+from imageclf.training.parts.metrics import build_metrics, lower_is_better
+from imageclf.training.parts.table import read_table
 
 CLASSES = ["blue", "green", "red"]
 KAPPA = "+metrics.kappa._target_=torchmetrics.classification.MulticlassCohenKappa"

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from imageclf.machine import processor_name
-from imageclf.runs import machine_facts
-from imageclf.runs.accelerator import Device
-from imageclf.runs.build import build_parts
-from imageclf.runs.machine_facts import machine_line, machine_of
-from imageclf.runs.table import read_table
+from imageclf.callbacks.always.machine_log import machine_of
+from imageclf.system.machine import processor_name
+from imageclf.training import planned_machine as machine_facts
+from imageclf.training.build import build_parts
+from imageclf.training.parts.accelerator import Device
+from imageclf.training.parts.table import read_table
+from imageclf.training.planned_machine import machine_line
 
 H100 = Device("cuda", "NVIDIA H100", has_bf16=True)
 
@@ -40,7 +41,7 @@ def data(config):
 def test_the_plan_says_what_a_gpu_would_do(data, monkeypatch, node, overrides, line):
     monkeypatch.setattr(machine_facts, "read_device", lambda node: H100)
     monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
-    monkeypatch.setattr("imageclf.machine._FEW_PICTURES", 1)
+    monkeypatch.setattr("imageclf.system.machine._FEW_PICTURES", 1)
     assert machine_line(node, data(*overrides)) == f"trains on cuda (NVIDIA H100), {line}"
 
 

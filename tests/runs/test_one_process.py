@@ -3,7 +3,7 @@
 import pytest
 
 from imageclf import InputError
-from imageclf.runs.one_process import in_one_process
+from imageclf.launch.one_process import in_one_process
 
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 

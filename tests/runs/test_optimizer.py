@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from imageclf.model.fused import can_fuse
-from imageclf.runs.build import build_module
-from imageclf.runs.optimizer import build_optimizer
+from imageclf.training.build import build_module
+from imageclf.training.parts.optimizer import build_optimizer
 
 ADAMW, SGD, LAMB = "torch.optim.AdamW", "torch.optim.SGD", "timm.optim.Lamb"
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.callbacks.presets import PLAIN, weighted_views
+from imageclf.commands.predict import PredictOptions, predict_folder
 from imageclf.configs import load_config
-from imageclf.runs.build import build_parts
-from imageclf.runs.inference import PredictOptions, predict_folder
-from imageclf.runs.table import table_of_run
+from imageclf.evaluation.presets import PLAIN, weighted_views
+from imageclf.training.build import build_parts
+from imageclf.training.parts.table import table_of_run
 
 CLASSES = ["blue", "green", "red"]
 

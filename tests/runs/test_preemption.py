@@ -15,7 +15,7 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
 from imageclf import Preempted
 from imageclf.callbacks.checkpoint import newest_whole
-from imageclf.runs.directory import prepare
+from imageclf.training.directory import prepare
 
 SAVES = "+callbacks.saves={_target_: probes.Saves}"
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]

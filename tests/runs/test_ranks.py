@@ -19,10 +19,11 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_sm
 
 from imageclf import InputError
 from imageclf.configs import load_config
-from imageclf.runs.directory import prepare
-from imageclf.runs.launched import num_ranks
-from imageclf.runs.ranks import RankError, run_ranks
-from imageclf.runs.table import table_of_run
+from imageclf.launch.ranks import run_ranks
+from imageclf.system.errors import RankError
+from imageclf.training.directory import prepare
+from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.table import table_of_run
 
 KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from imageclf.runs.records import LOCK, find_runs, is_locked, read_record
+from imageclf.commands.records import LOCK, find_runs, is_locked, read_record
 
 HOUR = 3600
 
@@ -85,7 +85,7 @@ def test_a_run_with_long_epochs_is_given_time(read, unfinished):
 @contextmanager
 def holder_of(run_dir):
     """Let another process hold a run directory, as a training does."""
-    code = "import sys, pathlib; from imageclf.runs.lock import held\n"
+    code = "import sys, pathlib; from imageclf.system.locks import held\n"
     code += "with held(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(run_dir)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from imageclf import Preempted
-from imageclf.runs.requeue import launcher_handler, requeue_command, requeued, way_to_requeue
-from imageclf.runs.slurm import batch_job_id, job_id, num_tasks, restarted
+from imageclf.launch.slurm.requeue import launcher_handler, requeue_command, requeued, way_to_requeue
+from imageclf.system.world import batch_job_id, job_id, num_tasks, restarted
 
 JOB = {"SLURM_JOB_ID": "42"}
 TASK = {**JOB, "SLURM_STEP_NUM_TASKS": "2"}

@@ -9,9 +9,9 @@ import pytest
 
 from imageclf import InputError
 from imageclf.data import FolderSource, Loading, Splitting
-from imageclf.runs import launched
-from imageclf.runs import table as run_table
-from imageclf.runs.table import folder_table, read_table, table_of_run, take
+from imageclf.launch import outer as launched
+from imageclf.training.parts import table as run_table
+from imageclf.training.parts.table import folder_table, read_table, table_of_run, take
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import pytest
 
 from imageclf import InputError
+from imageclf.commands.lr_find import one_phase
 from imageclf.configs import to_plain
-from imageclf.runs.launched import num_ranks
-from imageclf.runs.search import one_phase
-from imageclf.runs.start import check_top
+from imageclf.launch.start import check_top
+from imageclf.training.parts.accelerator import num_ranks
 
 
 @pytest.fixture

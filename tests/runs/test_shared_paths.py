@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.runs.shared_paths import check_shared, file_system, why_local
+from imageclf.launch.slurm.shared_paths import check_shared, file_system, why_local
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw,relatime 0 0

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from imageclf import InputError
-from imageclf.machine import limited_cores
-from imageclf.runs.processes import enter, fork_server, surroundings
-from imageclf.runs.shares import Share, deal
+from imageclf.launch.shares import Share, deal
+from imageclf.system.machine import limited_cores
+from imageclf.system.processes import enter, fork_server, surroundings
 
 
 @pytest.mark.parametrize(

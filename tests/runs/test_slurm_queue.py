@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from imageclf.runs.slurm_queue import State, ends, parse
+from imageclf.launch.slurm.queue import State, ends, parse
 
 
 def test_a_listing_gives_states_and_exit_codes() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.machine import processor_name
+from imageclf.system.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
 

@@ -15,9 +15,9 @@ from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed
 
 from imageclf import InputError
-from imageclf.runs.directory import prepare
-from imageclf.runs.launched import World
-from imageclf.runs.start import total_ranks
+from imageclf.launch.start import total_ranks
+from imageclf.system.world import World
+from imageclf.training.directory import prepare
 
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 PROBES = str(Path(__file__).parents[1] / "callbacks")

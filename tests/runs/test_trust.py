@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 
 from imageclf import InputError, worker
 from imageclf.configs import foreign_targets
+from imageclf.configs.options import ClusterOptions
 from imageclf.configs.trust import targets_of
 from imageclf.data import Table
-from imageclf.runs.directory import check_directory, prepare
-from imageclf.runs.options import ClusterOptions
-from imageclf.runs.sbatch import script
+from imageclf.launch.slurm.sbatch import script
+from imageclf.training.directory import check_directory, prepare
 
 OWN = "+callbacks.own={_target_: own_code.Own}"
 

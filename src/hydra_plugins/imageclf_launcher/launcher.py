@@ -44,7 +44,7 @@ class ImageclfLauncher(Launcher):
         Raises:
             InputError: the folder holds another sweep, or the sweeper would end at a failed job.
         """
-        from imageclf.runs.resumed import choose_folder
+        from imageclf.launch.resumed import choose_folder
 
         batch = config.hydra.sweeper.get("max_batch_size")
         if batch is not None:
@@ -58,6 +58,6 @@ class ImageclfLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs."""
-        from imageclf.runs.sweep import launch
+        from imageclf.launch.sweep import launch
 
         return launch(self._loader, self._config, job_overrides, initial_job_idx, self._n_jobs)

@@ -29,14 +29,14 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
             self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
         ) -> None:
             """Take the sweep's config, and settle its folder before Hydra writes there."""
-            from imageclf.runs.resumed import choose_folder
+            from imageclf.launch.resumed import choose_folder
 
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
             choose_folder(config)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Check, prepare and submit a batch of runs, and wait for them unless told otherwise."""
-            from imageclf.runs.submit import submit
+            from imageclf.launch.slurm.submit import submit
 
             return submit(self.hydra_context, self.config, job_overrides, initial_job_idx, self.params)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf import InputError
-from imageclf.analysis.atomic import replace_file
+from imageclf.system.files import replace_file
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
 

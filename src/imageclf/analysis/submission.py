@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.atomic import replace_file
 from imageclf.analysis.predictions import probabilities_of
+from imageclf.system.files import replace_file
 
 
 def probability_submission(

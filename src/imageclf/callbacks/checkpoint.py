@@ -10,10 +10,11 @@ import lightning as pl
 import torch
 
 from imageclf import InputError
-from imageclf.callbacks.files import is_whole, replace, rotate
-from imageclf.callbacks.votes import Votes
-from imageclf.data.signals import Notice
+from imageclf.callbacks.always.votes import Votes
+from imageclf.model.weights.tensors import is_whole
 from imageclf.schedule import Schedule
+from imageclf.system.files import replace, rotate
+from imageclf.system.signals import Notice
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import lightning as pl
 from timm.utils.model_ema import ModelEmaV3
 
 from imageclf import InputError
-from imageclf.callbacks.candidates import SnapshotFolder
+from imageclf.evaluation.candidates import SnapshotFolder
 
 
 def has_stepped(batch: int, num_batches: int, accumulate: int) -> bool:

@@ -9,9 +9,9 @@ import torch
 
 from imageclf import InputError
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
-from imageclf.callbacks.evaluation import current_predictions, predict
 from imageclf.data import ImageData
 from imageclf.data.sampler import Rows
+from imageclf.evaluation.predicting import current_predictions, predict
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)

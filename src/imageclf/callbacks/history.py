@@ -10,9 +10,9 @@ from typing import Any
 import lightning as pl
 import torch
 
-from imageclf.callbacks.files import write_atomically
 from imageclf.data import ImageData
 from imageclf.schedule import Schedule
+from imageclf.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 

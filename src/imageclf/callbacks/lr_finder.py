@@ -12,14 +12,14 @@ import pandas as pd
 import torch
 from torch.optim import Optimizer
 
-from imageclf.analysis import lr_find_figure, save_figure
 from imageclf.analysis.lr_curve import Method, Suggestion, diverged, smooth, suggest, sweep
-from imageclf.callbacks.evaluation import on_device
-from imageclf.callbacks.preserve import preserved
 from imageclf.callbacks.reproducible import position_seed, seed_all
 from imageclf.callbacks.warm_restarts import set_lrs
 from imageclf.data import Batch, ImageData
+from imageclf.evaluation.predicting import on_device
+from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
+from imageclf.report import lr_find_figure, save_figure
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)

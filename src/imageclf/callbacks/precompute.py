@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from imageclf import InputError
-from imageclf.callbacks.evaluation import evaluating, on_device
 from imageclf.data import ImageData
-from imageclf.data.cache import content_key
-from imageclf.data.caching import about_files
 from imageclf.data.datamodule import Split
+from imageclf.data.pictures.cache import content_key
+from imageclf.data.pictures.caching import about_files
+from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
 from imageclf.schedule import Schedule
 

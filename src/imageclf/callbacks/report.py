@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lightning as pl
 
-from imageclf.analysis import write_report
+from imageclf.report import write_report
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import lightning as pl
 
 from imageclf import InputError
-from imageclf.callbacks.candidates import (
+from imageclf.data import ImageData
+from imageclf.evaluation.candidates import (
     Candidate,
     SnapshotFolder,
     best_candidate,
@@ -16,12 +17,11 @@ from imageclf.callbacks.candidates import (
     mean_predictions,
     score_of,
 )
-from imageclf.callbacks.evaluation import current_predictions, predict
-from imageclf.callbacks.norms import refresh_on_training
-from imageclf.callbacks.preserve import preserved
-from imageclf.data import ImageData
+from imageclf.evaluation.norms import refresh_on_training
+from imageclf.evaluation.predicting import current_predictions, predict
+from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule, Predictions, average_weights, greedy_soup, learning_norms
-from imageclf.model.averaging import State
+from imageclf.model.weights.averaging import State
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)

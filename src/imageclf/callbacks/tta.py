@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from imageclf import InputError
-from imageclf.callbacks.evaluation import current_predictions, predict, view_probabilities, weighted_mean
-from imageclf.callbacks.files import write_atomically
-from imageclf.callbacks.presets import Preset, WeightedViews, weighted_views
 from imageclf.data import ImageData
+from imageclf.evaluation.predicting import current_predictions, predict, view_probabilities, weighted_mean
+from imageclf.evaluation.presets import Preset, WeightedViews, weighted_views
 from imageclf.model import Predictions
 from imageclf.schedule import Schedule
+from imageclf.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class TTA(pl.Callback):
     Raises:
         InputError: a number is outside its range.
 
-    Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.callbacks.presets`.
+    Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.evaluation.presets`.
     """
 
     def __init__(

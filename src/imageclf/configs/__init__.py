@@ -1,6 +1,5 @@
 """Where the configs are, how they are checked, and how a main reports what went wrong. Imports no torch."""
 
-from imageclf.configs.check import check
 from imageclf.configs.entry import JobError, exit_code, explain, record, recorded, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR
@@ -13,7 +12,6 @@ __all__ = [
     "CONF_DIR",
     "JobError",
     "Trust",
-    "check",
     "check_node",
     "check_saved",
     "data_options",

@@ -1,6 +1,5 @@
 """Run a Hydra main, and turn whatever happens into one sentence and an exit code."""
 
-import errno
 import functools
 import os
 import signal
@@ -14,12 +13,9 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
-from imageclf.configs.check import unknown_key
-from imageclf.configs.printable import log_printable, printable
-
-# The disk is full, the quota is used up, or a file is larger than allowed.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DONE, MISTAKE, FAILED, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
+from imageclf.configs.keys import unknown_key
+from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
+from imageclf.system.printable import log_printable, printable
 
 P = ParamSpec("P")
 T = TypeVar("T")

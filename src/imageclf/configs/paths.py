@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from imageclf import InputError
-from imageclf.runs.slurm import batch_job_id
+from imageclf.system.world import batch_job_id
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CLONE = _PACKAGE.parents[1]

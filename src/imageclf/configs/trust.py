@@ -40,12 +40,12 @@ HOMES: Mapping[str, Sequence[Home]] = {
     ),
     "model.mixing": (Home("imageclf.model.mixing", "imageclf.model.Mixing"),),
     "data": (
-        Home("imageclf.data.folder", "imageclf.data.FolderSource"),
-        Home("imageclf.data.csv", "imageclf.data.CsvSource"),
+        Home("imageclf.data.sources.folder", "imageclf.data.FolderSource"),
+        Home("imageclf.data.sources.csv", "imageclf.data.CsvSource"),
     ),
-    "transforms": (Home("imageclf.data.augmentation", "imageclf.data.Augmentation"),),
+    "transforms": (Home("imageclf.data.views.augmentation", "imageclf.data.Augmentation"),),
     "transforms.extra": (
-        Home("imageclf.data.auto_augment", "imageclf.data.AutoAugment"),
+        Home("imageclf.data.views.auto_augment", "imageclf.data.AutoAugment"),
         Home("torchvision.transforms", "builtins.object"),
     ),
     "callbacks.NAME": (

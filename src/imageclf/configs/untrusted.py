@@ -1,8 +1,6 @@
 """Read files of a run directory that anyone may have written: small, plain, or refused in one sentence."""
 
 import json
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +9,7 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 
 from imageclf import InputError
+from imageclf.system.files import regular_file
 
 # A config has some 10 kB; one with a class weight for each of 20,000 classes has half a megabyte.
 MAX_CONFIG_BYTES = 1_000_000
@@ -39,22 +38,6 @@ def read_object(path: Path) -> dict[str, Any]:
         InputError: the file is missing, too large, damaged, or holds something else.
     """
     return _read(path, MAX_JSON_BYTES, json.loads)
-
-
-def regular_file(path: Path) -> Path:
-    """Return a path that is a file: opening a pipe would wait for ever.
-
-    Raises:
-        InputError: there is nothing, or something else.
-    """
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read ({reason})") from None
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{path} is not a file")
-    return path
 
 
 def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]:
@@ -105,20 +88,3 @@ def _check_events(text: str) -> None:
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > MAX_DEPTH or nodes > MAX_NODES:
             raise InputError(f"more than {MAX_DEPTH} levels or {MAX_NODES:,} values: that is no config")
-
-
-def inside(folder: Path, name: Any) -> Path:
-    """Return a file of a folder by its bare name.
-
-    Raises:
-        InputError: the name leads elsewhere, by itself or through a link, or there is no such file.
-    """
-    is_name = (
-        isinstance(name, str) and name not in ("", ".", "..") and len(name.encode(errors="replace")) <= 255
-    )
-    if not is_name or set(name) & {"/", os.sep, "\0", "\\"}:
-        raise InputError(f"{str(name)[:100]!r} is not the name of a file in {folder}")
-    path = folder / name
-    if path.is_symlink():
-        raise InputError(f"{path} is a link: copy the file that it leads to")
-    return regular_file(path)

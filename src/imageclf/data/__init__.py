@@ -1,18 +1,18 @@
 """From folders or a CSV of pictures to batches, exact and the same on any number of workers and ranks."""
 
-from imageclf.data.augmentation import Augmentation
-from imageclf.data.auto_augment import AutoAugment
 from imageclf.data.batch import Batch, Request
-from imageclf.data.caching import Caching
-from imageclf.data.csv import CsvSource
 from imageclf.data.datamodule import ImageData
 from imageclf.data.dataset import PictureDataset
-from imageclf.data.decode import read_picture
-from imageclf.data.folder import FolderSource
 from imageclf.data.loading import Loading
-from imageclf.data.split import Splitting
-from imageclf.data.table import Table
-from imageclf.data.verify import describe, unreadable
+from imageclf.data.pictures.caching import Caching
+from imageclf.data.pictures.decode import read_picture
+from imageclf.data.pictures.verify import describe, unreadable
+from imageclf.data.sources.csv import CsvSource
+from imageclf.data.sources.folder import FolderSource
+from imageclf.data.sources.split import Splitting
+from imageclf.data.sources.table import Table
+from imageclf.data.views.augmentation import Augmentation
+from imageclf.data.views.auto_augment import AutoAugment
 
 __all__ = [
     "Augmentation",

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from imageclf import InputError
-from imageclf.data.augmentation import Augmentation
 from imageclf.data.batch import Batch, Request
-from imageclf.data.caching import Caching
 from imageclf.data.dataset import PictureDataset
 from imageclf.data.device_choice import DeviceStores
 from imageclf.data.features import featured
 from imageclf.data.loader import EpochLoader, RequestLoader
 from imageclf.data.loading import Loading
+from imageclf.data.pictures.caching import Caching
 from imageclf.data.sampler import (
     Rows,
     copy_numbers,
@@ -27,7 +26,8 @@ from imageclf.data.sampler import (
     oversample,
     rank_batches,
 )
-from imageclf.data.table import Table
+from imageclf.data.sources.table import Table
+from imageclf.data.views.augmentation import Augmentation
 from imageclf.schedule import Place, Schedule
 
 Split = Literal["train", "valid", "test"]

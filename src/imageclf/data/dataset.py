@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from imageclf.data.augmentation import Augmentation, Floats, Picture, Views
 from imageclf.data.batch import Batch, Request
-from imageclf.data.fixed_views import is_varied
-from imageclf.data.geometry import Resize, warp
-from imageclf.data.lighting import light, mean_value
-from imageclf.data.store import Shrunk, StoredPictures, open_store, read_shrunk
-from imageclf.data.viewing import Viewing, changes_light
+from imageclf.data.pictures.store import Shrunk, StoredPictures, open_store, read_shrunk
+from imageclf.data.views.augmentation import Augmentation, Floats, Picture, Views
+from imageclf.data.views.fixed_views import is_varied
+from imageclf.data.views.geometry import Resize, warp
+from imageclf.data.views.lighting import light, mean_value
+from imageclf.data.views.viewing import Viewing, changes_light
 
 
 class PictureDataset(Dataset[Batch]):

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 import torch
 
 from imageclf import InputError
-from imageclf.data.augmentation import Augmentation
 from imageclf.data.batch import Batch, Request
 from imageclf.data.dataset import PictureDataset
 from imageclf.data.device_store import DeviceStore, written_size
-from imageclf.data.store import Form
+from imageclf.data.pictures.store import Form
+from imageclf.data.views.augmentation import Augmentation
 
 log = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imageclf import InputError
-from imageclf.data.augmentation import Augmentation, Floats
 from imageclf.data.batch import Batch, Request
-from imageclf.data.lighting import mean_value
-from imageclf.data.resample import resample
-from imageclf.data.store import Store, StoredPictures, open_store
-from imageclf.data.viewing import Viewing
+from imageclf.data.pictures.store import Store, StoredPictures, open_store
+from imageclf.data.views.augmentation import Augmentation, Floats
+from imageclf.data.views.lighting import mean_value
+from imageclf.data.views.resample import resample
+from imageclf.data.views.viewing import Viewing
 
 log = logging.getLogger(__name__)
 
 Resample = Callable[..., Tensor]
-"""Takes what `imageclf.data.resample.resample` takes."""
+"""Takes what `imageclf.data.views.resample.resample` takes."""
 
 # Bytes that are read before they are copied to the device.
 _CHUNK = 1 << 26
@@ -87,7 +87,7 @@ def fastest_on(device: torch.device) -> Resample:
     if device.type != "cuda":
         return resample
     try:
-        from imageclf.data import resample_kernel
+        from imageclf.data.views import resample_kernel
 
         # Without a C compiler, or with an old driver, this fails here and not in a step.
         place, to_picture = torch.tensor([[0, 1, 1]]), torch.eye(3).view(1, 9)

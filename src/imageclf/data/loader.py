@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imageclf.data.batch import Batch, Request
 from imageclf.data.dataset import PictureDataset
-from imageclf.data.signals import PREEMPTING, blocked, ignore
 from imageclf.data.slots import Filled, Slots
+from imageclf.system.signals import PREEMPTING, blocked, ignore
 
 # Batches that a worker works ahead; torch's default.
 PREFETCH = 2

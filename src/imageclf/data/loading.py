@@ -6,9 +6,9 @@ from typing import Literal
 
 from imageclf import InputError
 from imageclf.data.device_choice import DeviceStoring
-from imageclf.data.geometry import Resize
 from imageclf.data.sampler import Oversample
-from imageclf.machine import available_cores, num_workers, sharing_ranks
+from imageclf.data.views.geometry import Resize
+from imageclf.system.machine import available_cores, num_workers, sharing_ranks
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Loading:
         size: pixels a side where a phase names none.
         batch_size: pictures a step and process, where a phase names none.
         num_workers: processes that read training pictures, and as many for evaluation; auto: what the
-            machine is good for, see `imageclf.machine.num_workers`.
+            machine is good for, see `imageclf.system.machine.num_workers`.
         resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
             of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.

@@ -2,9 +2,7 @@
 
 import gc
 import multiprocessing
-import os
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,8 +19,9 @@ import torch
 
 from imageclf import InputError
 from imageclf.data.shared_memory import Message, SharedMemory
-from imageclf.data.signals import PREEMPTING, blocked, ignore
-from imageclf.machine import available_cores
+from imageclf.system.machine import available_cores
+from imageclf.system.processes import end_with_parent
+from imageclf.system.signals import PREEMPTING, blocked, ignore
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -88,20 +87,6 @@ def mapped(
         yield _results(items, tasks, workers, shared)
     finally:
         end()
-
-
-def end_with_parent() -> None:
-    """End this process when the parent ends, however it ends, by a thread that waits for that."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch(sentinel: int) -> None:
-        """Wait for the parent's end."""
-        wait([sentinel])
-        os._exit(2)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 class _Failure(NamedTuple):

@@ -1,17 +1,8 @@
 """The network and how it learns: any timm backbone, a head, layer groups, weights without a hub."""
 
-from imageclf.model.averaging import average_probabilities, average_weights
-from imageclf.model.backbone import (
-    DataConfig,
-    create_backbone,
-    data_config,
-    expected_crop_pct,
-    num_features,
-)
-from imageclf.model.batch_norm import refresh_norms
+from imageclf.model.backbone import DataConfig, create_backbone, data_config, expected_crop_pct, num_features
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.compiling import compile_backbone
-from imageclf.model.digest import weights_digest
 from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
 from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
@@ -19,8 +10,11 @@ from imageclf.model.metrics import check_metric, further_scores
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
 from imageclf.model.predictions import Collector, Predictions
-from imageclf.model.soup import Score, Soup, greedy_soup
-from imageclf.model.weights import body_weights, efficientnet_lite_to_timm, load_weights
+from imageclf.model.weights.averaging import average_probabilities, average_weights
+from imageclf.model.weights.batch_norm import refresh_norms
+from imageclf.model.weights.digest import weights_digest
+from imageclf.model.weights.loading import body_weights, efficientnet_lite_to_timm, load_weights
+from imageclf.model.weights.soup import Score, Soup, greedy_soup
 
 __all__ = [
     "BinaryCrossEntropy",

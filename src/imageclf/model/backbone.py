@@ -10,9 +10,9 @@ from timm.data.config import resolve_data_config, resolve_model_data_config
 from torch import Tensor, nn
 
 from imageclf import InputError
-from imageclf.model.hub import cached_file, check_reachable
 from imageclf.model.picture_sizes import check_sizes, size_options, takes_option
-from imageclf.model.weights import body_weights, load_weights
+from imageclf.model.weights.hub import cached_file, check_reachable
+from imageclf.model.weights.loading import body_weights, load_weights
 
 
 @dataclass(frozen=True)

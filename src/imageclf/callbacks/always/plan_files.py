@@ -1,0 +1,94 @@
+"""plan.csv and plan.png: what every step does, completed as learning rates are found."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table as RichTable
+
+from imageclf.data import ImageData
+from imageclf.model import ClassifierModule
+from imageclf.report import learning_rate_figure, save_figure
+from imageclf.schedule import Schedule, phase_rows, step_rows
+from imageclf.schedule.plan import Row
+from imageclf.system.printable import cell
+
+_NUMBERS = ("epochs", "steps", "size", "trains")
+
+
+def write_plan(plan: pd.DataFrame, folder: Path) -> None:
+    """Write a plan with a row per training step as plan.csv and plan.png."""
+    plan.to_csv(folder / "plan.csv", index=False)
+    save_figure(learning_rate_figure(plan), folder / "plan.png")
+
+
+def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -> RichTable:
+    """Return a row per phase as the terminal shows it, and the layer groups below."""
+    groups = module.groups
+    parameters = groups.count_parameters(module.model)
+    rows = phase_rows(
+        schedule, groups.names, data.num_batches, data.loading.size, parameters, depths=groups.tops
+    )
+    steps = sum(int(row["steps"] or 0) for row in rows)
+    title = f"{schedule.epochs} epochs, {steps} steps"
+    counts = [f"{name} {_millions(count)}" for name, count in zip(groups.names, parameters, strict=True)]
+    caption = f"layer groups: {', '.join(counts)}"
+    # Eighty columns are all that a log or a narrow terminal has.
+    table = RichTable(
+        title=title, caption=cell(caption), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for name in _shown(rows[0]):
+        table.add_column(cell(name), justify="right" if name in _NUMBERS else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(cell, _shown(row).values()))
+    return table
+
+
+def _shown(row: Row) -> dict[str, str]:
+    """Return a row's cells as text, with the rates of all groups in one."""
+    cells = {name: str(cell) for name, cell in row.items()}
+    cells["trains"] = _millions(int(row["trains"] or 0))
+    rates = [cells.pop(name) for name in row if name.startswith("lr/")]
+    where = list(cells).index("size") + 1
+    items = list(cells.items())
+    return dict([*items[:where], ("lr, body to head", " ".join(rates)), *items[where:]])
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.3g} M"
+
+
+class Plan(pl.Callback):
+    """Write the plan when a run starts, and again when a phase with `lr: auto` has found its rate.
+
+    Args:
+        run_dir: of the run.
+        schedule: the run.
+        found: the head's learning rate by phase.
+    """
+
+    def __init__(self, run_dir: Path, schedule: Schedule, found: Mapping[str, float]) -> None:
+        self._run_dir = run_dir
+        self._schedule = schedule
+        self._found = found
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the plan if a phase starts."""
+        place = self._schedule.at(trainer.current_epoch)
+        if trainer.is_global_zero and place.is_phase_start and (place.start == 0 or place.phase.lr == "auto"):
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, module: Any) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        rows = step_rows(
+            self._schedule,
+            module.groups.names,
+            lambda place: data.num_batches(place, trainer.world_size),
+            data.loading.size,
+            self._found,
+            depths=module.groups.tops,
+        )
+        write_plan(pd.DataFrame(rows), self._run_dir)

@@ -1,0 +1,106 @@
+"""The end of a run: predictions of the final weights, the test folder, summary.json."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import pandas as pd
+
+from imageclf.analysis import (
+    label_submission,
+    predictions_table,
+    probability_submission,
+    write_predictions,
+    write_submission,
+)
+from imageclf.callbacks.always.machine_log import machine_of
+from imageclf.data import ImageData, Table
+from imageclf.evaluation.chosen import predict_with_best
+from imageclf.evaluation.predicting import current_predictions
+from imageclf.model import Predictions
+from imageclf.system.files import write_atomically
+
+
+class Summary(pl.Callback):
+    """Write `predictions/valid.csv`, what is predicted of a test folder, and `summary.json`, in this order.
+
+    A run is finished when `summary.json` exists.
+
+    Args:
+        run_dir: of the run.
+        labels: what the run is found by: experiment, task_name, tags.
+        submission: form of submission.csv, or None.
+    """
+
+    def __init__(self, run_dir: Path, labels: Mapping[str, Any], submission: str | None) -> None:
+        self._run_dir = run_dir
+        self._labels = labels
+        self._submission = submission
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Predict with the final weights, then write everything down."""
+        module: Any = pl_module
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        size = data.last_size
+        if data.has_validation:
+            predictions = current_predictions(trainer, module, data, size)
+            module.results |= module.score(predictions, "val")
+            self._write(trainer, predictions_of(data.table, predictions), "valid")
+        if len(data.table.rows("test")):
+            self._test(trainer, module, data, size)
+        # Last: its existence says that the run is finished.
+        if trainer.is_global_zero:
+            facts = self._facts(data) | machine_of(trainer, data)._asdict()
+            self._write_summary(module.results | facts, data.table.classes)
+
+    def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
+        predictions = predict_with_best(trainer, module, data, "test", size, self._run_dir)
+        if bool((predictions.labels >= 0).all()):
+            module.results |= module.score(predictions, "test")
+        table = predictions_of(data.table, predictions)
+        self._write(trainer, table, "test")
+        if self._submission and trainer.is_global_zero:
+            write_submission(self._form(table, data.table.classes), self._run_dir / "submission.csv")
+
+    def _form(self, table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+        by_class = self._submission == "probabilities"
+        return probability_submission(table, classes) if by_class else label_submission(table)
+
+    def _write(self, trainer: pl.Trainer, table: pd.DataFrame, split: str) -> None:
+        if trainer.is_global_zero:
+            write_predictions(table, self._run_dir / "predictions" / f"{split}.csv")
+
+    def _facts(self, data: ImageData) -> dict[str, Any]:
+        rows = (
+            pd.read_csv(self._run_dir / "metrics.csv") if (self._run_dir / "metrics.csv").exists() else None
+        )
+        return {
+            **self._labels,
+            "epochs": data.last_epoch + 1,
+            "size": data.last_size,
+            "seconds": round(float(rows["seconds"].sum()), 1) if rows is not None else None,
+            "num_train": len(data.table.rows("train")),
+            "num_valid": len(data.table.rows("valid")),
+            "num_test": len(data.table.rows("test")),
+        }
+
+    def _write_summary(self, facts: dict[str, Any], classes: tuple[str, ...]) -> None:
+        # JSON knows no NaN, which is what a metric is that cannot be computed.
+        known = {name: None if value != value else value for name, value in facts.items()}
+        text = json.dumps({**known, "classes": list(classes)}, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self._run_dir / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:
+    """Return predictions as the table that predictions/*.csv holds."""
+    frame = table.frame.iloc[predictions.rows.numpy()]
+    known = list(frame["label"])
+    return predictions_table(
+        list(frame["id"]),
+        list(frame["path"]),
+        known,
+        predictions.probabilities.double().numpy(),
+        table.classes,
+    )

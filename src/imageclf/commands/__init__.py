@@ -1,0 +1,1 @@
+"""What the commands do besides training, a file for each."""

@@ -1,0 +1,139 @@
+"""Look at every picture of a data set, and say what a training would meet."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table as RichTable
+
+from imageclf.analysis import KINDS, class_balance, count_kinds, find_problems, find_twins
+from imageclf.data import Loading, PictureDataset, Request, Splitting, Table
+from imageclf.data.parallel import chunks, mapped, num_processes
+from imageclf.data.pictures.inspect import Inspection, inspect_picture
+from imageclf.report import NUM_VIEWS, DataAnalysis, data_cards
+from imageclf.system.printable import cell
+from imageclf.training.parts.augmentation import build_augmentation
+from imageclf.training.parts.table import read_source, read_table, take
+
+_CHUNK = 16
+
+
+def analyse(config: dict[str, Any]) -> DataAnalysis:
+    """Return what is known of the data set of a config; a picture that cannot be read is named, not raised.
+
+    Raises:
+        InputError: the data set is not as the config says, as in training.
+    """
+    node = config["data"]
+    loading = take(Loading, node)
+    augmentation = build_augmentation(config["transforms"])
+    table = read_table(node, verify=False)
+    ids, paths = table.ids, table.paths
+    found = inspect_all(paths)
+    twins = find_twins([each.pixels for each in found], [each.look for each in found])
+    split = split_without_broken(table, node, [each.fault for each in found])
+    pictures = picture_table(split, found)
+    for column, rows in (("same_as", twins.same), ("like", twins.like)):
+        pictures[column] = [ids[row] if row >= 0 else "" for row in rows]
+    row = sheet_row(pictures)
+    return DataAnalysis(
+        pictures=pictures,
+        classes=table.classes,
+        problems=find_problems(pictures, twins, loading.size),
+        size=loading.size,
+        views=None if row is None else draw_views(paths[row], augmentation, loading, config["seed"]),
+        config=OmegaConf.to_yaml({"data": node, "transforms": config["transforms"]}),
+    )
+
+
+def inspect_all(paths: Sequence[str]) -> list[Inspection]:
+    """Inspect files in parallel, in the order of `paths`, with a progress bar where there is a terminal."""
+    parts = chunks(len(paths), _CHUNK)
+    with mapped(partial(_inspect_part, paths=paths), parts, num_processes(paths)) as inspections:
+        watched = track(
+            inspections,
+            "Reading pictures",
+            total=len(parts),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        return [each for part in watched for each in part]
+
+
+def _inspect_part(rows: range, paths: Sequence[str]) -> list[Inspection]:
+    with warnings.catch_warnings():
+        # Pillow's remarks on odd files name no file, and would tear the progress bar.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        return [inspect_picture(paths[row]) for row in rows]
+
+
+def split_without_broken(table: Table, node: dict[str, Any], faults: Sequence[str]) -> Table:
+    """Return the table with the splits of a training that leaves out broken pictures, where it does.
+
+    Those have the split "" then. With data.on_error=raise there is no such training, and nothing changes.
+
+    Args:
+        table: all pictures, split.
+        node: the data node.
+        faults: of the pictures, "" where there is none.
+    """
+    broken = [row for row, fault in enumerate(faults) if fault]
+    if node["on_error"] != "skip" or not broken:
+        return table
+    splits = np.full(len(table), "", dtype=object)
+    sound = np.setdiff1d(np.arange(len(table)), broken)
+    splits[sound] = take(Splitting, node).apply(read_source(node).without(broken)).frame["split"]
+    decided = pd.Series(splits, index=table.frame.index, dtype="str")
+    return Table(table.frame.assign(split=decided), table.classes)
+
+
+def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
+    """Return the table with what was found of each picture beside it; the hashes are left out."""
+    columns = [name for name in Inspection._fields if name not in ("pixels", "look")]
+    about = pd.DataFrame({name: [getattr(each, name) for each in found] for name in columns})
+    frame = pd.concat([table.frame.reset_index(drop=True), about], axis=1)
+    return frame.rename(columns={"num_bytes": "bytes"})
+
+
+def sheet_row(pictures: pd.DataFrame) -> int | None:
+    """Return the first training picture that can be read, or the first that can, or None."""
+    readable = pictures.index[pictures["fault"] == ""]
+    trained = readable[pictures.loc[readable, "split"] == "train"]
+    return next(map(int, (*trained[:1], *readable[:1])), None)
+
+
+def draw_views(path: str, augmentation: Any, loading: Loading, seed: int) -> NDArray[np.uint8]:
+    """Return a picture as it is and six augmented views of it, `[7, size, size, 3]`, as training does."""
+    labels = np.zeros(1, dtype=np.int64)
+    dataset = PictureDataset([path], labels, augmentation, loading.resize, crop_pct=1.0, seed=seed)
+    rows, views = np.zeros(NUM_VIEWS, dtype=np.int64), np.arange(NUM_VIEWS)
+    images = dataset[Request(rows, views, epoch=0, size=loading.size)].images
+    assert images is not None, "a dataset of files gives pictures"
+    shown: NDArray[np.uint8] = images.permute(0, 2, 3, 1).numpy()
+    return shown
+
+
+def summary_table(analysis: DataAnalysis) -> RichTable:
+    """Return what is known of a data set as the terminal shows it."""
+    table = RichTable(box=SIMPLE_HEAD, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    balance = class_balance(analysis.pictures, analysis.classes)
+    for card in data_cards(analysis.pictures, balance, analysis.problems):
+        table.add_row(*map(cell, (card.title, card.value, card.note)))
+    firsts = {each.kind: str(analysis.pictures["id"].iat[each.row]) for each in reversed(analysis.problems)}
+    for kind, count in count_kinds(analysis.problems).items():
+        note = f"{firsts[kind]}{', ...' if count > 1 else ''}"
+        table.add_row(*map(cell, (f"  {KINDS[kind].title}", f"{count:,}", note)), style="yellow")
+    return table

@@ -1,0 +1,173 @@
+"""Find the largest batch that the memory holds, in the phase that needs the most of it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import torch
+from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+
+from imageclf import InputError
+from imageclf.callbacks.lr_finder import trial_step
+from imageclf.data import Augmentation, Batch, ImageData
+from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
+from imageclf.data.pictures.store import raw_bytes
+from imageclf.launch.one_process import in_one_process
+from imageclf.model import freeze_to
+from imageclf.schedule import Place, Schedule
+from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.parts.augmentation import build_augmentation
+from imageclf.training.parts.table import read_table
+
+log = logging.getLogger(__name__)
+
+# The first step allocates the optimizer's state, the second has all that training has.
+_STEPS = 2
+
+
+def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
+    """Return the largest power of two up to a limit that fits, or 0 if not even 1 does.
+
+    Args:
+        fits: whether a batch of so many pictures fits; what is larger than one that does not, does not.
+        limit: the largest number that is tried.
+
+    >>> largest_that_fits(lambda number: number <= 50, limit=1024)
+    32
+    """
+    found = 0
+    while max(1, 2 * found) <= limit and fits(max(1, 2 * found)):
+        found = max(1, 2 * found)
+    return found
+
+
+def demanding(schedule: Schedule, size: int) -> dict[str, Place]:
+    """Return a place for each pair of picture size and trainable groups that trains on pictures.
+
+    Args:
+        schedule: the run.
+        size: pixels a side where a phase names none.
+    """
+    places = [place for place in schedule.places if not place.phase.precompute]
+    # In reverse: the first place of each pair stays.
+    return {f"{place.size or size} px, from {place.phase.unfreeze_to}": place for place in reversed(places)}
+
+
+def find_batch_size(config: dict[str, Any], folder: Path) -> int:
+    """Return the largest number of pictures a step and process that every phase can train on.
+
+    Args:
+        config: of a training, and `limit`, the largest number to try.
+        folder: for whatever the Trainer writes.
+
+    Raises:
+        InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
+    """
+    config = in_one_process(config, whole_batches=False)
+    pl.seed_everything(config["seed"], verbose=False)
+    node = config["data"]
+    # What is asked is the memory of a step, beside pictures on the device; how they get there is no matter.
+    config = {**config, "data": {**node, "cache": "none", "device_store": "off"}}
+    parts = build_parts(config, read_table(node, verify=False))
+    needed = {name: config["callbacks"][name] for name in ("unfreezing", "warm_restarts")}
+    taken = partial(taken_by_pictures, node, build_augmentation(config["transforms"]), parts.data)
+    trial = _Trial(parts.schedule, config["limit"], taken)
+    callbacks = build_callbacks({**config, "callbacks": needed}, parts.schedule, folder, ends=False)
+    trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
+    trainer.fit(parts.module, datamodule=parts.data)
+    if min(trial.found.values()) == 0:
+        raise InputError(
+            "not even one picture fits into the memory: give a smaller data.size, or another model.backbone"
+        )
+    return min(trial.found.values())
+
+
+def taken_by_pictures(
+    node: dict[str, Any], augmentation: Augmentation, data: ImageData, size: int, device: torch.device
+) -> int:
+    """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it.
+
+    Args:
+        node: the data node.
+        augmentation: what a view may do.
+        data: the pictures.
+        size: pixels a side.
+        device: that trains.
+    """
+    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
+    if obstacle is not None or not is_asked(node["device_store"], device):
+        return 0
+    num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize)
+    return num_bytes if memory_obstacle(num_bytes, size, device) is None else 0
+
+
+class _Trial(pl.Callback):
+    """Try batches before the first real one, and end the fit.
+
+    Args:
+        schedule: of the training.
+        limit: the largest number of pictures that is tried.
+        taken: returns what the pictures of a size take of a device's memory, bytes.
+    """
+
+    def __init__(self, schedule: Schedule, limit: int, taken: Callable[[int, torch.device], int]) -> None:
+        self._schedule = schedule
+        self._limit = limit
+        self._taken = taken
+        self.found: dict[str, int] = {}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Search for each demanding place, then ask the Trainer to stop."""
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        places = demanding(self._schedule, data.loading.size)
+        if not places:
+            raise InputError("every phase trains on cached features: any data.batch_size fits")
+        for name, place in places.items():
+            _freeze(pl_module, place)
+            size, device = data.size_of(place), trainer.strategy.root_device
+            pictures = torch.empty(self._taken(size, device), dtype=torch.uint8, device=device)
+            fits = partial(_fits, trainer, pl_module, size)
+            self.found[name] = largest_that_fits(fits, self._limit)
+            # Until here they had their share.
+            del pictures
+            log.info("%s: %d pictures", name, self.found[name])
+        trainer.should_stop = True
+
+
+def _freeze(module: Any, place: Place) -> None:
+    first = place.phase.first_trainable(module.groups.names)
+    freeze_to(module.model, module.groups, first, train_bn=place.phase.bn == "train")
+
+
+def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:
+    """Return whether training steps on so many random pictures fit into the memory."""
+    batches = _random_batches(trainer, size, number)
+    try:
+        for _ in range(_STEPS):
+            trial_step(trainer, module, trainer.optimizers[0], batches)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return False
+    finally:
+        # The next trial starts with what this one took.
+        trainer.optimizers[0].zero_grad()
+        garbage_collection_cuda()
+    return True
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # oneDNN says no more than this when it finds no room for a convolution on the CPU.
+    on_cpu = "could not create a primitive" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or is_oom_error(error) or on_cpu
+
+
+def _random_batches(trainer: pl.Trainer, size: int, number: int) -> Iterator[Batch]:
+    images = torch.randint(0, 256, (number, 3, size, size), dtype=torch.uint8)
+    labels = torch.zeros(number, dtype=torch.long)
+    batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, labels)
+    return repeat(trainer.strategy.batch_to_device(batch))

@@ -1,0 +1,136 @@
+"""One table of any tree of runs, in the terminal and as files."""
+
+import csv
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from imageclf import InputError
+from imageclf.analysis import (
+    Folds,
+    RunRecord,
+    find_folds,
+    fold_table,
+    out_of_fold,
+    run_table,
+    sort_runs,
+    write_predictions,
+)
+from imageclf.commands.records import find_runs, read_record
+from imageclf.report import Runs, write_runs_report
+from imageclf.report.runs_numbers import Column, fold_columns
+from imageclf.system.cells import without_formulas
+from imageclf.system.files import replace_file
+from imageclf.system.printable import cell
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CollectOptions:
+    """What imageclf-collect takes.
+
+    Args:
+        root: folder of runs, at any depth.
+        sort: a column of the table; None: the runs' optimized metric.
+        out: folder that gets the files; None: root.
+    """
+
+    root: str
+    sort: str | None
+    out: str | None
+
+
+def collect(options: CollectOptions) -> Runs:
+    """Read all runs below a folder, at whatever stage they are.
+
+    Raises:
+        InputError: there is no such folder, or it holds no run, or `sort` is no column.
+    """
+    root = Path(options.root).expanduser()
+    if not root.is_dir():
+        raise InputError(f"root={options.root}: there is no such folder")
+    records = [read_record(run_dir, root) for run_dir in find_runs(root)]
+    if not records:
+        raise InputError(f"root={options.root} holds no run: give a folder that imageclf-train has made")
+    sort = options.sort or optimized_metric(records)
+    table = run_table(records, sort)
+    # Before the first epoch nobody has the score.
+    if options.sort is not None or sort in table:
+        table = sort_runs(table, sort, records)
+    ranked = [records[place] for place in table.index]
+    return Runs(str(root.resolve()), sort, ranked, table.reset_index(drop=True), _folds(ranked))
+
+
+def write_files(runs: Runs, out: Path) -> Path:
+    """Write collect.csv, collect.html, and of folds folds.csv and oof.csv; return the page."""
+    _write_table(runs.table, out / "collect.csv")
+    if runs.folds:
+        _write_table(fold_table(runs.folds), out / "folds.csv")
+    for number, group in enumerate(runs.folds, 1):
+        name = "oof.csv" if len(runs.folds) == 1 else f"oof-{number}.csv"
+        write_predictions(out_of_fold(group), out / name)
+    return write_runs_report(runs, out / "collect.html")
+
+
+def optimized_metric(records: Sequence[RunRecord]) -> str:
+    """Return the metric that most runs optimise."""
+    named = [str(run.config.get("optimized_metric") or "val/acc") for run in records]
+    return max(dict.fromkeys(named), key=named.count)
+
+
+def terminal_tables(runs: Runs, width: int) -> list[Table]:
+    """Return the runs, and the cross-validations among them, as tables of at most `width` characters."""
+    tables = [_table(runs.columns, width, f"{len(runs.records)} runs, best {runs.sort} first", "collect.csv")]
+    if runs.folds:
+        tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))
+    return tables
+
+
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return the columns that fit into `width` characters; of the dispensable ones the last goes first."""
+    kept = list(columns)
+    while sum(map(_width, kept)) + 1 > width and any(column.rank for column in kept):
+        highest = max(column.rank for column in kept)
+        kept.remove([column for column in kept if column.rank == highest][-1])
+    return kept
+
+
+def _width(column: Column) -> int:
+    # Two spaces and a line between columns.
+    return max(map(len, (column.title, *column.cells))) + 3
+
+
+def _table(columns: Sequence[Column], width: int, title: str, file: str) -> Table:
+    kept = fitting(columns, width)
+    left_out = len(columns) - len(kept)
+    table = Table(title=cell(title), caption=f"{left_out} more columns are in {file}" if left_out else None)
+    for column in kept:
+        table.add_column(cell(column.title), justify="right" if column.is_number else "left", overflow="fold")
+    for row in zip(*(column.cells for column in kept), strict=True):
+        table.add_row(*map(cell, row))
+    return table
+
+
+def _folds(records: Sequence[RunRecord]) -> list[Folds]:
+    """Return the cross-validations whose predictions can be joined; what is left out is said."""
+    joined = []
+    for group in find_folds(records):
+        if group.replaced:
+            log.warning("folds: %s ran again and does not count", ", ".join(group.replaced))
+        try:
+            out_of_fold(group)
+        except InputError as error:
+            log.warning("folds: %s", error)
+        else:
+            joined.append(group)
+    return joined
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    replace_file(path, text.encode("utf-8", "surrogateescape"))

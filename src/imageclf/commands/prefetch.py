@@ -1,0 +1,24 @@
+"""Get the weights that a training would load, before it runs where there is no internet."""
+
+from typing import Any
+
+from imageclf.model import create_backbone
+from imageclf.model.weights.hub import cached_file
+
+
+def prefetch(model: dict[str, Any]) -> str:
+    """Return a sentence that says where a model's weights are; those of the hub are fetched first.
+
+    Args:
+        model: the model node.
+
+    Raises:
+        InputError: there is no such model, or its weights are not to be had.
+    """
+    weights, backbone = model["weights"], model["backbone"]
+    # By building the model: what is fetched is what a training loads, and a wrong file is refused.
+    create_backbone(backbone, weights)
+    if weights == "hub":
+        return f"the weights of {backbone} are in {cached_file(backbone) or 'the cache of timm'}"
+    places = {"none": "is drawn at random", "packaged": "has its weights in an installed package"}
+    return f"there is nothing to fetch: {backbone} {places.get(weights, f'has its weights in {weights}')}"

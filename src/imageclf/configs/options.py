@@ -1,0 +1,213 @@
+"""The keys of a training config that are ours, and what they take."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from imageclf import InputError
+from imageclf.schedule import Schedule
+from imageclf.system.signals import Notice
+
+
+class Offered(NamedTuple):
+    """What the program hands to a callback that has a parameter of the name; a config may not set it.
+
+    Args:
+        schedule: what holds at an epoch.
+        run_dir: of the run.
+        seed: of the run.
+        found: the head's learning rate of each phase whose `lr` is auto.
+        losses: on validation, by epoch.
+        notice: what signals have said; None: nobody listens to them.
+        lower_is_better: whether of `checkpoint.best` less is better.
+    """
+
+    schedule: Schedule
+    run_dir: Path
+    seed: int
+    found: dict[str, float]
+    losses: dict[int, float]
+    notice: Notice | None
+    lower_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The top level of a training config; the groups are checked by what they build.
+
+    Args:
+        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
+            `higher_is_better`.
+        experiment: name of the experiment, or None.
+        task_name: folder of the runs below runs/; None: the experiment's name, or train.
+        tags: words to find a run by.
+        extras: what is done besides, see `Extras`.
+        seed: of the head's first weights, order, draws and dropout.
+        optimized_metric: what the main returns to a sweeper, a key of summary.json.
+        cluster: where the run trains; None: on this machine.
+        trust: modules whose code the config.yaml of a run that goes on may name, besides ours and what the
+            command line names itself; all: any. What a config.yaml says here counts for nothing.
+        ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
+        resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
+    """
+
+    data: Mapping[str, Any]
+    transforms: Mapping[str, Any]
+    model: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    callbacks: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    analysis: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    logger: Mapping[str, Any] | None
+    experiment: str | None
+    task_name: str | None
+    tags: Sequence[str]
+    extras: Mapping[str, Any]
+    seed: int
+    optimized_metric: str | None
+    ckpt_path: str | None
+    resume_sweep: str | None
+    cluster: Mapping[str, Any] | None
+    # Runs of earlier versions have none.
+    trust: str | Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is done besides training.
+
+    Args:
+        print_config: show the composed config as a tree, and write it to config_tree.log.
+        enforce_tags: refuse to train without tags.
+    """
+
+    print_config: bool
+    enforce_tags: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrFindOptions(TrainOptions):
+    """The top level of imageclf-lr-find: that of a training, and the phase.
+
+    Args:
+        phase: name of the phase whose learning rate is searched; None: the first one.
+    """
+
+    phase: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSizeOptions(TrainOptions):
+    """The top level of imageclf-batch-size: that of a training, and where to stop.
+
+    Args:
+        limit: the largest number of pictures that is tried.
+    """
+
+    limit: int
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model node.
+
+    Args:
+        backbone: any timm name.
+        weights: hub, packaged, none, or the path of a file.
+        drop_path_rate: of the backbone's last block while it trains; None: the architecture's own.
+        groups: number of layer groups, the head's among them.
+        head: a node that takes in_features and num_classes.
+        optimizer: a node that takes parameter groups.
+        loss: a node whose module takes logits and labels.
+        class_weights: of the loss: none, balanced, sqrt, or a number for each class in class order.
+        channels_last: keep convolution weights channels-last.
+        compile: backend of torch.compile for the body, such as inductor; None: it is not compiled.
+        mixing: a node that mixes training pictures with each other; None: they are not mixed.
+    """
+
+    backbone: str
+    weights: str
+    drop_path_rate: float | None
+    groups: int
+    head: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    loss: Mapping[str, Any]
+    class_weights: Literal["none", "balanced", "sqrt"] | Sequence[float]
+    channels_last: bool
+    compile: str | None
+    mixing: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """The cluster node of cluster=slurm. Resources are those of each job of an array.
+
+    Args:
+        nodes: of a job; `trainer.num_nodes` is the same.
+        tasks_per_node: ranks on each; `trainer.devices` is the same.
+        gpus_per_node: None: no GPUs are asked for.
+        cpus_per_task: None: as many as the cluster gives.
+        mem_gb: memory of a node; None: as much as the cluster gives.
+        minutes: time limit.
+        signal_seconds: how long before the time limit a run hears of it.
+        max_num_timeout: how often a job that reached its time limit is put back into the queue.
+        partition: None: the cluster's default.
+        account: None: the user's default.
+        array_parallelism: jobs that run at a time.
+        setup: lines of shell before the training.
+        shared_paths: folders that compute nodes see, whatever their file system.
+        wait: whether the command waits for its jobs.
+        print: write the sbatch script instead of submitting.
+    """
+
+    nodes: int
+    tasks_per_node: int
+    gpus_per_node: int | None
+    cpus_per_task: int | None
+    mem_gb: int | None
+    minutes: int
+    signal_seconds: int
+    max_num_timeout: int
+    partition: str | None
+    account: str | None
+    array_parallelism: int
+    setup: Sequence[str]
+    shared_paths: Sequence[str]
+    wait: bool
+    print: bool
+
+    def __post_init__(self) -> None:
+        """Refuse what SLURM would refuse, or misunderstand."""
+        for name in ("nodes", "tasks_per_node", "cpus_per_task", "mem_gb", "minutes", "array_parallelism"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"cluster.{name}={value}: give a whole number from 1")
+        for name in ("gpus_per_node", "signal_seconds", "max_num_timeout"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise InputError(f"cluster.{name}={value}: give a whole number from 0")
+
+
+@dataclass(frozen=True)
+class PrefetchOptions:
+    """The top level of imageclf-prefetch.
+
+    Args:
+        model: as for a training.
+    """
+
+    model: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What is written of a test folder after training.
+
+    Args:
+        submission: probabilities: a column per class, as for dog breeds; labels: the most probable
+            class; None: no submission.csv.
+    """
+
+    submission: Literal["probabilities", "labels"] | None

@@ -1,0 +1,126 @@
+"""What one picture file is: its size and kind, its fault if it has one, and hashes to find it again by."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imageclf import InputError
+from imageclf.data.pictures.decode import read_picture
+from imageclf.data.pictures.formats import open_picture
+
+LOOK_SIDE = 16
+# Grey levels by which a neighbour must be brighter: noise of compression is below it.
+_MARGIN = 4
+# Of 256; with fewer, pictures have so little in them that they would all look the same.
+_LEAST_BITS = 8
+# Pixels a side beyond which a look needs no more detail.
+_ENOUGH = 256
+
+
+class Header(NamedTuple):
+    """What the first bytes of a file say; 0 and "" where they say nothing.
+
+    Args:
+        width: pixels, as stored.
+        height: pixels, as stored.
+        format: Pillow's name, such as JPEG.
+        mode: Pillow's name, such as RGB, CMYK or I;16.
+        frames: of an animation, else 1.
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    frames: int
+
+
+class Inspection(NamedTuple):
+    """What one file turned out to be.
+
+    Args:
+        width: pixels of the upright picture; of a broken file what its header says, or 0.
+        height: likewise.
+        num_bytes: size of the file.
+        format: Pillow's name, such as JPEG; "" where it is no picture.
+        mode: Pillow's name, such as RGB; "" where it is no picture.
+        frames: of an animation, else 1; 0 where it is no picture.
+        fault: why it cannot be read, or "".
+        pixels: hash of the upright RGB picture and its size; empty for a broken file.
+        look: 256 bits that change little when a picture is saved anew or resized; empty for a broken
+            file and for a picture with hardly anything in it.
+    """
+
+    width: int
+    height: int
+    num_bytes: int
+    format: str
+    mode: str
+    frames: int
+    fault: str
+    pixels: bytes
+    look: bytes
+
+
+def inspect_picture(path: str) -> Inspection:
+    """Decode a file to its last row and say what it is; a broken one raises nothing."""
+    width, height, form, mode, frames = read_header(path)
+    num_bytes = _num_bytes(path)
+    try:
+        pixels = read_picture(path)
+    except InputError as error:
+        fault = "the file is empty" if num_bytes == 0 else str(error).removeprefix(f"{path}: ")
+        return Inspection(width, height, num_bytes or 0, form, mode, frames, fault, b"", b"")
+    height, width = pixels.shape[:2]
+    hashes = hash_pixels(pixels), hash_look(pixels)
+    return Inspection(width, height, num_bytes or 0, form, mode, frames, "", *hashes)
+
+
+def read_header(path: str) -> Header:
+    """Return what a file says of itself, without decoding it."""
+    try:
+        with open_picture(path) as image:
+            return Header(*image.size, image.format or "", image.mode, _num_frames(image))
+    except Exception:  # Pillow's plugins raise anything on a broken file; decoding it says what is wrong.
+        return Header(0, 0, "", "", 0)
+
+
+def hash_pixels(picture: NDArray[np.uint8]) -> bytes:
+    """Return 16 bytes that are equal for equal pictures `[H, W, 3]`."""
+    # The size too: four pixels in a row are not four in a square.
+    digest = hashlib.blake2b(str(picture.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.digest()
+
+
+def hash_look(picture: NDArray[np.uint8]) -> bytes:
+    """Return for each cell of a grid of 16 x 16 whether the picture grows brighter to the right: 256 bits.
+
+    Empty for a picture `[H, W, 3]` with hardly any such cell.
+
+    Source: the difference hash, https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html,
+    with a margin against noise.
+    """
+    grey = Image.fromarray(picture).convert("L")
+    grey = grey.reduce(max(1, min(grey.size) // _ENOUGH))
+    # In floats: rounded to whole grey levels neighbours would tie.
+    small = grey.convert("F").resize((LOOK_SIDE + 1, LOOK_SIDE), Image.Resampling.BILINEAR)
+    cells = np.asarray(small)
+    brighter = cells[:, 1:] > cells[:, :-1] + _MARGIN
+    return np.packbits(brighter).tobytes() if brighter.sum() >= _LEAST_BITS else b""
+
+
+def _num_frames(image: Image.Image) -> int:
+    # Phones put a preview or a map of brightness behind a photo: that is no animation.
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+
+
+def _num_bytes(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size if Path(path).is_file() else None
+    except OSError:  # Decoding says what is wrong with it.
+        return None

@@ -1,0 +1,178 @@
+"""Decode every picture once for all that is asked of it: is it whole, and what are the stores made of."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+from imageclf import InputError
+from imageclf.data.parallel import chunks, mapped, num_processes
+from imageclf.data.pictures.decode import num_frames, read_picture, read_scales
+from imageclf.data.pictures.store import Form, Shrunk, shrunk, sufficient, writing
+from imageclf.data.views.augmentation import Picture
+from imageclf.data.views.geometry import Resize
+
+# Pixels that look the same to the eye, a fifth of the size of raw ones.
+_QUALITY = 95
+# Suffixes of formats that hold several frames.
+_ANIMATED = (".gif", ".webp", ".png", ".tif", ".tiff")
+# A chunk costs a tenth of a millisecond; its pictures should fit into little memory.
+_CHUNK = 16
+_CHUNK_BYTES = 2**23
+# Of the square of `side`: twice as wide as high.
+_WIDEST = 2
+
+
+class Shrinking(NamedTuple):
+    """What the pictures of a store are.
+
+    Args:
+        size: pixels a side of the views that are made from them.
+        side: what `stored_side` says for it.
+        resize: how a view becomes a square.
+        form: of the store.
+    """
+
+    size: int
+    side: int
+    resize: Resize
+    form: Form
+
+
+class Findings(NamedTuple):
+    """What decoding has shown.
+
+    Args:
+        faults: by position, of the files that do not decode to their last row.
+        animated: positions of those that hold several frames.
+    """
+
+    faults: dict[int, str]
+    animated: list[int]
+
+
+class Part(NamedTuple):
+    """What has become of some of the pictures.
+
+    Args:
+        findings: about them.
+        contents: for each shrinking what its store gets, a picture each.
+        sizes: for each shrinking theirs, as `imageclf.data.pictures.store.writing` takes them, `[N, 4]`.
+    """
+
+    findings: Findings
+    contents: list[list[Picture]]
+    sizes: list[NDArray[np.int64]]
+
+
+def decode_all(
+    paths: Sequence[str], folders: Mapping[Shrinking, Path], title: str, checks: bool = False
+) -> Findings:
+    """Decode every picture once, in parallel, and write the stores that are asked for.
+
+    The same files give the same bytes, however many processes read them.
+
+    Args:
+        paths: of the files.
+        folders: of the stores.
+        title: of the progress bar, which appears from 1,000 pictures on.
+        checks: whether faults are noted, and frames counted. The stores are useless then if there is a fault.
+
+    Raises:
+        InputError: a file cannot be read, unless faults are noted.
+    """
+    findings = Findings({}, [])
+    shrinkings = list(folders)
+    each = sum(_WIDEST * 3 * shrinking.side**2 for shrinking in shrinkings)
+    parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, each))))
+    read = partial(read_part, paths=paths, shrinkings=shrinkings, checks=checks)
+    with (
+        mapped(read, parts, num_processes(paths), _CHUNK_BYTES if folders else 0) as done,
+        _writing_all(folders) as write,
+    ):
+        for part in track(done, title, total=len(parts), transient=True, disable=len(paths) < 1000):
+            findings.faults.update(part.findings.faults)
+            findings.animated.extend(part.findings.animated)
+            if not findings.faults:
+                write(part)
+    return findings
+
+
+def read_part(rows: range, paths: Sequence[str], shrinkings: Sequence[Shrinking], checks: bool) -> Part:
+    """Decode some of the files, each once for all shrinkings that share a scale.
+
+    Args:
+        rows: their positions.
+        paths: of all files.
+        shrinkings: what to make of them.
+        checks: as in `decode_all`.
+
+    Raises:
+        InputError: as in `decode_all`.
+    """
+    findings, pictures = Findings({}, []), []
+    for row in rows:
+        try:
+            pictures.append(_shrunk_to(paths[row], shrinkings))
+        except InputError as error:
+            if not checks:
+                raise
+            findings.faults[row] = str(error)
+    if checks:
+        whole = (row for row in rows if row not in findings.faults)
+        findings.animated.extend(row for row in whole if _is_animated(paths[row]))
+    columns = [[picture[place] for picture in pictures] for place in range(len(shrinkings))]
+    contents = [
+        [_content(each.pixels, shrinking.form) for each in column]
+        for column, shrinking in zip(columns, shrinkings, strict=True)
+    ]
+    return Part(findings, contents, [_sizes(column) for column in columns])
+
+
+@contextmanager
+def _writing_all(folders: Mapping[Shrinking, Path]) -> Iterator[Callable[[Part], None]]:
+    with ExitStack() as stack:
+        stores = [stack.enter_context(writing(folder)) for folder in folders.values()]
+
+        def write(part: Part) -> None:
+            """Append to every store what it gets."""
+            for append, contents, sizes in zip(stores, part.contents, part.sizes, strict=True):
+                append(contents, sizes)
+
+        yield write
+
+
+def _shrunk_to(path: str, shrinkings: Sequence[Shrinking]) -> list[Shrunk]:
+    if not shrinkings:
+        read_picture(path)
+        return []
+    pictures = read_scales(path, [sufficient(each.size, each.side) for each in shrinkings])
+    return [
+        shrunk(picture, each.side, each.resize) for picture, each in zip(pictures, shrinkings, strict=True)
+    ]
+
+
+def _sizes(pictures: Sequence[Shrunk]) -> NDArray[np.int64]:
+    sizes = [(*each.pixels.shape[:2], *each.shape) for each in pictures]
+    return np.array(sizes, dtype=np.int64).reshape(-1, 4)
+
+
+def _content(pixels: Picture, form: Form) -> Picture:
+    """Return the bytes that a store keeps, as an array."""
+    if form == "raw":
+        return pixels
+    content = io.BytesIO()
+    # Colour at full resolution: most files have halved it already, and it would be blurred once more.
+    Image.fromarray(pixels).save(content, "JPEG", quality=_QUALITY, subsampling=0)
+    return np.frombuffer(content.getbuffer(), dtype=np.uint8)
+
+
+def _is_animated(path: str) -> bool:
+    return path.lower().endswith(_ANIMATED) and num_frames(path) > 1

@@ -1,0 +1,152 @@
+"""Pictures shrunk once to near a size, in one file: raw to be mapped into memory, or as JPEGs."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imageclf.data.pictures.decode import read_picture
+from imageclf.data.pictures.formats import open_picture
+from imageclf.data.views.augmentation import Picture
+from imageclf.data.views.geometry import Resize, shrink, stored_size
+
+Form = Literal["raw", "jpeg"]
+
+_SAMPLE = 200
+
+
+class Shrunk(NamedTuple):
+    """A picture as views are made from.
+
+    Args:
+        pixels: `[H, W, 3]`; not to be written to.
+        shape: (width, height) that it had before, pixels: what the views' geometry goes by, since whole
+            pixels change the proportions of what is narrow.
+    """
+
+    pixels: Picture
+    shape: tuple[int, int]
+
+
+def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
+    """Return a picture as views of `size` are made from.
+
+    Args:
+        path: of the file.
+        size: pixels a side of the views.
+        side: what `stored_side` says for them.
+        resize: how a view becomes a square.
+    """
+    return shrunk(read_picture(path, at_least=sufficient(size, side)), side, resize)
+
+
+def shrunk(picture: Picture, side: int, resize: Resize) -> Shrunk:
+    """Return a picture that was decoded at a sufficient scale as views are made from."""
+    shape = (picture.shape[1], picture.shape[0])
+    return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
+
+
+def sufficient(size: int, side: int) -> int:
+    """Return the pixels a side that a picture is decoded at, at least, before it is shrunk to `side`."""
+    return max(side, 2 * size)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Callable[[Sequence[Picture], NDArray[np.int64]], None]]:
+    """Yield what appends pictures to a new store: the content of each, and its sizes, `[N, 4]`.
+
+    Sizes are height and width, and width and height before shrinking. Two files come about: `pixels.bin`,
+    and `index.npy`, `[N, 6]`, with offset and bytes of each picture before its sizes.
+    """
+    index = [np.zeros((0, 6), dtype=np.int64)]
+    with (folder / "pixels.bin").open("wb") as file:
+
+        def append(contents: Sequence[Picture], sizes: NDArray[np.int64]) -> None:
+            """Write some pictures behind those before."""
+            lengths = np.array([content.nbytes for content in contents], dtype=np.int64)
+            offsets = file.tell() + np.cumsum(lengths) - lengths
+            index.append(np.column_stack([offsets, lengths, sizes]))
+            for content in contents:
+                file.write(content.data)
+
+        yield append
+    np.save(folder / "index.npy", np.concatenate(index))
+
+
+class StoredPictures(NamedTuple):
+    """Where a store is; unlike an open one it travels between processes.
+
+    Args:
+        folder: of the store.
+        form: as it was written.
+    """
+
+    folder: Path
+    form: Form
+
+    @property
+    def num_bytes(self) -> int:
+        """Return the size of all its pictures."""
+        return (self.folder / "pixels.bin").stat().st_size
+
+
+@lru_cache(maxsize=16)
+def open_store(stored: StoredPictures) -> "Store":
+    """Return a store, opened once per process."""
+    return Store(*stored)
+
+
+class Store:
+    """Read what `writing` wrote.
+
+    Args:
+        folder: of the store.
+        form: as it was written.
+
+    Attributes:
+        index: as `writing` says, `[N, 6]`.
+        pixels: all bytes of the file.
+    """
+
+    def __init__(self, folder: Path, form: Form) -> None:
+        # Both mapped: processes share one copy in memory, and nothing is read before it is needed.
+        self.index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
+        self.pixels: NDArray[np.uint8] = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(
+            np.ndarray
+        )
+        self._form = form
+
+    def read(self, row: int) -> Shrunk:
+        """Return a picture as `read_shrunk` does, but for what JPEG loses."""
+        offset, length, height, width, *shape = self.index[row].tolist()
+        content = self.pixels[offset : offset + length]
+        if self._form == "raw":
+            return Shrunk(content.reshape(height, width, 3), (shape[0], shape[1]))
+        with Image.open(io.BytesIO(content.tobytes()), formats=("JPEG",)) as image:
+            return Shrunk(np.asarray(image), (shape[0], shape[1]))
+
+
+def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
+    """Return about how many bytes a raw store takes, from the sizes of some pictures spread over the list.
+
+    Those that are missing or no pictures are not counted.
+    """
+    chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE))]
+    shapes = [shape for shape in map(_shape, chosen) if shape is not None]
+    areas = [np.prod(stored_size(*shape, side, resize)) for shape in shapes]
+    return round(3 * float(np.mean(areas)) * len(paths)) if areas else 0
+
+
+def _shape(path: str) -> tuple[int, int] | None:
+    # The header alone; a picture on its side has the same area.
+    try:
+        with open_picture(path) as image:
+            return image.size
+    except Exception:  # Pillow's plugins raise anything on a broken file; decoding it says what is wrong.
+        return None

@@ -1,0 +1,247 @@
+"""Read the names and labels of pictures from a CSV."""
+
+import logging
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.data.sources.delimited import read_delimited
+from imageclf.data.sources.listing import (
+    find_root,
+    is_picture,
+    list_pictures,
+    picture_ids,
+    read_folder,
+    report_skipped,
+)
+from imageclf.data.sources.names import listing, name_clashes
+from imageclf.data.sources.table import Table, check_table, make_table
+
+_log = logging.getLogger(__name__)
+
+_SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(
+    ("0", "false", "no", "train"), "train"
+)
+
+
+@dataclass(frozen=True)
+class CsvSource:
+    """Rows of `root/csv`, in its order; their pictures are `root/images/ID + suffix`.
+
+    Ids and labels are text, exactly as written. Then come the test pictures, whose ids are their
+    paths below the test folder, without the suffix unless two differ by it alone.
+
+    Args:
+        root: Folder of the data set; `~` and environment variables are expanded.
+        csv: Path of the CSV below the root; see `read_delimited` for what it may look like.
+        images: Folder of the pictures below the root.
+        suffix: Added to ids that do not end in it; None or "" when ids are complete file names.
+        id_column: Name in the header; None takes the first column.
+        label_column: Name in the header; None takes the second column.
+        group_column: Rows with one value of it, such as a patient, all go to training or all to
+            validation; None makes no groups.
+        valid_column: Marks validation rows (1/0, true/false, yes/no, valid/train); None leaves the
+            split open.
+        test: Folder of unlabelled pictures below the root.
+
+    Source: `ImageClassifierData.from_csv(path, folder, csv_fname, val_idxs, suffix, test_name)`.
+    """
+
+    root: str
+    csv: str
+    images: str
+    suffix: str | None
+    id_column: str | None
+    label_column: str | None
+    group_column: str | None
+    valid_column: str | None
+    test: str | None
+
+    def read(self) -> Table:
+        """Read the rows and look their files up in listings of the folders; no picture is opened.
+
+        A row that repeats another is dropped with a warning.
+
+        Raises:
+            InputError: The CSV or a folder cannot be read, a column is missing, rows are blank,
+                contradict each other or have no file, labels look alike, or see `check_table`.
+        """
+        root = find_root(self.root)
+        images = _find_folder(root, self.images, "data.images")
+        rows = self._select(read_delimited(Path(root, Path(self.csv).expanduser())))
+        rows["file"] = _file_names(rows["id"], self.suffix or "")
+        present = _present_files(images, rows["file"][_is_inside(rows["file"])])
+        # An id that is the complete name of a file needs no suffix, whatever data.suffix says.
+        rows["file"] = rows["file"].mask(~rows["file"].isin(present) & rows["id"].isin(present), rows["id"])
+        problems = [*_problems(rows), *self._missing(rows, present)]
+        if problems:
+            raise InputError(" ".join(problems))
+        rows = _drop_repeats(rows)
+        _report_unused(images, present.difference(rows["file"]))
+        table = _make_table(images, rows, self._test_pictures(root))
+        if self.group_column is not None:
+            table = replace(table, groups=_groups(rows, len(table)))
+        _check_labels(table.classes)
+        check_table(table, "data.valid_column")
+        return table
+
+    def _select(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Take the columns id, label and split; a split that is not understood is missing."""
+        header = cells.columns.tolist()
+        id_position = _position(header, self.id_column, "data.id_column")
+        label_position = _position(header, self.label_column, "data.label_column")
+        if id_position is None:
+            id_position = 1 if label_position == 0 else 0
+        if label_position is None:
+            label_position = 0 if id_position == 1 else 1
+        if id_position == label_position:
+            raise InputError(
+                f"data.id_column and data.label_column are both {header[id_position]!r}; name two columns."
+            )
+        rows = pd.DataFrame({"id": cells.iloc[:, id_position], "label": cells.iloc[:, label_position]})
+        group_position = _position(header, self.group_column, "data.group_column")
+        rows["group"] = "" if group_position is None else cells.iloc[:, group_position]
+        valid_position = _position(header, self.valid_column, "data.valid_column")
+        if valid_position is None:
+            return rows.assign(split="")
+        return rows.assign(split=cells.iloc[:, valid_position].str.strip().str.lower().map(_SPLITS))
+
+    def _missing(self, rows: pd.DataFrame, present: set[str]) -> Iterator[str]:
+        is_sought = (rows["id"].str.strip() != "") & _is_inside(rows["file"])
+        missing = rows["file"][is_sought & ~rows["file"].isin(present)]
+        if len(missing):
+            examples = f"files such as {listing(sorted(present)[:3])}" if present else "no files"
+            yield (
+                f"data.images={self.images!r}, data.suffix={self.suffix!r}: {len(missing)} of {len(rows)} "
+                f"files are missing, in rows {_lines(missing)}: {listing(missing.tolist())}; "
+                f"their folders hold {examples}."
+            )
+
+    def _test_pictures(self, root: str) -> tuple[str, list[str]]:
+        """Give the folder of the test pictures and their names below it."""
+        if self.test is None:
+            return "", []
+        folder = _find_folder(root, self.test, "data.test")
+        found = list_pictures(folder)
+        report_skipped(folder, found.hidden, found.others)
+        if not found.names:
+            raise InputError(f"data.test={self.test!r} holds no picture; name a folder that does, or null.")
+        return folder, found.names
+
+
+def _find_folder(root: str, folder: str, key: str) -> str:
+    path = posixpath.normpath(f"{root}/{folder}")
+    if Path(path).is_dir():
+        return path
+    raise InputError(f"{key}={folder!r} is not a folder in {root}; name one that is.")
+
+
+def _position(header: Sequence[str], name: str | None, key: str) -> int | None:
+    if name is None:
+        return None
+    if header.count(name) == 1:
+        return header.index(name)
+    count = "no column" if name not in header else "more than one column"
+    raise InputError(f"{key}={name!r} names {count} of data.csv, which has {listing(header)}.")
+
+
+def _file_names(ids: pd.Series, suffix: str) -> pd.Series:
+    """Give the path of each row's file below the folder of pictures, in its shortest form."""
+    files = ids.where(ids.str.lower().str.endswith(suffix.lower()), ids + suffix)
+    # Segments that are empty, "." or "..", which absolute paths have as well.
+    odd = files.str.contains("/", regex=False)
+    odd[odd] = files[odd].str.contains(r"(?:^|/)\.{0,2}(?:/|$)")
+    files[odd] = files[odd].map(posixpath.normpath)
+    return files
+
+
+def _is_inside(files: pd.Series) -> pd.Series:
+    return ~(files.str.startswith(("/", "../")) | (files == ".."))
+
+
+def _present_files(images: str, files: pd.Series) -> set[str]:
+    """List each folder that a row's file should be in, once."""
+    present: set[str] = set()
+    for folder in sorted({file[: file.rfind("/") + 1] for file in files}):
+        if Path(images, folder).is_dir():
+            here = read_folder(f"{images}/{folder}")
+            present.update(folder + name for name in (*here.pictures, *here.others, *here.hidden))
+    return present
+
+
+def _problems(rows: pd.DataFrame) -> Iterator[str]:
+    """Write one sentence for each kind of mistake in the rows themselves."""
+    if len(found := rows[rows["id"].str.strip() == ""]):
+        yield f"data.csv: the id is blank in rows {_lines(found)}; give every row one."
+    if len(found := rows[rows["label"].str.strip() == ""]):
+        yield f"data.csv: the label is blank in rows {_lines(found)}; give every row one."
+    if len(found := rows[~_is_inside(rows["file"])]):
+        ids = listing(found["id"].tolist())
+        yield f"data.csv: ids must not leave data.images, but do in rows {_lines(found)}: {ids}."
+    if len(found := rows[rows["split"].isna()]):
+        legal = ", ".join(_SPLITS)
+        yield f"data.valid_column: values must be among {legal}, but are not in rows {_lines(found)}."
+    if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
+        ids = listing(found["id"].unique().tolist())
+        yield f"data.csv: an id must have one label and split, but not so in rows {_lines(found)}: {ids}."
+
+
+def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Find the rows of files that occur with different labels or splits."""
+    repeated = rows[rows["file"].duplicated(keep=False)]
+    files = repeated.drop_duplicates(["file", "label", "split"])["file"]
+    return repeated[repeated["file"].isin(files[files.duplicated()])]
+
+
+def _lines(rows: pd.DataFrame | pd.Series) -> str:
+    return listing(rows.index.tolist())
+
+
+def _drop_repeats(rows: pd.DataFrame) -> pd.DataFrame:
+    repeated = rows["file"].duplicated()
+    if repeated.any():
+        dropped = rows[repeated]
+        ids = listing(dropped["id"].tolist())
+        _log.warning("dropped %d rows that repeat others, rows %s: %s", len(dropped), _lines(dropped), ids)
+    return rows[~repeated]
+
+
+def _report_unused(images: str, unused: set[str]) -> None:
+    names = sorted(name for name in unused if is_picture(name) and "/." not in f"/{name}")
+    if names:
+        _log.info("%s: %d pictures have no row in the CSV: %s", images, len(names), listing(names))
+
+
+def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) -> Table:
+    folder, names = test
+    return make_table(
+        {
+            "id": [*rows["id"], *picture_ids(names)],
+            "path": [*f"{images}/" + rows["file"], *(f"{folder}/{name}" for name in names)],
+            "label": [*rows["label"], *[""] * len(names)],
+            "split": [*rows["split"], *["test"] * len(names)],
+        }
+    )
+
+
+def _groups(rows: pd.DataFrame, length: int) -> "pd.Series[str]":
+    """Give the group of each row of the table; a blank one and a test picture are groups of their own."""
+    groups = rows["group"].reset_index(drop=True).reindex(range(length), fill_value="")
+    own = pd.Series([f"\0{row}" for row in range(length)], dtype="str")
+    return groups.where(groups.str.strip() != "", own)
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    clashes = name_clashes(labels, ignore_case=False)
+    if clashes:
+        pairs = "; ".join(listing(names) for names in clashes[:10])
+        raise InputError(
+            f"data.label_column: labels that differ only by outer spaces or Unicode form: {pairs}; "
+            "write each class in one way."
+        )
+    for names in name_clashes(labels, ignore_case=True):
+        _log.warning("labels that differ only by case are different classes: %s", listing(names))

@@ -1,0 +1,230 @@
+"""Split the labelled pictures into training and validation rows, the same way on every machine."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.data.sources.grouping import generator, group_bins, group_numbers
+from imageclf.data.sources.table import Table, warn_missing
+
+Rows = npt.NDArray[np.int64]
+"""Row positions, [number of rows]."""
+
+
+def fastai_valid_rows(n: int, valid_pct: float, seed: int, cv_idx: int = 0) -> Rows:
+    """Choose the validation rows that fast.ai 0.7 chooses, index for index and in its order.
+
+    Args:
+        n: Number of rows.
+        valid_pct: Fraction of the rows, rounded down.
+        seed: For numpy's legacy generator.
+        cv_idx: Which slice of the permutation.
+
+    Source: `get_cv_idxs(n, cv_idx, val_pct, seed)`.
+    """
+    size = int(valid_pct * n)
+    rows = np.random.RandomState(seed).permutation(n)[cv_idx * size : (cv_idx + 1) * size]
+    return rows.astype(np.int64)
+
+
+def random_valid_rows(n: int, valid_pct: float, seed: int) -> Rows:
+    """Choose round(valid_pct * n) of n rows with equal chances, in ascending order."""
+    return np.sort(generator(seed).permutation(n)[: round(valid_pct * n)]).astype(np.int64)
+
+
+def stratified_valid_rows(labels: npt.NDArray[np.int64], valid_pct: float, seed: int) -> Rows:
+    """Choose the same fraction of every class, in ascending order; see `stratified_sizes`.
+
+    Args:
+        labels: Class numbers, [N], none negative.
+        valid_pct: Fraction of the rows.
+        seed: Decides which rows of a class are taken.
+    """
+    counts = np.bincount(labels)
+    starts = np.cumsum(counts) - counts
+    rank = np.arange(len(labels)) - np.repeat(starts, counts)
+    taken = rank < np.repeat(stratified_sizes(counts, valid_pct), counts)
+    rows: Rows = _shuffled_by_class(labels, seed)[taken]
+    return np.sort(rows)
+
+
+def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDArray[np.int64]:
+    """Share round(valid_pct * N) validation rows out among classes by largest remainder.
+
+    A class of one picture stays in training and every larger class keeps at least one there. Every
+    larger class gives at least one to validation, if the total is enough for all of them. Ties go
+    to the lower class number. The total falls short only where training must keep its rows.
+
+    Args:
+        counts: Rows by class, [C].
+        valid_pct: Fraction, 0 to below 1.
+    """
+    exact = counts * valid_pct
+    total = round(float(valid_pct * counts.sum()))
+    upper = np.maximum(counts - 1, 0)
+    lower = np.minimum(upper, 1)
+    lower = lower if lower.sum() <= total else np.zeros_like(lower)
+    sizes: npt.NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), lower, upper)
+    total = min(total, int(upper.sum()))
+    while (missing := total - int(sizes.sum())) != 0:
+        free, sign = (sizes < upper, 1) if missing > 0 else (sizes > lower, -1)
+        sizes[np.argmax(np.where(free, sign * (exact - sizes), -np.inf))] += sign
+    return sizes
+
+
+def stratified_fold_rows(labels: npt.NDArray[np.int64], fold: int, folds: int, seed: int) -> Rows:
+    """Choose the validation rows of one of k stratified folds, in ascending order.
+
+    Each row is in exactly one fold. The sizes of two folds differ by at most one, overall and in
+    each class.
+
+    Args:
+        labels: Class numbers, [N].
+        fold: Which fold, 0 to folds - 1.
+        folds: How many.
+        seed: The same for all folds.
+    """
+    # Dealing out the classes one after the other, like cards, evens out both kinds of sizes.
+    return np.sort(_shuffled_by_class(labels, seed)[fold::folds])
+
+
+def random_fold_rows(n: int, fold: int, folds: int, seed: int) -> Rows:
+    """Choose the validation rows of one of k folds that differ in size by at most one."""
+    return stratified_fold_rows(np.zeros(n, dtype=np.int64), fold, folds, seed)
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How rows without a split are shared out between training and validation.
+
+    Args:
+        valid_pct: Fraction for validation, 0 (train on everything) to below 1; k folds of the
+            splits "stratified" and "random" have 1 / folds instead.
+        split: "fastai" reproduces fast.ai 0.7, where the fold is its `cv_idx`.
+        split_seed: Decides alone which rows are chosen; 0 to 2**32 - 1.
+        fold: Which of the folds is for validation; None for a single split.
+        folds: How many folds.
+
+    Raises:
+        InputError: A value is out of its range, or a fold of nothing is asked for.
+    """
+
+    valid_pct: float
+    split: Literal["stratified", "random", "fastai"]
+    split_seed: int
+    fold: int | None
+    folds: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.valid_pct < 1:
+            raise InputError(f"data.valid_pct={self.valid_pct} must be from 0 to below 1, such as 0.2.")
+        if self.split not in ("stratified", "random", "fastai"):
+            raise InputError(f"data.split={self.split!r} must be stratified, random or fastai.")
+        if not 0 <= self.split_seed < 2**32:
+            raise InputError(f"data.split_seed={self.split_seed} must be a whole number from 0 to 2**32 - 1.")
+        if self.folds < 2:
+            raise InputError(f"data.folds={self.folds} must be 2 or more.")
+        if self.fold is not None:
+            self._check_fold(self.fold)
+
+    def _check_fold(self, fold: int) -> None:
+        if not 0 <= fold < self.folds:
+            raise InputError(
+                f"data.fold={fold} must be from 0 to {self.folds - 1} (data.folds={self.folds}), or null."
+            )
+        if self.valid_pct == 0:
+            raise InputError(
+                f"data.fold={fold} needs validation pictures, but data.valid_pct=0 trains on everything; "
+                "set data.fold=null or data.valid_pct above 0."
+            )
+
+    def apply(self, table: Table) -> Table:
+        """Decide the rows whose split is ""; all others stay as they are.
+
+        Classes that end up without a training or a validation picture are said in a warning.
+
+        Raises:
+            InputError: A fold is asked for though there are validation rows already, there are too
+                few rows, or fewer than two classes are left to train on.
+        """
+        undecided = table.rows("")
+        if self.fold is not None and len(table.rows("valid")):
+            raise InputError(
+                f"data.fold={self.fold} makes its own validation set, but the data has one; "
+                "use data.valid=null (or data.valid_column=null), or data.fold=null."
+            )
+        if not len(undecided):
+            return table
+        splits = table.frame["split"].to_numpy(dtype=object, copy=True)
+        splits[undecided] = "train"
+        groups = None if table.groups is None else group_numbers(table.groups.iloc[undecided])
+        splits[undecided[self._valid_rows(table.labels[undecided], groups)]] = "valid"
+        decided = pd.Series(splits, index=table.frame.index, dtype="str")
+        result = replace(table, frame=table.frame.assign(split=decided))
+        self._check_result(result)
+        return result
+
+    def _valid_rows(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64] | None) -> Rows:
+        if groups is not None and self.valid_pct > 0:
+            return self._grouped_rows(labels, groups)
+        if self.split == "fastai":
+            return self._fastai_rows(len(labels))
+        if self.fold is None and self.split == "random":
+            return random_valid_rows(len(labels), self.valid_pct, self.split_seed)
+        if self.fold is None:
+            return stratified_valid_rows(labels, self.valid_pct, self.split_seed)
+        if self.folds > len(labels):
+            raise InputError(f"data.folds={self.folds} is more than the {len(labels)} pictures to split.")
+        if self.split == "random":
+            return random_fold_rows(len(labels), self.fold, self.folds, self.split_seed)
+        return stratified_fold_rows(labels, self.fold, self.folds, self.split_seed)
+
+    def _grouped_rows(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> Rows:
+        shares = [1 - self.valid_pct, self.valid_pct] if self.fold is None else [1 / self.folds] * self.folds
+        if self.split == "fastai":
+            raise InputError(
+                "data.split=fastai knows no groups; use stratified or random with data.group_column"
+            )
+        if groups.max() + 1 < len(shares):
+            raise InputError(
+                f"data.group_column names {groups.max() + 1} groups, too few for {len(shares)} parts of data"
+            )
+        kinds = np.zeros_like(labels) if self.split == "random" else labels
+        chosen = 1 if self.fold is None else self.fold
+        bins = group_bins(kinds, groups, shares, self.split_seed)
+        return np.flatnonzero(bins == chosen).astype(np.int64)
+
+    def _fastai_rows(self, n: int) -> Rows:
+        fold = self.fold or 0
+        if (fold + 1) * int(self.valid_pct * n) > n:
+            raise InputError(
+                f"data.fold={fold} with data.split=fastai and data.valid_pct={self.valid_pct} lies beyond "
+                f"the {n} pictures; data.valid_pct times (data.fold + 1) must be at most 1."
+            )
+        return fastai_valid_rows(n, self.valid_pct, self.split_seed, fold)
+
+    def _check_result(self, table: Table) -> None:
+        if (table.class_counts("train") > 0).sum() < 2:
+            raise InputError(
+                f"data.valid_pct={self.valid_pct}, data.split={self.split}: fewer than two classes are left "
+                "in training; lower data.valid_pct or use data.split=stratified."
+            )
+        warn_missing(table, "train")
+        if self.valid_pct == 0:
+            return
+        if not len(table.rows("valid")):
+            raise InputError(
+                f"data.valid_pct={self.valid_pct} of {len(table.rows('train'))} pictures leaves none for "
+                "validation; raise it, or set it to 0 to train on everything."
+            )
+        warn_missing(table, "valid")
+
+
+def _shuffled_by_class(labels: npt.NDArray[np.int64], seed: int) -> Rows:
+    """Give all rows, class after class, in random order within each."""
+    order = generator(seed).permutation(len(labels))
+    return order[np.argsort(labels[order], kind="stable")].astype(np.int64)

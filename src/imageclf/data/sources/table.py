@@ -1,0 +1,181 @@
+"""The one table that every source of pictures becomes: id, path, label and split of each row."""
+
+import csv
+import logging
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from imageclf import InputError
+from imageclf.data.sources.names import listing, natural_sorted
+
+Split = Literal["train", "valid", "test", ""]
+"""Where a row belongs; "" until a `Splitting` decides between train and valid."""
+
+SPLITS: tuple[Split, ...] = ("train", "valid", "test", "")
+
+COLUMNS = ("id", "path", "label", "split")
+
+_log = logging.getLogger(__name__)
+
+
+def class_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Number the classes, by position: the distinct labels in natural order, without ""."""
+    return tuple(natural_sorted(set(labels) - {""}))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of pictures and the classes that their labels are numbered by.
+
+    Args:
+        frame: Text columns id, path (absolute), label ("" where unknown) and split (a `Split`).
+        classes: Names by class number.
+        groups: Text by row, in the frame's order: rows of one group are not to be split apart, such as
+            pictures of one patient; None where there are no groups. Splitting uses it up: it is not saved.
+    """
+
+    frame: pd.DataFrame
+    classes: tuple[str, ...]
+    groups: "pd.Series[str] | None" = None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def num_classes(self) -> int:
+        """Count the classes."""
+        return len(self.classes)
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Number the labels: [N], -1 where there is none."""
+        return pd.Index(self.classes, dtype="str").get_indexer(pd.Index(self.frame["label"])).astype(np.int64)
+
+    @cached_property
+    def _splits(self) -> npt.NDArray[np.int64]:
+        return pd.Index(SPLITS, dtype="str").get_indexer(pd.Index(self.frame["split"])).astype(np.int64)
+
+    @property
+    def paths(self) -> list[str]:
+        """Give the paths in table order."""
+        return self.frame["path"].tolist()
+
+    @property
+    def ids(self) -> list[str]:
+        """Give the ids in table order."""
+        return self.frame["id"].tolist()
+
+    def rows(self, split: Split) -> npt.NDArray[np.int64]:
+        """Find the positions of a split's rows, in table order."""
+        return np.flatnonzero(self._splits == SPLITS.index(split)).astype(np.int64)
+
+    def class_counts(self, split: Split) -> npt.NDArray[np.int64]:
+        """Count a split's rows by class: [num_classes]; unlabelled rows do not count."""
+        labels = self.labels[self.rows(split)]
+        return np.bincount(labels[labels >= 0], minlength=self.num_classes).astype(np.int64)
+
+    def without(self, rows: Collection[int]) -> "Table":
+        """Leave out rows by position; the classes stay."""
+        kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, dtype=np.int64))
+        groups = None if self.groups is None else self.groups.iloc[kept].reset_index(drop=True)
+        return Table(self.frame.iloc[kept].reset_index(drop=True), self.classes, groups)
+
+    def save(self, path: Path) -> None:
+        """Write the rows as CSV; a reader sees the old file or the new one, never a part."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            # All quoted, since pandas would leave a lone carriage return bare.
+            self.frame.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path, classes: Sequence[str] | None = None) -> "Table":
+        """Read back what `save` wrote.
+
+        Args:
+            path: The CSV.
+            classes: Names by class number, for a table that has lost all rows of some class; None
+                takes those of the labels.
+
+        Raises:
+            InputError: The file is damaged, its columns are not a table's, a split is none, or a label is not
+                among the classes.
+        """
+        try:
+            frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is damaged ({' '.join(str(error).split())})") from error
+        if tuple(frame.columns) != COLUMNS:
+            raise InputError(f"{path} has columns {listing(list(frame.columns))}, not {listing(COLUMNS)}.")
+        odd = sorted(set(frame["split"]) - set(SPLITS))
+        if odd:
+            raise InputError(f"{path} has splits that there are not: {listing(odd)}.")
+        table = cls(frame, class_order(frame["label"].unique()) if classes is None else tuple(classes))
+        unknown = frame.loc[(table.labels < 0) & (frame["label"] != ""), "label"].unique().tolist()
+        if unknown:
+            raise InputError(f"{path} has labels that are not among the classes: {listing(unknown)}.")
+        return table
+
+
+def make_table(columns: Mapping[str, Sequence[str]]) -> Table:
+    """Build a table from its `COLUMNS`; the classes are those of all labels."""
+    frame = pd.DataFrame({name: pd.Series(columns[name], dtype="str") for name in COLUMNS})
+    return Table(frame, class_order(columns["label"]))
+
+
+def check_table(table: Table, valid_key: str) -> None:
+    """Check what a source has read, before any splitting.
+
+    A class without validation pictures, where others have some, is said in a warning.
+
+    Args:
+        table: Rows of a source.
+        valid_key: The key that chose the validation rows, for the messages.
+
+    Raises:
+        InputError: There are fewer than two classes to train on, an id occurs twice among the
+            labelled or among the test pictures, or a class has no training picture.
+    """
+    _check_ids(table)
+    trained = table.class_counts("train") + table.class_counts("") > 0
+    if trained.sum() < 2:
+        found = listing([name for name, known in zip(table.classes, trained, strict=True) if known])
+        raise InputError(f"data.root: a classifier needs two or more classes to train on, got {found}.")
+    _check_known(table, trained, "valid", f"{valid_key}: add training pictures or take these classes out")
+    _check_known(table, trained, "test", "data.test: name the folder of the pictures itself for no labels")
+    if len(table.rows("valid")):
+        warn_missing(table, "valid")
+
+
+def warn_missing(table: Table, split: Split) -> None:
+    """Say which classes have no picture in a split."""
+    missing = [table.classes[index] for index in np.flatnonzero(table.class_counts(split) == 0)]
+    if missing:
+        _log.warning("%d classes have no %s picture: %s", len(missing), split, listing(missing))
+
+
+def _check_ids(table: Table) -> None:
+    ids = table.frame["id"]
+    if len(set(ids.tolist())) == len(ids):
+        return
+    # A picture to predict may well have the number of one to train on.
+    repeated = ids[pd.DataFrame({"id": ids, "test": table.frame["split"] == "test"}).duplicated()]
+    if len(repeated):
+        names = listing(repeated.unique().tolist())
+        raise InputError(f"data.root: ids must differ, but these occur more than once: {names}.")
+
+
+def _check_known(table: Table, trained: npt.NDArray[np.bool_], split: Split, remedy: str) -> None:
+    unknown = [table.classes[index] for index in np.flatnonzero((table.class_counts(split) > 0) & ~trained)]
+    if unknown:
+        raise InputError(f"{remedy}; classes with {split} but without training pictures: {listing(unknown)}.")

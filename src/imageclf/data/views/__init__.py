@@ -1,0 +1,1 @@
+"""What a picture looks like in a batch: draws, geometry, lighting."""

@@ -1,0 +1,70 @@
+"""From a request to numbers: what each picture's view shows, whoever makes it and on whichever device."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imageclf.data.batch import Request
+from imageclf.data.views.augmentation import NUM_DRAWS, Augmentation, Floats, Views
+from imageclf.data.views.draws import uniforms
+from imageclf.data.views.fixed_views import is_varied, views_of
+from imageclf.data.views.geometry import Resize, maps, rescaled, stored_side
+from imageclf.data.views.lighting import lighting_tables
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """How views of pictures are drawn.
+
+    Args:
+        augmentation: what a view other than 0 may do.
+        resize: how a picture is brought to a square.
+        crop_pct: share of the shorter side that the plain view's crop keeps.
+        seed: of the draws.
+    """
+
+    augmentation: Augmentation
+    resize: Resize
+    crop_pct: float
+    seed: int
+
+    def side_of(self, size: int) -> int:
+        """Return the pixels a side that pictures are shrunk to for views of a size."""
+        return stored_side(size, self.resize, self.augmentation.max_zoom, self.crop_pct)
+
+    def views(self, request: Request) -> Views:
+        """Return how each picture of a request is to be seen."""
+        draws = uniforms(self.seed, request.epoch, request.rows, request.views, NUM_DRAWS)
+        return views_of(request.views, self.augmentation, draws, self.resize)
+
+    def maps(self, request: Request, views: Views, shapes: Floats, shrunk: Floats) -> Floats:
+        """Return the maps `[B, 3, 3]` from pixels of the views to pixels of the shrunk pictures.
+
+        Args:
+            request: what is asked for.
+            views: as `views` returns them.
+            shapes: (width, height) of the pictures before shrinking, `[B, 2]`.
+            shrunk: (width, height) of the shrunk pictures, `[B, 2]`.
+        """
+        crop_pct = np.where(is_varied(request.views), 1.0, self.crop_pct)
+        plain: Resize = "crop" if self.resize == "random_resized_crop" else self.resize
+        found = maps(shapes, request.size, plain, views, crop_pct)
+        if plain != self.resize:
+            random_crops = maps(shapes, request.size, self.resize, views, crop_pct)
+            found = np.where(request.views[:, None, None] > 0, random_crops, found)
+        return rescaled(shapes, shrunk) @ found
+
+    def tables(self, views: Views, means: Floats) -> NDArray[np.uint8]:
+        """Return what the lighting of each view makes of each value, `[B, 256]`.
+
+        Args:
+            views: as `views` returns them.
+            means: of the pictures' values, 0 to 255, `[B]`.
+        """
+        return lighting_tables(views.brightness, views.contrast, means, self.augmentation.lighting)
+
+
+def changes_light(views: Views) -> bool:
+    """Return whether the lighting of any view differs from the picture's own."""
+    return bool(views.brightness.any() or (views.contrast != 1).any())

@@ -1,0 +1,56 @@
+"""Measure the batch norms of averaged weights anew, on the training pictures of all ranks."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import lightning as pl
+import numpy as np
+from torch import Tensor
+
+from imageclf.data import ImageData, Request
+from imageclf.evaluation.predicting import evaluating, on_device
+from imageclf.model import ClassifierModule, refresh_norms
+
+
+def refresh_on_training(
+    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, epoch: int, names: Collection[str]
+) -> None:
+    """Estimate running statistics anew from the pictures of an epoch as they are; a collective call.
+
+    On several ranks it is the mean over what each has measured.
+
+    Args:
+        trainer: knows device, precision and ranks.
+        module: with the weights to use.
+        data: the pictures.
+        epoch: whose batches are gone through, counted from the run's start.
+        names: of the batch norms; without any no picture is read.
+    """
+    if not names:
+        return
+    # Read, like validation, beside whatever the Trainer iterates.
+    batches = on_device(trainer, data.read(plain_requests(trainer, data, epoch)))
+    images = (batch.images for batch in batches if batch.images is not None)
+    with evaluating(module), trainer.precision_plugin.forward_context():
+        norms = refresh_norms(module.model, names, images)
+    for norm in norms:
+        for statistic in (norm.running_mean, norm.running_var):
+            if statistic is not None:
+                statistic.copy_(_mean_over_ranks(trainer, statistic))
+
+
+def plain_requests(trainer: pl.Trainer, data: ImageData, epoch: int) -> Iterator[Request]:
+    """Yield this rank's requests of an epoch with the plain view of each picture, shuffled as in training."""
+    # In the table's order a batch would hold a single class, and show too little variance.
+    count = data.num_batches(data.schedule.at(epoch), trainer.world_size)
+    limit: Any = trainer.limit_train_batches
+    count = min(count, limit) if isinstance(limit, int) else int(count * limit)
+    for request in islice(data.training_requests(epoch), count):
+        yield replace(request, views=np.zeros_like(request.views))
+
+
+def _mean_over_ranks(trainer: pl.Trainer, statistic: Tensor) -> Tensor:
+    mean: Tensor = trainer.strategy.reduce(statistic.clone(), reduce_op="mean")
+    return mean

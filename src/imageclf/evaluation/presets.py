@@ -1,0 +1,85 @@
+"""Test-time augmentation by name: which views of a picture are looked at, and what each counts."""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from imageclf import InputError
+from imageclf.data.views.augmentation import Floats
+from imageclf.data.views.fixed_views import NINE_CROPS, ZOOMED_CORNERS
+
+Preset = Literal["fastai07", "fastai2", "fastai1", "five_crops"]
+
+# Those that are drawn as the run's own transforms say; of the others the number is fixed.
+DRAWN = ("fastai07", "fastai2")
+_FIXED = {"fastai1": ZOOMED_CORNERS, "five_crops": NINE_CROPS}
+
+
+class WeightedViews(NamedTuple):
+    """What a picture is looked at.
+
+    Args:
+        numbers: of the views, as in `imageclf.data.views.fixed_views`; the plain view 0 is the first.
+        weights: what the probabilities of each count, `[V]`, with sum 1.
+    """
+
+    numbers: tuple[int, ...]
+    weights: Floats
+
+
+PLAIN = WeightedViews((0,), np.ones(1))
+
+
+def weighted_views(preset: Preset, num_augmented: int, beta: float | None) -> WeightedViews:
+    """Return the views of a preset with their weights.
+
+    Args:
+        preset: its name.
+        num_augmented: views besides the plain one; of fastai07 and fastai2.
+        beta: weight of the plain view, 0 to 1; None: the preset's own.
+
+    Raises:
+        InputError: a number is outside its range.
+    """
+    if num_augmented < 0:
+        raise InputError(f"num_augmented={num_augmented}: give a whole number from 0")
+    if beta is not None and not 0 <= beta <= 1:
+        raise InputError(f"beta={beta}: give a number from 0 to 1, or null for that of {preset}")
+    return WeightedViews(view_numbers(preset, num_augmented), view_weights(preset, num_augmented, beta))
+
+
+def view_numbers(preset: Preset, num_augmented: int) -> tuple[int, ...]:
+    """Return the numbers of a preset's views, the plain one first.
+
+    >>> view_numbers("fastai2", 4)
+    (0, 1, 2, 3, 4)
+    """
+    return (0, *_FIXED.get(preset, range(1, num_augmented + 1)))
+
+
+def view_weights(preset: Preset, num_augmented: int, beta: float | None) -> Floats:
+    """Return what each view of a preset counts, `[V]`, with sum 1; all but the plain one count alike.
+
+    >>> view_weights("fastai2", 3, None).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+
+    Source: `learn.TTA(n_aug=4)` of fastai 0.7, which repeats the plain view for every four others;
+    `learn.tta(n=4, beta=.25)` of fastai 2; `learn.TTA(beta=.4)` of fastai 1.
+    """
+    others = len(view_numbers(preset, num_augmented)) - 1
+    if others == 0:
+        return PLAIN.weights
+    plain = _plain_weight(preset, others) if beta is None else beta
+    return np.array([plain, *[(1 - plain) / others] * others])
+
+
+def _plain_weight(preset: Preset, others: int) -> float:
+    copies = math.ceil(others / 4)
+    own = {
+        "fastai07": copies / (copies + others),
+        "fastai2": 0.25,
+        "fastai1": 0.4,
+        "five_crops": 1 / (1 + others),
+    }
+    return own[preset]

@@ -1,0 +1,1 @@
+"""cluster=slurm: what is checked, submitted, watched and requeued."""

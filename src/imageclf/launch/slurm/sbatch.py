@@ -1,0 +1,73 @@
+"""The plain sbatch script of a sweep, for those who submit by hand."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from imageclf.configs.options import ClusterOptions
+
+# A rank that fails ends the others, which would wait for it.
+SRUN = ("--kill-on-bad-exit=1",)
+
+
+def script(
+    name: str, folder: Path, run_dirs: Sequence[Path], options: ClusterOptions, trusted: Sequence[str] = ()
+) -> str:
+    """Return a script that trains each run directory in a job of one array.
+
+    It can be submitted again: a run that was ended goes on.
+
+    Args:
+        name: of the jobs.
+        folder: of the sweep; receives what the jobs print.
+        run_dirs: that hold config.yaml.
+        options: resources of each job.
+        trusted: code besides ours that the runs' configs name.
+    """
+    trust = f" {shlex.quote('trust=' + ','.join(trusted))}" if trusted else ""
+    directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *(f"#SBATCH --{flag}" for flag in flags(name, folder, len(run_dirs), options)),
+            "",
+            *setup(options),
+            f"runs=({directories})",
+            f"srun --unbuffered {' '.join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker \\",
+            '  "${runs[$SLURM_ARRAY_TASK_ID]}"' + trust,
+            "",
+        ]
+    )
+
+
+def flags(name: str, folder: Path, count: int, options: ClusterOptions) -> list[str]:
+    """Return the options of sbatch, without the dashes."""
+    optional = {
+        "gpus-per-node": options.gpus_per_node,
+        "cpus-per-task": options.cpus_per_task,
+        "mem": options.mem_gb and f"{options.mem_gb}G",
+        "partition": options.partition,
+        "account": options.account,
+    }
+    given = {
+        "job-name": name,
+        "array": f"0-{count - 1}%{options.array_parallelism}",
+        "nodes": options.nodes,
+        "ntasks-per-node": options.tasks_per_node,
+        **{flag: value for flag, value in optional.items() if value is not None},
+        "time": options.minutes,
+        "signal": f"USR2@{options.signal_seconds}",
+        "output": folder / "%A_%a.log",
+        "open-mode": "append",
+    }
+    return [*(f"{flag}={shlex.quote(str(value))}" for flag, value in given.items()), "requeue"]
+
+
+def setup(options: ClusterOptions) -> list[str]:
+    """Return the lines of shell that come before srun."""
+    lines = list(options.setup)
+    if options.cpus_per_task is not None:
+        # From 22.05 srun does not read SLURM_CPUS_PER_TASK, and would give each task one CPU.
+        lines.append(f"export SRUN_CPUS_PER_TASK={options.cpus_per_task}")
+    return lines

@@ -1,0 +1,206 @@
+"""cluster=slurm: all runs are checked and made here, and each job is the one door of a run directory."""
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from imageclf import InputError
+from imageclf.configs import JobError, foreign_targets, read_config, record
+from imageclf.configs.options import ClusterOptions
+from imageclf.launch.job import Job
+from imageclf.launch.resumed import forget, keep
+from imageclf.launch.slurm.array_task import ArrayTask
+from imageclf.launch.slurm.check_jobs import check_jobs
+from imageclf.launch.slurm.queue import State, ends
+from imageclf.launch.slurm.sbatch import SRUN, script, setup
+from imageclf.launch.start import score_of
+from imageclf.launch.sweep import compose_jobs, without_hydra
+from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
+from imageclf.training.directory import prepare
+
+log = logging.getLogger(__name__)
+
+
+def submit(
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+    resources: Mapping[str, Any],
+) -> list[JobReturn]:
+    """Submit a batch of runs as an array, and return how each ended, or that it was submitted.
+
+    Args:
+        context: composes a run's config.
+        config: of the sweep.
+        job_overrides: a list for each run.
+        first: number of the first run in the sweep.
+        resources: the node hydra.launcher.
+
+    Raises:
+        InputError: a mistake in any of the runs; none is submitted.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    check_sweep(config)
+    sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
+    try:
+        runs = list(compose_jobs(context.config_loader, config, job_overrides, first))
+        options = check_jobs(runs, config)
+    except InputError:
+        forget(sweep_dir)
+        raise
+    keep(config, sweep_dir)
+    unfinished = [run for run in runs if _prepare(run, context)]
+    jobs: dict[str, Job] = {}
+    if unfinished and options.print:
+        _print_script(config, unfinished, options)
+    elif unfinished:
+        jobs = _submit(unfinished, resources, options, sweep_dir)
+    ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
+    # Scripts take the last line of the output for the folder.
+    print(sweep_dir, flush=True)
+    return [_returned(run, ended.get(run.number)) for run in runs]
+
+
+def check_sweep(config: DictConfig) -> None:
+    """Refuse what a sweep on a cluster cannot do.
+
+    Raises:
+        InputError: the run directory of a single run is chosen, or a search is not to wait for scores, or
+            this is not a training.
+    """
+    if config.hydra.job.config_name != "train":
+        raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
+    for typed in config.hydra.overrides.hydra:
+        if str(typed).startswith("hydra.run.dir="):
+            folder = str(typed).partition("=")[2]
+            raise InputError(
+                f"{typed}: cluster=slurm trains in folders 0, 1, ... of a sweep; "
+                f"give hydra.sweep.dir={folder}"
+            )
+    searches = not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
+    if searches and (config.cluster.print or not config.cluster.wait):
+        raise InputError(
+            "cluster.wait=false: a search waits for the scores of its runs; give cluster.wait=true"
+        )
+    if not config.cluster.print and shutil.which("sbatch") is None:
+        raise InputError(
+            "cluster=slurm: there is no sbatch here; start the command on a login node of the cluster"
+        )
+
+
+def _prepare(run: Job, context: HydraContext) -> bool:
+    """Make a run's directory as Hydra would in its job, and return whether the run is unfinished."""
+    made = run_job(
+        task_function=lambda cfg: prepare(cfg, run.run_dir, list(run.overrides)),
+        config=run.config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+        hydra_context=context,
+        configure_logging=False,
+    )
+    return bool(made.return_value)
+
+
+def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptions) -> None:
+    folder = Path(str(config.hydra.sweep.dir)).absolute()
+    # Checked when the directories were made, or gone on with.
+    trusted = sorted(
+        {name for run in runs for name in foreign_targets(read_config(run.run_dir / "config.yaml"))}
+    )
+    text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options, trusted)
+    path = folder / "sbatch.sh"
+    path.write_text(text, encoding="utf-8")
+    print(f"{text}# to submit it: sbatch {path}")
+
+
+def _submit(
+    runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
+) -> dict[str, Job]:
+    """Submit runs as one array, and return them by the ids of their jobs."""
+    from submitit.core.utils import FailedJobError
+
+    executor = _executor(resources, options)
+    try:
+        submitted = executor.map_array(ArrayTask(), [str(run.run_dir) for run in runs])
+    except FailedJobError as error:
+        # The runs were never there: the same command may try again.
+        for run in runs:
+            _undo(run.run_dir)
+        forget(sweep_dir)
+        raise InputError(f"sbatch refuses the jobs: {' '.join(str(error).split())}") from error
+    jobs = {job.job_id: run for job, run in zip(submitted, runs, strict=True)}
+    for job, run in jobs.items():
+        print(f"job {job}: {run.run_dir}", flush=True)
+    return jobs
+
+
+def _undo(run_dir: Path) -> None:
+    """Remove what was made of a run that has never started."""
+    if not (run_dir / "split.csv").exists():
+        shutil.rmtree(run_dir)
+
+
+def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
+    """Return submitit's executor for the node hydra.launcher, as the stock launcher makes it, and more."""
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+    from submitit import AutoExecutor
+
+    known = dict(resources)
+    folder, timeouts = known.pop("submitit_folder"), known.pop("max_num_timeout")
+    executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
+    # Without it a cluster may be set up to requeue nothing.
+    further = {"requeue": True, **(known.pop("additional_parameters") or {})}
+    known |= {"setup": setup(options), "srun_args": list(SRUN), "additional_parameters": further}
+    general = {field.name for field in fields(BaseQueueConf)}
+    executor.update_parameters(
+        **{name if name in general else f"slurm_{name}": value for name, value in known.items()}
+    )
+    return executor
+
+
+def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
+    """Yield jobs as they end."""
+    try:
+        for job, state in ends(list(jobs)):
+            log.info("job %s is %s: %s", job, state.name, jobs[job].run_dir)
+            yield job, state
+    except KeyboardInterrupt:
+        arrays = sorted({job.partition("_")[0] for job in jobs})
+        print(f"the jobs go on; scancel {' '.join(arrays)} ends them", file=sys.stderr)
+        raise
+
+
+def _returned(run: Job, state: State | None) -> JobReturn:
+    """Return what Hydra's sweepers take, and remember a failure for the exit code.
+
+    Args:
+        run: of the sweep.
+        state: in which its job ended; None: nobody waited for one.
+    """
+    returned = JobReturn(
+        overrides=list(run.overrides),
+        cfg=without_hydra(run.config),
+        hydra_cfg=run.config,
+        working_dir=str(Path.cwd()),
+        task_name=run.config.hydra.job.name,
+        status=JobStatus.COMPLETED,
+    )
+    finished = (run.run_dir / "summary.json").exists()
+    if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
+        code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
+        error = JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code)
+        record(error)
+        returned.status, returned.return_value = JobStatus.FAILED, error
+        return returned
+    returned.return_value = score_of(run.run_dir, run.config.optimized_metric) if finished else None
+    return returned

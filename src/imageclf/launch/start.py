@@ -1,0 +1,174 @@
+"""What a Hydra job does: check, make the run directory, go through the one door."""
+
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from imageclf import InputError
+from imageclf.configs import load_config, to_plain
+from imageclf.configs.options import TrainOptions
+from imageclf.launch.outer import follow, leading
+from imageclf.launch.ranks import run_ranks
+from imageclf.launch.slurm.requeue import requeued
+from imageclf.system.locks import held
+from imageclf.system.printable import show
+from imageclf.system.signals import noted
+from imageclf.system.world import World
+from imageclf.training.check_keys import check
+from imageclf.training.check_values import check_values
+from imageclf.training.directory import check_directory, prepare, read_summary
+from imageclf.training.door import run
+from imageclf.training.extras import announce, check_tags
+from imageclf.training.failure import noted_failure
+from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.metrics import check_score, epoch_scores, lower_is_better, score_names
+from imageclf.training.parts.table import table_of_run
+
+log = logging.getLogger(__name__)
+
+
+def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
+    """Train what a config says, and return its optimized metric.
+
+    Args:
+        cfg: the composed config.
+        run_dir: of the run.
+        overrides: what the user typed.
+
+    Raises:
+        InputError: a mistake in the config or the data, or another job holds the run directory.
+        Preempted: a signal ended the run; a job of SLURM is requeued by then.
+    """
+    world = World.of_process()
+    # A launcher of Hydra's may start this function in every task.
+    if world.rank > 0:
+        follow()
+        return None
+    with leading(world) as tell:
+        _lead(cfg, run_dir, overrides, tell)
+    # Scripts take the last line of the output for the run directory.
+    show(run_dir)
+    return score_of(run_dir, cfg.optimized_metric)
+
+
+def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], tell: Callable[[Path], None]) -> None:
+    # What is refused beside a run that is there says nothing about that run.
+    with nullcontext() if (run_dir / "config.yaml").exists() else noted_failure(run_dir):
+        check_job(cfg, run_dir, overrides)
+    with requeued(), held(run_dir):
+        if not prepare(cfg, run_dir, overrides):
+            log.info("%s is finished already", run_dir)
+            return
+        with noted_failure(run_dir):
+            announce(run_dir, to_plain(cfg))
+            train(run_dir, tell)
+
+
+def score_of(run_dir: Path, metric: str | None) -> float | None:
+    """Return a metric of a finished run; None where it has none of that name."""
+    score = read_summary(run_dir).get(metric or "")
+    return float(score) if score is not None else None
+
+
+def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Refuse what can be refused before any picture is read and anything is written.
+
+    Raises:
+        InputError: a mistake in the config, or the directory holds another run.
+    """
+    config = to_plain(cfg)
+    check(config, TrainOptions)
+    check_top(config)
+    check_values(config)
+    check_tags(config)
+    check_directory(cfg, run_dir, overrides)
+
+
+def check_top(config: dict[str, Any]) -> None:
+    """Refuse a seed or a metric that there cannot be.
+
+    Raises:
+        InputError: such a value.
+    """
+    seed, metric = config["seed"], config["optimized_metric"]
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
+    if config["resume_sweep"] is not None:
+        raise InputError(
+            f"resume_sweep={config['resume_sweep']}: it goes on with a sweep, so give -m and what it swept; "
+            "one run goes on by hydra.run.dir=PATH ckpt_path=auto"
+        )
+    check_score("optimized_metric", metric, score_names(config), config)
+    best = (config["callbacks"].get("checkpoint") or {}).get("best")
+    check_score("callbacks.checkpoint.best", best, epoch_scores(config), config)
+    if metric is not None:
+        check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
+
+
+def check_direction(metric: str, direction: str) -> None:
+    """Refuse a search that would end with the worst run: optuna's sweeper minimizes unless told otherwise.
+
+    Raises:
+        InputError: the sweeper of Hydra's config goes the other way.
+    """
+    sweeper = HydraConfig.get().sweeper if HydraConfig.initialized() else {}
+    given = sweeper.get("direction")
+    # The plugin has it as a name or as an enum; several are those of several metrics.
+    if getattr(given, "name", given) in {"minimize", "maximize"} - {direction}:
+        raise InputError(
+            f"hydra.sweeper.direction={getattr(given, 'name', given)} looks for the worst "
+            f"optimized_metric={metric}: give hydra.sweeper.direction={direction}"
+        )
+
+
+def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
+    """Go through the one door, in this process, in one per rank, or as one of an outer launcher's tasks.
+
+    Args:
+        run_dir: holds config.yaml.
+        tell: tells the other tasks where the run is.
+    """
+    config = load_config(run_dir / "config.yaml")
+    ranks, launched = total_ranks(config["trainer"], World.of_process()), World.of_process().size > 1
+    # Reading every picture takes long, and a signal ends it at once.
+    with noted(run_dir):
+        # Here, before any rank starts: all of them read the same split.csv.
+        held_out = len(table_of_run(run_dir, config).rows("valid"))
+        if 0 < held_out < ranks:
+            raise InputError(
+                f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+            )
+        tell(run_dir)
+        if ranks == 1 or launched:
+            run(run_dir)
+        else:
+            run_ranks(run_dir, ranks)
+
+
+def total_ranks(trainer: dict[str, Any], world: World) -> int:
+    """Return how many processes train, over all nodes.
+
+    Args:
+        trainer: the trainer node.
+        world: what an outer launcher has started.
+
+    Raises:
+        InputError: that is not what the node says.
+    """
+    devices, nodes = num_ranks(trainer), int(trainer.get("num_nodes", 1))
+    if world.size > 1 and devices * nodes != world.size:
+        raise InputError(
+            f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes} ranks, and "
+            f"srun or torchrun started {world.size} tasks: make them equal"
+        )
+    if world.size == 1 and nodes > 1:
+        raise InputError(
+            f"trainer.num_nodes={nodes}: this command starts ranks on one machine; start a task per rank "
+            "with srun or torchrun"
+        )
+    return devices * nodes

@@ -1,0 +1,117 @@
+"""Everything known of a data set as files: tables, plots, and one page that tells it."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from imageclf.analysis.balance import SPLITS, class_balance
+from imageclf.analysis.problems import Problem, problem_table
+from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows
+from imageclf.report.data_numbers import data_cards, pixels
+from imageclf.report.page import png_plot, render_page, svg_plot
+from imageclf.report.plots.balance_plot import balance_figure
+from imageclf.report.plots.sheet import sheet_figure
+from imageclf.report.plots.sizes_plot import sizes_figure
+from imageclf.report.plots.style import save_figure
+from imageclf.report.problem_pictures import problem_galleries
+from imageclf.report.run_pictures import common_folder
+from imageclf.system.cells import without_formulas
+from imageclf.system.files import replace_file
+
+PICTURE_COLUMNS = (
+    *("id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"),
+    *("same_as", "like"),
+)
+
+
+@dataclass(frozen=True)
+class DataAnalysis:
+    """What is known of a data set.
+
+    Args:
+        pictures: a row per file, with `PICTURE_COLUMNS`; sizes in pixels, 0 of a file that is no picture.
+        classes: names, in class order.
+        problems: of the pictures, by row.
+        size: pixels a side that training brings pictures to.
+        views: a picture as it is and six augmented views of it, `[7, size, size, 3]`; None if none can
+            be read.
+        config: what decided all this, as YAML.
+    """
+
+    pictures: pd.DataFrame
+    classes: Sequence[str]
+    problems: Sequence[Problem]
+    size: int
+    views: NDArray[np.uint8] | None
+    config: str
+
+
+def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
+    """Write three CSVs, up to three PNGs and analysis.html, and return the page's path."""
+    balance = class_balance(analysis.pictures, analysis.classes)
+    figures = _figures(analysis, balance)
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+    for name, table in _tables(analysis, balance).items():
+        text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        replace_file(folder / f"{name}.csv", text.encode("utf-8", "surrogateescape"))
+    target = folder / "analysis.html"
+    replace_file(target, _page(analysis, balance, figures))
+    return target
+
+
+def _tables(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    pictures = analysis.pictures[list(PICTURE_COLUMNS)]
+    ids, paths = (pictures[name].tolist() for name in ("id", "path"))
+    return {
+        "pictures": pictures,
+        "classes": balance.round({"share": 6}),
+        "problems": problem_table(analysis.problems, ids, paths),
+    }
+
+
+def _figures(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, Figure]:
+    figures = {"balance": balance_figure(balance)}
+    if size_rows(analysis.pictures):
+        figures["sizes"] = sizes_figure(analysis.pictures, analysis.size)
+    if analysis.views is not None:
+        figures["augmented"] = sheet_figure(analysis.views)
+    return figures
+
+
+def _page(analysis: DataAnalysis, balance: pd.DataFrame, figures: dict[str, Figure]) -> bytes:
+    pictures, paths = analysis.pictures, analysis.pictures["path"].tolist()
+    descriptions = {
+        "balance": "Pictures of each class, by split",
+        "sizes": "Histograms of width, height and shorter side",
+        "augmented": "A picture as it is and six augmented views of it",
+    }
+    plots = {
+        name: (png_plot if name == "augmented" else svg_plot)(figure, descriptions[name])
+        for name, figure in figures.items()
+    }
+    folder = common_folder(paths)
+    return render_page(
+        "data_page.html.j2",
+        name=Path(folder).name or "Data set",
+        folder=folder,
+        cards=data_cards(pictures, balance, analysis.problems),
+        plots=plots,
+        splits=[split for split in SPLITS if balance[split].any()],
+        classes=balance.to_dict("records"),
+        sizes=[
+            (row.name, pixels(row.smallest), pixels(row.median), pixels(row.largest))
+            for row in size_rows(pictures)
+        ],
+        kinds=kind_rows(pictures),
+        size=analysis.size,
+        enlarged=num_enlarged(pictures, analysis.size),
+        galleries=problem_galleries(analysis.problems, paths),
+        config=analysis.config,
+    )

@@ -1,0 +1,53 @@
+"""The curves of many runs over each other."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from imageclf.report.plots.style import BLUE, GREEN, ORANGE, label_axes, new_figure, shade_phases
+
+# The best runs get a colour each; more than these nobody can tell apart.
+COLOURS = (BLUE, ORANGE, GREEN, "#8a4fa3", "#c2416b", "#7a6a2b")
+_OTHERS = "#c3cad3"
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each run, best first; those behind the sixth share a grey."""
+    return {name: COLOURS[place] if place < len(COLOURS) else _OTHERS for place, name in enumerate(names)}
+
+
+def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[str, str]) -> Figure:
+    """Draw one score of each run over its epochs, the best runs in colour and on top.
+
+    `curves` has the runs that have the score, best first; a table has a row per epoch: `epoch`, `phase` and
+    the score, NaN where it was not measured; `chosen` has each run's colour. Phases are shaded where all runs
+    have the same.
+    """
+    figure, axes = new_figure(5.9, 3.6)
+    for name, metrics in reversed(list(curves.items())):
+        known = metrics[metrics[score].notna()]
+        is_best = chosen[name] != _OTHERS
+        # A run of one epoch is a point: a line of one point is invisible.
+        mark = "o" if len(known) < 3 else None
+        width = 1.6 if is_best else 1.0
+        axes.plot(
+            known["epoch"], known[score], color=chosen[name], linewidth=width, marker=mark, markersize=4
+        )
+    _shade_common(axes, list(curves.values()))
+    # Half an epoch means nothing.
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    label_axes(axes, "epoch", score)
+    if "/acc" in score:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    return figure
+
+
+def _shade_common(axes: Axes, tables: Sequence[pd.DataFrame]) -> None:
+    longest = max(tables, key=len)
+    phases = list(longest["phase"])
+    # A run that is under way has the beginning of them.
+    if all(list(each["phase"]) == phases[: len(each)] for each in tables):
+        shade_phases(axes, phases, list(longest["epoch"]))

@@ -1,0 +1,79 @@
+"""How large the pictures are, as histograms."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from imageclf.analysis.sizes import LIMIT, measures
+from imageclf.report.plots.style import BLUE, GREEN, GREY, INK, ORANGE, add_legend, label_axes, new_row
+
+_COLOURS = {"width": BLUE, "height": ORANGE, "shorter side": GREEN}
+
+
+_MOST_BINS = 60
+
+
+def sizes_figure(pictures: pd.DataFrame, size: int) -> Figure:
+    """Draw histograms of widths, heights and shorter sides; `size` is what training makes of them, marked.
+
+    Where a side is of 1000 pixels or more there are two: of all, and of those below.
+    """
+    sides = measures(pictures)
+    large = any((values >= LIMIT).any() for values in sides.values())
+    figure, row = new_row(10.8, 3.4, 2 if large else 1)
+    _draw(row[0], sides, size)
+    if large:
+        _draw(row[1], {name: values[values < LIMIT] for name, values in sides.items()}, size)
+        _entitle(row[0], "all")
+        _entitle(row[1], f"those below {LIMIT} pixels")
+    # Of one plot: the colours mean the same in both.
+    add_legend(row[0])
+    return figure
+
+
+def _draw(axes: Axes, sides: dict[str, NDArray[np.int64]], size: int) -> None:
+    edges = _edges(np.concatenate(list(sides.values())))
+    # Only one is filled: three tints over each other would be a grey.
+    axes.hist(sides["shorter side"], bins=edges, color=_COLOURS["shorter side"], alpha=0.18)
+    for name, values in sides.items():
+        axes.hist(values, bins=edges, histtype="step", color=_COLOURS[name], linewidth=1.5, label=name)
+    # Room for the mark's name above the highest bar.
+    axes.margins(y=0.13)
+    _mark(axes, size, edges[0], edges[-1])
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    label_axes(axes, "pixels", "pictures")
+
+
+def _mark(axes: Axes, size: int, low: float, high: float) -> None:
+    # A mark far off the pictures would squeeze them into a corner.
+    if not low - (high - low) <= size <= high + (high - low):
+        return
+    axes.axvline(size, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        f"data.size={size}",
+        (size, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -2),
+        textcoords="offset points",
+        va="top",
+        fontsize=8,
+        color=INK,
+    )
+
+
+def _edges(values: NDArray[np.int64]) -> list[float]:
+    """Return edges between whole numbers of pixels, all bins of one width."""
+    if not values.size:
+        return [0.0, float(LIMIT)]
+    low, high = int(values.min()), int(values.max())
+    step = max(1, -(-(high - low + 1) // _MOST_BINS))
+    # A lone size would be a block as wide as the plot.
+    margin = 5 * step if high - low < 10 else 0
+    return [edge - 0.5 for edge in range(low - margin, high + margin + step + 1, step)]
+
+
+def _entitle(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=8.5, color=GREY, loc="left")

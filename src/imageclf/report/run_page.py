@@ -1,0 +1,120 @@
+"""One HTML file that tells what a run did: no network, no script, everything inside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imageclf.analysis.confusion import confusion_matrix, most_confused
+from imageclf.analysis.predictions import label_indices, probabilities_of
+from imageclf.analysis.run_files import RunFiles, read_run
+from imageclf.analysis.scores import accuracy, log_loss
+from imageclf.report.page import Plot, render_page, svg_plot
+from imageclf.report.plots.confusion_plot import confusion_figure
+from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
+from imageclf.report.plots.lr_find_plot import lr_find_figure
+from imageclf.report.run_numbers import (
+    ClassRow,
+    class_rows,
+    fit_rows,
+    headline_cards,
+    machine_line,
+    phase_rows,
+)
+from imageclf.report.run_pictures import Gallery, common_folder, galleries
+from imageclf.system.files import replace_file
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the predictions say: `classes` and the scores are empty or None where no label is known."""
+
+    pictures: int
+    labelled: int
+    accuracy: float | None
+    loss: float | None
+    confusion: Plot | None
+    confused: list[tuple[str, str, int]]
+    classes: list[ClassRow]
+    galleries: list[Gallery]
+    folder: str
+
+
+def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
+    """Write `report.html` from the files of a run directory and return its path.
+
+    Files that a run does not have leave their section out. A picture that cannot be read becomes a grey tile
+    with its name. `pictures` is where relative paths in predictions/valid.csv start, the working directory if
+    not given.
+
+    Raises:
+        InputError: the directory holds no run, or a file in it is damaged.
+    """
+    run = read_run(run_dir)
+    page = render_page(
+        "run_page.html.j2",
+        run=run,
+        machine=machine_line(run.summary),
+        cards=headline_cards(run.summary),
+        phases=phase_rows(run.metrics),
+        rates=_rates(run),
+        curves=_curves(run),
+        fits=fit_rows(run.metrics),
+        searches=_searches(run),
+        validation=_validation(run, pictures or Path.cwd()),
+    )
+    target = run_dir / "report.html"
+    replace_file(target, page)
+    return target
+
+
+def _rates(run: RunFiles) -> Plot | None:
+    if run.plan.empty:
+        return None
+    return svg_plot(
+        learning_rate_figure(run.plan), "Learning rate of each layer group over the training steps"
+    )
+
+
+def _curves(run: RunFiles) -> list[tuple[str, Plot]]:
+    if run.metrics.empty:
+        return []
+    curves = [("Loss", svg_plot(loss_figure(run.metrics), "Losses over the epochs"))]
+    if "val/acc" in run.metrics and run.metrics["val/acc"].notna().any():
+        figure = accuracy_figure(run.metrics)
+        curves.append(("Validation accuracy", svg_plot(figure, "Validation accuracy over the epochs")))
+    return curves
+
+
+def _searches(run: RunFiles) -> list[tuple[str, Plot]]:
+    return [
+        (
+            search.phase,
+            svg_plot(
+                lr_find_figure(search.curve, search.suggestion, search.method, search.reason),
+                f"Loss over the learning rate before the phase {search.phase}",
+            ),
+        )
+        for search in run.searches
+    ]
+
+
+def _validation(run: RunFiles, root: Path) -> Validation | None:
+    table = run.predictions
+    if table.empty:
+        return None
+    probabilities, labels = probabilities_of(table, run.classes), label_indices(table, run.classes)
+    known = labels >= 0
+    # From the probabilities, so that matrix, scores and tiles cannot contradict each other.
+    matrix = confusion_matrix(labels[known], probabilities[known].argmax(axis=1), len(run.classes))
+    return Validation(
+        pictures=len(table),
+        labelled=int(known.sum()),
+        accuracy=accuracy(probabilities[known], labels[known]) if known.any() else None,
+        loss=log_loss(probabilities[known], labels[known]) if known.any() else None,
+        confusion=svg_plot(confusion_figure(matrix, run.classes), "Confusion matrix")
+        if known.any()
+        else None,
+        confused=most_confused(matrix, run.classes)[:20],
+        classes=class_rows(matrix, run.classes),
+        galleries=galleries(table, probabilities, labels, root),
+        folder=common_folder(list(table["path"])),
+    )

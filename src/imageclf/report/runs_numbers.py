@@ -1,0 +1,99 @@
+"""The cells of a table of runs, as the terminal and the page show them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from imageclf.analysis.run_settings import short_names
+from imageclf.report.run_numbers import duration, percent
+
+_SHOWN_SCORES = ("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
+_ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column ready to print; where room is short, those of the highest `rank` are left out first."""
+
+    name: str
+    title: str
+    is_number: bool
+    rank: int
+    cells: list[str]
+
+
+def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list[Column]:
+    """Return the columns of `run_table` that are worth a look, in reading order.
+
+    Args:
+        table: of runs.
+        settings: its columns in which the runs were told different things.
+        sort: is shown whatever it is.
+    """
+    titles = short_names(settings)
+    scores = [name for name in dict.fromkeys((sort, *_SHOWN_SCORES)) if "/" in name and name in table]
+    labels = [name for name in ("task_name", "tags") if name in table]
+    return [
+        *(_text(table, name, name, rank=0) for name in ("run", "status")),
+        # What they are sorted by stands where a narrow window shows it.
+        *_scores(table, scores[:1], rank=0),
+        *(_text(table, name, titles[name], rank=1) for name in settings),
+        *(_text(table, name, name.replace("_", " "), rank=2) for name in labels),
+        *_scores(table, scores[1:], rank=2),
+        Column("epochs", "epochs", True, 0, _epochs(table)),
+        Column("best_epoch", "best epoch", True, 2, [_whole(value) for value in table["best_epoch"]]),
+        Column("seconds", "time", True, 1, [_time(value) for value in table["seconds"]]),
+    ]
+
+
+def fold_columns(table: pd.DataFrame) -> list[Column]:
+    """Return the columns of `fold_table` that are worth a look: scores as mean ± standard deviation."""
+    own = ("folds_done", "folds")
+    settings = [name for name in map(str, table.columns) if name not in own and "/" not in name]
+    titles = short_names(settings)
+    means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
+    done = [f"{done} of {folds}" for done, folds in zip(table["folds_done"], table["folds"], strict=True)]
+    return [
+        *(_text(table, name, titles[name], rank=1) for name in settings),
+        Column("folds", "folds", True, 0, done),
+        *_scores(table, ["oof/acc", "oof/loss"], rank=0),
+        *(Column(name, name, True, 2, _spreads(table, name)) for name in means),
+    ]
+
+
+def score_text(name: str, value: float) -> str:
+    """Return a score as text: accuracies in percent, all else with four decimals.
+
+    >>> score_text("val/acc_tta", 0.9375), score_text("val/loss", 0.21)
+    ('93.75 %', '0.2100')
+    """
+    if "/acc" in name:
+        return percent(value, 1000) if pd.notna(value) else _ABSENT
+    return f"{value:.4f}" if pd.notna(value) else _ABSENT
+
+
+def _scores(table: pd.DataFrame, names: Sequence[str], rank: int) -> list[Column]:
+    return [Column(name, name, True, rank, [score_text(name, v) for v in table[name]]) for name in names]
+
+
+def _spreads(table: pd.DataFrame, name: str) -> list[str]:
+    pairs = zip(table[f"{name} mean"], table[f"{name} std"], strict=True)
+    return [f"{score_text(name, mean)} ± {score_text(name, spread)}" for mean, spread in pairs]
+
+
+def _text(table: pd.DataFrame, name: str, title: str, rank: int) -> Column:
+    return Column(name, title, False, rank, [str(value) for value in table[name]])
+
+
+def _epochs(table: pd.DataFrame) -> list[str]:
+    pairs = zip(table["epochs_done"], table["epochs"], strict=True)
+    return [f"{done}/{'?' if pd.isna(total) else int(total)}" for done, total in pairs]
+
+
+def _whole(value: float) -> str:
+    return str(int(value)) if pd.notna(value) else _ABSENT
+
+
+def _time(value: float) -> str:
+    return _ABSENT if pd.isna(value) else duration(value)

@@ -1,0 +1,101 @@
+"""One HTML file about many runs: their curves over each other, and the table."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+
+from imageclf.analysis.folds import Folds, fold_table
+from imageclf.analysis.run_settings import RunRecord
+from imageclf.analysis.runs_table import setting_columns
+from imageclf.report.page import Plot, render_page, svg_plot
+from imageclf.report.plots.runs_plot import colours, runs_figure
+from imageclf.report.run_numbers import Card
+from imageclf.report.runs_numbers import Column, fold_columns, run_columns, score_text
+from imageclf.system.files import replace_file
+
+_CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Many runs, best first.
+
+    Args:
+        root: the folder that they lie in.
+        sort: the column that orders them.
+        records: one per run.
+        table: a row per run, in the same order.
+        folds: the cross-validations among them.
+    """
+
+    root: str
+    sort: str
+    records: Sequence[RunRecord]
+    table: pd.DataFrame
+    folds: Sequence[Folds]
+
+    @property
+    def columns(self) -> list[Column]:
+        """What is shown of the table."""
+        return run_columns(self.table, setting_columns(self.records), self.sort)
+
+
+def write_runs_report(runs: Runs, path: Path) -> Path:
+    """Write the page, and return its path."""
+    page = render_page(
+        "runs_page.html.j2",
+        name=Path(runs.root).name or "Runs",
+        root=runs.root,
+        sort=runs.sort,
+        cards=_cards(runs),
+        plots=_plots(runs),
+        colours=colours([run.name for run in runs.records]),
+        columns=runs.columns,
+        records=runs.records,
+        reports=[_link(run, path.parent) for run in runs.records],
+        failures=[run for run in runs.records if run.cause],
+        folds=fold_columns(fold_table(runs.folds)) if runs.folds else [],
+        num_folds=len(runs.folds),
+    )
+    replace_file(path, page)
+    return path
+
+
+def _link(run: RunRecord, folder: Path) -> str:
+    """Return the address of a run's own report, as seen from a folder; "" where there is none."""
+    return quote(os.path.relpath(run.report, folder.absolute())) if run.report else ""
+
+
+def _plots(runs: Runs) -> list[tuple[str, Plot]]:
+    plots = []
+    chosen = colours([run.name for run in runs.records])
+    for score, title in _CURVES:
+        curves = {run.name: run.metrics for run in runs.records if has_curve(run, score)}
+        if curves:
+            plots.append((title, svg_plot(runs_figure(curves, score, chosen), f"{title} over the epochs")))
+    return plots
+
+
+def has_curve(run: RunRecord, score: str) -> bool:
+    """Return whether a run has measured a score in any epoch."""
+    return score in run.metrics and bool(run.metrics[score].notna().any())
+
+
+def _cards(runs: Runs) -> list[Card]:
+    counts = Counter(run.status for run in runs.records)
+    note = ", ".join(f"{count} {status}" for status, count in counts.items())
+    cards = [Card("runs", "Runs", str(len(runs.records)), note)]
+    if runs.sort in runs.table and runs.table[runs.sort].notna().any():
+        best = runs.table.iloc[0]
+        cards.append(Card("best", f"Best {runs.sort}", score_text(runs.sort, best[runs.sort]), best["run"]))
+    for group, row in zip(
+        runs.folds, fold_table(runs.folds).to_dict("records") if runs.folds else [], strict=True
+    ):
+        note = f"{len(group.runs)} of {group.number} folds"
+        cards.append(Card("oof", "Out-of-fold accuracy", score_text("oof/acc", row["oof/acc"]), note))
+    return cards

@@ -1,1 +1,0 @@
-"""From a composed config to a finished run directory."""

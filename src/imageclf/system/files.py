@@ -1,0 +1,99 @@
+"""Write files so that a kill at any moment leaves the old one or the new one, never half of either."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from imageclf import InputError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary name beside `path`, sync it to the disk and rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def rotate(temporary: Path, last: Path, previous: Path) -> None:
+    """Make a complete temporary file the last one, and the last one the previous.
+
+    At every moment at least one of them is on the disk and complete.
+    """
+    _sync(temporary)
+    # Renames are atomic; between the two the previous one is the newest.
+    if last.exists():
+        last.replace(previous)
+    temporary.replace(last)
+    _sync(last.parent)
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Make a complete temporary file the one at `path`."""
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Make a file's content, or a folder's renames, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside `path`, then rename it to `path`.
+
+    Missing parent folders are made; what was at `path` stays until the new file is complete.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target: a rename is atomic only within one file system.
+    # The process id keeps two ranks or two jobs from writing into each other's file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        # Left over only where writing failed; after the rename it is gone already.
+        temporary.unlink(missing_ok=True)
+
+
+def regular_file(path: Path) -> Path:
+    """Return a path that is a file: opening a pipe would wait for ever.
+
+    Raises:
+        InputError: there is nothing, or something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason})") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is not a file")
+    return path
+
+
+def inside(folder: Path, name: Any) -> Path:
+    """Return a file of a folder by its bare name.
+
+    Raises:
+        InputError: the name leads elsewhere, by itself or through a link, or there is no such file.
+    """
+    is_name = (
+        isinstance(name, str) and name not in ("", ".", "..") and len(name.encode(errors="replace")) <= 255
+    )
+    if not is_name or set(name) & {"/", os.sep, "\0", "\\"}:
+        raise InputError(f"{str(name)[:100]!r} is not the name of a file in {folder}")
+    path = folder / name
+    if path.is_symlink():
+        raise InputError(f"{path} is a link: copy the file that it leads to")
+    return regular_file(path)

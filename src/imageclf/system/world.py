@@ -1,0 +1,70 @@
+"""What SLURM's environment variables say about this process."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+Environment = Mapping[str, str]
+
+
+def job_id(environment: Environment) -> str | None:
+    """Return the job's id, of an array's task with its number; None outside of SLURM.
+
+    >>> job_id({"SLURM_JOB_ID": "43", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "1"})
+    '42_1'
+    """
+    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
+
+
+def batch_job_id(environment: Environment) -> str | None:
+    """Return the job's id if it is not a shell on a node, where one job has many runs."""
+    shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    return None if shell else job_id(environment)
+
+
+def num_tasks(environment: Environment) -> int:
+    """Return how many tasks srun started this one with; 1 in a batch script without srun."""
+    # SLURM_NTASKS is set by sbatch too, which starts the script once.
+    return int(environment.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+def restarted(environment: Environment) -> bool:
+    """Return whether the job was requeued and runs again."""
+    return int(environment.get("SLURM_RESTART_COUNT", 0)) > 0
+
+
+# The first task decodes every picture of a new data set; the others wait for it no longer than this.
+WAIT = timedelta(hours=2)
+
+
+class World(NamedTuple):
+    """Which of how many tasks this process is.
+
+    Args:
+        rank: 0 is the one that composes, checks and writes.
+        size: 1 where this command starts its ranks itself.
+    """
+
+    rank: int
+    size: int
+
+    @classmethod
+    def of(cls, environment: Environment) -> "World":
+        """Return what srun or torchrun says.
+
+        >>> World.of({"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2"})
+        World(rank=1, size=2)
+        >>> World.of({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"})  # a batch script without srun
+        World(rank=0, size=1)
+        """
+        if "TORCHELASTIC_RUN_ID" in environment:
+            return cls(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
+        size = num_tasks(environment)
+        return cls(int(environment["SLURM_PROCID"]) if size > 1 else 0, size)
+
+    @classmethod
+    def of_process(cls) -> "World":
+        """Return what srun or torchrun says to this process."""
+        return cls.of(os.environ)

@@ -1,0 +1,1 @@
+"""One run: its config checked and built, its directory, and the door that trains it."""

@@ -1,0 +1,146 @@
+"""Check a composed config once, before anything is built: every key by name, every own value by type."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, NamedTuple, get_type_hints
+
+from imageclf import InputError
+from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.instantiate import locate_target
+from imageclf.configs.keys import unknown_key
+from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
+from imageclf.configs.plain import Plain
+from imageclf.data import Caching, Loading, Splitting
+from imageclf.schedule import Phase
+
+# Values that the program hands to what it builds, besides those for callbacks, and that a config may not set.
+OFFERED = ("in_features", "num_classes", "params")
+# And those of one node alone.
+OFFERED_TO = {"model.loss": ("weight",)}
+# Keys of a group's nodes that the program reads itself and does not hand on.
+OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
+
+
+class Rule(NamedTuple):
+    """What a node of the config may hold.
+
+    Args:
+        types: annotation by key; None where anything goes.
+        required: keys that must be there.
+        open: whether further keys are legal.
+        offered: keys that the program sets itself.
+    """
+
+    types: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+    open: bool = False
+    offered: tuple[str, ...] = ()
+
+
+def check(config: Plain, top: type) -> None:
+    """Refuse a config with an unknown key or a value of a wrong type.
+
+    Args:
+        config: plain values.
+        top: a dataclass with the legal top-level keys.
+
+    Raises:
+        InputError: the first mistake, with the nearest legal key or what the key takes.
+    """
+    legal = [f"{name}.{key}".lstrip(".") for name, rule in _rules(config, top) for key in rule.types]
+    for key, rule in _rules(config, top):
+        _check_node(_select(config, key), rule, key, legal)
+
+
+def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
+    """Yield (key of a node, its rule), outer nodes first."""
+    yield "", _rule_of(top)
+    for key, rule in _own_nodes(config):
+        yield key, rule
+    for key in _target_nodes(config):
+        yield key, _target_rule(locate_target(_select(config, key), key), key)
+
+
+def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
+    """Yield the nodes that are dataclasses of ours without a `_target_`."""
+    if isinstance(config.get("schedule"), dict):
+        yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
+        for name in config["schedule"].get("phases") or {}:
+            yield f"schedule.phases.{name}", _rule_of(Phase)
+    if isinstance(config.get("model"), dict):
+        yield "model", _rule_of(ModelOptions)
+    if isinstance(config.get("analysis"), dict):
+        yield "analysis", _rule_of(AnalysisOptions)
+    if isinstance(config.get("extras"), dict):
+        yield "extras", _rule_of(Extras)
+    if isinstance(config.get("cluster"), dict):
+        yield "cluster", _rule_of(ClusterOptions)
+    if isinstance(config.get("data"), dict):
+        yield "data", _data_rule(config["data"])
+
+
+def _data_rule(node: Plain) -> Rule:
+    return _rule_of(locate_target(node, "data"), Splitting, Loading, Caching, _target_=str)
+
+
+def _rule_of(*classes: Any, **more: Any) -> Rule:
+    """Return the rule of a node that holds the fields of dataclasses, and more keys by annotation."""
+    types = {name: hint for each in classes for name, hint in get_type_hints(each).items()}
+    required = [field.name for each in classes for field in fields(each) if field.default is MISSING]
+    return Rule(types | more, tuple(required))
+
+
+def _target_nodes(config: Plain) -> Iterator[str]:
+    for key in ("transforms", "trainer"):
+        if isinstance(config.get(key), dict):
+            yield key
+    for group, name in (("transforms", "extra"), ("trainer", "profiler")):
+        if isinstance((config.get(group) or {}).get(name), dict):
+            yield f"{group}.{name}"
+    for group in ("callbacks", "metrics", "logger"):
+        yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
+    model = config.get("model")
+    if isinstance(model, dict):
+        yield from (
+            f"model.{name}"
+            for name in ("head", "optimizer", "loss", "mixing")
+            if isinstance(model.get(name), dict)
+        )
+
+
+def _target_rule(target: Callable[..., Any], key: str) -> Rule:
+    parameters = inspect.signature(target).parameters
+    ours = target.__module__.startswith("imageclf.")
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    handed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
+    offered = tuple(name for name in handed if name in parameters)
+    # Hydra's own keys are legal in every node that it builds.
+    types: dict[str, Any] = {"_target_": str, "_partial_": bool}
+    types |= {name: hints.get(name) for name in parameters if name not in offered}
+    types |= OWN_KEYS.get(key.partition(".")[0], {})
+    is_open = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return Rule(types, open=is_open, offered=offered)
+
+
+def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
+    if not isinstance(node, dict):
+        raise InputError(f"{key}={written(node)}: give a mapping of keys")
+    for name, value in node.items():
+        full = f"{key}.{name}".lstrip(".")
+        if name in rule.offered or (name not in rule.types and not rule.open):
+            raise unknown_key(full, legal)
+        annotation = rule.types.get(name)
+        if annotation is not None and not accepts(annotation, value):
+            raise InputError(f"{full}={written(value)}: give {describe(annotation)}")
+    for name in rule.required:
+        if name not in node:
+            full = f"{key}.{name}".lstrip(".")
+            raise InputError(f"{full} is missing: give it a value, or do not remove it")
+
+
+def _select(config: Plain, key: str) -> Any:
+    node: Any = config
+    for name in key.split(".") if key else []:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node

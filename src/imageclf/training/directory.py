@@ -1,0 +1,215 @@
+"""The run directory: made once, refused when it holds another run, and gone on with on demand."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from imageclf import InputError
+from imageclf.callbacks.checkpoint import check_resumable
+from imageclf.configs import (
+    check_saved,
+    load_config,
+    read_config,
+    read_object,
+    save_config,
+    to_plain,
+    to_saved,
+)
+from imageclf.configs.options import TrainOptions
+from imageclf.system.world import restarted
+from imageclf.training.check_keys import check
+from imageclf.training.parts.accelerator import num_ranks
+
+# What may differ when a run goes on: it does not change what is computed. Devices and nodes may as long as
+# they make as many ranks.
+FREE = (
+    "ckpt_path",
+    "cluster",
+    "extras",
+    "tags",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "logger",
+    "data.num_workers",
+    "optimized_metric",
+    "trust",
+)
+
+
+def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
+    """Write config.yaml into a new run directory, or accept one to go on with.
+
+    Args:
+        cfg: the composed config.
+        run_dir: of the run; Hydra has made it.
+        overrides: what the user typed.
+
+    Returns:
+        Whether there is anything left to do: False for a finished run.
+
+    Raises:
+        InputError: the directory holds a run and `ckpt_path` is not auto, or an override contradicts
+            the saved config.
+    """
+    check_directory(cfg, run_dir, overrides)
+    saved = run_dir / "config.yaml"
+    if not saved.exists():
+        save_config(cfg, saved)
+        return True
+    take_over(saved, cfg, overrides)
+    return not (run_dir / "summary.json").exists()
+
+
+def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Refuse what `prepare` refuses, and write nothing.
+
+    Raises:
+        InputError: as there.
+    """
+    saved = run_dir / "config.yaml"
+    if not saved.exists():
+        _check_start(cfg.ckpt_path, run_dir, overrides)
+        _check_secrets(cfg, run_dir)
+        return
+    # A requeued job has the command line of its first start.
+    if cfg.ckpt_path != "auto" and not restarted(os.environ):
+        raise InputError(
+            f"{run_dir} holds a run already: go on with it by ckpt_path=auto, or choose another hydra.run.dir"
+        )
+    check_trusted(cfg, saved)
+    was, now = load_config(saved), to_plain(cfg)
+    changed = contradictions(was, now, overrides)
+    if changed:
+        raise InputError(
+            f"{run_dir} was started with other values than {', '.join(changed)}: leave them out to go on, "
+            "or start a new run"
+        )
+    _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
+
+
+def check_trusted(cfg: DictConfig, saved: Path) -> None:
+    """Refuse to go on with a config that names code which neither the command line nor `trust` names.
+
+    Args:
+        cfg: the composed config, which is the user's own.
+        saved: the run's config.yaml, which anyone may have written.
+
+    Raises:
+        InputError: it does, or it is not what a training has written.
+    """
+    check_saved(read_config(saved), OmegaConf.to_container(cfg, resolve=False), cfg.trust, saved)
+    try:
+        check(load_config(saved), TrainOptions)
+    except InputError as error:
+        raise InputError(f"{saved}: {error}") from error
+
+
+def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
+    """Write those overrides that may differ into a saved config; all else stays as it was."""
+    config = OmegaConf.load(saved)
+    free = [key for key in map(key_of, overrides) if key.startswith(FREE) and key != "ckpt_path"]
+    keys = [key for key in free if OmegaConf.select(config, key) != OmegaConf.select(cfg, key)]
+    for key in keys:
+        OmegaConf.update(config, key, OmegaConf.select(cfg, key), merge=False, force_add=True)
+    if keys and isinstance(config, DictConfig):
+        save_config(config, saved)
+
+
+def key_of(override: str) -> str:
+    """Return the dotted key of an override as typed.
+
+    >>> key_of("+trainer.precision=bf16-mixed"), key_of("model/head=linear")
+    ('trainer.precision', 'model.head')
+    """
+    return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
+
+
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """Return the summary of a finished run.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    return read_object(run_dir / "summary.json")
+
+
+def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[str]) -> list[str]:
+    """Return those overrides that say another value than the saved config has.
+
+    Args:
+        saved: the run's config.
+        new: the config composed with the overrides.
+        overrides: as typed, e.g. `seed=1` or `+trainer.precision=bf16-mixed`.
+    """
+    changed = []
+    for override in overrides:
+        key = key_of(override)
+        was, now = _select(saved, key), _select(new, key)
+        if not key.startswith(FREE) and _without(was, key) != _without(now, key):
+            changed.append(override)
+    return changed
+
+
+def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overrides: list[str]) -> None:
+    """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would be another one."""
+    typed = [key for key in ("devices", "num_nodes") if f"trainer.{key}" in map(key_of, overrides)]
+    ranks, asked = _ranks(was), _ranks(was | {key: now[key] for key in typed if key in now})
+    if asked != ranks:
+        given = [f"trainer.{key}={now.get(key)}" for key in typed]
+        raise InputError(
+            f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
+            f"change; go on with {ranks}, or start a new run"
+        )
+
+
+def _ranks(trainer: dict[str, Any]) -> int:
+    return num_ranks(trainer) * int(trainer.get("num_nodes") or 1)
+
+
+def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:
+    """Refuse a secret that would be written, and take away what Hydra has written down already."""
+    try:
+        to_saved(cfg)
+    except InputError:
+        shutil.rmtree(run_dir / ".hydra", ignore_errors=True)
+        raise
+
+
+def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> None:
+    """Refuse a new run that is to start from a checkpoint which is not there."""
+    if ckpt_path == "auto" and not _chosen(overrides):
+        raise InputError(f"ckpt_path=auto needs hydra.run.dir=PATH: {_newest_run(run_dir)}")
+    if ckpt_path not in (None, "auto"):
+        if not Path(ckpt_path).is_file():
+            raise InputError(
+                f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint"
+            )
+        check_resumable(Path(ckpt_path))
+
+
+def _select(config: dict[str, Any], key: str) -> Any:
+    return OmegaConf.select(OmegaConf.create(config), key)
+
+
+def _without(node: Any, key: str) -> Any:
+    """Return a node as plain values, without what may differ."""
+    plain = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+    if not isinstance(plain, dict):
+        return plain
+    return {str(name): value for name, value in plain.items() if f"{key}.{name!s}" not in FREE}
+
+
+def _chosen(overrides: list[str]) -> bool:
+    from hydra.core.hydra_config import HydraConfig
+
+    typed = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else overrides
+    return any(override.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for override in typed)
+
+
+def _newest_run(run_dir: Path) -> str:
+    # A run that was refused has a config, but never began an epoch.
+    runs = sorted(run_dir.parent.glob("*/plan.csv"), key=lambda path: path.stat().st_mtime)
+    return f"the newest run here is {runs[-1].parent}" if runs else "there is no run here yet"

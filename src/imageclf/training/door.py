@@ -1,0 +1,57 @@
+"""The one door that trains: all it is given is the run directory, after a kill and on many ranks too."""
+
+import logging
+from pathlib import Path
+
+import lightning as pl
+
+from imageclf.callbacks.always.compile_log import CompileLog
+from imageclf.callbacks.always.finish import Finish
+from imageclf.callbacks.always.machine_log import LogMachine
+from imageclf.callbacks.always.preemption import Preemption
+from imageclf.callbacks.checkpoint import newest_whole
+from imageclf.configs import load_config
+from imageclf.system.signals import Notice, noted
+from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.logs import log_to_file
+from imageclf.training.parts.table import table_of_run
+
+log = logging.getLogger(__name__)
+
+
+def run(run_dir: Path, interruptible: bool = True) -> None:
+    """Train the run of `run_dir/config.yaml`, from its newest whole checkpoint if it has one.
+
+    Args:
+        run_dir: of the run.
+        interruptible: whether Ctrl-C ends this process; False in a rank, whose parent decides.
+
+    Raises:
+        InputError: a mistake in the config or the data.
+        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 came.
+    """
+    log_to_file(run_dir)
+    with noted(run_dir, interruptible) as notice:
+        _train(run_dir, notice)
+
+
+def _train(run_dir: Path, notice: Notice) -> None:
+    config = load_config(run_dir / "config.yaml")
+    # For the head's first weights; every later draw is seeded by its position.
+    pl.seed_everything(config["seed"], verbose=False)
+    parts = build_parts(config, table_of_run(run_dir, config))
+    callbacks = build_callbacks(config, parts.schedule, run_dir, notice=notice)
+    if config["model"]["weights"] == "none":
+        log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
+    compile_log = [CompileLog(parts.schedule)] if config["model"]["compile"] is not None else []
+    given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
+    # A restarted job goes on whatever its command line said the first time.
+    checkpoint = newest_whole(run_dir / "checkpoints") or given
+    trainer = build_trainer(
+        config,
+        parts.schedule.epochs,
+        run_dir,
+        [Finish(notice), *callbacks, LogMachine(), *compile_log, Preemption(notice)],
+        parts.data.has_validation,
+    )
+    trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)

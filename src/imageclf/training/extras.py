@@ -1,0 +1,92 @@
+"""What a run is found by, and its config as a tree."""
+
+import io
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from imageclf import InputError
+from imageclf.analysis.run_settings import written
+from imageclf.system.files import write_atomically
+from imageclf.system.printable import cell
+
+log = logging.getLogger(__name__)
+
+# By these a run is found.
+LABELS = ("experiment", "task_name", "tags")
+
+
+def check_tags(config: Mapping[str, Any]) -> None:
+    """Refuse a run without tags where they are asked for.
+
+    Raises:
+        InputError: there are none.
+    """
+    if config["extras"]["enforce_tags"] and not config["tags"]:
+        raise InputError("tags=[]: extras.enforce_tags asks for some; give tags=[baseline,resnet]")
+
+
+def labels_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run is found by, as text or None."""
+    # summary.json is flat.
+    return {name: config[name] for name in LABELS} | {"tags": ", ".join(config["tags"]) or None}
+
+
+def announce(run_dir: Path, config: Mapping[str, Any]) -> None:
+    """Log the tags, and show the run's config as a tree, in the terminal and in config_tree.log."""
+    if config["tags"]:
+        log.info("tags: %s", ", ".join(config["tags"]))
+    if config["extras"]["print_config"]:
+        # As saved: what comes from the environment stays a name.
+        saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
+        tree = config_tree(
+            {str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {}
+        )
+        text = tree_text(tree)
+        write_atomically(run_dir / "config_tree.log", lambda path: path.write_text(text, encoding="utf-8"))
+        # Rich takes a file or a pipe for 80 columns wide and would break the lines.
+        if sys.stdout.isatty():
+            Console().print(tree)
+        else:
+            print(text, end="")
+
+
+def config_tree(config: Mapping[str, Any]) -> Tree:
+    """Return a config as a tree: a branch per group, below it a line per value or per node of values."""
+    tree = Tree("config", guide_style="dim")
+    for name, node in config.items():
+        branch = tree.add(_line(name, node if not isinstance(node, Mapping) else {}))
+        for key, value in node.items() if isinstance(node, Mapping) else ():
+            _add(branch, str(key), value)
+    return tree
+
+
+def tree_text(tree: Tree) -> str:
+    """Return a tree as plain text, with lines as long as they are."""
+    buffer = io.StringIO()
+    Console(file=buffer, width=10_000, no_color=True).print(tree)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _add(tree: Tree, name: str, node: Any) -> None:
+    inner = node.values() if isinstance(node, Mapping) else ()
+    if not any(isinstance(value, Mapping) for value in inner):
+        tree.add(_line(name, node))
+        return
+    branch = tree.add(cell(name))
+    for key, value in node.items():
+        _add(branch, str(key), value)
+
+
+def _line(name: str, value: Any) -> Text:
+    if isinstance(value, Mapping):
+        pairs = "  ".join(f"{key}={written(inner)}" for key, inner in value.items())
+        return cell(f"{name}  {pairs}".rstrip())
+    return cell(f"{name}={written(value)}")

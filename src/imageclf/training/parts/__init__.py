@@ -1,0 +1,1 @@
+"""From the nodes of a config to the parts that they describe."""

@@ -1,0 +1,198 @@
+"""What a run trains on, and what `auto` in the trainer node stands for there."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from imageclf import InputError
+from imageclf.system.machine import processor_name
+
+Kind = Literal["cuda", "mps", "cpu"]
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+DETERMINISTIC = ("auto", True, False, "warn")
+# As Lightning spells them, and the short forms that it takes too.
+_PRECISIONS = {
+    "auto": "auto",
+    "32-true": "32-true",
+    "32": "32-true",
+    "16-mixed": "16-mixed",
+    "16": "16-mixed",
+    "bf16-mixed": "bf16-mixed",
+    "bf16": "bf16-mixed",
+    "None": "32-true",
+}
+
+
+class Device(NamedTuple):
+    """What a run trains on.
+
+    Args:
+        kind: cuda, mps or cpu.
+        name: of the card or the processor.
+        has_bf16: whether it multiplies bfloat16 in hardware.
+    """
+
+    kind: Kind
+    name: str
+    has_bf16: bool
+
+
+class Choice(NamedTuple):
+    """What a trainer node means on a device.
+
+    Args:
+        accelerator: cuda, mps or cpu.
+        precision: 32-true, 16-mixed or bf16-mixed.
+        deterministic: True: bit for bit; warn: as far as torch can, with a warning where it cannot.
+        benchmark: whether cuDNN tries its algorithms and takes the fastest.
+        matmul: precision of products of float32 matrices; high: as TF32, with ten bits.
+    """
+
+    accelerator: Kind
+    precision: str
+    deterministic: bool | Literal["warn"]
+    benchmark: bool
+    matmul: Literal["highest", "high"]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the Trainer's arguments that say so."""
+        return {name: value for name, value in self._asdict().items() if name != "matmul"}
+
+
+def choose(node: Mapping[str, Any], device: Device) -> Choice:
+    """Return what a trainer node means on a device; the one place where `auto` is resolved.
+
+    - `precision: auto` is bf16-mixed on cards with bfloat16, 16-mixed on older ones, 32-true elsewhere.
+    - `deterministic: auto` is warn on the CPU, where the same sums come out anyway, and false elsewhere.
+    - What is not deterministic uses TF32 and cuDNN's fastest algorithms, unless `benchmark` says otherwise.
+
+    Args:
+        node: the trainer node.
+        device: what it trains on.
+
+    Raises:
+        InputError: the device cannot compute in that precision.
+    """
+    precision = precision_of(node)
+    if precision == "auto":
+        precision = {"cuda": "bf16-mixed" if device.has_bf16 else "16-mixed"}.get(device.kind, "32-true")
+    if precision == "16-mixed" and device.kind == "cpu":
+        raise InputError(
+            f"trainer.precision={node['precision']}: a CPU does not train in float16; give auto, 32-true or "
+            "bf16-mixed"
+        )
+    deterministic = node.get("deterministic", "auto")
+    if deterministic == "auto":
+        deterministic = "warn" if device.kind == "cpu" else False
+    fast = device.kind == "cuda" and not deterministic
+    benchmark = node.get("benchmark")
+    return Choice(
+        accelerator=device.kind,
+        precision=precision,
+        deterministic=deterministic,
+        benchmark=fast if benchmark is None else benchmark,
+        matmul="high" if fast else "highest",
+    )
+
+
+def check_accelerator(node: Mapping[str, Any]) -> None:
+    """Refuse values that no machine takes, before it is known which one trains.
+
+    Raises:
+        InputError: accelerator, precision or deterministic has such a value.
+    """
+    for name, legal in (("accelerator", ACCELERATORS), ("deterministic", DETERMINISTIC)):
+        if node.get(name, "auto") not in legal:
+            words = ", ".join(str(value).lower() for value in legal)
+            raise InputError(f"trainer.{name}={node[name]}: give one of {words}")
+    if precision_of(node) != "auto" and node.get("accelerator") == "cpu":
+        choose(node, Device("cpu", "", has_bf16=False))
+
+
+def precision_of(node: Mapping[str, Any]) -> str:
+    """Return a trainer node's precision as Lightning spells it, or auto.
+
+    Raises:
+        InputError: it is none in which phases, searches and candidates are tested.
+    """
+    given = str(node.get("precision", "auto"))
+    if given not in _PRECISIONS:
+        raise InputError(
+            f"trainer.precision={given}: give auto, 32-true (or 32), 16-mixed (16) or bf16-mixed (bf16)"
+        )
+    return _PRECISIONS[given]
+
+
+def kind_of(accelerator: str, num_gpus: int, has_mps: bool) -> Kind:
+    """Return the kind of device that `trainer.accelerator` means on a machine.
+
+    Args:
+        accelerator: auto, gpu, or a kind.
+        num_gpus: CUDA's.
+        has_mps: whether there is Apple's.
+
+    Raises:
+        InputError: there is none of that kind.
+    """
+    there: dict[Kind, bool] = {"cuda": num_gpus > 0, "mps": has_mps, "cpu": True}
+    asked = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(accelerator, (accelerator,))
+    for kind, is_there in there.items():
+        if is_there and kind in asked:
+            return kind
+    raise InputError(
+        f"trainer.accelerator={accelerator}: torch finds none here; give trainer=auto or trainer=cpu"
+    )
+
+
+def read_device(node: Mapping[str, Any]) -> Device:
+    """Return what a trainer node trains on, on this machine.
+
+    CUDA is started only where it is chosen: on a node of several GPUs not before this process trains.
+
+    Raises:
+        InputError: there is none of the kind that the node asks for.
+    """
+    # This counts without starting CUDA.
+    kind = kind_of(
+        node.get("accelerator", "auto"), torch.cuda.device_count(), torch.backends.mps.is_available()
+    )
+    if kind != "cuda":
+        return Device(kind, processor_name(), has_bf16=False)
+    devices = node.get("devices")
+    # All ranks look at the first card, so that they choose alike.
+    card = torch.cuda.get_device_properties(devices[0] if isinstance(devices, list) else 0)
+    # Before Ampere torch emulates it: slower than float32.
+    return Device("cuda", card.name, has_bf16=torch.version.hip is not None or card.major >= 8)
+
+
+def settle(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Set torch's switches for a trainer node on this machine, and return the Trainer's arguments.
+
+    All of them are set: an earlier run in this process may have left others.
+
+    Raises:
+        InputError: the machine has not what the node asks for.
+    """
+    choice = choose(node, read_device(node))
+    torch.set_float32_matmul_precision(choice.matmul)
+    if choice.accelerator == "cuda":
+        # cuBLAS reads it once in a process, at the first product: without it no later run is deterministic.
+        # https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return choice.arguments
+
+
+def num_ranks(trainer: dict[str, Any]) -> int:
+    """Return how many processes a trainer node asks for on this machine."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        return len(devices)
+    if devices in ("auto", -1, "-1"):
+        import torch
+
+        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
+    return int(devices)

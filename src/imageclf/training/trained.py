@@ -1,0 +1,155 @@
+"""What predict and export take of a run directory, which anyone may have written: few values, all checked."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as pl
+
+from imageclf import InputError
+from imageclf.configs import Trust, check_node, load_config, read_config, read_object
+from imageclf.configs.annotations import accepts, describe, written
+from imageclf.data.views.geometry import Resize
+from imageclf.evaluation.chosen import candidate_files
+from imageclf.model import ClassifierModule, DataConfig
+from imageclf.model.weights.saved import classes_of
+from imageclf.training.build import build_module, build_trainer
+
+# Above any phase's; a picture of that size has a gigabyte as floats.
+_MAX_SIZE = 8192
+# What training alone needs of the model node.
+_UNTRAINED = {
+    "weights": "none",
+    "drop_path_rate": None,
+    "groups": 2,
+    "class_weights": "none",
+    "compile": None,
+    "mixing": None,
+    "loss": {"_target_": "torch.nn.CrossEntropyLoss"},
+    "optimizer": {"_target_": "torch.optim.SGD"},
+}
+
+
+class TrainedRun(NamedTuple):
+    """What a finished run has trained, as far as others build it again.
+
+    Args:
+        backbone: any timm name.
+        head: its node, checked.
+        channels_last: keep convolution weights channels-last.
+        resize: how pictures became squares.
+        sizes: pixels a side that the run has used.
+        size: pixels a side that it has ended with.
+        seed: of drawn views.
+        files: of weights.
+        classes: in class order.
+        config: all of config.yaml, as it is written; a node of it is built only after `check_node`.
+    """
+
+    backbone: str
+    head: dict[str, Any]
+    channels_last: bool
+    resize: Resize
+    sizes: set[int]
+    size: int
+    seed: int
+    files: list[Path]
+    classes: tuple[str, ...]
+    config: dict[str, Any]
+
+
+def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
+    """Read what a finished run has trained.
+
+    Args:
+        run_dir: of the run.
+        weights: name of a candidate, as `candidate_files` takes it.
+        trust: modules whose classes may be built besides ours, or all.
+
+    Raises:
+        InputError: the run is not finished, has no such weights, or says something that it must not.
+    """
+    source = run_dir / "config.yaml"
+    config = load_config(source) if trust == "all" or "all" in trust else read_config(source)
+    head = _value(config, "model.head", dict, source)
+    check_node(head, "model.head", trust, source)
+    files = candidate_files(run_dir, weights)
+    sizes = _sizes(config, source)
+    return TrainedRun(
+        backbone=_value(config, "model.backbone", str, source),
+        head=head,
+        channels_last=_value(config, "model.channels_last", bool, source),
+        resize=_value(config, "data.resize", Resize, source),
+        sizes=sizes,
+        size=_last_size(run_dir / "summary.json", sizes),
+        seed=_value(config, "seed", int, source) % 2**32,
+        files=files,
+        classes=classes_of(files[0]),
+        config=config,
+    )
+
+
+def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
+    """Build the network without its weights, and return what they expect of a picture.
+
+    Raises:
+        InputError: there is no such network.
+    """
+    node = {**_UNTRAINED, "backbone": run.backbone, "head": run.head, "channels_last": run.channels_last}
+    try:
+        return build_module(node, dict.fromkeys(run.classes, 1), run.sizes)
+    except InputError:
+        raise
+    # Whatever values do that no training has had.
+    except Exception as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
+
+
+def build_predicting_trainer(run_dir: Path) -> pl.Trainer:
+    """Build a Trainer that predicts on what there is, whatever the run was trained on and logged to."""
+    node = {
+        "_target_": "lightning.Trainer",
+        "accelerator": "auto",
+        "devices": 1,
+        "precision": "auto",
+        "enable_progress_bar": False,
+    }
+    return build_trainer({"trainer": node, "logger": None}, 1, run_dir, [])
+
+
+def _value(config: dict[str, Any], key: str, annotation: Any, source: Path) -> Any:
+    node: Any = config
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    fits = isinstance(node, dict) if annotation is dict else accepts(annotation, node)
+    if not fits:
+        wanted = "a mapping" if annotation is dict else describe(annotation)
+        raise InputError(f"{source}: {key}={written(node)[:100]}: a run has {wanted} there")
+    return node
+
+
+def _sizes(config: dict[str, Any], source: Path) -> set[int]:
+    """Return the sizes of all phases, without building a schedule: it may be of any length."""
+    whole = _value(config, "data.size", int, source)
+    _check_sizes([whole], f"{source}: data.size")
+    sizes: set[int] = set()
+    for name, phase in _value(config, "schedule.phases", dict, source).items():
+        size = phase.get("size") if isinstance(phase, dict) else None
+        each = size if isinstance(size, list) else [whole if size is None else size]
+        _check_sizes(each, f"{source}: schedule.phases.{name}.size")
+        sizes |= set(each)
+    _check_sizes(sorted(sizes), f"{source}: schedule.phases.NAME.size")
+    return sizes
+
+
+def _check_sizes(sizes: list[Any], key: str) -> None:
+    legal = all(accepts(int, size) and 1 <= size <= _MAX_SIZE for size in sizes)
+    if not legal or not 1 <= len(sizes) <= 1000:
+        raise InputError(f"{key}={str(sizes)[:100]}: a run has whole numbers from 1 to {_MAX_SIZE} there")
+
+
+def _last_size(path: Path, sizes: set[int]) -> int:
+    size = read_object(path).get("size")
+    if not accepts(int, size) or size not in sizes:
+        raise InputError(f"{path}: size={str(size)[:100]} is none of the sizes of config.yaml")
+    return int(size)
