@@ -28,6 +28,8 @@ from PIL import Image
 
 from imageclf.configs import CONF_DIR, entry, paths
 
+pytest_plugins = ["run_fixtures"]
+
 COLOURS = ("blue", "green", "red")
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-OF_SIGNALS = ["data/test_signals.py", "callbacks/test_files.py", "runs/test_requeue.py"]
+OF_SIGNALS = ["system/test_signals.py", "system/test_files.py", "launch/test_requeue.py"]
 
 
 def test_those_of_signals_pass_where_ctrl_c_is_ignored() -> None:

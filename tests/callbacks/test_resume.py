@@ -120,7 +120,7 @@ def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
 ) -> None:
     typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     victim = subprocess.Popen(
         [sys.executable, "-m", "imageclf.worker", str(tmp_path), "trust=probes"], env=environment

@@ -25,7 +25,7 @@ GPUS = [80, 86, 89, 90]
 def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """Resample all cases by the kernel, in a process that interprets it."""
     folder = tmp_path_factory.mktemp("interpreted")
-    script = Path(__file__).with_name("resample_cases.py")
+    script = Path(__file__).parents[1] / "support" / "resample_cases.py"
     subprocess.run(
         [sys.executable, str(script), str(folder)], env={**os.environ, "TRITON_INTERPRET": "1"}, check=True
     )

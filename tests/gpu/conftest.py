@@ -35,7 +35,7 @@ def call() -> Callable[..., Done]:
         if gpu and not has_gpu():
             pytest.skip("needs a CUDA GPU")
         environment = with_gpu() if gpu else dict(os.environ)
-        probes = [str(Path(__file__).parent), environment.get("PYTHONPATH", "")]
+        probes = [str(Path(__file__).parents[1] / "support"), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, probes))
         return subprocess.run(
             [sys.executable, *arguments],

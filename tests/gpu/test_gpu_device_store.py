@@ -15,7 +15,7 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 def test_views_are_those_of_the_cpu_bit_for_bit_and_without_a_host_sync(
     call: Call, tmp_path: Path, device: str
 ) -> None:
-    script = Path(__file__).with_name("device_views.py")
+    script = Path(__file__).parents[1] / "support" / "device_views.py"
     done = call(tmp_path, str(script), device, str(tmp_path), gpu=device == "cuda")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

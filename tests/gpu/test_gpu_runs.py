@@ -131,7 +131,7 @@ def test_on_the_cpu_of_a_machine_with_a_gpu_no_context_is_made(
 
 @pytest.mark.parametrize("device", [pytest.param("gpu", marks=pytest.mark.gpu), "cpu"])
 def test_batches_are_pinned_where_a_gpu_gets_them(call: Call, tmp_path: Path, device: str) -> None:
-    script = Path(__file__).with_name("pinned.py")
+    script = Path(__file__).parents[1] / "support" / "pinned.py"
     done = call(tmp_path, str(script), str(tmp_path), gpu=device == "gpu")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [device == "gpu"] * 4

@@ -2,7 +2,6 @@
 
 import doctest
 
-from imageclf.model.export import timm_folder
 import pytest
 import timm
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.model import DataConfig, FastaiHead, ImageClassifier, LinearHead, create_backbone, data_config
+from imageclf.model.export import timm_folder
 from imageclf.model.export.timm_folder import layers_as_code, to_timm
 
 FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "test_byobnet", "test_mambaout"]

@@ -1,4 +1,4 @@
-"""What a run learned and where it fails, in numbers: pure functions on tables and arrays. Imports no torch."""
+"""What a run learned and where it fails, in numbers: pure functions on tables and arrays, without torch."""
 
 from imageclf.analysis.balance import class_balance
 from imageclf.analysis.confusion import confusion_matrix, most_confused

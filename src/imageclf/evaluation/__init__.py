@@ -1,1 +1,1 @@
-"""The model on a split, whatever weights and views: predicted beside the training, which it leaves as it was."""
+"""Predict a split with any weights and views, and leave the training as it was."""

@@ -1,1 +1,1 @@
-"""Who goes through the door: this process, ranks of this machine, tasks of srun and torchrun, jobs of a sweep."""
+"""Start the door: in this process, in ranks, in tasks of srun and torchrun, in the jobs of a sweep."""

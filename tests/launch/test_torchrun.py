@@ -7,9 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 import torch
 from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed
@@ -20,7 +17,7 @@ from imageclf.system.world import World
 from imageclf.training.directory import prepare
 
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
-PROBES = str(Path(__file__).parents[1] / "callbacks")
+PROBES = str(Path(__file__).parents[1] / "support")
 
 
 def torchrun(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-
 from presets import caching, preset, write_noise
 from resample_cases import CASES, Case, far_behind
 

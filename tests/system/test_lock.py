@@ -12,7 +12,7 @@ from imageclf.system.locks import held, patience
 HOLD = """
 import sys
 from pathlib import Path
-from imageclf.runs.lock import held
+from imageclf.system.locks import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

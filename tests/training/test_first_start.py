@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -11,11 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 from doors import start_door
+from PIL import Image
 from small_runs import SMALL, THREE_PHASES, composed
 
 from imageclf import InputError

@@ -4,8 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-
 import numpy as np
 import torch
 from PIL import Image

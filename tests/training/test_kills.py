@@ -2,14 +2,10 @@
 
 import random
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 import torch
 from doors import start_door
 from probes import digest

@@ -5,14 +5,10 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 import torch
 from doors import through_door
 from probes import digest

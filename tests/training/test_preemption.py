@@ -1,13 +1,9 @@
 """Runs that a scheduler ends: real signals to real processes, one save, and not a bit lost."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 import torch
 from doors import through_door
 from probes import digest, lines

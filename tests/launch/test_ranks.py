@@ -4,15 +4,11 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 import pandas as pd
+import pytest
 import torch
 from probes import lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_small

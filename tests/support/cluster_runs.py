@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))  # the small runs and their probes
-
 import torch
 from probes import digest
 from slurm_server import SlurmServer

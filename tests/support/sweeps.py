@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 import imageclf.train
 from imageclf.configs import entry, paths
 
-PROBES = Path(__file__).parents[1] / "callbacks"
+PROBES = Path(__file__).parents[1] / "support"
 FAST = ["~callbacks.report", "~callbacks.tta"]
 FAULT = "+callbacks.fault={_target_: probes.Fault, kind: none}"
 
