@@ -12,7 +12,9 @@ PAGE = (Path(__file__).parents[1] / "docs/architecture.md").read_text(encoding="
 FOLDERS = dict(re.findall(r"^\| `([a-z_/]+)/` \| (\d) \|", PAGE, re.MULTILINE))
 FILES = sorted(set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", PAGE)))
 # | what happens | `file`, `file` | `function`, `function` |
-JOURNEYS = re.findall(r"^\| .* \| (`[a-z_/]+\.py`.*) \| (`.*`) \|$", PAGE, re.MULTILINE)
+JOURNEYS = re.findall(
+    r"^\| .* \| (`[a-z_/]+\.py`.*) \| (`.*`) \|$", PAGE.partition("## Who owns")[0], re.MULTILINE
+)
 STEPS = [
     (path, name)
     for paths, names in JOURNEYS
