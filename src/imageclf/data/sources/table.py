@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.data.sources.names import listing, natural_sorted
+from imageclf.system.files import write_text
 
 Split = Literal["train", "valid", "test", ""]
 """Where a row belongs; "" until a `Splitting` decides between train and valid."""
@@ -90,13 +90,8 @@ class Table:
 
     def save(self, path: Path) -> None:
         """Write the rows as CSV; a reader sees the old file or the new one, never a part."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            # All quoted, since pandas would leave a lone carriage return bare.
-            self.frame.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # All quoted, since pandas would leave a lone carriage return bare.
+        write_text(path, self.frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL))
 
     @classmethod
     def load(cls, path: Path, classes: Sequence[str] | None = None) -> "Table":
