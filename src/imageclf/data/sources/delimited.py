@@ -13,7 +13,7 @@ _SEPARATORS = (",", ";", "\t")
 
 
 def read_delimited(path: Path) -> pd.DataFrame:
-    """Read a table with a header: every cell as text, "" where empty, nothing taken for a number or NA.
+    """Read a table with a header: every cell is text, "" where empty; nothing becomes a number or NA.
 
     The separator is whichever of comma, semicolon and tab divides the header best. A byte order
     mark, either kind of line end, quotes and spaces around header names make no difference. Rows
@@ -47,7 +47,8 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError(f"data.csv={os.fspath(path)!r} cannot be read ({error.strerror}).") from None
     try:
         content.decode()
-        position = content.find(b"\0")  # UTF-16 of plain English is valid UTF-8, but for its zeros.
+        # UTF-16 of plain English is valid UTF-8, but for its zeros.
+        position = content.find(b"\0")
     except UnicodeDecodeError as error:
         position = error.start
     if position >= 0:
