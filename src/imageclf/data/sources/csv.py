@@ -187,7 +187,7 @@ def _problems(rows: pd.DataFrame) -> Iterator[str]:
         yield f"data.valid_column: values must be among {legal}, but are not in rows {_lines(found)}."
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
         ids = listing(found["id"].unique().tolist())
-        yield f"data.csv: an id must have one label and split, but rows {_lines(found)} differ: {ids}."
+        yield f"data.csv: an id must have one label and split, but has several in rows {_lines(found)}: {ids}."
 
 
 def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
@@ -229,7 +229,7 @@ def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) ->
 
 
 def _groups(rows: pd.DataFrame, length: int) -> "pd.Series[str]":
-    """Return the group of each row of the table; without one, as test pictures are, a row is its own group."""
+    """Return the group of each row of the table; a row without one is a group by itself."""
     groups = rows["group"].reset_index(drop=True).reindex(range(length), fill_value="")
     unique = pd.Series([f"\0{row}" for row in range(length)], dtype="str")
     return groups.where(groups.str.strip() != "", unique)
