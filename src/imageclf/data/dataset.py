@@ -59,10 +59,14 @@ class PictureDataset(Dataset[Batch]):
         Raises:
             InputError: a file cannot be read.
         """
-        images = torch.empty(request.shape, dtype=torch.uint8)
-        self.render(request, images.numpy())
+        images = np.empty(request.shape, dtype=np.uint8)
+        self.render(request, images)
+        return self.batch(request, images)
+
+    def batch(self, request: Request, images: NDArray[np.uint8]) -> Batch:
+        """Return the batch of a request whose pictures are `images` `[B, size, size, 3]`."""
         return Batch(
-            images=images.permute(0, 3, 1, 2),
+            images=torch.from_numpy(images).permute(0, 3, 1, 2),
             features=None,
             labels=torch.from_numpy(self.labels[request.rows]),
             rows=torch.from_numpy(request.rows),

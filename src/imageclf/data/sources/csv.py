@@ -187,7 +187,7 @@ def _problems(rows: pd.DataFrame) -> Iterator[str]:
         yield f"data.valid_column: values must be among {legal}, but are not in rows {_lines(found)}."
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
         ids = listing(found["id"].unique().tolist())
-        yield f"data.csv: an id must have one label and split, but has several in rows {_lines(found)}: {ids}."
+        yield f"data.csv: an id must have one label and split; it has several in rows {_lines(found)}: {ids}."
 
 
 def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
