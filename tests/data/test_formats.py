@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.pictures.decode import read_picture
-from imageclf.data.pictures.formats import FORMATS, open_picture
+from imageclf.data.pictures.decode import FORMATS, open_picture, read_picture
 from imageclf.data.pictures.inspect import inspect_picture
 from imageclf.report.thumbnails import thumbnail_uri
 

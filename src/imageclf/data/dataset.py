@@ -1,4 +1,4 @@
-"""Pictures by request: a request says everything, the dataset holds no state."""
+"""The dataset of pictures: a request holds all instructions, the dataset has no state."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,8 @@ from imageclf.data.views.viewing import Viewing, changes_light
 class PictureDataset(Dataset[Batch]):
     """Answer requests with batches of pictures.
 
-    A picture is shrunk to near the size asked for, once if there is a store of that size, and every
-    view of it is one resampling from there.
+    A picture is shrunk to near the requested size, once for all if there is a store of that size, and
+    every view of it is one resampling from there.
 
     Args:
         paths: a file per row of the table.
@@ -42,7 +42,7 @@ class PictureDataset(Dataset[Batch]):
         crop_pct: float,
         seed: int,
     ) -> None:
-        # By size of the views; without one the pictures' own files are read.
+        # By size of the views; sizes without a store are read from the files.
         self.stores: Mapping[int, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
@@ -54,7 +54,7 @@ class PictureDataset(Dataset[Batch]):
         return len(self.labels)
 
     def __getitem__(self, request: Request) -> Batch:
-        """Return the batch of a request; equal rows next to each other are read once.
+        """Return the batch of a request; equal rows that are adjacent are read once.
 
         Raises:
             InputError: a file cannot be read.
@@ -124,7 +124,7 @@ class PictureDataset(Dataset[Batch]):
 
 
 def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:
-    """Call a transform that draws from the global generators, and leave them as they were."""
+    """Call a transform that draws from the global generators, and restore them afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)
