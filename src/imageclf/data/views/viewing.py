@@ -1,4 +1,4 @@
-"""From a request to numbers: what each picture's view shows, whoever makes it and on whichever device."""
+"""The parameters of the views of a request, the same for every way to make them."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Viewing:
         return stored_side(size, self.resize, self.augmentation.max_zoom, self.crop_pct)
 
     def views(self, request: Request) -> Views:
-        """Return how each picture of a request is to be seen."""
+        """Return the parameters of the views of a request."""
         draws = uniforms(self.seed, request.epoch, request.rows, request.views, NUM_DRAWS)
         return views_of(request.views, self.augmentation, draws, self.resize)
 
@@ -42,8 +42,8 @@ class Viewing:
         """Return the maps `[B, 3, 3]` from pixels of the views to pixels of the shrunk pictures.
 
         Args:
-            request: what is asked for.
-            views: as `views` returns them.
+            request: the request.
+            views: of the request.
             shapes: (width, height) of the pictures before shrinking, `[B, 2]`.
             shrunk: (width, height) of the shrunk pictures, `[B, 2]`.
         """
@@ -56,15 +56,15 @@ class Viewing:
         return rescaled(shapes, shrunk) @ found
 
     def tables(self, views: Views, means: Floats) -> NDArray[np.uint8]:
-        """Return what the lighting of each view makes of each value, `[B, 256]`.
+        """Return the tables of new values by the lighting of each view, `[B, 256]`.
 
         Args:
-            views: as `views` returns them.
+            views: of the request.
             means: of the pictures' values, 0 to 255, `[B]`.
         """
         return lighting_tables(views.brightness, views.contrast, means, self.augmentation.lighting)
 
 
 def changes_light(views: Views) -> bool:
-    """Return whether the lighting of any view differs from the picture's own."""
+    """Return whether any view changes the lighting of its picture."""
     return bool(views.brightness.any() or (views.contrast != 1).any())
