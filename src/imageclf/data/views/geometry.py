@@ -131,7 +131,7 @@ def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
 def _windows(
     shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the (width, height) that each view shows of its picture, pixels, and whether x and y place it."""
+    """Return the (width, height) in pixels that each view shows, and whether x and y place it."""
     if resize == "random_resized_crop":
         windows, inside = _random_windows(shapes, views.crops)
         return windows / views.zoom[:, None], inside
