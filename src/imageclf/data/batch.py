@@ -40,10 +40,10 @@ class Batch(NamedTuple):
     Args:
         images: uint8 `[B, 3, H, W]`, stored channels-last, or None.
         features: `[B, F]`, or None.
-        labels: class indices `[B]`, -1 where unknown.
+        labels: class numbers `[B]`, -1 where unknown.
         rows: positions in the table `[B]`.
-        weight: of the mean loss, where ranks have batches of different sizes.
-        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
+        weight: see `Request`.
+        total: see `Request`.
     """
 
     images: Tensor | None

@@ -167,13 +167,9 @@ class ImageData(pl.LightningDataModule):
     def evaluation_requests(
         self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
     ) -> Iterator[Request]:
-        """Return this rank's requests for the pictures of a split, once per view.
+        """Return this rank's requests for the pictures of a split, or `only` some rows, once per view.
 
-        Args:
-            split: train, valid or test.
-            size: pixels a side.
-            views: 0 is the picture as it is, those above are drawn, those below are fixed.
-            only: rows of the split to look at; None looks at all of them.
+        A view 0 is the picture as it is, those above are drawn, those below are fixed.
         """
         rows = self.table.rows(split) if only is None else only
         return self._requests.evaluation(rows, size, views, self._rank())

@@ -22,15 +22,8 @@ class PictureDataset(Dataset[Batch]):
     """Answer requests with batches of pictures.
 
     A picture is shrunk to near the requested size, once for all if there is a store of that size, and
-    every view of it is one resampling from there.
-
-    Args:
-        paths: a file per row of the table.
-        labels: class indices `[N]`, -1 where unknown.
-        augmentation: what a view other than 0 may do.
-        resize: how a picture is brought to a square.
-        crop_pct: share of the shorter side that the plain view's crop keeps.
-        seed: of the draws.
+    every view of it is one resampling from there. Paths and labels `[N]`, -1 where unknown, are those of
+    the table's rows; `crop_pct` is the share of the shorter side that the plain view's crop keeps.
     """
 
     def __init__(

@@ -29,12 +29,7 @@ slightly, so when a run is resumed the choice must not depend on other processes
 
 
 class Obstacle(NamedTuple):
-    """Why views cannot be made on a device.
-
-    Args:
-        reason: a clause without a full stop.
-        remedy: what the user can do.
-    """
+    """Why views cannot be made on a device, as a clause, and what the user can do."""
 
     reason: str
     remedy: str
@@ -46,12 +41,7 @@ def is_asked(how: DeviceStoring, device: torch.device) -> bool:
 
 
 def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | None:
-    """Return why views cannot be made on any device, or None.
-
-    Args:
-        form: of the store; None: there is no store.
-        augmentation: what a view may do.
-    """
+    """Return why views cannot be made on any device, or None; without a form there is no store."""
     if augmentation.extra is not None:
         return Obstacle("transforms.extra changes views on the CPU", "set transforms.extra=null")
     if form is None:
@@ -89,11 +79,7 @@ def memory_of(device: torch.device) -> int:
 
 
 class DeviceStores:
-    """Answer requests for sizes whose pictures fit on the device, one size at a time.
-
-    Args:
-        dataset: has the stores, and draws views.
-    """
+    """Answer requests for sizes whose pictures fit on the device, one size at a time."""
 
     def __init__(self, dataset: PictureDataset) -> None:
         self._dataset = dataset

@@ -32,12 +32,6 @@ class DeviceStore:
     Every rank holds all pictures, because every epoch divides them anew. A batch takes one copy of about
     330 bytes per picture (its place, map and lighting) and no host sync.
 
-    Args:
-        stored: a raw store.
-        viewing: how views are drawn.
-        labels: class indices `[N]`, -1 where unknown.
-        device: that trains.
-
     Attributes:
         pixels: of all pictures, on the device, uint8 `[N]`.
         resample: makes views of them.
@@ -108,9 +102,7 @@ def fastest_on(device: torch.device) -> Resample:
 def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
     """Copy arrays to a device in one copy, without blocking.
 
-    Args:
-        arrays: those with larger elements first, so that each is aligned.
-        device: where they go.
+    The arrays with larger elements come first, so that each is aligned.
     """
     parts = [np.ascontiguousarray(array) for array in arrays]
     lengths = [part.nbytes for part in parts]

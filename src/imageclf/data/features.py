@@ -16,12 +16,8 @@ def featured(
 ) -> Iterator[Batch]:
     """Answer requests with cached features, on the CPU; in pinned memory if the device is a GPU.
 
-    Args:
-        features: of the pictures of a split, `[N, F]`; may be mapped from a file.
-        rows: positions of those pictures in the table, `[N]`, sorted.
-        labels: class indices of the whole table.
-        requests: for pictures of the split.
-        device: that trains.
+    The features `[N, F]`, which may be mapped from a file, are those of the sorted `rows` `[N]` of the
+    table, and `labels` are the class numbers of the whole table.
     """
     for request in requests:
         places = torch.from_numpy(np.searchsorted(rows, request.rows))

@@ -34,14 +34,7 @@ class Rank(NamedTuple):
 
 @dataclass(frozen=True)
 class Requests:
-    """The requests of any epoch and split.
-
-    Args:
-        table: the pictures, every row assigned to a split.
-        loading: how they become batches.
-        schedule: what holds at an epoch.
-        seed: of the order.
-    """
+    """The requests of any epoch and split; every row of the table is assigned to a split."""
 
     table: Table
     loading: Loading

@@ -28,13 +28,7 @@ Item = TypeVar("Item")
 
 
 class Answer(NamedTuple, Generic[Item]):
-    """What came of an item.
-
-    Args:
-        item: the item.
-        result: what the function returned.
-        memory: what the function wrote to; not overwritten as long as anything looks at it.
-    """
+    """An item, what the function returned, and what it wrote, which stays while anything looks at it."""
 
     item: Item
     result: Any
@@ -59,8 +53,8 @@ class Workers(Generic[Item]):
     Each process computes in one torch thread, and ignores the signals that its parent answers.
 
     Args:
-        function: takes an item and shared memory for arrays, which may be too small; what it returns
-            is sent through a pipe. It must be picklable unless processes start by a fork.
+        function: takes an item and shared memory, which may be too small, for arrays; the rest is
+            returned through a pipe. It must be picklable unless processes start by a fork.
         num_processes: how many.
         capacity: bytes of shared memory for one result.
     """

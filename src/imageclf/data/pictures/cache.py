@@ -28,15 +28,7 @@ _protected: dict[Path, IO[bytes]] = {}
 
 @dataclass(frozen=True)
 class Entry:
-    """A complete result.
-
-    Args:
-        folder: holds `about.json` and whatever the builder wrote.
-        kind: what it is.
-        about: what it was made from, for people to read.
-        size: bytes of all its files.
-        used: time of the last use, seconds since 1970.
-    """
+    """A complete result in `folder`: `size` is the bytes of its files, `used` the time of its last use."""
 
     folder: Path
     kind: Kind
@@ -47,12 +39,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of results, `KIND/KEY/`.
-
-    Args:
-        root: the folder.
-        budget: bytes that all results together may take.
-    """
+    """A folder of results, `KIND/KEY/`, which together take at most `budget` bytes."""
 
     root: Path
     budget: int
@@ -73,16 +60,10 @@ class Cache:
         return folder
 
     def get(self, kind: Kind, key: str, about: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        """Return the folder of a result, which is built first if it does not exist.
+        """Return the folder of a result; `build` first writes it into an empty folder if it does not exist.
 
         Jobs that ask at the same time wait for the one that builds. A killed job leaves nothing that
-        could be taken for a result.
-
-        Args:
-            kind: what it is.
-            key: see `content_key`.
-            about: what it is made from, for people to read.
-            build: writes the result into an empty folder.
+        could be taken for a result. `about` describes the result for people.
 
         Raises:
             InputError: the disk is full, or the folder cannot be written.

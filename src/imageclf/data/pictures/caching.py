@@ -63,12 +63,9 @@ class Caching:
     def stores(
         self, paths: Sequence[str], sides: Mapping[int, int], resize: Resize
     ) -> dict[int, StoredPictures]:
-        """Return the stores of shrunk pictures by size of the views; missing ones are written first.
+        """Return the stores of the pictures by size of the views; missing ones are written first.
 
-        Args:
-            paths: a file per row of the table.
-            sides: `stored_side` by size.
-            resize: how a view becomes a square.
+        `sides` is the `stored_side` of each size.
 
         Raises:
             InputError: a picture cannot be read, or the disk is full.
@@ -91,11 +88,7 @@ class Caching:
     ) -> list[StoreSpec]:
         """Return the stores that a run needs, the largest size first; none where nothing is cached.
 
-        Args:
-            paths: a file per row of the table.
-            sides: `stored_side` by size.
-            resize: how a view becomes a square.
-            choose: returns the form; see `choose_form`.
+        `choose` is `choose_form` or `fitting_form`.
         """
         if self.cache == "none" or not len(paths):
             return []
@@ -111,11 +104,7 @@ class Caching:
     ) -> Iterator[dict[StoreSpec, Path]]:
         """Yield an empty folder for each missing store; if no error is raised, they go to the cache.
 
-        Args:
-            folder: private to this process; it holds the folders meanwhile.
-            paths: a file per row of the table.
-            digest: of the files.
-            wanted: the stores.
+        They lie in `folder`, which no other process may use.
         """
         stages = {each: folder / str(each.size) for each in wanted if not self._has(digest, each)}
         for stage in stages.values():
@@ -177,12 +166,9 @@ def choose_form(how: How, raw_total: int, budget: int) -> Form | None:
 
 
 def fitting_form(how: How, raw_total: int, budget: int) -> Form | None:
-    """Return the form in which stores fit into the budget: raw, or JPEG where 0.3 of the raw bytes fit.
+    """Return the form in which stores of `raw_total` bytes fit into the budget: raw, or else JPEG.
 
-    Args:
-        how: the user's choice; raw and jpeg are not replaced by each other.
-        raw_total: bytes of all raw stores.
-        budget: bytes.
+    `how` is the user's choice; raw and jpeg are not replaced by each other.
     """
     needed: dict[Form, float] = {"raw": raw_total, "jpeg": _JPEG_SHARE * raw_total}
     fitting = (form for form, amount in needed.items() if amount <= budget and how in ("auto", form))

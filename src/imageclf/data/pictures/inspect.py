@@ -20,24 +20,6 @@ _LEAST_BITS = 8
 _ENOUGH = 256
 
 
-class Header(NamedTuple):
-    """What the header of a file says; 0 and "" where it says nothing.
-
-    Args:
-        width: pixels, as stored.
-        height: pixels, as stored.
-        format: Pillow's name, such as JPEG.
-        mode: Pillow's name, such as RGB, CMYK or I;16.
-        frames: of an animation, else 1.
-    """
-
-    width: int
-    height: int
-    format: str
-    mode: str
-    frames: int
-
-
 class Inspection(NamedTuple):
     """The result of inspecting one file.
 
@@ -67,7 +49,7 @@ class Inspection(NamedTuple):
 
 def inspect_picture(path: str) -> Inspection:
     """Decode a file to its last row; a broken one is described and raises nothing."""
-    width, height, form, mode, frames = read_header(path)
+    width, height, form, mode, frames = _header(path)
     num_bytes = _num_bytes(path)
     try:
         pixels = read_picture(path)
@@ -79,13 +61,13 @@ def inspect_picture(path: str) -> Inspection:
     return Inspection(width, height, num_bytes or 0, form, mode, frames, "", *hashes)
 
 
-def read_header(path: str) -> Header:
-    """Read the header of a file, without decoding it."""
+def _header(path: str) -> tuple[int, int, str, str, int]:
+    """Return what an `Inspection` tells of a broken file: width, height, format, mode and frames."""
     try:
         with open_picture(path) as image:
-            return Header(*image.size, image.format or "", image.mode, _num_frames(image))
+            return (*image.size, image.format or "", image.mode, _num_frames(image))
     except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
-        return Header(0, 0, "", "", 0)
+        return (0, 0, "", "", 0)
 
 
 def hash_pixels(picture: NDArray[np.uint8]) -> bytes:

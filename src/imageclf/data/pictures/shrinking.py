@@ -1,8 +1,8 @@
 """Decode every picture once, both to check it and to write the stores of shrunk pictures."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -31,14 +31,7 @@ _WIDEST = 2
 
 
 class StoreSpec(NamedTuple):
-    """What the pictures of a store are like.
-
-    Args:
-        size: pixels a side of the views that are made from them.
-        side: `stored_side` of that size.
-        resize: how a view becomes a square.
-        form: of the store.
-    """
+    """What the pictures of a store are like: for views of `size` pixels a side, shrunk to `side`."""
 
     size: int
     side: int
@@ -47,25 +40,14 @@ class StoreSpec(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What decoding has found.
-
-    Args:
-        faults: of the files that do not decode to their last row, by position.
-        animated: positions of the files that hold several frames.
-    """
+    """Faults of files that do not decode to their last row, and files of several frames, by position."""
 
     faults: dict[int, str]
     animated: list[int]
 
 
 class Part(NamedTuple):
-    """Some of the pictures, decoded.
-
-    Args:
-        findings: about them.
-        contents: the pictures of each store.
-        sizes: of the pictures of each store; see `imageclf.data.pictures.store.writing`, `[N, 4]`.
-    """
+    """Some of the pictures, decoded; contents and sizes `[N, 4]` are what `writing` takes, for each store."""
 
     findings: Findings
     contents: list[list[Picture]]
@@ -75,44 +57,35 @@ class Part(NamedTuple):
 def decode_all(
     paths: Sequence[str], folders: Mapping[StoreSpec, Path], title: str, checks: bool = False
 ) -> Findings:
-    """Decode every picture once, in parallel, and write stores.
+    """Decode every picture once, in parallel, and write a store into each folder.
 
-    The same files give the same bytes, however many processes read them.
-
-    Args:
-        paths: of the files.
-        folders: of the stores.
-        title: of the progress bar, which appears from 1,000 pictures on.
-        checks: whether to collect faults and count frames; the stores are incomplete if there is a fault.
+    The same files give the same bytes, however many processes read them. With `checks`, faults are
+    collected and frames counted; if there is a fault, the stores are incomplete.
 
     Raises:
         InputError: a file cannot be read and `checks` is off.
     """
     findings = Findings({}, [])
     specs = list(folders)
-    each = sum(_WIDEST * 3 * spec.side**2 for spec in specs)
-    parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, each))))
+    picture_bytes = sum(_WIDEST * 3 * spec.side**2 for spec in specs)
+    parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, picture_bytes))))
     read = partial(read_part, paths=paths, specs=specs, checks=checks)
     with (
         mapped(read, parts, num_processes(paths), _CHUNK_BYTES if folders else 0) as done,
-        _writing_all(folders) as write,
+        ExitStack() as stack,
     ):
+        stores = [stack.enter_context(writing(folder)) for folder in folders.values()]
         for part in track(done, title, total=len(parts), transient=True, disable=len(paths) < 1000):
             findings.faults.update(part.findings.faults)
             findings.animated.extend(part.findings.animated)
             if not findings.faults:
-                write(part)
+                for append, contents, sizes in zip(stores, part.contents, part.sizes, strict=True):
+                    append(contents, sizes)
     return findings
 
 
 def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], checks: bool) -> Part:
-    """Decode some of the files, each once per scale.
-
-    Args:
-        rows: their positions.
-        paths: of all files.
-        specs: of the stores.
-        checks: as in `decode_all`.
+    """Decode some of the files, each once per scale that the stores need.
 
     Raises:
         InputError: as in `decode_all`.
@@ -134,19 +107,6 @@ def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], che
         for column, spec in zip(columns, specs, strict=True)
     ]
     return Part(findings, contents, [_sizes(column) for column in columns])
-
-
-@contextmanager
-def _writing_all(folders: Mapping[StoreSpec, Path]) -> Iterator[Callable[[Part], None]]:
-    with ExitStack() as stack:
-        stores = [stack.enter_context(writing(folder)) for folder in folders.values()]
-
-        def write(part: Part) -> None:
-            """Append a part to every store."""
-            for append, contents, sizes in zip(stores, part.contents, part.sizes, strict=True):
-                append(contents, sizes)
-
-        yield write
 
 
 def _shrunk_to(path: str, specs: Sequence[StoreSpec]) -> list[Shrunk]:

@@ -34,14 +34,7 @@ class Shrunk(NamedTuple):
 
 
 def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
-    """Return a picture as views of `size` are made from it.
-
-    Args:
-        path: of the file.
-        size: pixels a side of the views.
-        side: their `stored_side`.
-        resize: how a view becomes a square.
-    """
+    """Return a picture as views of `size` are made from it; `side` is the `stored_side` of that size."""
     return shrunk(read_picture(path, at_least=sufficient(size, side)), side, resize)
 
 
@@ -79,12 +72,7 @@ def writing(folder: Path) -> Iterator[Callable[[Sequence[Picture], NDArray[np.in
 
 
 class StoredPictures(NamedTuple):
-    """Where a store is; unlike an open one it can be sent to other processes.
-
-    Args:
-        folder: of the store.
-        form: of the pictures in it.
-    """
+    """Where a store is; unlike an open one it can be sent to other processes."""
 
     folder: Path
     form: Form
@@ -103,10 +91,6 @@ def open_store(stored: StoredPictures) -> "Store":
 
 class Store:
     """Read what `writing` wrote.
-
-    Args:
-        folder: of the store.
-        form: of the pictures in it.
 
     Attributes:
         index: see `writing`, `[N, 6]`.

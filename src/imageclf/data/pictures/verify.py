@@ -32,14 +32,8 @@ def unreadable(
     """Return the fault of every file that does not decode to its last row, by position.
 
     A set of files without faults is not decoded again while its fingerprint stays the same, unless
-    caching is off.
-
-    Args:
-        paths: of the files.
-        caching: where a set without faults is recorded.
-        sides: `stored_side` by size of the views: if files are decoded and have no fault, their stores
-            are written in the same pass.
-        resize: how a view becomes a square.
+    caching is off. Files that are decoded and have no fault are also shrunk in the same pass, for the
+    sizes of the views in `sides`, which holds the `stored_side` of each.
     """
     if caching.cache == "none":
         return _log_animated(paths, decode_all(paths, {}, _TITLE, checks=True)).faults

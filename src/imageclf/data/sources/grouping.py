@@ -13,13 +13,7 @@ def group_bins(
     """Assign whole groups to bins so that each bin gets about its share of every class: bin by row, [N].
 
     The largest groups go first, each to where it keeps the bins most evenly filled; groups of one size
-    come in random order.
-
-    Args:
-        labels: Class numbers, [N], none negative.
-        groups: Group numbers, [N], from 0.
-        shares: Fraction of the rows by bin; they add up to 1.
-        seed: Decides between groups of one size.
+    come in random order. Classes and groups are numbers [N] from 0; the shares add up to 1.
 
     Source: `StratifiedGroupKFold` of scikit-learn, for bins of any size.
     """

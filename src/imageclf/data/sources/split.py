@@ -18,12 +18,6 @@ Rows = npt.NDArray[np.int64]
 def fastai_valid_rows(n: int, valid_pct: float, seed: int, cv_idx: int = 0) -> Rows:
     """Choose the validation rows that fast.ai 0.7 chooses, index for index and in its order.
 
-    Args:
-        n: Number of rows.
-        valid_pct: Fraction of the rows, rounded down.
-        seed: For numpy's legacy generator.
-        cv_idx: Which slice of the permutation.
-
     Source: `get_cv_idxs(n, cv_idx, val_pct, seed)`.
     """
     size = int(valid_pct * n)
@@ -37,13 +31,7 @@ def random_valid_rows(n: int, valid_pct: float, seed: int) -> Rows:
 
 
 def stratified_valid_rows(labels: npt.NDArray[np.int64], valid_pct: float, seed: int) -> Rows:
-    """Choose the same fraction of every class, in ascending order; see `stratified_sizes`.
-
-    Args:
-        labels: Class numbers, [N], none negative.
-        valid_pct: Fraction of the rows.
-        seed: Decides which rows of a class are taken.
-    """
+    """Choose the same fraction of every class, in ascending order; see `stratified_sizes`."""
     counts = np.bincount(labels)
     starts = np.cumsum(counts) - counts
     rank = np.arange(len(labels)) - np.repeat(starts, counts)
@@ -53,15 +41,11 @@ def stratified_valid_rows(labels: npt.NDArray[np.int64], valid_pct: float, seed:
 
 
 def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDArray[np.int64]:
-    """Divide round(valid_pct * N) validation rows among classes by largest remainder.
+    """Divide round(valid_pct * N) validation rows among classes of `counts` rows by largest remainder.
 
     A class of one picture stays in training, and every larger class keeps at least one there. Every
     larger class gives at least one to validation, if the total is enough for all of them. Ties go
     to the lower class number. The total falls short only where training must keep its rows.
-
-    Args:
-        counts: Rows by class, [C].
-        valid_pct: Fraction, 0 to below 1.
     """
     exact = counts * valid_pct
     total = round(float(valid_pct * counts.sum()))
@@ -79,14 +63,8 @@ def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDA
 def stratified_fold_rows(labels: npt.NDArray[np.int64], fold: int, folds: int, seed: int) -> Rows:
     """Choose the validation rows of one of k stratified folds, in ascending order.
 
-    Each row is in exactly one fold. The sizes of two folds differ by at most one, overall and in
-    each class.
-
-    Args:
-        labels: Class numbers, [N].
-        fold: Which fold, 0 to folds - 1.
-        folds: How many.
-        seed: The same for all folds.
+    Each row is in exactly one fold for the same seed. The sizes of two folds differ by at most one, overall
+    and in each class.
     """
     # Dealing out one class after the other, like cards, evens out both kinds of sizes.
     return np.sort(_shuffled_by_class(labels, seed)[fold::folds])

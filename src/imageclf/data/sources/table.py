@@ -97,10 +97,7 @@ class Table:
     def load(cls, path: Path, classes: Sequence[str] | None = None) -> "Table":
         """Read back what `save` wrote.
 
-        Args:
-            path: The CSV.
-            classes: Names by class number, for a table that has lost all rows of some class; None
-                takes those of the labels.
+        `classes` are needed for a table that has lost all rows of some class; None takes those of the labels.
 
         Raises:
             InputError: The file is damaged, has other columns or unknown splits, or a label is not among
@@ -131,11 +128,8 @@ def make_table(columns: Mapping[str, Sequence[str]]) -> Table:
 def check_table(table: Table, valid_key: str) -> None:
     """Check what a source has read, before any splitting.
 
-    A warning lists the classes without validation pictures, where others have some.
-
-    Args:
-        table: Rows of a source.
-        valid_key: The key that chose the validation rows; messages name it.
+    A warning lists the classes without validation pictures, where others have some; `valid_key` is the
+    key that chose these.
 
     Raises:
         InputError: There are fewer than two classes to train on, an id occurs twice among the

@@ -46,13 +46,9 @@ _CORNER_ZOOM = 8 / 7
 
 
 def views_of(numbers: ViewNumbers, augmentation: Augmentation, draws: Floats, resize: Resize) -> Views:
-    """Return the parameters of views by their numbers.
+    """Return the parameters of views by their numbers `[B]`, of which the lowest is -17.
 
-    Args:
-        numbers: of the views, `[B]`; the lowest is -17.
-        augmentation: the ranges of what is drawn.
-        draws: numbers in [0, 1), `[B, NUM_DRAWS]`.
-        resize: how a view becomes a square.
+    The draws are numbers in [0, 1), `[B, NUM_DRAWS]`.
 
     Source: `learn.tta_only(scale=1.35)` of fastai 1; `ten_crop` of torchvision.
     """

@@ -35,11 +35,7 @@ def stored_side(size: int, resize: Resize, max_zoom: float = 1.0, crop_pct: floa
 def stored_size(width: int, height: int, side: int, resize: Resize) -> tuple[int, int]:
     """Return (width, height) of a picture after shrinking; it is never enlarged.
 
-    Args:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        side: of the shorter side, with pad of the longer side, with squish of both; pixels.
-        resize: how a view becomes a square.
+    `side` is that of the shorter side; with pad of the longer one, with squish of both.
     """
     if resize == "squish":
         return min(width, side), min(height, side)
@@ -104,9 +100,7 @@ def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floa
 def rescaled(shapes: Floats, others: Floats) -> Floats:
     """Return the maps `[B, 3, 3]` from pixels of pictures to pixels of the same pictures in other sizes.
 
-    Args:
-        shapes: (width, height), `[B, 2]`.
-        others: likewise.
+    Shapes are (width, height), `[B, 2]`.
     """
     scale = others / shapes
     return _homogeneous(scale[:, :, None] * np.eye(2), (scale - 1) / 2)
@@ -115,10 +109,7 @@ def rescaled(shapes: Floats, others: Floats) -> Floats:
 def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
     """Resample a picture bilinearly into `result` `[size, size, 3]`; outside of it, it is reflected.
 
-    Args:
-        picture: `[H, W, 3]`.
-        to_picture: map from pixels of the result to pixels of the picture, `[3, 3]`.
-        result: written to.
+    The map `[3, 3]` is from pixels of the result to pixels of the picture.
     """
     size = (result.shape[1], result.shape[0])
     flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT

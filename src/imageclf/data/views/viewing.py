@@ -15,14 +15,7 @@ from imageclf.data.views.lighting import lighting_tables
 
 @dataclass(frozen=True)
 class Viewing:
-    """How views of pictures are drawn.
-
-    Args:
-        augmentation: what a view other than 0 may do.
-        resize: how a picture is brought to a square.
-        crop_pct: share of the shorter side that the plain view's crop keeps.
-        seed: of the draws.
-    """
+    """How views are drawn; `crop_pct` is the share of the shorter side that the plain view's crop keeps."""
 
     augmentation: Augmentation
     resize: Resize
@@ -41,11 +34,7 @@ class Viewing:
     def maps(self, request: Request, views: Views, shapes: Floats, shrunk: Floats) -> Floats:
         """Return the maps `[B, 3, 3]` from pixels of the views to pixels of the shrunk pictures.
 
-        Args:
-            request: the request.
-            views: of the request.
-            shapes: (width, height) of the pictures before shrinking, `[B, 2]`.
-            shrunk: (width, height) of the shrunk pictures, `[B, 2]`.
+        Shapes are (width, height) of the pictures before and after shrinking, `[B, 2]`.
         """
         crop_pct = np.where(is_varied(request.views), 1.0, self.crop_pct)
         plain: Resize = "crop" if self.resize == "random_resized_crop" else self.resize
@@ -56,12 +45,7 @@ class Viewing:
         return rescaled(shapes, shrunk) @ found
 
     def tables(self, views: Views, means: Floats) -> NDArray[np.uint8]:
-        """Return the tables of new values by the lighting of each view, `[B, 256]`.
-
-        Args:
-            views: of the request.
-            means: of the pictures' values, 0 to 255, `[B]`.
-        """
+        """Return the tables of new values by the lighting of each view, `[B, 256]`; see `lighting_tables`."""
         return lighting_tables(views.brightness, views.contrast, means, self.augmentation.lighting)
 
 
