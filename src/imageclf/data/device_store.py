@@ -73,7 +73,7 @@ class DeviceStore:
             maps.reshape(-1, 9).astype(np.float32),
             self._viewing.tables(views, self._means[rows]),
         )
-        return sent(arrays, self.pixels.device)
+        return to_device(arrays, self.pixels.device)
 
 
 def fastest_on(device: torch.device) -> Resample:
@@ -99,7 +99,7 @@ def fastest_on(device: torch.device) -> Resample:
     return resample_kernel.resample
 
 
-def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
+def to_device(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
     """Copy arrays to a device in one copy, without blocking.
 
     The arrays with larger elements come first, so that each is aligned.

@@ -31,7 +31,8 @@ def read_delimited(path: Path) -> pd.DataFrame:
     cells = _parse(content, separator, path)
     lines = pd.Series(range(1, len(cells) + 1))
     if b'"' in content:
-        lines += _line_breaks(cells).cumsum().shift(1, fill_value=0)
+        line_breaks = cells.apply(lambda column: column.str.count("\n")).sum(axis=1)
+        lines += line_breaks.cumsum().shift(1, fill_value=0)
     header = [str(name).strip() for name in cells.iloc[0]]
     rows = cells.set_axis(header, axis=1).set_axis(pd.Index(lines, name="line"), axis=0).iloc[1:]
     rows = rows[~(cells.iloc[1:] == "").all(axis=1).to_numpy()]
@@ -89,11 +90,3 @@ def _parse(content: bytes, separator: str, path: Path) -> pd.DataFrame:
         raise InputError(
             f"data.csv={os.fspath(path)!r}: {reason}; quote cells that hold the separator {separator!r}."
         ) from None
-
-
-def _line_breaks(cells: pd.DataFrame) -> "pd.Series[int]":
-    """Count the line breaks inside the cells of each row."""
-    breaks = pd.Series(0, index=cells.index)
-    for name in cells.columns:
-        breaks += cells[name].str.count("\n")
-    return breaks
