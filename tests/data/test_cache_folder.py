@@ -59,5 +59,7 @@ def test_what_a_user_reads_who_may_not_write_there_is_not_removed(open_folder):
 def test_a_full_disk_is_said_by_the_key_and_leaves_nothing(tmp_path):
     about = tmp_path / "mistake.txt"
     run(get_with_small_files, tmp_path, str(about))
-    assert about.read_text().startswith(f"InputError: data.cache_dir={tmp_path}: File too large; make room")
+    assert about.read_text().startswith(
+        f"InputError: data.cache_dir={tmp_path}: File too large; free some space"
+    )
     assert list(entries(tmp_path)) == [] and list(tmp_path.glob("features/.*.tmp")) == []

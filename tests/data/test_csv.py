@@ -229,7 +229,7 @@ def test_a_repeated_row_is_dropped_with_a_warning(tmp_path, caplog):
 
 def test_an_id_with_two_labels_is_refused_with_all_its_rows(tmp_path):
     message = refusal(put(tmp_path, PLAIN + "a,cat\na,dog\n"))
-    assert "an id must have one label and split, but not so in rows 2, 5, 6: 'a'." in message
+    assert "an id must have one label and split; it has several in rows 2, 5, 6: 'a'." in message
 
 
 def test_an_id_in_both_splits_is_refused(tmp_path):

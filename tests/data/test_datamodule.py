@@ -8,7 +8,7 @@ from presets import caching
 from small_data import SCHEDULE, TRAIN, VALID, flat, image_data, rows_of, same
 
 from imageclf import InputError
-from imageclf.data import datamodule
+from imageclf.data import requests as requests_module
 from imageclf.data.loader import RequestLoader
 from imageclf.schedule import Phase, Schedule
 
@@ -261,7 +261,7 @@ def test_pictures_from_a_store_are_those_from_their_files(folder, tmp_path):
 def test_pictures_are_counted_once_however_often_their_batches_are_asked_for(folder, monkeypatch):
     data = image_data(folder, oversample="repeat")
     drawn = []
-    draw = datamodule.oversample
-    monkeypatch.setattr(datamodule, "oversample", lambda *given: drawn.append(1) or draw(*given))
+    draw = requests_module.oversample
+    monkeypatch.setattr(requests_module, "oversample", lambda *given: drawn.append(1) or draw(*given))
     assert {data.num_batches(SCHEDULE.at(0)) for _ in range(3)} == {3}
     assert len(drawn) == 1

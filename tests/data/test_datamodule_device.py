@@ -101,7 +101,7 @@ def test_closing_gives_the_memory_back_and_reading_goes_on_all_the_same(folder, 
     data = on_device(folder, tmp_path, epoch=2)
     before = list(data.val_dataloader())
     data.close()
-    assert data._on_device._held is None
+    assert data._on_device._loaded is None
     assert torch.equal(next(iter(data.val_dataloader())).images, before[0].images)
 
 
@@ -119,7 +119,7 @@ def test_features_take_the_place_of_pictures_on_the_device_too(folder, tmp_path)
     data.feature_source = features_of
     assert SCHEDULE.at(0).phase.precompute
     batches = [*data.train_dataloader(), *data.val_dataloader()]
-    assert [batch.images for batch in batches] == [None] * 3 and data._on_device._held is None
+    assert [batch.images for batch in batches] == [None] * 3 and data._on_device._loaded is None
 
 
 def test_no_epoch_looks_at_what_is_on_the_device(folder, tmp_path):

@@ -14,7 +14,7 @@ from imageclf import InputError
 from imageclf.data import PictureDataset, Request
 from imageclf.data import device_store as device_store_module
 from imageclf.data.device_choice import SHARE, DeviceStores, is_asked, likely_form, memory_obstacle, memory_of
-from imageclf.data.device_store import DeviceStore, fastest_on, sent, written_size
+from imageclf.data.device_store import DeviceStore, fastest_on, to_device, written_size
 from imageclf.data.pictures.store import open_store
 from imageclf.data.views.lighting import mean_value
 from imageclf.data.views.resample import resample
@@ -141,14 +141,14 @@ def test_arrays_arrive_as_they_were_sent(count):
         generator.random((count, 9)).astype(np.float32),
         generator.integers(0, 256, (count, 256), dtype=np.uint8),
     )
-    received = sent(arrays, CPU)
+    received = to_device(arrays, CPU)
     assert len(received) == 3
     for one, other in zip(arrays, received, strict=True):
         np.testing.assert_array_equal(one, other.numpy(), strict=True)
 
 
 def test_arrays_are_sent_in_one_copy():
-    received = sent((np.arange(4), np.arange(4, dtype=np.float32)), CPU)
+    received = to_device((np.arange(4), np.arange(4, dtype=np.float32)), CPU)
     assert len({part.untyped_storage().data_ptr() for part in received}) == 1
 
 

@@ -106,7 +106,7 @@ def test_files_without_a_picture_suffix_are_skipped_counted_and_named(tmp_path, 
 
 def test_pictures_beside_class_folders_are_skipped_and_counted(tmp_path, caplog):
     assert len(read(fill(tmp_path, *STANDARD, "train/loose.jpg"))) == 4
-    assert "skipped 1 pictures beside class folders: 'loose.jpg'" in caplog.text
+    assert "skipped 1 pictures outside class folders: 'loose.jpg'" in caplog.text
 
 
 def test_clean_folders_are_read_in_silence(tmp_path, caplog):

@@ -11,12 +11,11 @@ import pytest
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.pictures.decode import read_picture
-from imageclf.data.pictures.formats import FORMATS, open_picture
+from imageclf.data.pictures.decode import FORMATS, open_picture, read_picture
 from imageclf.data.pictures.inspect import inspect_picture
 from imageclf.report.thumbnails import thumbnail_uri
 
-SOURCE = Path(__file__).parents[1] / "src" / "imageclf"
+SOURCE = Path(__file__).parents[2] / "src" / "imageclf"
 PIXELS = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
 
 

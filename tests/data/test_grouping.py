@@ -101,7 +101,7 @@ def test_groups_that_lost_a_row_keep_the_others_together():
 
 
 def test_fastais_split_knows_no_groups():
-    with pytest.raises(InputError, match=r"data\.split=fastai knows no groups"):
+    with pytest.raises(InputError, match=r"data\.split=fastai does not know groups"):
         valid_rows(split="fastai")
 
 

@@ -124,8 +124,8 @@ def test_any_other_failure_is_raised_with_its_trace():
         run(partial(fail, error=KeyError("what")), range(3), 2)
 
 
-def test_a_process_that_is_killed_is_said_with_the_signal():
-    with pytest.raises(RuntimeError, match=r"was ended by SIGKILL; was it out of memory\?"):
+def test_a_process_that_is_killed_is_reported_with_the_signal():
+    with pytest.raises(RuntimeError, match=r"was killed by SIGKILL; did it run out of memory\?"):
         run(die, range(3), 2)
 
 

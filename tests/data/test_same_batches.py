@@ -44,7 +44,6 @@ def test_an_epoch_has_batches_whose_pictures_all_differ(alone):
     assert len(alone) == 3 and len(pictures) == len({pixels for _, pixels in pictures}) == 12
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("num_workers", [0, 1, 4])
 @pytest.mark.parametrize("cache", ["none", "raw"])
 def test_workers_and_a_raw_store_change_no_bit(folder, tmp_path, alone, num_workers, cache):

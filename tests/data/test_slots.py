@@ -8,12 +8,12 @@ from PIL import Image
 from presets import preset
 
 from imageclf.data.dataset import PictureDataset, Request
-from imageclf.data.loader import PREFETCH, RequestLoader
-from imageclf.data.slots import Filled, Slots
+from imageclf.data.loader import RequestLoader
+from imageclf.data.slots import Slots
+from imageclf.data.workers import AHEAD
 
 SIDE, BATCH, BATCHES = 16, 4, 12
 LARGEST = 3 * BATCH * SIDE**2
-SHAPE = (BATCH, SIDE, SIDE, 3)
 AUGMENTATION = preset("side_on")
 
 
@@ -85,7 +85,7 @@ def test_a_reading_that_was_left_early_does_not_mix_with_the_next(dataset, loade
         assert same(seen, expected(dataset, requests(epoch=9)))
 
 
-def test_a_batch_larger_than_a_slot_travels_by_itself(dataset, loader):
+def test_a_batch_larger_than_a_slot_is_sent_through_the_pipe(dataset, loader):
     large = requests(size=2 * SIDE)
     assert same(list(loader.read(large)), expected(dataset, large))
 
@@ -96,44 +96,60 @@ def test_without_slots_batches_are_the_same(dataset):
 
 def test_slots_are_used_again(loader):
     addresses = {batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))}
-    assert len(addresses) <= PREFETCH * 2 + 2
+    assert len(addresses) <= AHEAD * 2 + 2
+
+
+def test_a_reading_that_was_left_early_gives_its_slots_back(loader):
+    for epoch in range(5):
+        list(islice(loader.read(requests(epoch)), 2))
+    addresses = {batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))}
+    assert len(addresses) <= AHEAD * 2 + 2
+
+
+def test_closing_gives_all_slots_back(loader):
+    reading = loader.read(requests())
+    next(reading)
+    loader.close()
+    addresses = {batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))}
+    assert len(addresses) <= AHEAD * 2 + 2
 
 
 def test_a_slot_is_free_again_when_the_last_view_is_gone():
     slots = Slots(1, LARGEST)
-    slot = slots.take(SHAPE)
-    tensor = slots.lend(slot, SHAPE)
+    slot = slots.reserve()
+    tensor = torch.from_numpy(slots.lend(slot)[:12].reshape(3, 4))
     view = tensor[0]
     del tensor
-    assert slots.take(SHAPE) is None
+    assert slots.reserve() is None
     del view
-    assert slots.take(SHAPE) == slot
+    assert slots.reserve() == slot
 
 
-def test_a_slot_that_is_taken_is_not_taken_twice():
+def test_a_slot_is_free_again_when_the_last_array_is_gone():
+    slots = Slots(1, LARGEST)
+    slot = slots.reserve()
+    array = slots.lend(slot)[4:][:12].reshape(3, 4)[1]
+    assert slots.reserve() is None
+    del array
+    assert slots.reserve() == slot
+
+
+def test_a_slot_that_is_reserved_is_not_reserved_twice():
     slots = Slots(2, LARGEST)
-    assert {slots.take(SHAPE), slots.take(SHAPE)} == {0, 1}
-    assert slots.take(SHAPE) is None
+    assert {slots.reserve(), slots.reserve()} == {0, 1}
+    assert slots.reserve() is None
 
 
-def test_forgetting_frees_what_was_ordered_but_not_what_is_lent():
-    slots = Slots(2, LARGEST)
-    lent = slots.lend(slots.take(SHAPE), SHAPE)
-    slots.take(SHAPE)
-    slots.forget()
-    assert slots.take(SHAPE) == 1
-    assert slots.take(SHAPE) is None
-    assert lent.shape == SHAPE
+def test_without_capacity_there_are_no_slots():
+    slots = Slots(2, 0)
+    assert slots.reserve() is None
+    assert len(slots.memory(None)) == len(slots.lend(None)) == 0
 
 
-def test_pictures_that_do_not_fit_take_no_slot():
-    assert Slots(2, LARGEST).take((BATCH + 1, SIDE, SIDE, 3)) is None
-
-
-def test_what_is_written_to_a_slot_is_what_its_batch_shows():
+def test_what_is_written_to_a_slot_is_what_is_lent():
     slots = Slots(3, LARGEST)
-    slot = slots.take(SHAPE)
-    slots.array(slot, SHAPE)[:] = 7
-    batch = Filled(slots.number, slot, SHAPE, np.arange(BATCH), np.arange(BATCH)).batch()
-    assert batch.images.shape == (BATCH, 3, SIDE, SIDE)
-    assert set(batch.images.flatten().tolist()) == {7}
+    slot = slots.reserve()
+    slots.memory(slot)[:] = 7
+    lent = slots.lend(slot)
+    assert len(lent) == LARGEST and set(lent.tolist()) == {7}
+    assert set(slots.memory((slot + 1) % 3).tolist()) == {0}

@@ -125,11 +125,11 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     TINY.save(path)
     before = path.read_bytes()
 
-    def fail(self, target, **_):
-        Path(target).write_text("half")
+    def fail(self, content):
+        self.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="No space"):
         TINY.save(path)
     assert path.read_bytes() == before

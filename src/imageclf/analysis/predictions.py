@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf import InputError
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_text
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
 
@@ -61,8 +61,7 @@ def predictions_table(
 def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     """Write the table as CSV, whole or not at all; nine digits keep a float32 exactly."""
     text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    # File names on Linux are bytes: what is not UTF-8 goes back to the bytes it came from.
-    replace_file(path, text.encode("utf-8", "surrogateescape"))
+    write_text(path, text)
 
 
 def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:

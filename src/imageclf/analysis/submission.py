@@ -7,7 +7,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.analysis.predictions import probabilities_of
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_text
 
 
 def probability_submission(
@@ -61,7 +61,7 @@ def label_submission(predictions: pd.DataFrame, sample: Path | None = None) -> p
 def write_submission(frame: pd.DataFrame, path: Path) -> None:
     """Write a submission as CSV, whole or not at all."""
     text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    replace_file(path, text.encode("utf-8", "surrogateescape"))
+    write_text(path, text)
 
 
 def _read_sample(path: Path) -> pd.DataFrame:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.data import ImageData
-from imageclf.data.datamodule import Split
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import about_files
+from imageclf.data.requests import Split
 from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
 from imageclf.schedule import Schedule

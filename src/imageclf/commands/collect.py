@@ -24,7 +24,7 @@ from imageclf.commands.records import find_runs, read_record
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns
 from imageclf.system.cells import without_formulas
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_text
 from imageclf.system.printable import cell
 
 log = logging.getLogger(__name__)
@@ -133,4 +133,4 @@ def _folds(records: Sequence[RunRecord]) -> list[Folds]:
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    replace_file(path, text.encode("utf-8", "surrogateescape"))
+    write_text(path, text)

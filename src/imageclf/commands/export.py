@@ -1,10 +1,9 @@
 """Write a finished run in a form that needs none of this package."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save_file
@@ -14,7 +13,7 @@ from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.saved import load_into
-from imageclf.system.files import write_atomically
+from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.training.trained import TrainedRun, build_trained, read_trained
 
 
@@ -94,7 +93,7 @@ def _write_timm(trained: Trained, run: TrainedRun, options: ExportOptions, folde
     write_atomically(folder / "model.safetensors", lambda path: save_file(written.state, path))
     if written.head:
         write_atomically(folder / "head.safetensors", lambda path: save_file(written.head_state, path))
-    _write_json(folder / "config.json", written.config)
+    write_json(folder / "config.json", written.config)
     _write_readme(folder, "timm", run, trained, head=written.head)
 
 
@@ -110,13 +109,8 @@ def _write_onnx(trained: Trained, run: TrainedRun, options: ExportOptions, folde
         folder / "model.onnx",
         lambda path: write_onnx(trained.models, path, trained.size, options.input, about),
     )
-    _write_json(folder / "config.json", about)
+    write_json(folder / "config.json", about)
     _write_readme(folder, "onnx", run, trained, input=options.input)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _write_readme(folder: Path, form: str, run: TrainedRun, trained: Trained, **values: str) -> None:
@@ -128,4 +122,4 @@ def _write_readme(folder: Path, form: str, run: TrainedRun, trained: Trained, **
     )
     template = environment.get_template(f"export_{form}.md.j2")
     text = template.render(backbone=run.backbone, resize=run.resize, trained=trained, **values)
-    write_atomically(folder / "README.md", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    write_text(folder / "README.md", text + "\n")

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
+from imageclf.system.files import write_text
 
 Plain = dict[str, Any]
 
@@ -37,9 +38,7 @@ def save_config(cfg: DictConfig, path: Path) -> None:
         InputError: a literal stands under a key that looks like a secret.
     """
     kept = to_saved(cfg)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(kept)))
 
 
 def to_saved(cfg: DictConfig) -> Plain:

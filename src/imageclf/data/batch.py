@@ -1,4 +1,4 @@
-"""What is asked for and what comes back: a request says everything about the batch that answers it."""
+"""Requests and batches: a request holds all instructions for the batch that answers it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Request:
 
     Args:
         rows: positions in the table, `[B]`.
-        views: which drawing of each picture, `[B]`; 0 is the picture as it is, those below are fixed.
+        views: number of each view, `[B]`; 0: the picture as it is; above: drawn; below: fixed.
         epoch: counted from the run's start; with the row and the view it decides the draws.
         size: pixels a side.
         weight: of the mean loss, where ranks have batches of different sizes.
@@ -35,15 +35,15 @@ class Request:
 
 
 class Batch(NamedTuple):
-    """Pictures or, in their place, cached features.
+    """Pictures or, instead of them, cached features.
 
     Args:
         images: uint8 `[B, 3, H, W]`, stored channels-last, or None.
         features: `[B, F]`, or None.
-        labels: class indices `[B]`, -1 where unknown.
+        labels: class numbers `[B]`, -1 where unknown.
         rows: positions in the table `[B]`.
-        weight: of the mean loss, where ranks have batches of different sizes.
-        total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
+        weight: see `Request`.
+        total: see `Request`.
     """
 
     images: Tensor | None
@@ -54,7 +54,7 @@ class Batch(NamedTuple):
     total: int = 0
 
     def pin_memory(self) -> "Batch":
-        """Return the batch in pinned memory, from where it is copied to a GPU without blocking."""
+        """Return the batch in pinned memory, which is copied to a GPU without blocking."""
         images, features = (None if part is None else part.pin_memory() for part in self[:2])
         return self._replace(
             images=images, features=features, labels=self.labels.pin_memory(), rows=self.rows.pin_memory()

@@ -1,15 +1,12 @@
-"""The LightningDataModule: asks the schedule what the current epoch looks like, and reads it."""
+"""The LightningDataModule: the batches of whatever the schedule says of the current epoch."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Literal
 
 import lightning as pl
-import numpy as np
 import torch
 from torch import Tensor
 
-from imageclf import InputError
 from imageclf.data.batch import Batch, Request
 from imageclf.data.dataset import PictureDataset
 from imageclf.data.device_choice import DeviceStores
@@ -17,20 +14,12 @@ from imageclf.data.features import featured
 from imageclf.data.loader import EpochLoader, RequestLoader
 from imageclf.data.loading import Loading
 from imageclf.data.pictures.caching import Caching
-from imageclf.data.sampler import (
-    Rows,
-    copy_numbers,
-    epoch_order,
-    even_chunks,
-    num_batches,
-    oversample,
-    rank_batches,
-)
+from imageclf.data.requests import Rank, Requests, Split
+from imageclf.data.sampler import Rows, even_chunks
 from imageclf.data.sources.table import Table
 from imageclf.data.views.augmentation import Augmentation
 from imageclf.schedule import Place, Schedule
 
-Split = Literal["train", "valid", "test"]
 FeatureSource = Callable[[Split, int], Tensor]
 
 
@@ -61,16 +50,15 @@ class ImageData(pl.LightningDataModule):
         self.table = table
         self.loading = loading
         self.schedule = schedule
-        self.seed = seed
-        # Where a resumed run goes on: (epoch, batch) of its first batch.
+        self.caching = caching
+        self.crop_pct = crop_pct
+        # Where a resumed run continues: (epoch, batch) of its first batch.
         self.resume_at = (0, 0)
         # Set by the precompute callback; without it a phase with `precompute` reads pictures.
         self.feature_source: FeatureSource | None = None
-        self.caching = caching
-        self.crop_pct = crop_pct
-        self._labels = table.labels
+        self._requests = Requests(table, loading, schedule, seed)
         self._dataset = PictureDataset(
-            table.paths, self._labels, augmentation, loading.resize, crop_pct, seed
+            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed
         )
         # Made at their first use, when device and stores are known.
         self._loaders: dict[str, RequestLoader] = {}
@@ -84,15 +72,15 @@ class ImageData(pl.LightningDataModule):
         self._on_device.choose(self.loading.device_store, sides, self._device)
 
     def teardown(self, stage: str) -> None:
-        """End the workers of a run that is done."""
+        """End the workers of a finished run."""
         self.close()
 
     def on_exception(self, exception: BaseException) -> None:
-        """End the workers of a run that failed: the process may go on with the next one."""
+        """End the workers of a failed run: the process may continue with the next one."""
         self.close()
 
     def close(self) -> None:
-        """End all workers, and give back the device's memory."""
+        """End all workers, and free the device's memory."""
         for loader in self._loaders.values():
             loader.close()
         self._loaders.clear()
@@ -130,13 +118,9 @@ class ImageData(pl.LightningDataModule):
         """Whether any picture is held out."""
         return len(self.table.rows("valid")) > 0
 
-    def size_of(self, place: Place) -> int:
-        """Return the pixels a side at a place."""
-        return place.size or self.loading.size
-
     @property
     def is_complete(self) -> bool:
-        """Whether the run goes on from the end of its schedule: no batch is left."""
+        """Whether the run continues from the end of its schedule: no batch is left."""
         return self.resume_at[0] >= self.schedule.epochs
 
     @property
@@ -152,9 +136,9 @@ class ImageData(pl.LightningDataModule):
         """The pixels a side that the run ends with."""
         return self.size_of(self.schedule.at(self.last_epoch))
 
-    def batch_size_of(self, place: Place) -> int:
-        """Return the pictures a step and process at a place."""
-        return place.batch_size or self.loading.batch_size
+    def size_of(self, place: Place) -> int:
+        """Return the pixels a side at a place."""
+        return self._requests.size_of(place)
 
     def num_batches(self, place: Place, world_size: int = 1) -> int:
         """Return the training batches of an epoch at a place.
@@ -162,70 +146,47 @@ class ImageData(pl.LightningDataModule):
         Raises:
             InputError: there are too few pictures for a single step.
         """
-        count = self._num_rows
-        batches = num_batches(count, self.batch_size_of(place), world_size)
-        if batches == 0:
-            raise InputError(f"{count} training pictures make no batch: give more pictures")
-        return batches
+        return self._requests.num_batches(place, world_size)
 
     def train_dataloader(self) -> EpochLoader:
         """Return the loader of every epoch; the Trainer asks before each of them."""
-        return EpochLoader(self._train_batches, lambda: self.num_batches(self._place(), self._world()[1]))
+        return EpochLoader(
+            self._train_batches, lambda: self.num_batches(self._place(), self._rank().world_size)
+        )
 
     def val_dataloader(self) -> EpochLoader:
         """Return the loader of every validation."""
         return EpochLoader(self._valid_batches, self._num_valid_batches)
 
     def training_requests(self, epoch: int, start: int = 0) -> Iterator[Request]:
-        """Yield this rank's requests of an epoch, from its batch `start` on."""
-        place = self.schedule.at(epoch)
-        rank, world_size = self._world()
+        """Return this rank's requests of an epoch, from its batch `start` on."""
         # Overfitting takes the same pictures in every epoch.
-        drawn = 0 if getattr(self.trainer, "overfit_batches", 0) else epoch
-        rows = self._epoch_rows(drawn)
-        copies = copy_numbers(rows)
-        order = epoch_order(np.arange(len(rows)), self.seed, drawn)
-        shares = rank_batches(len(rows), self.batch_size_of(place), rank, world_size)
-        for batch, (chosen, weight, total) in enumerate(shares):
-            if batch >= start:
-                # Copies of a picture in an epoch are different views of it.
-                picked = order[chosen]
-                views = 1 + copies[picked] if place.phase.augment else np.zeros_like(picked)
-                yield Request(rows[picked], views, epoch, self.size_of(place), weight, total)
+        order_epoch = 0 if getattr(self.trainer, "overfit_batches", 0) else epoch
+        return self._requests.training(epoch, self._rank(), order_epoch, start)
 
     def evaluation_requests(
         self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
     ) -> Iterator[Request]:
-        """Yield this rank's requests for the pictures of a split, once per view.
+        """Return this rank's requests for the pictures of a split, or `only` some rows, once per view.
 
-        The views of a picture come next to each other, so it is read once.
-
-        Args:
-            split: train, valid or test.
-            size: pixels a side.
-            views: 0 is the picture as it is, those above are drawn, those below are fixed.
-            only: rows of the split to look at; None looks at all of them.
+        A view 0 is the picture as it is, those above are drawn, those below are fixed.
         """
-        rank, world_size = self._world()
-        rows_wanted = self.table.rows(split) if only is None else only
-        step = max(1, self.loading.batch_size // len(views))
-        for rows in even_chunks(rows_wanted, step, rank, world_size):
-            repeated = np.tile(np.array(views, dtype=np.int64), len(rows))
-            yield Request(np.repeat(rows, len(views)), repeated, epoch=0, size=size)
+        rows = self.table.rows(split) if only is None else only
+        return self._requests.evaluation(rows, size, views, self._rank())
 
     def read(self, requests: Iterator[Request]) -> Iterator[Batch]:
-        """Yield the batches of any requests, beside whatever the Trainer iterates."""
+        """Yield the batches of any requests, independently of what the Trainer iterates."""
         yield from self._on_device.answer(requests, self._loader("evaluation").read)
 
-    def training_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def training_batches(self, epoch: int) -> Iterator[Batch]:
         """Yield this rank's training batches of an epoch, through the loader of evaluation."""
-        yield from self._batches(self._loader("evaluation"), epoch, start)
+        yield from self._epoch_batches(self._loader("evaluation"), epoch)
 
     def _loader(self, use: Literal["train", "evaluation"]) -> RequestLoader:
         """Return the loader of training or of evaluation, which lives as long as the run."""
         if use not in self._loaders:
-            places = self.schedule.places
-            largest = max(3 * self.batch_size_of(place) * self.size_of(place) ** 2 for place in places)
+            shapes = ((self._requests.batch_size_of(at), self.size_of(at)) for at in self.schedule.places)
+            largest = max(3 * batch_size * size**2 for batch_size, size in shapes)
             pinned = self._device.type == "cuda"
             self._loaders[use] = RequestLoader(self._dataset, self.num_workers, largest, pinned)
         return self._loaders[use]
@@ -233,11 +194,11 @@ class ImageData(pl.LightningDataModule):
     def _train_batches(self) -> Iterator[Batch]:
         epoch = self._epoch()
         start = self.resume_at[1] if epoch == self.resume_at[0] else 0
-        yield from self._batches(self._loader("train"), epoch, start)
+        yield from self._epoch_batches(self._loader("train"), epoch, start)
 
-    def _batches(self, loader: RequestLoader, epoch: int, start: int) -> Iterator[Batch]:
+    def _epoch_batches(self, loader: RequestLoader, epoch: int, start: int = 0) -> Iterator[Batch]:
         requests = self.training_requests(epoch, start)
-        yield from self._phase_batches("train", self.schedule.at(epoch), loader, requests)
+        return self._phase_batches("train", self.schedule.at(epoch), loader, requests)
 
     def _valid_batches(self) -> Iterator[Batch]:
         place = self._place()
@@ -247,24 +208,15 @@ class ImageData(pl.LightningDataModule):
     def _phase_batches(
         self, split: Split, place: Place, loader: RequestLoader, requests: Iterator[Request]
     ) -> Iterator[Batch]:
+        """Return batches of features where the place precomputes them, else of pictures."""
         if not place.phase.precompute or self.feature_source is None:
             return self._on_device.answer(requests, loader.read)
         features = self.feature_source(split, self.size_of(place))
-        return featured(features, self.table.rows(split), self._labels, requests, self._device)
-
-    def _epoch_rows(self, epoch: int) -> Rows:
-        rows = self.table.rows("train")
-        return oversample(rows, self._labels[rows], self.loading.oversample, self.seed, epoch)
-
-    @cached_property
-    def _num_rows(self) -> int:
-        """Training pictures of any epoch, copies among them; counted once, as every step of a plan asks."""
-        return len(self._epoch_rows(0))
+        return featured(features, self.table.rows(split), self.table.labels, requests, self._device)
 
     def _num_valid_batches(self) -> int:
-        rank, world_size = self._world()
         rows = self.table.rows("valid")
-        return sum(1 for _ in even_chunks(rows, self.loading.batch_size, rank, world_size))
+        return sum(1 for _ in even_chunks(rows, self.loading.batch_size, *self._rank()))
 
     def _epoch(self) -> int:
         return min(self.trainer.current_epoch, self.schedule.epochs - 1) if self.trainer else 0
@@ -276,5 +228,5 @@ class ImageData(pl.LightningDataModule):
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
-    def _world(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def _rank(self) -> Rank:
+        return Rank(self.trainer.global_rank, self.trainer.world_size) if self.trainer else Rank()

@@ -1,4 +1,4 @@
-"""Pictures by request: a request says everything, the dataset holds no state."""
+"""The dataset of pictures: a request holds all instructions, the dataset has no state."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +21,9 @@ from imageclf.data.views.viewing import Viewing, changes_light
 class PictureDataset(Dataset[Batch]):
     """Answer requests with batches of pictures.
 
-    A picture is shrunk to near the size asked for, once if there is a store of that size, and every
-    view of it is one resampling from there.
-
-    Args:
-        paths: a file per row of the table.
-        labels: class indices `[N]`, -1 where unknown.
-        augmentation: what a view other than 0 may do.
-        resize: how a picture is brought to a square.
-        crop_pct: share of the shorter side that the plain view's crop keeps.
-        seed: of the draws.
+    A picture is shrunk to near the requested size, once for all if there is a store of that size, and
+    every view of it is one resampling from there. Paths and labels `[N]`, -1 where unknown, are those of
+    the table's rows; `crop_pct` is the share of the shorter side that the plain view's crop keeps.
     """
 
     def __init__(
@@ -42,7 +35,7 @@ class PictureDataset(Dataset[Batch]):
         crop_pct: float,
         seed: int,
     ) -> None:
-        # By size of the views; without one the pictures' own files are read.
+        # By size of the views; sizes without a store are read from the files.
         self.stores: Mapping[int, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
@@ -54,15 +47,19 @@ class PictureDataset(Dataset[Batch]):
         return len(self.labels)
 
     def __getitem__(self, request: Request) -> Batch:
-        """Return the batch of a request; equal rows next to each other are read once.
+        """Return the batch of a request; equal rows that are adjacent are read once.
 
         Raises:
             InputError: a file cannot be read.
         """
-        images = torch.empty(request.shape, dtype=torch.uint8)
-        self.render(request, images.numpy())
+        images = np.empty(request.shape, dtype=np.uint8)
+        self.render(request, images)
+        return self.batch(request, images)
+
+    def batch(self, request: Request, images: NDArray[np.uint8]) -> Batch:
+        """Return the batch of a request whose pictures are `images` `[B, size, size, 3]`."""
         return Batch(
-            images=images.permute(0, 3, 1, 2),
+            images=torch.from_numpy(images).permute(0, 3, 1, 2),
             features=None,
             labels=torch.from_numpy(self.labels[request.rows]),
             rows=torch.from_numpy(request.rows),
@@ -120,7 +117,7 @@ class PictureDataset(Dataset[Batch]):
 
 
 def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:
-    """Call a transform that draws from the global generators, and leave them as they were."""
+    """Call a transform that draws from the global generators, and restore them afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""Which views are made on the device that trains: those of pictures that fit into its memory."""
+"""Decide which views are made on the device that trains: those of pictures that fit into its memory."""
 
 import logging
 import os
@@ -21,37 +21,27 @@ log = logging.getLogger(__name__)
 DeviceStoring = Literal["auto", "on", "off"]
 
 SHARE = 0.4
-"""What the pictures of one size may take of a device's memory.
+"""Fraction of a device's memory that the pictures of one size may take.
 
-Of all of it, not of what is free: views from the device and from the CPU differ a little, so the choice
-must not depend on what else runs there when a run goes on.
+It is a fraction of the whole memory, not of what is free: views from the device and from the CPU differ
+slightly, so when a run is resumed the choice must not depend on other processes.
 """
 
 
 class Obstacle(NamedTuple):
-    """Why views cannot be made on a device.
-
-    Args:
-        reason: as a sentence goes on.
-        remedy: what the user can do.
-    """
+    """Why views cannot be made on a device, as a clause, and what the user can do."""
 
     reason: str
     remedy: str
 
 
 def is_asked(how: DeviceStoring, device: torch.device) -> bool:
-    """Return whether views are to be made on a device where that is possible."""
+    """Return whether the user wants views from a device where that is possible."""
     return how == "on" or (how == "auto" and device.type == "cuda")
 
 
 def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | None:
-    """Return why views can be made on no device, or None.
-
-    Args:
-        form: of the store; None: there is none.
-        augmentation: what a view may do.
-    """
+    """Return why views cannot be made on any device, or None; without a form there is no store."""
     if augmentation.extra is not None:
         return Obstacle("transforms.extra changes views on the CPU", "set transforms.extra=null")
     if form is None:
@@ -62,7 +52,7 @@ def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | Non
 
 
 def likely_form(cache: Literal["auto", "raw", "jpeg", "none"]) -> Form | None:
-    """Return the form that stores will have by `data.cache`, where `data.cache_gb` allows it."""
+    """Return the form that `data.cache` gives stores if `data.cache_gb` allows it."""
     forms: dict[str, Form | None] = {"jpeg": "jpeg", "none": None}
     return forms.get(cache, "raw")
 
@@ -80,7 +70,7 @@ def memory_obstacle(num_bytes: int, size: int, device: torch.device) -> Obstacle
 
 
 def memory_of(device: torch.device) -> int:
-    """Return the bytes of a device's whole memory; for the CPU, of the machine's."""
+    """Return the bytes of a device's whole memory; for the CPU, of the machine's memory."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "mps":
@@ -89,23 +79,19 @@ def memory_of(device: torch.device) -> int:
 
 
 class DeviceStores:
-    """Answer requests of those sizes whose pictures may lie on the device, one size at a time.
-
-    Args:
-        dataset: knows the stores, and how views are drawn.
-    """
+    """Answer requests for sizes whose pictures fit on the device, one size at a time."""
 
     def __init__(self, dataset: PictureDataset) -> None:
         self._dataset = dataset
         self._device = torch.device("cpu")
         self._sizes: frozenset[int] = frozenset()
-        self._held: tuple[int, DeviceStore] | None = None
+        self._loaded: tuple[int, DeviceStore] | None = None
 
     def choose(self, how: DeviceStoring, sizes: Iterable[int], device: torch.device) -> None:
-        """Settle which sizes are answered from a device, and log why others are not.
+        """Decide which sizes are answered from a device, and log why others are not.
 
         Raises:
-            InputError: `how` is on, and one of the sizes cannot be.
+            InputError: `how` is on, and one of the sizes cannot be answered there.
         """
         self.release()
         self._device = device
@@ -124,22 +110,22 @@ class DeviceStores:
     def answer(
         self, requests: Iterable[Request], otherwise: Callable[[Iterable[Request]], Iterator[Batch]]
     ) -> Iterator[Batch]:
-        """Yield a batch per request, in order; `otherwise` answers those that are not for the device."""
+        """Yield a batch per request, in order; `otherwise` answers those whose size is not on the device."""
         for on_device, group in groupby(requests, lambda request: self.serves(request.size)):
             answers = partial(map, self.render) if on_device else otherwise
             yield from answers(group)
 
     def render(self, request: Request) -> Batch:
-        """Return the batch of a request; the pictures of its size are loaded in place of others."""
-        if self._held is None or self._held[0] != request.size:
-            # First: both sizes together may not fit.
+        """Return the batch of a request; the pictures of its size replace those of another."""
+        if self._loaded is None or self._loaded[0] != request.size:
+            # Released first: both sizes together may not fit.
             self.release()
-            self._held = request.size, self._load(request.size)
-        return self._held[1].render(request)
+            self._loaded = request.size, self._load(request.size)
+        return self._loaded[1].render(request)
 
     def release(self) -> None:
-        """Give back the device's memory; the next request loads what it needs."""
-        self._held = None
+        """Free the device's memory; the next request loads what it needs."""
+        self._loaded = None
 
     def _obstacle(self, size: int) -> Obstacle | None:
         stored = self._dataset.stores.get(size)
@@ -157,7 +143,7 @@ class DeviceStores:
 
 
 def refused(obstacle: Obstacle) -> InputError:
-    """Return the error for `data.device_store=on` where it cannot be."""
+    """Return the error for `data.device_store=on` where that is impossible."""
     return InputError(
         f"data.device_store=on: {obstacle.reason}: {obstacle.remedy}, or set data.device_store=auto"
     )

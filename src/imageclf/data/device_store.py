@@ -1,4 +1,4 @@
-"""The shrunk pictures of one size on the device that trains: their views are made there, without workers."""
+"""The shrunk pictures of one size in the memory of the device that trains, where their views are made."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,23 +20,17 @@ from imageclf.data.views.viewing import Viewing
 log = logging.getLogger(__name__)
 
 Resample = Callable[..., Tensor]
-"""Takes what `imageclf.data.views.resample.resample` takes."""
+"""A function like `imageclf.data.views.resample.resample`."""
 
-# Bytes that are read before they are copied to the device.
+# Bytes that are copied to the device at a time.
 _CHUNK = 1 << 26
 
 
 class DeviceStore:
-    """Answer requests with batches that lie on the device.
+    """Answer requests with batches on the device.
 
-    Every rank holds all pictures, because every epoch deals all of them out anew. A batch takes one copy
-    of about 330 bytes per picture (its place, map and lighting) and no host sync.
-
-    Args:
-        stored: a raw store.
-        viewing: how views are drawn.
-        labels: class indices `[N]`, -1 where unknown.
-        device: that trains.
+    Every rank holds all pictures, because every epoch divides them anew. A batch takes one copy of about
+    330 bytes per picture (its place, map and lighting) and no host sync.
 
     Attributes:
         pixels: of all pictures, on the device, uint8 `[N]`.
@@ -51,7 +45,7 @@ class DeviceStore:
     ) -> None:
         store = open_store(stored)
         index = np.asarray(store.index)
-        # (offset, width, height) of the shrunk pictures, and (width, height) of what they were.
+        # (offset, width, height) of the shrunk pictures, and (width, height) before shrinking.
         self._places = index[:, [0, 3, 2]]
         self._shapes = index[:, 4:].astype(np.float64)
         self._means = _means(store, viewing.augmentation)
@@ -62,12 +56,12 @@ class DeviceStore:
 
     def render(self, request: Request) -> Batch:
         """Return the batch of a request."""
-        rows, labels, *orders = self.send(request)
-        images = self.resample(self.pixels, *orders, size=request.size)
+        rows, labels, *arguments = self.send(request)
+        images = self.resample(self.pixels, *arguments, size=request.size)
         return Batch(images.permute(0, 3, 1, 2), None, labels, rows, request.weight, request.total)
 
     def send(self, request: Request) -> list[Tensor]:
-        """Return rows and labels of a request, then places, maps and tables, on the device."""
+        """Return rows, labels, places, maps and tables of a request, on the device."""
         rows = request.rows
         views = self._viewing.views(request)
         shrunk = self._places[rows, 1:].astype(np.float64)
@@ -79,17 +73,17 @@ class DeviceStore:
             maps.reshape(-1, 9).astype(np.float32),
             self._viewing.tables(views, self._means[rows]),
         )
-        return sent(arrays, self.pixels.device)
+        return to_device(arrays, self.pixels.device)
 
 
 def fastest_on(device: torch.device) -> Resample:
-    """Return `resample`, on CUDA as one kernel if Triton can make it there."""
+    """Return `resample`, on CUDA as one kernel if Triton can compile it there."""
     if device.type != "cuda":
         return resample
     try:
         from imageclf.data.views import resample_kernel
 
-        # Without a C compiler, or with an old driver, this fails here and not in a step.
+        # Without a C compiler, or with an old driver, it fails here and not in a step.
         place, to_picture = torch.tensor([[0, 1, 1]]), torch.eye(3).view(1, 9)
         table = torch.zeros(1, 256, dtype=torch.uint8, device=device)
         resample_kernel.resample(table[0], place.to(device), to_picture.to(device), table, 1)
@@ -105,19 +99,17 @@ def fastest_on(device: torch.device) -> Resample:
     return resample_kernel.resample
 
 
-def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
-    """Copy arrays to a device all at once, without blocking.
+def to_device(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
+    """Copy arrays to a device in one copy, without blocking.
 
-    Args:
-        arrays: those with larger elements first, so that each is aligned.
-        device: that they go to.
+    The arrays with larger elements come first, so that each is aligned.
     """
     parts = [np.ascontiguousarray(array) for array in arrays]
     lengths = [part.nbytes for part in parts]
     # A new tensor for every batch: torch's allocator reuses pinned memory only after the copies from it
     # have finished, so a later batch cannot overwrite one that is still being copied.
     packed = torch.empty(sum(lengths), dtype=torch.uint8, pin_memory=device.type == "cuda")
-    # By NumPy: torch would use its thread pool, which takes milliseconds where the cores are busy.
+    # With NumPy: torch would use its thread pool, which takes milliseconds where the cores are busy.
     np.concatenate([part.reshape(-1).view(np.uint8) for part in parts], out=packed.numpy())
     pieces = torch.split(packed.to(device, non_blocking=True), lengths)
     return [
@@ -127,7 +119,7 @@ def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
 
 
 def _on_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Copy a mapped file to a device in chunks, so that no second copy of it is in memory."""
+    """Copy a mapped file to a device in chunks, so that memory never holds a second copy."""
     try:
         result = torch.empty(len(pixels), dtype=torch.uint8, device=device)
     except torch.OutOfMemoryError:
@@ -145,7 +137,7 @@ def _on_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def _means(store: Store, augmentation: Augmentation) -> Floats:
-    """Return the mean value of each picture `[N]`; zeros where no lighting asks for it."""
+    """Return the mean value of each picture `[N]`; zeros where the lighting does not need it."""
     count = len(store.index)
     if augmentation.lighting != "linear" or augmentation.max_lighting == 0:
         return np.zeros(count)
@@ -153,7 +145,7 @@ def _means(store: Store, augmentation: Augmentation) -> Floats:
 
 
 def written_size(num_bytes: int) -> str:
-    """Return a number of bytes in GB, or in MB below one.
+    """Format a number of bytes in GB, or in MB below one GB.
 
     >>> written_size(6_400_000), written_size(25_200_000_000)
     ('6.4 MB', '25.2 GB')

@@ -1,4 +1,4 @@
-"""Batches of cached features in the place of pictures."""
+"""Batches of cached features instead of pictures."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,18 +16,14 @@ def featured(
 ) -> Iterator[Batch]:
     """Answer requests with cached features, on the CPU; in pinned memory if the device is a GPU.
 
-    Args:
-        features: of the pictures of a split, `[N, F]`; they may be mapped from a file.
-        rows: of those pictures in the table, `[N]`, sorted.
-        labels: class indices of the whole table.
-        requests: for pictures of the split.
-        device: that trains.
+    The features `[N, F]`, which may be mapped from a file, are those of the sorted `rows` `[N]` of the
+    table, and `labels` are the class numbers of the whole table.
     """
     for request in requests:
         places = torch.from_numpy(np.searchsorted(rows, request.rows))
         batch = Batch(
             images=None,
-            # Half precision is for the store; the head computes as it always does.
+            # Only the cache has half precision; the head computes as without it.
             features=features[places].float(),
             labels=torch.from_numpy(labels[request.rows]),
             rows=torch.from_numpy(request.rows),

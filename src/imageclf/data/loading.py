@@ -18,14 +18,14 @@ class Loading:
     Args:
         size: pixels a side where a phase names none.
         batch_size: pictures a step and process, where a phase names none.
-        num_workers: processes that read training pictures, and as many for evaluation; auto: what the
-            machine is good for, see `imageclf.system.machine.num_workers`.
+        num_workers: processes that read training pictures, and as many for evaluation; auto: see
+            `imageclf.system.machine.num_workers`.
         resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
             of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.
-        on_error: raise, or skip: what a picture that cannot be read does.
+        on_error: raise, or skip pictures that cannot be read.
         device_store: on: the shrunk pictures of a size are kept on the device that trains, and their views
-            are made there; auto: where that is a GPU with CUDA and they fit; off.
+            are made there; auto: if it is a CUDA GPU and they fit; off.
     """
 
     size: int
@@ -50,7 +50,7 @@ class Loading:
             num_pictures: of the data set.
             on_gpu: whether the model has a processor of its own.
             decodes: whether pictures are read from compressed files.
-            num_ranks: that share this process's cores; None: as its environment says.
+            num_ranks: that share this process's cores; None: read from the environment.
         """
         if self.num_workers != "auto":
             return self.num_workers

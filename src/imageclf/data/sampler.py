@@ -17,13 +17,13 @@ def epoch_order(rows: Rows, seed: int, epoch: int) -> Rows:
 
 
 def oversample(rows: Rows, labels: NDArray[np.int64], how: Oversample, seed: int, epoch: int) -> Rows:
-    """Return rows in which rare classes come as often as common ones.
+    """Return rows in which rare classes are as frequent as common ones.
 
     Args:
         rows: of the training split, `[N]`.
         labels: their classes, `[N]`.
         how: none: the rows themselves; repeat: every class copied up to the largest one's size,
-            [C x largest] rows; weighted: N rows drawn with replacement, each class as likely.
+            [C x largest] rows; weighted: N rows drawn with replacement, all classes equally likely.
         seed: of the draws.
         epoch: of the draws.
 
@@ -36,13 +36,13 @@ def oversample(rows: Rows, labels: NDArray[np.int64], how: Oversample, seed: int
     if how == "weighted":
         weights = 1 / counts[labels]
         return generator.choice(rows, size=len(rows), p=weights / weights.sum())
-    # Shuffled first, so that the pictures which come once more differ by epoch.
+    # Shuffled first, so that the pictures with one more copy differ by epoch.
     members = [rows[labels == label] for label in np.flatnonzero(counts)]
-    return np.concatenate([_repeated(generator.permutation(each), counts.max()) for each in members])
+    return np.concatenate([np.resize(generator.permutation(each), counts.max()) for each in members])
 
 
 def copy_numbers(rows: Rows) -> Rows:
-    """Return how often each row came before in the list, so that copies get draws of their own.
+    """Return how often each row occurs earlier in the list, so that copies get different draws.
 
     >>> copy_numbers(np.array([5, 3, 5, 5])).tolist()
     [0, 0, 1, 2]
@@ -59,8 +59,8 @@ def copy_numbers(rows: Rows) -> Rows:
 def num_batches(num_rows: int, batch_size: int, world_size: int = 1) -> int:
     """Return the number of training batches of an epoch, the same on every rank.
 
-    It depends on the global batch alone. A last one of a single picture is dropped, since batch norm
-    cannot train on it, unless it is the only one.
+    It depends on the global batch alone. A last batch of a single picture is dropped, since batch norm
+    cannot train on it, unless it is the only batch.
 
     Args:
         num_rows: pictures of the epoch.
@@ -75,8 +75,8 @@ class Share(NamedTuple):
     """A rank's share of a global training batch.
 
     Args:
-        chosen: its pictures, as a slice into the epoch's order.
-        weight: of its mean loss, so that the mean over ranks is that over the global batch.
+        chosen: its pictures, as a slice of the epoch's order.
+        weight: of its mean loss, so that the mean over ranks is the mean over the global batch.
         total: pictures of the global batch.
     """
 
@@ -88,8 +88,8 @@ class Share(NamedTuple):
 def rank_batches(num_rows: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Share]:
     """Yield a rank's share of each global batch of an epoch.
 
-    The ranks together see what one rank with the global batch sees. Where a last, short batch has fewer
-    than two pictures a rank, some ranks see the same pictures, with less weight.
+    The ranks together see what a single rank with the global batch would see. Where the last, short batch
+    has fewer than two pictures per rank, some ranks see the same pictures, with less weight.
 
     Args:
         num_rows: pictures of the epoch.
@@ -103,19 +103,15 @@ def rank_batches(num_rows: int, batch_size: int, rank: int = 0, world_size: int 
         total = end - start
         # Batch norm cannot train on one picture, and DDP waits for every rank.
         shares = world_size if total == stride else min(world_size, max(1, total // 2))
-        # Strided: a short last batch is shared evenly.
+        # Strided: a short last batch is divided evenly.
         chosen = slice(start + rank % shares, end, shares)
         holders = len(range(rank % shares, world_size, shares))
         yield Share(chosen, len(range(num_rows)[chosen]) * world_size / (total * holders), total)
 
 
 def even_chunks(rows: Rows, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Rows]:
-    """Yield a rank's rows for evaluation in batches; no row is left out and none comes twice."""
-    # No padding: pictures that count twice would spoil the accuracy.
+    """Yield a rank's rows for evaluation in batches, each row exactly once."""
+    # No padding: pictures that count twice would distort the accuracy.
     mine = rows[rank::world_size]
     for start in range(0, len(mine), batch_size):
         yield mine[start : start + batch_size]
-
-
-def _repeated(rows: Rows, count: int) -> Rows:
-    return np.resize(rows, count)

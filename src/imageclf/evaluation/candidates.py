@@ -1,6 +1,5 @@
 """The ways to predict that a run offers, and how each did on validation."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ import torch
 from imageclf.model import Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
 from imageclf.model.weights.tensors import save_tensors
-from imageclf.system.files import write_atomically
+from imageclf.system.files import write_json
 
 
 class Candidate(NamedTuple):
@@ -88,9 +87,7 @@ class SnapshotFolder:
     def write_list(self, candidates: dict[str, Candidate], best: str) -> None:
         """Write `candidates.json`."""
         rows = {name: each._asdict() for name, each in candidates.items()}
-        text = json.dumps({"best": best, "candidates": rows}, indent=2) + "\n"
-        path = self._folder / "candidates.json"
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_json(self._folder / "candidates.json", {"best": best, "candidates": rows})
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.ckpt"

@@ -9,7 +9,7 @@ import lightning as pl
 from imageclf import InputError
 from imageclf.configs import read_object
 from imageclf.data import ImageData
-from imageclf.data.datamodule import Split
+from imageclf.data.requests import Split
 from imageclf.evaluation.candidates import mean_predictions
 from imageclf.evaluation.predicting import mean_of_views, predict
 from imageclf.evaluation.preserve import preserved

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from imageclf.data import Batch, ImageData
-from imageclf.data.datamodule import Split
+from imageclf.data.requests import Split
 from imageclf.data.views.augmentation import Floats
 from imageclf.model import ClassifierModule, Collector, Predictions
 

@@ -22,7 +22,7 @@ from imageclf.report.plots.style import save_figure
 from imageclf.report.problem_pictures import problem_galleries
 from imageclf.report.run_pictures import common_folder
 from imageclf.system.cells import without_formulas
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_bytes, write_text
 
 PICTURE_COLUMNS = (
     *("id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"),
@@ -60,9 +60,9 @@ def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
         save_figure(figure, folder / f"{name}.png")
     for name, table in _tables(analysis, balance).items():
         text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        replace_file(folder / f"{name}.csv", text.encode("utf-8", "surrogateescape"))
+        write_text(folder / f"{name}.csv", text)
     target = folder / "analysis.html"
-    replace_file(target, _page(analysis, balance, figures))
+    write_bytes(target, _page(analysis, balance, figures))
     return target
 
 

@@ -20,7 +20,7 @@ from imageclf.report.run_numbers import (
     phase_rows,
 )
 from imageclf.report.run_pictures import Gallery, common_folder, galleries
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
         validation=_validation(run, pictures or Path.cwd()),
     )
     target = run_dir / "report.html"
-    replace_file(target, page)
+    write_bytes(target, page)
     return target
 
 

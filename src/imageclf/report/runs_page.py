@@ -16,7 +16,7 @@ from imageclf.report.page import Plot, render_page, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
 from imageclf.report.run_numbers import Card
 from imageclf.report.runs_numbers import Column, fold_columns, run_columns, score_text
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_bytes
 
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
@@ -62,7 +62,7 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         folds=fold_columns(fold_table(runs.folds)) if runs.folds else [],
         num_folds=len(runs.folds),
     )
-    replace_file(path, page)
+    write_bytes(path, page)
     return path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from imageclf.data.pictures.formats import open_picture
+from imageclf.data.pictures.decode import open_picture
 
 
 def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:

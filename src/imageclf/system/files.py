@@ -1,5 +1,6 @@
 """Write files so that a kill at any moment leaves the old one or the new one, never half of either."""
 
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -10,14 +11,32 @@ from imageclf import InputError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary name beside `path`, sync it to the disk and rename it to `path`."""
+    """Call `write` with a temporary name in the folder of `path`, which is made, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder: a rename is atomic only within one file system.
+    # The process id keeps two ranks or two jobs from writing to each other's file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
         replace(temporary, path)
     finally:
+        # Left over only where writing failed.
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text atomically, as UTF-8; parts of file names that are not UTF-8 keep their bytes."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically, indented."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def rotate(temporary: Path, last: Path, previous: Path) -> None:
@@ -26,7 +45,7 @@ def rotate(temporary: Path, last: Path, previous: Path) -> None:
     At every moment at least one of them is on the disk and complete.
     """
     _sync(temporary)
-    # Renames are atomic; between the two the previous one is the newest.
+    # Renames are atomic; between the two, the previous one is the newest.
     if last.exists():
         last.replace(previous)
     temporary.replace(last)
@@ -41,7 +60,7 @@ def replace(temporary: Path, path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Make a file's content, or a folder's renames, survive a power cut."""
+    """Make a file's content, or the renames in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -49,28 +68,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside `path`, then rename it to `path`.
-
-    Missing parent folders are made; what was at `path` stays until the new file is complete.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target: a rename is atomic only within one file system.
-    # The process id keeps two ranks or two jobs from writing into each other's file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        # Left over only where writing failed; after the rename it is gone already.
-        temporary.unlink(missing_ok=True)
-
-
 def regular_file(path: Path) -> Path:
-    """Return a path that is a file: opening a pipe would wait for ever.
+    """Return a path if it is a regular file: opening a pipe would wait forever.
 
     Raises:
-        InputError: there is nothing, or something else.
+        InputError: the path does not exist, or is something else.
     """
     try:
         mode = path.stat().st_mode
@@ -83,10 +85,10 @@ def regular_file(path: Path) -> Path:
 
 
 def inside(folder: Path, name: Any) -> Path:
-    """Return a file of a folder by its bare name.
+    """Return the path of a file in a folder by its bare name.
 
     Raises:
-        InputError: the name leads elsewhere, by itself or through a link, or there is no such file.
+        InputError: the name leads out of the folder, by itself or through a link, or there is no such file.
     """
     is_name = (
         isinstance(name, str) and name not in ("", ".", "..") and len(name.encode(errors="replace")) <= 255

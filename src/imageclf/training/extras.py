@@ -14,7 +14,7 @@ from rich.tree import Tree
 
 from imageclf import InputError
 from imageclf.analysis.run_settings import written
-from imageclf.system.files import write_atomically
+from imageclf.system.files import write_text
 from imageclf.system.printable import cell
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def announce(run_dir: Path, config: Mapping[str, Any]) -> None:
             {str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {}
         )
         text = tree_text(tree)
-        write_atomically(run_dir / "config_tree.log", lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(run_dir / "config_tree.log", text)
         # Rich takes a file or a pipe for 80 columns wide and would break the lines.
         if sys.stdout.isatty():
             Console().print(tree)

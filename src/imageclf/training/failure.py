@@ -1,6 +1,5 @@
 """failed.json: why a run ended before it was finished, so that a table of runs can say it."""
 
-import json
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from imageclf.configs import exit_code, explain
 from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED, RankError, RankKilledError
-from imageclf.system.files import write_atomically
+from imageclf.system.files import write_json
 
 FILE = "failed.json"
 # Lines of a traceback that are kept: the last calls say where, the first ones are always the same.
@@ -60,8 +59,7 @@ def one_line(error: BaseException) -> str:
 
 def write_failure(run_dir: Path, failure: Failure) -> None:
     """Write failed.json into a run directory."""
-    text = json.dumps(failure._asdict(), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(run_dir / FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(run_dir / FILE, failure._asdict())
 
 
 @contextmanager

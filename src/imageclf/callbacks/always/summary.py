@@ -1,6 +1,5 @@
 """The end of a run: predictions of the final weights, the test folder, summary.json."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from imageclf.data import ImageData, Table
 from imageclf.evaluation.chosen import predict_with_best
 from imageclf.evaluation.predicting import current_predictions
 from imageclf.model import Predictions
-from imageclf.system.files import write_atomically
+from imageclf.system.files import write_json
 
 
 class Summary(pl.Callback):
@@ -89,8 +88,7 @@ class Summary(pl.Callback):
     def _write_summary(self, facts: dict[str, Any], classes: tuple[str, ...]) -> None:
         # JSON knows no NaN, which is what a metric is that cannot be computed.
         known = {name: None if value != value else value for name, value in facts.items()}
-        text = json.dumps({**known, "classes": list(classes)}, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self._run_dir / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
+        write_json(self._run_dir / "summary.json", {**known, "classes": list(classes)})
 
 
 def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:

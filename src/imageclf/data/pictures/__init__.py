@@ -1,1 +1,1 @@
-"""From a file to pixels: decoded, checked, shrunk, and kept between runs."""
+"""From a file to pixels: decoded, checked, shrunk, and cached between runs."""

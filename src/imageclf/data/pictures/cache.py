@@ -1,4 +1,4 @@
-"""Results that are kept between runs, each under a hash of all that it depends on."""
+"""A folder of results that are kept between runs, each under a hash of all that it depends on."""
 
 import errno
 import fcntl
@@ -20,23 +20,15 @@ log = logging.getLogger(__name__)
 Kind = Literal["pictures", "features", "verified"]
 KINDS: tuple[Kind, ...] = ("pictures", "features", "verified")
 
-# What the system says of a folder that may only be read.
+# Errors of a folder that may only be read.
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-# A lock lives as long as its file is open: an entry that this process uses is not to be removed.
-_held: dict[Path, IO[bytes]] = {}
+# A lock lives as long as its file is open; an entry that this process uses must not be removed.
+_protected: dict[Path, IO[bytes]] = {}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A complete result.
-
-    Args:
-        folder: holds `about.json` and whatever the builder wrote.
-        kind: what it is.
-        about: what it was made from, for people to read.
-        size: bytes of all its files.
-        used: when it was last used, seconds since 1970.
-    """
+    """A complete result in `folder`: `size` is the bytes of its files, `used` the time of its last use."""
 
     folder: Path
     kind: Kind
@@ -47,45 +39,34 @@ class Entry:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of results, `KIND/KEY/`.
-
-    Args:
-        root: the folder.
-        budget: bytes that all results together may take.
-    """
+    """A folder of results, `KIND/KEY/`, which together take at most `budget` bytes."""
 
     root: Path
     budget: int
 
     def find(self, kind: Kind, key: str) -> Path | None:
-        """Return the folder of a result, and keep it from being removed as long as this process lives."""
+        """Return the folder of a result or None, and protect it from removal while this process lives."""
         folder = self.root / kind / key
         try:
-            _hold(folder)
+            _protect(folder)
             if not (folder / "about.json").exists():
-                _release(folder)
+                _unprotect(folder)
                 return None
         except OSError as error:
-            raise self._mistake(error) from error
-        # What is shared with others may be theirs alone to write.
+            raise self._error(error) from error
+        # In a shared cache only its owner may be able to write.
         with suppress(OSError):
             os.utime(folder / "about.json")
         return folder
 
     def get(self, kind: Kind, key: str, about: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        """Return the folder of a result, built first if it is not there.
+        """Return the folder of a result; `build` first writes it into an empty folder if it does not exist.
 
-        Jobs that ask at once wait for the one that builds. A job that is killed leaves nothing that
-        passes for a result.
-
-        Args:
-            kind: what it is.
-            key: see `content_key`.
-            about: what it is made from, for people to read.
-            build: writes the result into an empty folder.
+        Jobs that ask at the same time wait for the one that builds. A killed job leaves nothing that
+        could be taken for a result. `about` describes the result for people.
 
         Raises:
-            InputError: the disk is full, or the folder may not be written.
+            InputError: the disk is full, or the folder cannot be written.
         """
         found = self.find(kind, key)
         if found is not None:
@@ -93,20 +74,20 @@ class Cache:
         folder = self.root / kind / key
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            # Not the lock of those who use a result: they keep that until they end.
+            # Not the lock of the users of a result: they hold that until they end.
             with folder.with_name(f".{folder.name}.build").open("a+b") as lock:
                 _lock(lock, fcntl.LOCK_EX)
                 if not (folder / "about.json").exists():
                     self._build(folder, about, build)
         except OSError as error:
-            raise self._mistake(error) from error
+            raise self._error(error) from error
         found = self.find(kind, key)
-        # Removed in the moment between the locks, by a job that needed the room.
+        # A job that needed the space may have removed it between the locks.
         return found if found is not None else self.get(kind, key, about, build)
 
     def _build(self, folder: Path, about: Mapping[str, Any], build: Callable[[Path], None]) -> None:
         for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
-            # Its builder was killed: a living one would hold the lock.
+            # Its builder was killed: a running one would hold the lock.
             shutil.rmtree(stale)
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         temporary.mkdir()
@@ -115,25 +96,25 @@ class Cache:
             (temporary / "about.json").write_text(json.dumps(dict(about), indent=1) + "\n", encoding="utf-8")
             _sync(temporary)
             self._make_room(_size(temporary))
-            # What a job left that was killed while removing it.
+            # Left by a job that was killed while removing it.
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _mistake(self, error: OSError) -> InputError:
+    def _error(self, error: OSError) -> InputError:
         return InputError(
-            f"data.cache_dir={self.root}: {error.strerror or error}; make room, choose another folder, "
-            "or train without one by data.cache=none"
+            f"data.cache_dir={self.root}: {error.strerror or error}; free some space, choose another folder, "
+            "or train without a cache by data.cache=none"
         )
 
     def _make_room(self, needed: int) -> None:
-        """Remove what was used longest ago until `needed` bytes fit into the budget."""
+        """Remove the least recently used results until `needed` bytes fit into the budget."""
         known = sorted(entries(self.root), key=lambda entry: entry.used)
         excess = sum(entry.size for entry in known) + needed - self.budget
         for entry in known:
             if excess > 0 and entry.size > 0 and remove(entry):
-                log.info("cache: removed %s, used longest ago, to make room", entry.folder)
+                log.info("cache: removed %s, the least recently used, to make room", entry.folder)
                 excess -= entry.size
 
 
@@ -145,20 +126,20 @@ def cache_root(cache_dir: str | None) -> Path:
 
 
 def content_key(**parts: Any) -> str:
-    """Return a hash of all that a result depends on; parts are what JSON can hold."""
+    """Return a hash of everything that a result depends on; the parts must fit into JSON."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def entries(root: Path) -> Iterator[Entry]:
     """Yield the complete results below a cache folder."""
     for kind in KINDS:
-        # A name with a dot is a result in the making.
+        # A name with a dot is a result that is being built.
         for about in sorted(root.glob(f"{kind}/[!.]*/about.json")):
             try:
                 content = json.loads(about.read_text(encoding="utf-8"))
                 yield Entry(about.parent, kind, content, _size(about.parent), about.stat().st_mtime)
             except FileNotFoundError:
-                # Another job has just removed it.
+                # Another job has removed it in the meantime.
                 continue
 
 
@@ -167,58 +148,59 @@ def remove(entry: Entry) -> bool:
     with _open_lock(entry.folder) as lock:
         if not _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
             return False
-        # First the mark of completeness: whoever is killed here leaves no half result.
+        # First the file that marks it as complete: a job killed here leaves no half result.
         (entry.folder / "about.json").unlink(missing_ok=True)
         shutil.rmtree(entry.folder, ignore_errors=True)
     return True
 
 
-def _hold(folder: Path) -> None:
-    """Keep a result from being removed as long as this process lives."""
-    if folder in _held or not folder.parent.is_dir():
+def _protect(folder: Path) -> None:
+    """Protect a result from removal while this process lives."""
+    if folder in _protected or not folder.parent.is_dir():
         return
     try:
-        _held[folder] = _open_lock(folder)
+        _protected[folder] = _open_lock(folder)
     except OSError as error:
-        # What is shared may be its owner's alone to write; a lock for readers needs no more than reading.
+        # A shared cache may be writable by its owner alone; a shared lock needs read access only.
         if error.errno not in _DENIED or not os.access(folder, os.R_OK):
             raise
         with suppress(FileNotFoundError, PermissionError):
-            _held[folder] = _lock_path(folder).open("rb")
-    if folder in _held:
-        _lock(_held[folder], fcntl.LOCK_SH)
+            _protected[folder] = _lock_path(folder).open("rb")
+    if folder in _protected:
+        _lock(_protected[folder], fcntl.LOCK_SH)
 
 
 def _open_lock(folder: Path) -> IO[bytes]:
-    # Both ways: NFS makes a POSIX lock of it, which is shared by readers and exclusive by writers only.
+    # For reading and writing: NFS makes a POSIX lock of it, and those need read access to be shared and write
+    # access to be exclusive.
     return _lock_path(folder).open("a+b")
 
 
 def _lock_path(folder: Path) -> Path:
-    # Beside the folder and never removed: two jobs must lock the same file.
+    # Outside the folder and never removed: two jobs must lock the same file.
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _lock(file: IO[bytes], how: int) -> bool:
-    """Lock a file, and return whether it was free; True too where the file system has no locks."""
+    """Lock a file, and return whether it was free; also True where the file system has no locks."""
     try:
         fcntl.flock(file, how)
     except BlockingIOError:
         return False
     except OSError as error:
-        # Results are then still whole: each is renamed into place. Only work may be done twice.
+        # Results are still complete, since each is renamed into place; only work may be done twice.
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
     return True
 
 
-def _release(folder: Path) -> None:
-    if folder in _held:
-        _held.pop(folder).close()
+def _unprotect(folder: Path) -> None:
+    if folder in _protected:
+        _protected.pop(folder).close()
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk write the files before the rename that declares them complete."""
+    """Write the files to the disk before the rename that declares them complete."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""What of a data set is kept between runs, where, and in which form."""
+"""What is kept of a data set between runs, where, and in which form."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from imageclf import InputError
 from imageclf.data.pictures.cache import Cache, cache_root, content_key
 from imageclf.data.pictures.fingerprint import Fingerprint, files_digest
-from imageclf.data.pictures.shrinking import Shrinking, decode_all
+from imageclf.data.pictures.shrinking import StoreSpec, decode_all
 from imageclf.data.pictures.store import Form, StoredPictures, raw_bytes
 from imageclf.data.views.geometry import Resize
 
@@ -22,22 +22,22 @@ log = logging.getLogger(__name__)
 
 How = Literal["auto", "raw", "jpeg"]
 
-# To be raised whenever the same files would give other pixels.
+# Increase it whenever the same files give other pixels.
 _VERSION = 2
-# Of a raw store, a JPEG store takes a fifth, at small sizes more.
+# A JPEG store takes a fifth of the bytes of a raw one, at small sizes more.
 _JPEG_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Caching:
-    """The keys of a data node about what is kept between runs.
+    """The keys of a data node about caching.
 
     Args:
         cache: auto: pictures shrunk to near each phase's size, raw where they fit into `cache_gb`,
             as JPEGs where 0.3 of that fits, and none where that does not; raw; jpeg; none:
             every picture is read from its file in every epoch, every feature is computed anew.
         cache_dir: folder of all caches; None: `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`.
-        cache_gb: what that folder may hold, in 10^9 bytes; what was used longest ago makes room.
+        cache_gb: what that folder may hold, in 10^9 bytes; the least recently used results are removed.
         fingerprint: stat: a file has changed when its size or time has; bytes: when its content has.
     """
 
@@ -57,45 +57,38 @@ class Caching:
         return Cache(cache_root(self.cache_dir), round(self.cache_gb * 1e9))
 
     def digest(self, paths: Sequence[str]) -> str:
-        """Return a hash that changes when a file does."""
+        """Return a hash that changes when a file changes."""
         return files_digest(paths, self.fingerprint)
 
     def stores(
         self, paths: Sequence[str], sides: Mapping[int, int], resize: Resize
     ) -> dict[int, StoredPictures]:
-        """Return the shrunk pictures by size of the views, made first where they are missing.
+        """Return the stores of the pictures by size of the views; missing ones are written first.
 
-        Args:
-            paths: a file per row of the table.
-            sides: what `stored_side` says, by size.
-            resize: how a view becomes a square.
+        `sides` is the `stored_side` of each size.
 
         Raises:
             InputError: a picture cannot be read, or the disk is full.
         """
-        wanted = self.shrinkings(paths, sides, resize, choose_form)
+        wanted = self.specs(paths, sides, resize, choose_form)
         digest = self.digest(paths) if wanted else ""
         stored = {}
-        for place, each in enumerate(wanted):
-            # Whoever makes one makes all that are missing behind it: then they are found.
-            build = partial(self._make, paths=paths, digest=digest, wanted=wanted[place:])
+        for index, each in enumerate(wanted):
+            # The first missing store is built together with all that are missing after it.
+            build = partial(self._build, paths=paths, digest=digest, wanted=wanted[index:])
             stored[each.size] = StoredPictures(self._get(paths, digest, each, build), each.form)
         return stored
 
-    def shrinkings(
+    def specs(
         self,
         paths: Sequence[str],
         sides: Mapping[int, int],
         resize: Resize,
         choose: Callable[[How, int, int], Form | None],
-    ) -> list[Shrinking]:
-        """Return what the pictures of each store are, the largest size first; none where nothing is kept.
+    ) -> list[StoreSpec]:
+        """Return the stores that a run needs, the largest size first; none where nothing is cached.
 
-        Args:
-            paths: a file per row of the table.
-            sides: what `stored_side` says, by size.
-            resize: how a view becomes a square.
-            choose: returns the form, as `choose_form`.
+        `choose` is `choose_form` or `fitting_form`.
         """
         if self.cache == "none" or not len(paths):
             return []
@@ -103,49 +96,43 @@ class Caching:
         form = choose(self.cache, raw_total, self.folder.budget)
         if form is None:
             return []
-        return [Shrinking(size, sides[size], resize, form) for size in sorted(sides, reverse=True)]
+        return [StoreSpec(size, sides[size], resize, form) for size in sorted(sides, reverse=True)]
 
     @contextmanager
     def staged(
-        self, folder: Path, paths: Sequence[str], digest: str, wanted: Sequence[Shrinking]
-    ) -> Iterator[dict[Shrinking, Path]]:
-        """Yield a folder for each store that is missing; without an error, what is written there is kept.
+        self, folder: Path, paths: Sequence[str], digest: str, wanted: Sequence[StoreSpec]
+    ) -> Iterator[dict[StoreSpec, Path]]:
+        """Yield an empty folder for each missing store; if no error is raised, they go to the cache.
 
-        Args:
-            folder: where nobody else writes; it holds the others meanwhile.
-            paths: a file per row of the table.
-            digest: of the files.
-            wanted: what the pictures of each store are.
+        They lie in `folder`, which no other process may use.
         """
         stages = {each: folder / str(each.size) for each in wanted if not self._has(digest, each)}
         for stage in stages.values():
             stage.mkdir()
         yield stages
         for each, stage in stages.items():
-            # Where another job was first, its store is the one to keep.
+            # If another job was faster, its store is kept.
             self._get(paths, digest, each, partial(_move, stage))
             shutil.rmtree(stage)
 
-    def _make(self, folder: Path, paths: Sequence[str], digest: str, wanted: Sequence[Shrinking]) -> None:
+    def _build(self, folder: Path, paths: Sequence[str], digest: str, wanted: Sequence[StoreSpec]) -> None:
         with self.staged(folder, paths, digest, wanted[1:]) as stages:
             sizes = ", ".join(str(each.size) for each in (wanted[0], *stages))
             decode_all(paths, {wanted[0]: folder, **stages}, f"Shrinking pictures for {sizes} px")
 
-    def _get(
-        self, paths: Sequence[str], digest: str, shrinking: Shrinking, build: Callable[[Path], None]
-    ) -> Path:
-        size, _, resize, form = shrinking
+    def _get(self, paths: Sequence[str], digest: str, spec: StoreSpec, build: Callable[[Path], None]) -> Path:
+        size, _, resize, form = spec
         about = about_files(paths) | {"size": size, "resize": resize, "form": form}
-        return self.folder.get("pictures", _key(digest, shrinking), about, build)
+        return self.folder.get("pictures", _key(digest, spec), about, build)
 
-    def _has(self, digest: str, shrinking: Shrinking) -> bool:
-        return self.folder.find("pictures", _key(digest, shrinking)) is not None
+    def _has(self, digest: str, spec: StoreSpec) -> bool:
+        return self.folder.find("pictures", _key(digest, spec)) is not None
 
 
-def _key(digest: str, shrinking: Shrinking) -> str:
-    # The decoders too: another version may round otherwise.
+def _key(digest: str, spec: StoreSpec) -> str:
+    # Versions of the decoders count: another one may round differently.
     decoders = {name: version(name) for name in ("pillow", "torch")}
-    return content_key(version=_VERSION, files=digest, **shrinking._asdict(), **decoders)
+    return content_key(version=_VERSION, files=digest, **spec._asdict(), **decoders)
 
 
 def _move(source: Path, folder: Path) -> None:
@@ -154,17 +141,17 @@ def _move(source: Path, folder: Path) -> None:
 
 
 def about_files(paths: Sequence[str]) -> dict[str, Any]:
-    """Return the folder that all files are below, and how many there are: what people know a result by."""
-    # What the first and the last share, all between them do.
+    """Describe a set of files for people: their common folder, and how many there are."""
+    # What the first and the last path have in common, all between them have.
     first, last = Path(min(paths)).parent, Path(max(paths)).parent
     return {"folder": os.path.commonpath([first, last]), "pictures": len(paths)}
 
 
 def choose_form(how: How, raw_total: int, budget: int) -> Form | None:
-    """Return the form of the stores of a run as `fitting_form` does, and say so where none fits.
+    """Return the form of a run's stores as `fitting_form` does, and log a warning if none fits.
 
     Raises:
-        InputError: what the user says does not fit.
+        InputError: the form that the user chose does not fit.
     """
     form = fitting_form(how, raw_total, budget)
     if form is not None:
@@ -179,12 +166,9 @@ def choose_form(how: How, raw_total: int, budget: int) -> Form | None:
 
 
 def fitting_form(how: How, raw_total: int, budget: int) -> Form | None:
-    """Return the form that stores fit in: raw if they fit into the budget, JPEG if 0.3 of that does.
+    """Return the form in which stores of `raw_total` bytes fit into the budget: raw, or else JPEG.
 
-    Args:
-        how: what the user says; raw and jpeg are not changed.
-        raw_total: bytes of all raw stores.
-        budget: bytes.
+    `how` is the user's choice; raw and jpeg are not replaced by each other.
     """
     needed: dict[Form, float] = {"raw": raw_total, "jpeg": _JPEG_SHARE * raw_total}
     fitting = (form for form, amount in needed.items() if amount <= budget and how in ("auto", form))

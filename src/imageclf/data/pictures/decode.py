@@ -1,5 +1,7 @@
-"""A picture file, as people really have them, to uint8 pixels."""
+"""Decode picture files of any kind that people have to uint8 pixels."""
 
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +10,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from imageclf import InputError
-from imageclf.data.pictures.formats import open_picture
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+"""Pillow's names of what is decoded; JPEG opens MPO, PPM opens PGM and PBM. Pillow goes by a file's content,
+whatever its suffix, and would hand PostScript to Ghostscript, which runs it."""
 
 # Above any camera, below what fills the memory. Pillow only warns from here on.
 MAX_PIXELS = 89_478_485
 BACKGROUND = (255, 255, 255)
-# What makes a picture upright, by its EXIF orientation.
+# The operation that makes a picture upright, by EXIF orientation.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -25,21 +30,35 @@ _UPRIGHT = {
 }
 
 
+def open_picture(path: str | Path) -> ImageFile.ImageFile:
+    """Return a picture whose header is read.
+
+    Raises:
+        OSError: there is no such file, or it is not a regular one: opening a pipe or a device may wait
+            forever or have an effect.
+        PIL.UnidentifiedImageError: it has none of the formats.
+    """
+    # Whoever swaps the file between the two calls only makes this process wait.
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+        raise OSError("it is a folder, a pipe or a device, not a file")
+    return Image.open(path, formats=FORMATS)
+
+
 def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.uint8]:
-    """Return the pixels `[H, W, 3]` of a file, upright, transparency on white, 16 bit scaled to 8.
+    """Return the pixels `[H, W, 3]` of a file: upright, transparency on white, 16 bits scaled to 8.
 
     Args:
         path: the file; of an animation, the first frame.
-        at_least: pixels a side that suffice; a JPEG may be decoded at 1/2, 1/4 or 1/8 down to it.
+        at_least: pixels a side that suffice; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size.
 
     Raises:
-        InputError: the file is missing, cut short, no picture, or has more than MAX_PIXELS pixels.
+        InputError: the file is missing, truncated or not a picture, or has more than MAX_PIXELS pixels.
     """
     return read_scales(path, [at_least])[0]
 
 
 def read_scales(path: str | Path, at_least: Sequence[int | None]) -> list[NDArray[np.uint8]]:
-    """Return what `read_picture` does for each value of `at_least`, decoded once per scale that they allow.
+    """Return what `read_picture` returns for each value of `at_least`, decoding once per scale.
 
     Raises:
         InputError: as `read_picture`; a file has the same fault at every scale.
@@ -62,13 +81,13 @@ def read_scales(path: str | Path, at_least: Sequence[int | None]) -> list[NDArra
 
 
 def num_frames(path: str | Path) -> int:
-    """Return the number of pictures that a readable file holds; one but for animations and the like."""
+    """Return the number of pictures in a readable file; more than one in animations and the like."""
     with open_picture(path) as image:
         return getattr(image, "n_frames", 1)
 
 
 def _scale_down(image: ImageFile.ImageFile, at_least: int | None) -> tuple[int, int]:
-    """Choose the scale that a file is decoded at, and return the (width, height) that makes."""
+    """Choose the scale to decode a file at, and return the (width, height) that it gives."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
@@ -95,14 +114,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         image = Image.alpha_composite(background, image)
-    # To convert what is RGB already would be a copy, which takes a tenth of the time of decoding.
+    # Converting RGB to RGB would copy it, which takes a tenth of the time of decoding.
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
     pixels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
     top = 65535.0
-    # 32 bits hold bytes or 16 bits by convention; floats also run from 0 to 1.
+    # By convention 32 bits hold 8 or 16; floats may also run from 0 to 1.
     if image.mode in ("I", "F") and pixels.max() <= 255:
         top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0
     return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))

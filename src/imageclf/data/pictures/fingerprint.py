@@ -1,4 +1,4 @@
-"""Tell whether files have changed, without reading them, or by reading them on request."""
+"""Detect changed files by size and time, or by content."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from typing import Literal
 
 Fingerprint = Literal["stat", "bytes"]
 
-# On a network disk each look takes a millisecond; a thread per file would take longer than a local look.
+# On a network disk each stat takes a millisecond; locally, a thread per file would take longer than the stat.
 _THREADS = 16
 
 
@@ -35,8 +35,8 @@ def _sizes_and_times(paths: Sequence[str]) -> bytes:
 
 def _size_and_time(path: str) -> str:
     try:
-        status = os.stat(path)  # noqa: PTH116, a Path for each of a million files takes longer than the look
-    except OSError:  # Decoding says what is wrong with it.
+        status = os.stat(path)  # noqa: PTH116, a Path for each of a million files takes longer than the stat
+    except OSError:  # Decoding reports it.
         return ""
     return f"{status.st_size}\0{status.st_mtime_ns}"
 

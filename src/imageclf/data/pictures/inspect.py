@@ -1,4 +1,4 @@
-"""What one picture file is: its size and kind, its fault if it has one, and hashes to find it again by."""
+"""Inspect a picture file: size, kind, fault if it has one, and hashes to find duplicates by."""
 
 import hashlib
 from pathlib import Path
@@ -9,41 +9,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.pictures.decode import read_picture
-from imageclf.data.pictures.formats import open_picture
+from imageclf.data.pictures.decode import open_picture, read_picture
 
 LOOK_SIDE = 16
-# Grey levels by which a neighbour must be brighter: noise of compression is below it.
+# Grey levels by which a neighbour must be brighter: compression noise is below it.
 _MARGIN = 4
-# Of 256; with fewer, pictures have so little in them that they would all look the same.
+# Of 256; with fewer, pictures show so little that they would all look the same.
 _LEAST_BITS = 8
-# Pixels a side beyond which a look needs no more detail.
+# Pixels a side that suffice for a look.
 _ENOUGH = 256
 
 
-class Header(NamedTuple):
-    """What the first bytes of a file say; 0 and "" where they say nothing.
-
-    Args:
-        width: pixels, as stored.
-        height: pixels, as stored.
-        format: Pillow's name, such as JPEG.
-        mode: Pillow's name, such as RGB, CMYK or I;16.
-        frames: of an animation, else 1.
-    """
-
-    width: int
-    height: int
-    format: str
-    mode: str
-    frames: int
-
-
 class Inspection(NamedTuple):
-    """What one file turned out to be.
+    """The result of inspecting one file.
 
     Args:
-        width: pixels of the upright picture; of a broken file what its header says, or 0.
+        width: pixels of the upright picture; for a broken file what its header says, or 0.
         height: likewise.
         num_bytes: size of the file.
         format: Pillow's name, such as JPEG; "" where it is no picture.
@@ -51,8 +32,8 @@ class Inspection(NamedTuple):
         frames: of an animation, else 1; 0 where it is no picture.
         fault: why it cannot be read, or "".
         pixels: hash of the upright RGB picture and its size; empty for a broken file.
-        look: 256 bits that change little when a picture is saved anew or resized; empty for a broken
-            file and for a picture with hardly anything in it.
+        look: 256 bits that change little when a picture is saved again or resized; empty for a broken
+            file and for a picture that shows hardly anything.
     """
 
     width: int
@@ -67,8 +48,8 @@ class Inspection(NamedTuple):
 
 
 def inspect_picture(path: str) -> Inspection:
-    """Decode a file to its last row and say what it is; a broken one raises nothing."""
-    width, height, form, mode, frames = read_header(path)
+    """Decode a file to its last row; a broken one is described and raises nothing."""
+    width, height, form, mode, frames = _header(path)
     num_bytes = _num_bytes(path)
     try:
         pixels = read_picture(path)
@@ -80,13 +61,13 @@ def inspect_picture(path: str) -> Inspection:
     return Inspection(width, height, num_bytes or 0, form, mode, frames, "", *hashes)
 
 
-def read_header(path: str) -> Header:
-    """Return what a file says of itself, without decoding it."""
+def _header(path: str) -> tuple[int, int, str, str, int]:
+    """Return what an `Inspection` tells of a broken file: width, height, format, mode and frames."""
     try:
         with open_picture(path) as image:
-            return Header(*image.size, image.format or "", image.mode, _num_frames(image))
-    except Exception:  # Pillow's plugins raise anything on a broken file; decoding it says what is wrong.
-        return Header(0, 0, "", "", 0)
+            return (*image.size, image.format or "", image.mode, _num_frames(image))
+    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
+        return (0, 0, "", "", 0)
 
 
 def hash_pixels(picture: NDArray[np.uint8]) -> bytes:
@@ -98,7 +79,7 @@ def hash_pixels(picture: NDArray[np.uint8]) -> bytes:
 
 
 def hash_look(picture: NDArray[np.uint8]) -> bytes:
-    """Return for each cell of a grid of 16 x 16 whether the picture grows brighter to the right: 256 bits.
+    """Return for each cell of a 16 x 16 grid whether the picture gets brighter to the right: 256 bits.
 
     Empty for a picture `[H, W, 3]` with hardly any such cell.
 
@@ -115,12 +96,12 @@ def hash_look(picture: NDArray[np.uint8]) -> bytes:
 
 
 def _num_frames(image: Image.Image) -> int:
-    # Phones put a preview or a map of brightness behind a photo: that is no animation.
+    # Phones append a preview or a gain map to a photo: that is not an animation.
     return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def _num_bytes(path: str) -> int | None:
     try:
         return Path(path).stat().st_size if Path(path).is_file() else None
-    except OSError:  # Decoding says what is wrong with it.
+    except OSError:  # Decoding reports it.
         return None

@@ -1,8 +1,8 @@
-"""Decode every picture once for all that is asked of it: is it whole, and what are the stores made of."""
+"""Decode every picture once, both to check it and to write the stores of shrunk pictures."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,26 +19,19 @@ from imageclf.data.pictures.store import Form, Shrunk, shrunk, sufficient, writi
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize
 
-# Pixels that look the same to the eye, a fifth of the size of raw ones.
+# Visually lossless, at a fifth of the raw size.
 _QUALITY = 95
-# Suffixes of formats that hold several frames.
+# Suffixes of formats that can hold several frames.
 _ANIMATED = (".gif", ".webp", ".png", ".tif", ".tiff")
-# A chunk costs a tenth of a millisecond; its pictures should fit into little memory.
+# Sending a chunk costs a tenth of a millisecond; its pictures should fit into a slot of shared memory.
 _CHUNK = 16
 _CHUNK_BYTES = 2**23
-# Of the square of `side`: twice as wide as high.
+# The largest picture that is expected is twice as wide as high.
 _WIDEST = 2
 
 
-class Shrinking(NamedTuple):
-    """What the pictures of a store are.
-
-    Args:
-        size: pixels a side of the views that are made from them.
-        side: what `stored_side` says for it.
-        resize: how a view becomes a square.
-        form: of the store.
-    """
+class StoreSpec(NamedTuple):
+    """What the pictures of a store are like: for views of `size` pixels a side, shrunk to `side`."""
 
     size: int
     side: int
@@ -47,25 +40,14 @@ class Shrinking(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What decoding has shown.
-
-    Args:
-        faults: by position, of the files that do not decode to their last row.
-        animated: positions of those that hold several frames.
-    """
+    """Faults of files that do not decode to their last row, and files of several frames, by position."""
 
     faults: dict[int, str]
     animated: list[int]
 
 
 class Part(NamedTuple):
-    """What has become of some of the pictures.
-
-    Args:
-        findings: about them.
-        contents: for each shrinking what its store gets, a picture each.
-        sizes: for each shrinking theirs, as `imageclf.data.pictures.store.writing` takes them, `[N, 4]`.
-    """
+    """Some of the pictures, decoded; contents and sizes `[N, 4]` are what `writing` takes, for each store."""
 
     findings: Findings
     contents: list[list[Picture]]
@@ -73,46 +55,37 @@ class Part(NamedTuple):
 
 
 def decode_all(
-    paths: Sequence[str], folders: Mapping[Shrinking, Path], title: str, checks: bool = False
+    paths: Sequence[str], folders: Mapping[StoreSpec, Path], title: str, checks: bool = False
 ) -> Findings:
-    """Decode every picture once, in parallel, and write the stores that are asked for.
+    """Decode every picture once, in parallel, and write a store into each folder.
 
-    The same files give the same bytes, however many processes read them.
-
-    Args:
-        paths: of the files.
-        folders: of the stores.
-        title: of the progress bar, which appears from 1,000 pictures on.
-        checks: whether faults are noted, and frames counted. The stores are useless then if there is a fault.
+    The same files give the same bytes, however many processes read them. With `checks`, faults are
+    collected and frames counted; if there is a fault, the stores are incomplete.
 
     Raises:
-        InputError: a file cannot be read, unless faults are noted.
+        InputError: a file cannot be read and `checks` is off.
     """
     findings = Findings({}, [])
-    shrinkings = list(folders)
-    each = sum(_WIDEST * 3 * shrinking.side**2 for shrinking in shrinkings)
-    parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, each))))
-    read = partial(read_part, paths=paths, shrinkings=shrinkings, checks=checks)
+    specs = list(folders)
+    picture_bytes = sum(_WIDEST * 3 * spec.side**2 for spec in specs)
+    parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, picture_bytes))))
+    read = partial(read_part, paths=paths, specs=specs, checks=checks)
     with (
         mapped(read, parts, num_processes(paths), _CHUNK_BYTES if folders else 0) as done,
-        _writing_all(folders) as write,
+        ExitStack() as stack,
     ):
+        stores = [stack.enter_context(writing(folder)) for folder in folders.values()]
         for part in track(done, title, total=len(parts), transient=True, disable=len(paths) < 1000):
             findings.faults.update(part.findings.faults)
             findings.animated.extend(part.findings.animated)
             if not findings.faults:
-                write(part)
+                for append, contents, sizes in zip(stores, part.contents, part.sizes, strict=True):
+                    append(contents, sizes)
     return findings
 
 
-def read_part(rows: range, paths: Sequence[str], shrinkings: Sequence[Shrinking], checks: bool) -> Part:
-    """Decode some of the files, each once for all shrinkings that share a scale.
-
-    Args:
-        rows: their positions.
-        paths: of all files.
-        shrinkings: what to make of them.
-        checks: as in `decode_all`.
+def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], checks: bool) -> Part:
+    """Decode some of the files, each once per scale that the stores need.
 
     Raises:
         InputError: as in `decode_all`.
@@ -120,7 +93,7 @@ def read_part(rows: range, paths: Sequence[str], shrinkings: Sequence[Shrinking]
     findings, pictures = Findings({}, []), []
     for row in rows:
         try:
-            pictures.append(_shrunk_to(paths[row], shrinkings))
+            pictures.append(_shrunk_to(paths[row], specs))
         except InputError as error:
             if not checks:
                 raise
@@ -128,35 +101,20 @@ def read_part(rows: range, paths: Sequence[str], shrinkings: Sequence[Shrinking]
     if checks:
         whole = (row for row in rows if row not in findings.faults)
         findings.animated.extend(row for row in whole if _is_animated(paths[row]))
-    columns = [[picture[place] for picture in pictures] for place in range(len(shrinkings))]
+    columns = [[picture[place] for picture in pictures] for place in range(len(specs))]
     contents = [
-        [_content(each.pixels, shrinking.form) for each in column]
-        for column, shrinking in zip(columns, shrinkings, strict=True)
+        [_content(each.pixels, spec.form) for each in column]
+        for column, spec in zip(columns, specs, strict=True)
     ]
     return Part(findings, contents, [_sizes(column) for column in columns])
 
 
-@contextmanager
-def _writing_all(folders: Mapping[Shrinking, Path]) -> Iterator[Callable[[Part], None]]:
-    with ExitStack() as stack:
-        stores = [stack.enter_context(writing(folder)) for folder in folders.values()]
-
-        def write(part: Part) -> None:
-            """Append to every store what it gets."""
-            for append, contents, sizes in zip(stores, part.contents, part.sizes, strict=True):
-                append(contents, sizes)
-
-        yield write
-
-
-def _shrunk_to(path: str, shrinkings: Sequence[Shrinking]) -> list[Shrunk]:
-    if not shrinkings:
+def _shrunk_to(path: str, specs: Sequence[StoreSpec]) -> list[Shrunk]:
+    if not specs:
         read_picture(path)
         return []
-    pictures = read_scales(path, [sufficient(each.size, each.side) for each in shrinkings])
-    return [
-        shrunk(picture, each.side, each.resize) for picture, each in zip(pictures, shrinkings, strict=True)
-    ]
+    pictures = read_scales(path, [sufficient(each.size, each.side) for each in specs])
+    return [shrunk(picture, each.side, each.resize) for picture, each in zip(pictures, specs, strict=True)]
 
 
 def _sizes(pictures: Sequence[Shrunk]) -> NDArray[np.int64]:
@@ -165,11 +123,11 @@ def _sizes(pictures: Sequence[Shrunk]) -> NDArray[np.int64]:
 
 
 def _content(pixels: Picture, form: Form) -> Picture:
-    """Return the bytes that a store keeps, as an array."""
+    """Return the bytes that a store holds of a picture, as an array."""
     if form == "raw":
         return pixels
     content = io.BytesIO()
-    # Colour at full resolution: most files have halved it already, and it would be blurred once more.
+    # Colour at full resolution: most files have halved it already, and subsampling again would blur it more.
     Image.fromarray(pixels).save(content, "JPEG", quality=_QUALITY, subsampling=0)
     return np.frombuffer(content.getbuffer(), dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Pictures shrunk once to near a size, in one file: raw to be mapped into memory, or as JPEGs."""
+"""Stores of shrunk pictures, each in one file: raw, to be mapped into memory, or as JPEGs."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imageclf.data.pictures.decode import read_picture
-from imageclf.data.pictures.formats import open_picture
+from imageclf.data.pictures.decode import open_picture, read_picture
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize, shrink, stored_size
 
@@ -22,12 +21,12 @@ _SAMPLE = 200
 
 
 class Shrunk(NamedTuple):
-    """A picture as views are made from.
+    """A picture as views are made from it.
 
     Args:
         pixels: `[H, W, 3]`; not to be written to.
-        shape: (width, height) that it had before, pixels: what the views' geometry goes by, since whole
-            pixels change the proportions of what is narrow.
+        shape: (width, height) before shrinking, pixels: the geometry of views goes by it, since rounding
+            to whole pixels changes the proportions of narrow pictures.
     """
 
     pixels: Picture
@@ -35,19 +34,12 @@ class Shrunk(NamedTuple):
 
 
 def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
-    """Return a picture as views of `size` are made from.
-
-    Args:
-        path: of the file.
-        size: pixels a side of the views.
-        side: what `stored_side` says for them.
-        resize: how a view becomes a square.
-    """
+    """Return a picture as views of `size` are made from it; `side` is the `stored_side` of that size."""
     return shrunk(read_picture(path, at_least=sufficient(size, side)), side, resize)
 
 
 def shrunk(picture: Picture, side: int, resize: Resize) -> Shrunk:
-    """Return a picture that was decoded at a sufficient scale as views are made from."""
+    """Shrink a picture that was decoded at a sufficient scale."""
     shape = (picture.shape[1], picture.shape[0])
     return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
 
@@ -59,16 +51,16 @@ def sufficient(size: int, side: int) -> int:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Callable[[Sequence[Picture], NDArray[np.int64]], None]]:
-    """Yield what appends pictures to a new store: the content of each, and its sizes, `[N, 4]`.
+    """Yield a function that appends pictures to a new store: the content of each, and their sizes `[N, 4]`.
 
-    Sizes are height and width, and width and height before shrinking. Two files come about: `pixels.bin`,
+    Sizes are height and width, then width and height before shrinking. The store is two files: `pixels.bin`,
     and `index.npy`, `[N, 6]`, with offset and bytes of each picture before its sizes.
     """
     index = [np.zeros((0, 6), dtype=np.int64)]
     with (folder / "pixels.bin").open("wb") as file:
 
         def append(contents: Sequence[Picture], sizes: NDArray[np.int64]) -> None:
-            """Write some pictures behind those before."""
+            """Append some pictures."""
             lengths = np.array([content.nbytes for content in contents], dtype=np.int64)
             offsets = file.tell() + np.cumsum(lengths) - lengths
             index.append(np.column_stack([offsets, lengths, sizes]))
@@ -80,12 +72,7 @@ def writing(folder: Path) -> Iterator[Callable[[Sequence[Picture], NDArray[np.in
 
 
 class StoredPictures(NamedTuple):
-    """Where a store is; unlike an open one it travels between processes.
-
-    Args:
-        folder: of the store.
-        form: as it was written.
-    """
+    """Where a store is; unlike an open one it can be sent to other processes."""
 
     folder: Path
     form: Form
@@ -105,12 +92,8 @@ def open_store(stored: StoredPictures) -> "Store":
 class Store:
     """Read what `writing` wrote.
 
-    Args:
-        folder: of the store.
-        form: as it was written.
-
     Attributes:
-        index: as `writing` says, `[N, 6]`.
+        index: see `writing`, `[N, 6]`.
         pixels: all bytes of the file.
     """
 
@@ -123,7 +106,7 @@ class Store:
         self._form = form
 
     def read(self, row: int) -> Shrunk:
-        """Return a picture as `read_shrunk` does, but for what JPEG loses."""
+        """Return a picture as `read_shrunk` does, apart from what JPEG loses."""
         offset, length, height, width, *shape = self.index[row].tolist()
         content = self.pixels[offset : offset + length]
         if self._form == "raw":
@@ -133,9 +116,9 @@ class Store:
 
 
 def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
-    """Return about how many bytes a raw store takes, from the sizes of some pictures spread over the list.
+    """Estimate the bytes of a raw store from the sizes of some pictures spread over the list.
 
-    Those that are missing or no pictures are not counted.
+    Files that are missing or not pictures are not counted.
     """
     chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE))]
     shapes = [shape for shape in map(_shape, chosen) if shape is not None]
@@ -144,9 +127,9 @@ def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
 
 
 def _shape(path: str) -> tuple[int, int] | None:
-    # The header alone; a picture on its side has the same area.
+    # The header alone; a picture stored sideways has the same area.
     try:
         with open_picture(path) as image:
             return image.size
-    except Exception:  # Pillow's plugins raise anything on a broken file; decoding it says what is wrong.
+    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
         return None

@@ -1,4 +1,4 @@
-"""Decode every picture once before training, so that a broken one is named in the first minute."""
+"""Decode every picture once before training, so that a broken one is reported in the first minute."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import Caching, about_files, fitting_form
-from imageclf.data.pictures.shrinking import Findings, Shrinking, decode_all
+from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
 from imageclf.data.sources.names import listing
 from imageclf.data.views.geometry import Resize
 
@@ -20,7 +20,7 @@ _TITLE = "Checking pictures"
 
 
 class _BrokenError(Exception):
-    """Some files do not decode to their last row; the faults are its argument."""
+    """Some files do not decode to their last row; the faults are the argument."""
 
 
 def unreadable(
@@ -29,25 +29,19 @@ def unreadable(
     sides: Mapping[int, int] = MappingProxyType({}),
     resize: Resize = "crop",
 ) -> dict[int, str]:
-    """Return the position and the fault of every file that does not decode to its last row.
+    """Return the fault of every file that does not decode to its last row, by position.
 
-    A set of files that was found whole is not decoded again while its fingerprint stays, unless
-    nothing is to be cached.
-
-    Args:
-        paths: of the files.
-        caching: where it is remembered.
-        sides: what `stored_side` says, by size of the views: where the files have to be decoded and are
-            all whole, the stores for these are made of the same decoding.
-        resize: how a view becomes a square.
+    A set of files without faults is not decoded again while its fingerprint stays the same, unless
+    caching is off. Files that are decoded and have no fault are also shrunk in the same pass, for the
+    sizes of the views in `sides`, which holds the `stored_side` of each.
     """
     if caching.cache == "none":
-        return _say_animated(paths, decode_all(paths, {}, _TITLE, checks=True)).faults
+        return _log_animated(paths, decode_all(paths, {}, _TITLE, checks=True)).faults
     digest = caching.digest(paths)
     key = content_key(files=digest, pillow=version("pillow"))
     if not paths or caching.folder.find("verified", key):
         return {}
-    wanted = caching.shrinkings(paths, sides, resize, fitting_form)
+    wanted = caching.specs(paths, sides, resize, fitting_form)
     build = partial(_check, paths=paths, caching=caching, digest=digest, wanted=wanted)
     try:
         caching.folder.get("verified", key, about_files(paths), build)
@@ -57,23 +51,23 @@ def unreadable(
 
 
 def _check(
-    folder: Path, paths: Sequence[str], caching: Caching, digest: str, wanted: Sequence[Shrinking]
+    folder: Path, paths: Sequence[str], caching: Caching, digest: str, wanted: Sequence[StoreSpec]
 ) -> None:
-    """Decode all files; that the entry is there afterwards, empty, says that they are whole."""
+    """Decode all files; the entry stays empty, and its existence means that no file has a fault."""
     with caching.staged(folder, paths, digest, wanted) as stages:
-        findings = _say_animated(paths, decode_all(paths, stages, _TITLE, checks=True))
+        findings = _log_animated(paths, decode_all(paths, stages, _TITLE, checks=True))
         if findings.faults:
             raise _BrokenError(findings.faults)
 
 
 def describe(faults: Sequence[str]) -> str:
-    """Return a sentence that names the broken files, at most ten of them."""
+    """Describe the broken files in a sentence that names at most ten of them."""
     shown = "; ".join(faults[:_SHOWN])
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     return f"{len(faults)} of the pictures cannot be read: {shown}{more}"
 
 
-def _say_animated(paths: Sequence[str], findings: Findings) -> Findings:
+def _log_animated(paths: Sequence[str], findings: Findings) -> Findings:
     if findings.animated:
         log.info(
             "%d pictures hold several frames, of which the first is taken: %s",

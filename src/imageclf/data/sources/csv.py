@@ -32,7 +32,7 @@ _SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(
 class CsvSource:
     """Rows of `root/csv`, in its order; their pictures are `root/images/ID + suffix`.
 
-    Ids and labels are text, exactly as written. Then come the test pictures, whose ids are their
+    Ids and labels are text, exactly as written. The test pictures come last; their ids are their
     paths below the test folder, without the suffix unless two differ by it alone.
 
     Args:
@@ -62,7 +62,7 @@ class CsvSource:
     test: str | None
 
     def read(self) -> Table:
-        """Read the rows and look their files up in listings of the folders; no picture is opened.
+        """Read the rows and look up their files in listings of the folders; no picture is opened.
 
         A row that repeats another is dropped with a warning.
 
@@ -90,7 +90,7 @@ class CsvSource:
         return table
 
     def _select(self, cells: pd.DataFrame) -> pd.DataFrame:
-        """Take the columns id, label and split; a split that is not understood is missing."""
+        """Return the columns id, label, group and split; a split that is not understood is NA."""
         header = cells.columns.tolist()
         id_position = _position(header, self.id_column, "data.id_column")
         label_position = _position(header, self.label_column, "data.label_column")
@@ -122,15 +122,15 @@ class CsvSource:
             )
 
     def _test_pictures(self, root: str) -> tuple[str, list[str]]:
-        """Give the folder of the test pictures and their names below it."""
+        """Return the folder of the test pictures and their names below it."""
         if self.test is None:
             return "", []
         folder = _find_folder(root, self.test, "data.test")
         found = list_pictures(folder)
         report_skipped(folder, found.hidden, found.others)
-        if not found.names:
+        if not found.pictures:
             raise InputError(f"data.test={self.test!r} holds no picture; name a folder that does, or null.")
-        return folder, found.names
+        return folder, found.pictures
 
 
 def _find_folder(root: str, folder: str, key: str) -> str:
@@ -150,9 +150,9 @@ def _position(header: Sequence[str], name: str | None, key: str) -> int | None:
 
 
 def _file_names(ids: pd.Series, suffix: str) -> pd.Series:
-    """Give the path of each row's file below the folder of pictures, in its shortest form."""
+    """Return the path of each row's file below the folder of pictures, in its shortest form."""
     files = ids.where(ids.str.lower().str.endswith(suffix.lower()), ids + suffix)
-    # Segments that are empty, "." or "..", which absolute paths have as well.
+    # Segments that are empty, "." or ".."; absolute paths start with an empty one.
     odd = files.str.contains("/", regex=False)
     odd[odd] = files[odd].str.contains(r"(?:^|/)\.{0,2}(?:/|$)")
     files[odd] = files[odd].map(posixpath.normpath)
@@ -164,7 +164,7 @@ def _is_inside(files: pd.Series) -> pd.Series:
 
 
 def _present_files(images: str, files: pd.Series) -> set[str]:
-    """List each folder that a row's file should be in, once."""
+    """Return the files of every folder that a row's file should be in; each folder is listed once."""
     present: set[str] = set()
     for folder in sorted({file[: file.rfind("/") + 1] for file in files}):
         if Path(images, folder).is_dir():
@@ -174,7 +174,7 @@ def _present_files(images: str, files: pd.Series) -> set[str]:
 
 
 def _problems(rows: pd.DataFrame) -> Iterator[str]:
-    """Write one sentence for each kind of mistake in the rows themselves."""
+    """Yield one sentence for each kind of mistake in the rows themselves."""
     if len(found := rows[rows["id"].str.strip() == ""]):
         yield f"data.csv: the id is blank in rows {_lines(found)}; give every row one."
     if len(found := rows[rows["label"].str.strip() == ""]):
@@ -187,11 +187,11 @@ def _problems(rows: pd.DataFrame) -> Iterator[str]:
         yield f"data.valid_column: values must be among {legal}, but are not in rows {_lines(found)}."
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
         ids = listing(found["id"].unique().tolist())
-        yield f"data.csv: an id must have one label and split, but not so in rows {_lines(found)}: {ids}."
+        yield f"data.csv: an id must have one label and split; it has several in rows {_lines(found)}: {ids}."
 
 
 def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Find the rows of files that occur with different labels or splits."""
+    """Return the rows of files that occur with different labels or splits."""
     repeated = rows[rows["file"].duplicated(keep=False)]
     files = repeated.drop_duplicates(["file", "label", "split"])["file"]
     return repeated[repeated["file"].isin(files[files.duplicated()])]
@@ -229,10 +229,10 @@ def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) ->
 
 
 def _groups(rows: pd.DataFrame, length: int) -> "pd.Series[str]":
-    """Give the group of each row of the table; a blank one and a test picture are groups of their own."""
+    """Return the group of each row of the table; a row without one is a group by itself."""
     groups = rows["group"].reset_index(drop=True).reindex(range(length), fill_value="")
-    own = pd.Series([f"\0{row}" for row in range(length)], dtype="str")
-    return groups.where(groups.str.strip() != "", own)
+    unique = pd.Series([f"\0{row}" for row in range(length)], dtype="str")
+    return groups.where(groups.str.strip() != "", unique)
 
 
 def _check_labels(labels: Sequence[str]) -> None:

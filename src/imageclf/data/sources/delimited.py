@@ -13,7 +13,7 @@ _SEPARATORS = (",", ";", "\t")
 
 
 def read_delimited(path: Path) -> pd.DataFrame:
-    """Read a table with a header: every cell as text, "" where empty, nothing taken for a number or NA.
+    """Read a table with a header: every cell is text, "" where empty; nothing becomes a number or NA.
 
     The separator is whichever of comma, semicolon and tab divides the header best. A byte order
     mark, either kind of line end, quotes and spaces around header names make no difference. Rows
@@ -31,7 +31,8 @@ def read_delimited(path: Path) -> pd.DataFrame:
     cells = _parse(content, separator, path)
     lines = pd.Series(range(1, len(cells) + 1))
     if b'"' in content:
-        lines += _line_breaks(cells).cumsum().shift(1, fill_value=0)
+        line_breaks = cells.apply(lambda column: column.str.count("\n")).sum(axis=1)
+        lines += line_breaks.cumsum().shift(1, fill_value=0)
     header = [str(name).strip() for name in cells.iloc[0]]
     rows = cells.set_axis(header, axis=1).set_axis(pd.Index(lines, name="line"), axis=0).iloc[1:]
     rows = rows[~(cells.iloc[1:] == "").all(axis=1).to_numpy()]
@@ -47,7 +48,8 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError(f"data.csv={os.fspath(path)!r} cannot be read ({error.strerror}).") from None
     try:
         content.decode()
-        position = content.find(b"\0")  # UTF-16 of plain English is valid UTF-8, but for its zeros.
+        # UTF-16 of plain English is valid UTF-8, but for its zeros.
+        position = content.find(b"\0")
     except UnicodeDecodeError as error:
         position = error.start
     if position >= 0:
@@ -88,11 +90,3 @@ def _parse(content: bytes, separator: str, path: Path) -> pd.DataFrame:
         raise InputError(
             f"data.csv={os.fspath(path)!r}: {reason}; quote cells that hold the separator {separator!r}."
         ) from None
-
-
-def _line_breaks(cells: pd.DataFrame) -> "pd.Series[int]":
-    """Count the line breaks inside the cells of each row."""
-    breaks = pd.Series(0, index=cells.index)
-    for name in cells.columns:
-        breaks += cells[name].str.count("\n")
-    return breaks

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.data.sources.listing import (
+    extend_trail,
     find_root,
-    follow,
     list_pictures,
     picture_ids,
     read_folder,
@@ -21,27 +22,36 @@ from imageclf.data.sources.table import Split, Table, check_table, class_order, 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Pictures of one class and split."""
+class _ClassFolder(NamedTuple):
+    """The pictures of one class and split.
+
+    Args:
+        split: which split.
+        label: the class.
+        folder: posix path relative to the root, "." for the root itself.
+        names: relative to the folder.
+    """
 
     split: Split
     label: str
     folder: str
-    """Posix path relative to the root, "." for the root itself."""
     names: list[str]
-    """Relative to the folder."""
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What the folder of one split holds; the lists are of paths below that folder."""
+class _SplitFolder(NamedTuple):
+    """What the folder of one split holds.
 
-    groups: list[_Group]
+    Args:
+        classes: its pictures.
+        hidden: see `imageclf.data.sources.listing.Listing`; relative to the folder.
+        others: likewise.
+        loose: pictures outside the class folders.
+    """
+
+    classes: list[_ClassFolder]
     hidden: list[str]
     others: list[str]
     loose: list[str]
-    """Pictures beside the class folders."""
 
 
 @dataclass(frozen=True)
@@ -69,66 +79,70 @@ class FolderSource:
 
         Raises:
             InputError: A folder is missing, empty or cannot be listed, class names look alike, a
-                link leads back to where it lies, or see `check_table`.
+                link leads back to a folder that holds it, or see `check_table`.
         """
         root = find_root(self.root)
-        parts = [self._part(root, *split) for split in self._splits(root)]
-        groups = [group for part in parts for group in part.groups]
-        _check_filled(root, groups)
-        _check_names(groups)
-        table = _make_table(root, groups)
+        self._check_folders(root)
+        splits = [self._read_split(root, *each) for each in self._splits()]
+        classes = [each for split in splits for each in split.classes]
+        _check_filled(root, classes)
+        _check_names(classes)
+        table = _make_table(root, classes)
         check_table(table, "data.valid")
-        _report(root, parts)
+        _report(root, splits)
         return table
 
-    def _splits(self, root: str) -> Iterator[tuple[Split, str, str]]:
-        """Give split, key and folder of each part."""
-        self._check_folders(root)
+    def _splits(self) -> Iterator[tuple[Split, str, str]]:
+        """Yield split, key and folder of each split."""
         yield "" if self.valid is None else "train", "data.train", self.train
         if self.valid is not None:
             yield "valid", "data.valid", self.valid
         if self.test is not None:
             yield "test", "data.test", self.test
 
+    def _paths(self, root: str) -> list[str]:
+        return [_absolute(root, folder) for _, _, folder in self._splits()]
+
     def _check_folders(self, root: str) -> None:
-        if not _is_folder(root, self.train):
+        if not Path(_absolute(root, self.train)).is_dir():
             raise InputError(_missing_train(root, self.train))
-        if self.valid is not None and not _is_folder(root, self.valid):
+        if self.valid is not None and not Path(_absolute(root, self.valid)).is_dir():
             raise InputError(
                 f"data.valid={self.valid!r} is not a folder in {root}; "
                 "name one that is, or split one off with data.valid=null."
             )
-        if self.test is not None and not _is_folder(root, self.test):
+        if self.test is not None and not Path(_absolute(root, self.test)).is_dir():
             raise InputError(f"data.test={self.test!r} is not a folder in {root}; name one that is, or null.")
-        places = [_place(root, name) for name in (self.train, self.valid, self.test) if name is not None]
-        if len(set(places)) < len(places):
+        paths = self._paths(root)
+        if len(set(paths)) < len(paths):
             raise InputError(
                 f"data.train={self.train!r}, data.valid={self.valid!r} and data.test={self.test!r} "
                 "must be different folders."
             )
 
-    def _part(self, root: str, split: Split, key: str, folder: str) -> _Part:
-        place = _place(root, folder)
-        here = read_folder(place)
-        labels = class_order(name for name in here.folders if not self._is_reserved(root, f"{place}/{name}"))
-        part = _Part([], here.hidden, here.others, [])
+    def _read_split(self, root: str, split: Split, key: str, folder: str) -> _SplitFolder:
+        path = _absolute(root, folder)
+        here = read_folder(path)
+        labels = class_order(name for name in here.folders if not self._is_reserved(root, f"{path}/{name}"))
+        if not labels and split != "test":
+            raise InputError(_no_classes(key, folder, path, len(here.pictures)))
+        if not labels:
+            unlabelled = _ClassFolder(split, "", _below(root, path), natural_sorted(here.pictures))
+            return _SplitFolder([unlabelled], here.hidden, here.others, [])
+        found = _SplitFolder([], here.hidden, here.others, here.pictures)
         for label in labels:
-            _add_class(part, root, split, f"{place}/{label}")
-        if labels:
-            part.loose.extend(here.pictures)
-        elif split == "test":
-            part.groups.append(_Group(split, "", _below(root, place), natural_sorted(here.pictures)))
-        else:
-            raise InputError(_no_classes(key, folder, place, len(here.pictures)))
-        return part
+            below = list_pictures(f"{path}/{label}", extend_trail(f"{path}/{label}"))
+            found.classes.append(_ClassFolder(split, label, _below(root, f"{path}/{label}"), below.pictures))
+            found.hidden.extend(f"{label}/{name}" for name in below.hidden)
+            found.others.extend(f"{label}/{name}" for name in below.others)
+        return found
 
     def _is_reserved(self, root: str, path: str) -> bool:
-        """Tell whether a folder is, or holds, one that another key names: it is no class."""
-        named = [_place(root, name) for name in (self.train, self.valid, self.test) if name is not None]
-        return any(os.path.commonpath([path, place]) == path for place in named)
+        """Tell whether a folder is, or holds, one that another key names: it is not a class."""
+        return any(os.path.commonpath([path, named]) == path for named in self._paths(root))
 
 
-def _place(root: str, folder: str) -> str:
+def _absolute(root: str, folder: str) -> str:
     return os.path.normpath(f"{root}/{folder}")
 
 
@@ -136,44 +150,27 @@ def _below(root: str, path: str) -> str:
     return os.path.relpath(path, root).replace(os.sep, "/")
 
 
-def _is_folder(root: str, folder: str) -> bool:
-    return Path(_place(root, folder)).is_dir()
-
-
-def _add_class(part: _Part, root: str, split: Split, path: str) -> None:
-    found = list_pictures(path, follow(path))
-    label = Path(path).name
-    part.groups.append(_Group(split, label, _below(root, path), found.names))
-    part.others.extend(f"{label}/{name}" for name in found.others)
-    part.hidden.extend(f"{label}/{name}" for name in found.hidden)
-
-
-def _make_table(root: str, groups: Sequence[_Group]) -> Table:
+def _make_table(root: str, classes: Sequence[_ClassFolder]) -> Table:
     columns: dict[str, list[str]] = {"id": [], "path": [], "label": [], "split": []}
-    for group in groups:
-        prefix = "" if group.folder == "." else f"{group.folder}/"
-        columns["id"] += _prefixed(prefix, picture_ids(group.names))
-        columns["path"] += _prefixed(f"{root}/{prefix}", group.names)
-        columns["label"] += [group.label] * len(group.names)
-        columns["split"] += [group.split] * len(group.names)
+    for split, label, folder, names in classes:
+        prefix = "" if folder == "." else f"{folder}/"
+        columns["id"] += [prefix + name for name in picture_ids(names)]
+        columns["path"] += [f"{root}/{prefix}{name}" for name in names]
+        columns["label"] += [label] * len(names)
+        columns["split"] += [split] * len(names)
     return make_table(columns)
 
 
-def _prefixed(prefix: str, names: Sequence[str]) -> list[str]:
-    # Twice as fast as adding them up one by one; no file name holds a zero.
-    return (prefix + f"\0{prefix}".join(names)).split("\0")
-
-
-def _check_filled(root: str, groups: Sequence[_Group]) -> None:
-    empty = [group.folder for group in groups if not group.names]
+def _check_filled(root: str, classes: Sequence[_ClassFolder]) -> None:
+    empty = [each.folder for each in classes if not each.names]
     if empty:
         raise InputError(
             f"data.root: folders without a picture in {root}: {listing(empty)}; fill or remove them."
         )
 
 
-def _check_names(groups: Sequence[_Group]) -> None:
-    clashes = name_clashes({group.label for group in groups}, ignore_case=True)
+def _check_names(classes: Sequence[_ClassFolder]) -> None:
+    clashes = name_clashes({each.label for each in classes}, ignore_case=True)
     if clashes:
         pairs = "; ".join(listing(names) for names in clashes[:10])
         raise InputError(
@@ -192,17 +189,16 @@ def _missing_train(root: str, train: str) -> str:
     )
 
 
-def _no_classes(key: str, folder: str, place: str, num_pictures: int) -> str:
+def _no_classes(key: str, folder: str, path: str, num_pictures: int) -> str:
     return (
-        f"{key}={folder!r}: {place} holds no class folders ({num_pictures} loose pictures); "
+        f"{key}={folder!r}: {path} holds no class folders ({num_pictures} loose pictures); "
         "put the pictures of each class in a folder with its name, or use data=csv."
     )
 
 
-def _report(root: str, parts: Sequence[_Part]) -> None:
-    hidden = [name for part in parts for name in part.hidden]
-    others = [name for part in parts for name in part.others]
-    loose = [name for part in parts for name in part.loose]
-    report_skipped(root, hidden, others)
+def _report(root: str, splits: Sequence[_SplitFolder]) -> None:
+    hidden = [name for split in splits for name in split.hidden]
+    report_skipped(root, hidden, [name for split in splits for name in split.others])
+    loose = [name for split in splits for name in split.loose]
     if loose:
-        _log.warning("%s: skipped %d pictures beside class folders: %s", root, len(loose), listing(loose))
+        _log.warning("%s: skipped %d pictures outside class folders: %s", root, len(loose), listing(loose))

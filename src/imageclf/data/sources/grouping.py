@@ -1,4 +1,4 @@
-"""Deal out groups of rows that must not be split apart, such as the pictures of one patient."""
+"""Split rows by groups that must stay together, such as the pictures of one patient."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,10 @@ import pandas as pd
 def group_bins(
     labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], shares: Sequence[float], seed: int
 ) -> npt.NDArray[np.int64]:
-    """Deal whole groups out to bins so that each bin gets about its share of every class: bin by row, [N].
+    """Assign whole groups to bins so that each bin gets about its share of every class: bin by row, [N].
 
     The largest groups go first, each to where it keeps the bins most evenly filled; groups of one size
-    come in random order.
-
-    Args:
-        labels: Class numbers, [N], none negative.
-        groups: Group numbers, [N], from 0.
-        shares: Fraction of the rows by bin; they add up to 1.
-        seed: Decides between groups of one size.
+    come in random order. Classes and groups are numbers [N] from 0; the shares add up to 1.
 
     Source: `StratifiedGroupKFold` of scikit-learn, for bins of any size.
     """
@@ -39,7 +33,7 @@ def group_bins(
 
 
 def group_numbers(groups: "pd.Series[str]") -> npt.NDArray[np.int64]:
-    """Number groups from 0 in the order that they come, [N]."""
+    """Number groups from 0 in order of appearance, [N]."""
     return pd.factorize(groups)[0].astype(np.int64)
 
 

@@ -1,12 +1,11 @@
-"""Find the pictures below a folder, without asking the disk about each file."""
+"""Find the pictures below a folder, without a look at each file."""
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.data.sources.names import listing, natural_sorted
@@ -19,23 +18,18 @@ _log = logging.getLogger(__name__)
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
-@dataclass(frozen=True)
-class Folder:
-    """Names directly in one folder, unsorted."""
+class Listing(NamedTuple):
+    """What a folder holds, as posix paths relative to it.
+
+    Args:
+        folders: its subfolders.
+        pictures: files with a picture suffix.
+        others: files without one.
+        hidden: files and folders whose names start with a dot or belong to the operating system.
+    """
 
     folders: list[str]
     pictures: list[str]
-    others: list[str]
-    """Files without a picture suffix."""
-    hidden: list[str]
-    """Files and folders that start with a dot or belong to the operating system."""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures at any depth below one folder, as posix paths relative to it, in natural order."""
-
-    names: list[str]
     others: list[str]
     hidden: list[str]
 
@@ -55,20 +49,29 @@ def find_root(root: str) -> str:
 
 
 def is_picture(name: str) -> bool:
-    """Tell by the suffix; a hidden file is none."""
+    """Tell by the suffix; a hidden file is not a picture."""
     return name[0] != "." and name.lower().endswith(SUFFIXES)
 
 
-def read_folder(path: str) -> Folder:
-    """List one folder once.
+def read_folder(path: str) -> Listing:
+    """List what lies directly in a folder, unsorted; links count as what they lead to.
 
     Raises:
-        InputError: It cannot be listed, or a name in it is not valid UTF-8.
+        InputError: The folder cannot be listed, or a name in it is not valid UTF-8.
     """
-    folders, files = _names(path)
-    pictures = files if _are_pictures(files) else [name for name in files if is_picture(name)]
-    others = [name for name in files if not is_picture(name)] if len(pictures) < len(files) else []
-    return Folder(
+    try:
+        with os.scandir(path) as entries:
+            is_folder = {entry.name: entry.is_dir() for entry in entries}
+    except OSError as error:
+        raise InputError(f"data.root: {path!r} cannot be listed ({error.strerror}).") from None
+    if broken := [name for name in is_folder if not _is_utf8(name)]:
+        raise InputError(
+            f"data.root: names in {path!r} are not valid UTF-8 ({listing(broken)}); rename them."
+        )
+    folders = [name for name in is_folder if is_folder[name]]
+    pictures = [name for name in is_folder if not is_folder[name] and is_picture(name)]
+    others = [name for name in is_folder if not is_folder[name] and not is_picture(name)]
+    return Listing(
         folders=[name for name in folders if not _is_hidden(name)],
         pictures=pictures,
         others=[name for name in others if not _is_hidden(name)],
@@ -76,8 +79,8 @@ def read_folder(path: str) -> Folder:
     )
 
 
-def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Pictures:
-    """List a folder's own pictures, then those of each sub-folder; links to folders are followed.
+def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Listing:
+    """List a folder's pictures in natural order, then those of each subfolder; links are followed.
 
     Args:
         folder: Path of the folder.
@@ -87,17 +90,17 @@ def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Pictures:
         InputError: A link leads back to a folder that holds it, or see `read_folder`.
     """
     here = read_folder(folder)
-    found = Pictures(natural_sorted(here.pictures), here.others, here.hidden)
+    found = here._replace(folders=[], pictures=natural_sorted(here.pictures))
     for child in natural_sorted(here.folders):
         path = f"{folder}/{child}"
-        below = list_pictures(path, follow(path, trail))
-        for names, more in zip(_lists(found), _lists(below), strict=True):
+        below = list_pictures(path, extend_trail(path, trail))
+        for names, more in zip(found, below, strict=True):
             names += [f"{child}/{name}" for name in more]
     return found
 
 
-def follow(path: str, trail: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Extend the trail when the path is a link.
+def extend_trail(path: str, trail: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the trail of `list_pictures` below a path, which is longer where the path is a link.
 
     Raises:
         InputError: The link leads back to a folder on the trail, so that listing would not end.
@@ -117,58 +120,20 @@ def picture_ids(names: Sequence[str]) -> list[str]:
     Args:
         names: Different paths, each with a suffix.
     """
-    if not names:
-        return []
-    common_end = names[0][names[0].rfind(".") :] + "\0"
-    stems = "\0".join((*names, "")).split(common_end)[:-1]
-    if len(stems) == len(names):  # One suffix, as in most data: nothing can clash.
-        return stems
-    stems = [name[: name.rfind(".")] for name in names]
-    full = pd.Series(names, dtype="str")
-    ids = pd.Series(stems, dtype="str")
+    ids = [name[: name.rfind(".")] for name in names]
     # A name kept whole can equal another's stem (a.jpg, a.png, a.jpg.png), hence the loop.
-    while (repeated := ids.duplicated(keep=False)).any():
-        ids = ids.mask(repeated, full)
-    return ids.tolist()
+    while len(set(ids)) < len(ids):
+        counts = Counter(ids)
+        ids = [name if counts[each] > 1 else each for name, each in zip(names, ids, strict=True)]
+    return ids
 
 
-def report_skipped(place: str, hidden: Sequence[str], others: Sequence[str]) -> None:
-    """Say how many files and folders were left out, and some of their names."""
+def report_skipped(root: str, hidden: Sequence[str], others: Sequence[str]) -> None:
+    """Log how many files and folders were left out, and some of their names."""
     if hidden:
-        _log.info(
-            "%s: skipped %d hidden or system files and folders: %s", place, len(hidden), listing(hidden)
-        )
+        _log.info("%s: skipped %d hidden or system files and folders: %s", root, len(hidden), listing(hidden))
     if others:
-        _log.warning("%s: skipped %d files without a picture suffix: %s", place, len(others), listing(others))
-
-
-def _names(path: str) -> tuple[list[str], list[str]]:
-    """List folders and files, links as what they lead to; only links cost a look at the disk."""
-    try:
-        with os.scandir(path) as found:
-            entries = list(found)
-            folders = [entry.name for entry in entries if entry.is_dir()]
-    except OSError as error:
-        raise InputError(f"data.root: {path!r} cannot be listed ({error.strerror}).") from None
-    names = [entry.name for entry in entries]
-    _check_unicode(path, names)
-    known = set(folders)
-    return folders, [name for name in names if name not in known] if known else names
-
-
-def _are_pictures(names: Sequence[str]) -> bool:
-    """Tell whether all names have one suffix of pictures, as in most data, without a look at each."""
-    suffix = names[0][names[0].rfind(".") :] if names else ""
-    text = "\0".join(("", *names, ""))
-    return suffix.lower() in SUFFIXES and text.count(f"{suffix}\0") == len(names) and "\0." not in text
-
-
-def _check_unicode(path: str, names: Sequence[str]) -> None:
-    text = "\0".join(names)
-    if text.isascii() or _is_utf8(text):
-        return
-    broken = listing([name for name in names if not _is_utf8(name)])
-    raise InputError(f"data.root: names in {path!r} are not valid UTF-8 ({broken}); rename them.")
+        _log.warning("%s: skipped %d files without a picture suffix: %s", root, len(others), listing(others))
 
 
 def _is_utf8(name: str) -> bool:
@@ -181,7 +146,3 @@ def _is_utf8(name: str) -> bool:
 
 def _is_hidden(name: str) -> bool:
     return name[0] == "." or name.lower() in _SYSTEM_NAMES
-
-
-def _lists(found: Pictures) -> tuple[list[str], list[str], list[str]]:
-    return found.names, found.others, found.hidden

@@ -18,12 +18,6 @@ Rows = npt.NDArray[np.int64]
 def fastai_valid_rows(n: int, valid_pct: float, seed: int, cv_idx: int = 0) -> Rows:
     """Choose the validation rows that fast.ai 0.7 chooses, index for index and in its order.
 
-    Args:
-        n: Number of rows.
-        valid_pct: Fraction of the rows, rounded down.
-        seed: For numpy's legacy generator.
-        cv_idx: Which slice of the permutation.
-
     Source: `get_cv_idxs(n, cv_idx, val_pct, seed)`.
     """
     size = int(valid_pct * n)
@@ -37,13 +31,7 @@ def random_valid_rows(n: int, valid_pct: float, seed: int) -> Rows:
 
 
 def stratified_valid_rows(labels: npt.NDArray[np.int64], valid_pct: float, seed: int) -> Rows:
-    """Choose the same fraction of every class, in ascending order; see `stratified_sizes`.
-
-    Args:
-        labels: Class numbers, [N], none negative.
-        valid_pct: Fraction of the rows.
-        seed: Decides which rows of a class are taken.
-    """
+    """Choose the same fraction of every class, in ascending order; see `stratified_sizes`."""
     counts = np.bincount(labels)
     starts = np.cumsum(counts) - counts
     rank = np.arange(len(labels)) - np.repeat(starts, counts)
@@ -53,15 +41,11 @@ def stratified_valid_rows(labels: npt.NDArray[np.int64], valid_pct: float, seed:
 
 
 def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDArray[np.int64]:
-    """Share round(valid_pct * N) validation rows out among classes by largest remainder.
+    """Divide round(valid_pct * N) validation rows among classes of `counts` rows by largest remainder.
 
-    A class of one picture stays in training and every larger class keeps at least one there. Every
+    A class of one picture stays in training, and every larger class keeps at least one there. Every
     larger class gives at least one to validation, if the total is enough for all of them. Ties go
     to the lower class number. The total falls short only where training must keep its rows.
-
-    Args:
-        counts: Rows by class, [C].
-        valid_pct: Fraction, 0 to below 1.
     """
     exact = counts * valid_pct
     total = round(float(valid_pct * counts.sum()))
@@ -79,16 +63,10 @@ def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDA
 def stratified_fold_rows(labels: npt.NDArray[np.int64], fold: int, folds: int, seed: int) -> Rows:
     """Choose the validation rows of one of k stratified folds, in ascending order.
 
-    Each row is in exactly one fold. The sizes of two folds differ by at most one, overall and in
-    each class.
-
-    Args:
-        labels: Class numbers, [N].
-        fold: Which fold, 0 to folds - 1.
-        folds: How many.
-        seed: The same for all folds.
+    Each row is in exactly one fold for the same seed. The sizes of two folds differ by at most one, overall
+    and in each class.
     """
-    # Dealing out the classes one after the other, like cards, evens out both kinds of sizes.
+    # Dealing out one class after the other, like cards, evens out both kinds of sizes.
     return np.sort(_shuffled_by_class(labels, seed)[fold::folds])
 
 
@@ -99,18 +77,18 @@ def random_fold_rows(n: int, fold: int, folds: int, seed: int) -> Rows:
 
 @dataclass(frozen=True)
 class Splitting:
-    """How rows without a split are shared out between training and validation.
+    """How rows without a split are divided between training and validation.
 
     Args:
         valid_pct: Fraction for validation, 0 (train on everything) to below 1; k folds of the
             splits "stratified" and "random" have 1 / folds instead.
         split: "fastai" reproduces fast.ai 0.7, where the fold is its `cv_idx`.
-        split_seed: Decides alone which rows are chosen; 0 to 2**32 - 1.
-        fold: Which of the folds is for validation; None for a single split.
+        split_seed: The only seed of the split; 0 to 2**32 - 1.
+        fold: Which fold is for validation; None for a single split.
         folds: How many folds.
 
     Raises:
-        InputError: A value is out of its range, or a fold of nothing is asked for.
+        InputError: A value is outside its range, or there is a fold but no validation.
     """
 
     valid_pct: float
@@ -143,12 +121,12 @@ class Splitting:
             )
 
     def apply(self, table: Table) -> Table:
-        """Decide the rows whose split is ""; all others stay as they are.
+        """Assign the rows whose split is ""; all others stay as they are.
 
-        Classes that end up without a training or a validation picture are said in a warning.
+        A warning lists the classes that end up without a training or a validation picture.
 
         Raises:
-            InputError: A fold is asked for though there are validation rows already, there are too
+            InputError: There is a fold though the data has validation rows already, there are too
                 few rows, or fewer than two classes are left to train on.
         """
         undecided = table.rows("")
@@ -187,16 +165,15 @@ class Splitting:
         shares = [1 - self.valid_pct, self.valid_pct] if self.fold is None else [1 / self.folds] * self.folds
         if self.split == "fastai":
             raise InputError(
-                "data.split=fastai knows no groups; use stratified or random with data.group_column"
+                "data.split=fastai does not know groups; use stratified or random with data.group_column"
             )
         if groups.max() + 1 < len(shares):
             raise InputError(
                 f"data.group_column names {groups.max() + 1} groups, too few for {len(shares)} parts of data"
             )
-        kinds = np.zeros_like(labels) if self.split == "random" else labels
-        chosen = 1 if self.fold is None else self.fold
-        bins = group_bins(kinds, groups, shares, self.split_seed)
-        return np.flatnonzero(bins == chosen).astype(np.int64)
+        strata = np.zeros_like(labels) if self.split == "random" else labels
+        bins = group_bins(strata, groups, shares, self.split_seed)
+        return np.flatnonzero(bins == (1 if self.fold is None else self.fold)).astype(np.int64)
 
     def _fastai_rows(self, n: int) -> Rows:
         fold = self.fold or 0
@@ -225,6 +202,6 @@ class Splitting:
 
 
 def _shuffled_by_class(labels: npt.NDArray[np.int64], seed: int) -> Rows:
-    """Give all rows, class after class, in random order within each."""
+    """Return all rows, class after class, in random order within each."""
     order = generator(seed).permutation(len(labels))
     return order[np.argsort(labels[order], kind="stable")].astype(np.int64)

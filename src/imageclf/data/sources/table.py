@@ -1,8 +1,7 @@
-"""The one table that every source of pictures becomes: id, path, label and split of each row."""
+"""The table that every source of pictures returns: id, path, label and split of each row."""
 
 import csv
 import logging
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.data.sources.names import listing, natural_sorted
+from imageclf.system.files import write_text
 
 Split = Literal["train", "valid", "test", ""]
 """Where a row belongs; "" until a `Splitting` decides between train and valid."""
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def class_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Number the classes, by position: the distinct labels in natural order, without ""."""
+    """Return the classes by class number: the distinct labels in natural order, without ""."""
     return tuple(natural_sorted(set(labels) - {""}))
 
 
@@ -38,8 +38,8 @@ class Table:
     Args:
         frame: Text columns id, path (absolute), label ("" where unknown) and split (a `Split`).
         classes: Names by class number.
-        groups: Text by row, in the frame's order: rows of one group are not to be split apart, such as
-            pictures of one patient; None where there are no groups. Splitting uses it up: it is not saved.
+        groups: Text by row, in the frame's order: rows of one group stay in one split, such as the
+            pictures of one patient; None where there are no groups. Only splitting needs it: it is not saved.
     """
 
     frame: pd.DataFrame
@@ -51,12 +51,12 @@ class Table:
 
     @property
     def num_classes(self) -> int:
-        """Count the classes."""
+        """Return the number of classes."""
         return len(self.classes)
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
-        """Number the labels: [N], -1 where there is none."""
+        """Return the class number of each row: [N], -1 where the label is unknown."""
         return pd.Index(self.classes, dtype="str").get_indexer(pd.Index(self.frame["label"])).astype(np.int64)
 
     @cached_property
@@ -65,16 +65,16 @@ class Table:
 
     @property
     def paths(self) -> list[str]:
-        """Give the paths in table order."""
+        """Return the paths in table order."""
         return self.frame["path"].tolist()
 
     @property
     def ids(self) -> list[str]:
-        """Give the ids in table order."""
+        """Return the ids in table order."""
         return self.frame["id"].tolist()
 
     def rows(self, split: Split) -> npt.NDArray[np.int64]:
-        """Find the positions of a split's rows, in table order."""
+        """Return the positions of a split's rows, in table order."""
         return np.flatnonzero(self._splits == SPLITS.index(split)).astype(np.int64)
 
     def class_counts(self, split: Split) -> npt.NDArray[np.int64]:
@@ -83,33 +83,25 @@ class Table:
         return np.bincount(labels[labels >= 0], minlength=self.num_classes).astype(np.int64)
 
     def without(self, rows: Collection[int]) -> "Table":
-        """Leave out rows by position; the classes stay."""
+        """Return the table without some rows, by position; the classes stay."""
         kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, dtype=np.int64))
         groups = None if self.groups is None else self.groups.iloc[kept].reset_index(drop=True)
         return Table(self.frame.iloc[kept].reset_index(drop=True), self.classes, groups)
 
     def save(self, path: Path) -> None:
         """Write the rows as CSV; a reader sees the old file or the new one, never a part."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            # All quoted, since pandas would leave a lone carriage return bare.
-            self.frame.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # All quoted, since pandas would leave a lone carriage return bare.
+        write_text(path, self.frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL))
 
     @classmethod
     def load(cls, path: Path, classes: Sequence[str] | None = None) -> "Table":
         """Read back what `save` wrote.
 
-        Args:
-            path: The CSV.
-            classes: Names by class number, for a table that has lost all rows of some class; None
-                takes those of the labels.
+        `classes` are needed for a table that has lost all rows of some class; None takes those of the labels.
 
         Raises:
-            InputError: The file is damaged, its columns are not a table's, a split is none, or a label is not
-                among the classes.
+            InputError: The file is damaged, has other columns or unknown splits, or a label is not among
+                the classes.
         """
         try:
             frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
@@ -119,7 +111,7 @@ class Table:
             raise InputError(f"{path} has columns {listing(list(frame.columns))}, not {listing(COLUMNS)}.")
         odd = sorted(set(frame["split"]) - set(SPLITS))
         if odd:
-            raise InputError(f"{path} has splits that there are not: {listing(odd)}.")
+            raise InputError(f"{path} has unknown splits: {listing(odd)}.")
         table = cls(frame, class_order(frame["label"].unique()) if classes is None else tuple(classes))
         unknown = frame.loc[(table.labels < 0) & (frame["label"] != ""), "label"].unique().tolist()
         if unknown:
@@ -136,11 +128,8 @@ def make_table(columns: Mapping[str, Sequence[str]]) -> Table:
 def check_table(table: Table, valid_key: str) -> None:
     """Check what a source has read, before any splitting.
 
-    A class without validation pictures, where others have some, is said in a warning.
-
-    Args:
-        table: Rows of a source.
-        valid_key: The key that chose the validation rows, for the messages.
+    A warning lists the classes without validation pictures, where others have some; `valid_key` is the
+    key that chose these.
 
     Raises:
         InputError: There are fewer than two classes to train on, an id occurs twice among the
@@ -158,7 +147,7 @@ def check_table(table: Table, valid_key: str) -> None:
 
 
 def warn_missing(table: Table, split: Split) -> None:
-    """Say which classes have no picture in a split."""
+    """Log which classes have no picture in a split."""
     missing = [table.classes[index] for index in np.flatnonzero(table.class_counts(split) == 0)]
     if missing:
         _log.warning("%d classes have no %s picture: %s", len(missing), split, listing(missing))
@@ -168,7 +157,7 @@ def _check_ids(table: Table) -> None:
     ids = table.frame["id"]
     if len(set(ids.tolist())) == len(ids):
         return
-    # A picture to predict may well have the number of one to train on.
+    # A picture to predict may have the same number as one to train on.
     repeated = ids[pd.DataFrame({"id": ids, "test": table.frame["split"] == "test"}).duplicated()]
     if len(repeated):
         names = listing(repeated.unique().tolist())

@@ -1,1 +1,1 @@
-"""What a picture looks like in a batch: draws, geometry, lighting."""
+"""The views of pictures that make up a batch: draws, geometry, lighting."""

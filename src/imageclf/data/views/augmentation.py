@@ -1,4 +1,4 @@
-"""What an augmentation may do to a picture, and the views it draws."""
+"""The ranges of an augmentation, and the views drawn from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class Augmentation:
         lighting: linear: brightness added, contrast about the picture's mean, as fastai 0.7 does;
             logit: both in logit space, as fastai 2 does.
         p_flip: probability of a mirror image.
-        dihedral: turn by 0, 90, 180 or 270 degrees besides, for pictures taken from above.
+        dihedral: also turn by 0, 90, 180 or 270 degrees, for pictures taken from above.
         min_scale: smallest share of the picture's area that `data.resize=random_resized_crop` keeps.
         max_ratio: largest width to height of that crop, and height to width.
         extra: called last with a view `[size, size, 3]`, uint8; returns another. Python's and NumPy's
-            generators are seeded for each call.
+            generators are seeded before each call.
 
     Raises:
         InputError: a value is outside its range.
@@ -81,7 +81,7 @@ class Augmentation:
 
 
 class Views(NamedTuple):
-    """How each picture of a batch is to be seen; every array is `[B]` but for `crops`.
+    """The parameters of each view of a batch; every array is `[B]` except `crops`.
 
     Args:
         angle: rotation, radians.
@@ -95,7 +95,7 @@ class Views(NamedTuple):
         brightness: linear: added, as a fraction of white; logit: added to the logits.
         contrast: factor; linear: on the distance to the picture's mean; logit: on the logits.
         crops: of random resized crops: shares of the area and ratios of width to height to try in
-            turn, and where none lies inside the picture the largest ratio either way,
+            turn, and last the largest ratio either way, for pictures that contain none of those,
             `[B, CROP_TRIES + 1, 2]`.
         seed: of `Augmentation.extra`, 0 to 2**32 - 1.
     """
@@ -115,7 +115,7 @@ class Views(NamedTuple):
 
 
 def plain_views(count: int) -> Views:
-    """Return views of pictures as they are, cropped in the centre."""
+    """Return views without any change, cropped at the centre."""
     zeros, ones, half = np.zeros(count), np.ones(count), np.full(count, 0.5)
     no, none = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int64)
     whole = np.ones((count, CROP_TRIES + 1, 2))

@@ -1,4 +1,4 @@
-"""timm's policies of random picture operations, as `transforms.extra`."""
+"""timm's policies of random picture operations, for `transforms.extra`."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class AutoAugment:
             ) from error
 
     def __call__(self, picture: Picture) -> Picture:
-        """Return a picture `[H, W, 3]` with the operations drawn from Python's and NumPy's generators."""
+        """Apply operations to a picture `[H, W, 3]`, drawn from Python's and NumPy's generators."""
         return np.asarray(self._transform(Image.fromarray(picture)))
 
 

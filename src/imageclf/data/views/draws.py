@@ -1,4 +1,4 @@
-"""Random numbers from a position: the same for a sample wherever, whenever and by whom it is drawn."""
+"""Random numbers as a function of a sample's position in the run."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,14 @@ def uniforms(
 ) -> NDArray[np.float64]:
     """Return numbers in [0, 1), `[B, count]`, one row per sample, from (seed, epoch, row, view) alone.
 
-    A whole batch is drawn at once and no generator is kept, so workers, ranks and resuming cannot
+    A whole batch is drawn at once and no generator keeps state, so workers, ranks and resuming cannot
     change a draw.
 
     Args:
         seed: the run's seed.
         epoch: counted from the run's start.
         rows: positions in the table, `[B]`.
-        views: which drawing of the picture, `[B]`.
+        views: numbers of the views, `[B]`.
         count: numbers per sample.
 
     Source: SplitMix64, https://doi.org/10.1145/2714064.2660195.
@@ -29,7 +29,7 @@ def uniforms(
             state = _mix(state ^ _mix(key.astype(np.uint64) + _GOLDEN))
         steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         bits = _mix(state[:, None] + steps[None, :])
-    # The 53 high bits are what a double in [0, 1) can hold.
+    # A double in [0, 1) holds 53 bits.
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

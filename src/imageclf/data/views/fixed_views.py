@@ -13,14 +13,14 @@ ViewNumbers = NDArray[np.int64]
 
 
 class FixedView(NamedTuple):
-    """A crop whose place is no draw.
+    """A crop whose position is not drawn.
 
     Args:
         x: position of the crop, 0 left to 1 right.
         y: position of the crop, 0 top to 1 bottom.
         mirror: whether it is flipped left to right.
         zoom: enlargement before the crop.
-        varied: whether all else is drawn: rotation, perspective, lighting, `Augmentation.extra`; if
+        varied: whether everything else is drawn: rotation, perspective, lighting, `Augmentation.extra`; if
             not, the picture is scaled as for the plain view.
     """
 
@@ -31,28 +31,24 @@ class FixedView(NamedTuple):
     varied: bool
 
 
-# In the order of fastai 1 and of TenCrop; the tenth of those crops, the centre, is the plain view.
+# In the order of fastai 1 and of TenCrop; TenCrop's tenth crop, the centre, is the plain view.
 _ZOOMED = [FixedView(x, y, mirror, 1.35, True) for mirror, x, y in product((False, True), (0, 1), (0, 1))]
 _PLACES = ((0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5))
 _CROPS = [FixedView(x, y, mirror, 1, False) for mirror, (x, y) in product((False, True), _PLACES)]
 _FIXED = (*_ZOOMED, *(crop for crop in _CROPS if crop != FixedView(0.5, 0.5, False, 1, False)))
 _TABLE = np.array(_FIXED, dtype=np.float64)
 
-# Numbers of eight corners, zoomed, and of nine crops, which make ten with the plain view.
+# Numbers of the eight zoomed corners, and of the nine crops that make ten with the plain view.
 ZOOMED_CORNERS = tuple(range(-1, -1 - len(_ZOOMED), -1))
 NINE_CROPS = tuple(range(-1 - len(_ZOOMED), -1 - len(_FIXED), -1))
-# 224 of 256 pixels: where the plain view shows the whole picture, corners need some room.
+# 224 of 256 pixels: where the plain view shows the whole picture, corners need a zoom to differ.
 _CORNER_ZOOM = 8 / 7
 
 
 def views_of(numbers: ViewNumbers, augmentation: Augmentation, draws: Floats, resize: Resize) -> Views:
-    """Return how pictures are to be seen.
+    """Return the parameters of views by their numbers `[B]`, of which the lowest is -17.
 
-    Args:
-        numbers: of the views, `[B]`; the lowest is -17.
-        augmentation: what is drawn, and within which range.
-        draws: numbers in [0, 1), `[B, NUM_DRAWS]`.
-        resize: how a view becomes a square.
+    The draws are numbers in [0, 1), `[B, NUM_DRAWS]`.
 
     Source: `learn.tta_only(scale=1.35)` of fastai 1; `ten_crop` of torchvision.
     """
@@ -71,11 +67,11 @@ def views_of(numbers: ViewNumbers, augmentation: Augmentation, draws: Floats, re
 
 
 def is_varied(numbers: ViewNumbers) -> NDArray[np.bool_]:
-    """Return whether any draw has a part in a view, `[B]`."""
+    """Return whether anything in a view is drawn, `[B]`."""
     varied: NDArray[np.bool_] = np.where(numbers < 0, _rows(numbers)[:, 4] == 1, numbers > 0)
     return varied
 
 
 def _rows(numbers: ViewNumbers) -> Floats:
-    """Return the table's row of each fixed view, and some row for the others."""
+    """Return the table's row of each fixed view, and an arbitrary row for the others."""
     return _TABLE[np.where(numbers < 0, -1 - numbers, 0)]

@@ -1,4 +1,4 @@
-"""One map per picture: scale, zoom, rotate, change perspective, crop, turn and mirror in one resampling."""
+"""Geometry of views: scale, zoom, rotation, perspective, crop, turn and mirror as one map per picture."""
 
 from typing import Literal
 
@@ -17,10 +17,10 @@ cv2.setNumThreads(0)
 
 
 def stored_side(size: int, resize: Resize, max_zoom: float = 1.0, crop_pct: float = 1.0) -> int:
-    """Return the pixels a side that a picture is first shrunk to, whichever views of it follow.
+    """Return the pixels a side that a picture is shrunk to before any of its views is made.
 
-    A view is one bilinear resampling from there: a quarter more than it shows keeps rotations sharp,
-    and from up to twice as much it is still free of aliasing.
+    A view is one bilinear resampling of the shrunk picture: a quarter more pixels than it shows keep
+    rotations sharp, and up to twice as many cause no aliasing.
 
     Args:
         size: pixels a side of the views.
@@ -35,11 +35,7 @@ def stored_side(size: int, resize: Resize, max_zoom: float = 1.0, crop_pct: floa
 def stored_size(width: int, height: int, side: int, resize: Resize) -> tuple[int, int]:
     """Return (width, height) of a picture after shrinking; it is never enlarged.
 
-    Args:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        side: of the shorter side, with pad of the longer side, with squish of both; pixels.
-        resize: how a view becomes a square.
+    `side` is that of the shorter side; with pad of the longer one, with squish of both.
     """
     if resize == "squish":
         return min(width, side), min(height, side)
@@ -51,7 +47,7 @@ def shrink(picture: Picture, width: int, height: int) -> Picture:
     """Return the picture resampled to a smaller size, bicubic and antialiased, `[height, width, 3]`."""
     if (height, width) == picture.shape[:2]:
         return picture
-    # Four times as fast as OpenCV's and Pillow's, if the strides say channels-last: hence the view.
+    # Four times as fast as OpenCV and Pillow if the strides are channels-last, hence the view.
     pixels = torch.from_numpy(picture if picture.flags.writeable else picture.copy())
     channels_first = pixels.view(1, *picture.shape).permute(0, 3, 1, 2)
     smaller = interpolate(channels_first, (height, width), mode="bicubic", antialias=True)
@@ -59,13 +55,13 @@ def shrink(picture: Picture, width: int, height: int) -> Picture:
 
 
 def scaled_sizes(shapes: Floats, size: int, resize: Resize, crop_pct: Floats) -> Floats:
-    """Return (width, height) in pixels that pictures are scaled to before the crop of `size`, `[B, 2]`.
+    """Return the (width, height) that pictures are scaled to before the crop of `size`, pixels, `[B, 2]`.
 
     Args:
         shapes: (width, height) of the pictures, `[B, 2]`.
         size: pixels a side of the result.
         resize: crop: the shorter side becomes `size / crop_pct`; squish: both sides become `size`;
-            pad: the longer side becomes `size`, the rest is reflection.
+            pad: the longer side becomes `size`, the rest is filled by reflection.
         crop_pct: share of the shorter side that the crop keeps, `[B]`; crop only.
     """
     if resize == "squish":
@@ -78,8 +74,8 @@ def scaled_sizes(shapes: Floats, size: int, resize: Resize, crop_pct: Floats) ->
 def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats) -> Floats:
     """Return the maps `[B, 3, 3]` from pixels of the results to pixels of the pictures.
 
-    Read backwards: a picture is scaled and zoomed, rotated about its centre, cropped to `size`, seen
-    in perspective about the centre of the crop, turned and mirrored.
+    From the picture to the result: it is scaled and zoomed, rotated about its centre, cropped to `size`,
+    seen in perspective about the centre of the crop, turned and mirrored.
 
     Args:
         shapes: (width, height) of the pictures, `[B, 2]`.
@@ -92,7 +88,7 @@ def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floa
     scale = windows / size
     rotation = _rotations(views.angle)
     position = np.where(inside[:, None], np.stack([views.x, views.y], axis=1), 0.5)
-    offset = _whole_where_still((position - 0.5) * (shapes / scale - size), shapes, size, scale, views)
+    offset = _whole_pixels((position - 0.5) * (shapes / scale - size), shapes, size, scale, views)
     view = rotation @ _turns(views.turns, views.mirror)
     centred = _warps(views, size) @ _homogeneous(view, np.zeros_like(offset))
     # Pixel centres lie at half coordinates; OpenCV counts them from 0.
@@ -102,23 +98,18 @@ def maps(shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floa
 
 
 def rescaled(shapes: Floats, others: Floats) -> Floats:
-    """Return the maps `[B, 3, 3]` from pixels of pictures to pixels of the same ones in other sizes.
+    """Return the maps `[B, 3, 3]` from pixels of pictures to pixels of the same pictures in other sizes.
 
-    Args:
-        shapes: (width, height), `[B, 2]`.
-        others: likewise.
+    Shapes are (width, height), `[B, 2]`.
     """
     scale = others / shapes
     return _homogeneous(scale[:, :, None] * np.eye(2), (scale - 1) / 2)
 
 
 def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
-    """Resample the picture once, bilinearly, into `result` `[size, size, 3]`; what lies outside is reflected.
+    """Resample a picture bilinearly into `result` `[size, size, 3]`; outside of it, it is reflected.
 
-    Args:
-        picture: `[H, W, 3]`.
-        to_picture: map from pixels of the result to pixels of the picture, `[3, 3]`.
-        result: written to.
+    The map `[3, 3]` is from pixels of the result to pixels of the picture.
     """
     size = (result.shape[1], result.shape[0])
     flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT
@@ -131,7 +122,7 @@ def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
 def _windows(
     shapes: Floats, size: int, resize: Resize, views: Views, crop_pct: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return (width, height) of what each view shows of its picture, pixels, and whether x and y place it."""
+    """Return the (width, height) in pixels that each view shows, and whether x and y place it."""
     if resize == "random_resized_crop":
         windows, inside = _random_windows(shapes, views.crops)
         return windows / views.zoom[:, None], inside
@@ -140,7 +131,7 @@ def _windows(
 
 
 def _random_windows(shapes: Floats, crops: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the first window of each picture that lies inside it, else the largest one, in the centre."""
+    """Return each picture's first window that fits inside it, or else the largest one, at the centre."""
     areas, ratios = crops[:, :-1, 0] * shapes.prod(axis=1)[:, None], crops[:, :-1, 1]
     tries = np.sqrt(np.stack([areas * ratios, areas / ratios], axis=2))
     fits = (tries <= shapes[:, None]).all(axis=2)
@@ -150,8 +141,8 @@ def _random_windows(shapes: Floats, crops: Floats) -> tuple[Floats, NDArray[np.b
     return np.where(inside[:, None], chosen, largest), inside
 
 
-def _whole_where_still(offset: Floats, shapes: Floats, size: int, scale: Floats, views: Views) -> Floats:
-    """Round the places of crops to whole pixels where a picture is cropped and no more: a copy is no blur."""
+def _whole_pixels(offset: Floats, shapes: Floats, size: int, scale: Floats, views: Views) -> Floats:
+    """Round the positions of mere crops to whole pixels: copied pixels are not blurred."""
     still = (scale == 1) & ((views.angle == 0) & (views.warp_x == 0) & (views.warp_y == 0))[:, None]
     margin = (shapes - size) / 2
     return np.where(still, np.floor(offset + margin + 0.5) - margin, offset)
@@ -169,7 +160,7 @@ def _turns(turns: NDArray[np.int64], mirror: NDArray[np.bool_]) -> Floats:
 
 
 def _warps(views: Views, size: int) -> Floats:
-    """Return the changes of perspective `[B, 3, 3]`, in pixels about the centre of the view.
+    """Return the changes of perspective `[B, 3, 3]`, in pixels from the centre of the view.
 
     The corners of the picture move apart on one side and together on the other.
 
@@ -185,7 +176,7 @@ def _warps(views: Views, size: int) -> Floats:
 
 
 def _perspectives(points: Floats, targets: Floats) -> Floats:
-    """Return the maps `[B, 3, 3]` that take four points `[B, 4, 2]` to four targets `[4, 2]`."""
+    """Return the maps `[B, 3, 3]` from four points `[B, 4, 2]` to four targets `[4, 2]`."""
     ones, zeros = np.ones_like(points[:, :, :1]), np.zeros((len(points), 4, 3))
     homogeneous = np.concatenate([points, ones], axis=2)
     first = np.concatenate([homogeneous, zeros, -targets[:, :1] * points], axis=2)

@@ -5,16 +5,16 @@ from torch import Tensor
 
 
 def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int) -> Tensor:
-    """Return views of pictures, uint8 `[B, size, size, 3]`; what lies outside a picture is reflected.
+    """Return views of pictures, uint8 `[B, size, size, 3]`; outside a picture, it is reflected.
 
-    Does for a batch what `warp` and `light` do for one picture, without a host sync. `resample_kernel`
-    has the same as one CUDA kernel, and gives the same bits.
+    It does for a batch what `warp` and `light` do for one picture, without a host sync. `resample_kernel`
+    is the same as one CUDA kernel, and gives the same bits.
 
     Args:
-        pixels: all pictures, one behind the other, uint8 `[N]`.
+        pixels: all pictures, one after the other, uint8 `[N]`.
         places: (offset, width, height) of the pictures among them, int64 `[B, 3]`.
         maps: from pixels of the views to pixels of the pictures, float32 `[B, 9]`.
-        tables: what each value becomes, uint8 `[B, 256]`.
+        tables: of new values, uint8 `[B, 256]`.
         size: pixels a side of the views.
     """
     offset, width, height = (each[:, None, None] for each in places.unbind(1))
@@ -25,13 +25,13 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
     lines = [offset + 3 * width * _reflected(each, height) for each in (y0, y0 + 1)]
     upper, lower = (_between(pixels, [line + 3 * each for each in columns], x - left) for line in lines)
     values = upper + (y - top)[..., None] * (lower - upper)
-    # To the nearest whole number, of two the even one: as OpenCV does.
+    # To the nearest whole number, ties to even, as in OpenCV.
     found = tables.gather(1, values.round().long().flatten(1))
     return found.view(-1, size, size, 3)
 
 
 def _sources(maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return x and y in the pictures of each pixel of the views, `[B, size, size]` each."""
+    """Return x and y in its picture of each pixel of the views, `[B, size, size]` each."""
     steps = torch.arange(size, dtype=torch.float32, device=maps.device)
     x, y = steps[None, None, :], steps[None, :, None]
     m = maps[:, :, None, None].unbind(1)
@@ -41,14 +41,14 @@ def _sources(maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _reflected(places: Tensor, side: Tensor) -> Tensor:
-    """Fold whole places back into 0 to `side` - 1, however far outside: fedcba|abcdefgh|hgfedcb."""
+    """Reflect whole positions into 0 to `side` - 1, however far outside: fedcba|abcdefgh|hgfedcb."""
     places = torch.where(places < 0, -1 - places, places) % (2 * side)
     return torch.where(places < side, places, 2 * side - 1 - places)
 
 
 def _between(pixels: Tensor, starts: list[Tensor], share: Tensor) -> Tensor:
-    """Return the colours between two pixels `[B, size, size, 3]`, a share of the way from the first."""
-    # A window of three bytes at each byte: a colour is one element, and its copy one read.
+    """Interpolate between two pixels: the colours `[B, size, size, 3]` at a fraction of the way."""
+    # A window of three bytes at each byte: a colour is one element, and one read copies it.
     colours = pixels.unfold(0, 3, 1)
     first, second = (colours[start].float() for start in starts)
     return first + share[..., None] * (second - first)

@@ -1,4 +1,4 @@
-"""`resample` as one Triton kernel: torch's some sixty kernels would take a tenth of a training step.
+"""`resample` as one Triton kernel: the sixty kernels of torch would take a tenth of a training step.
 
 Import it only on CUDA: torch brings Triton on Linux alone.
 """
@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Pixels of a program, four per thread: more of them take so many registers that fewer programs run at once.
+# Pixels of a program, four per thread: more would take so many registers that fewer programs run at once.
 _BLOCK = 512
 
 

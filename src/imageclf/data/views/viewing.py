@@ -1,4 +1,4 @@
-"""From a request to numbers: what each picture's view shows, whoever makes it and on whichever device."""
+"""The parameters of the views of a request, the same for every way to make them."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,7 @@ from imageclf.data.views.lighting import lighting_tables
 
 @dataclass(frozen=True)
 class Viewing:
-    """How views of pictures are drawn.
-
-    Args:
-        augmentation: what a view other than 0 may do.
-        resize: how a picture is brought to a square.
-        crop_pct: share of the shorter side that the plain view's crop keeps.
-        seed: of the draws.
-    """
+    """How views are drawn; `crop_pct` is the share of the shorter side that the plain view's crop keeps."""
 
     augmentation: Augmentation
     resize: Resize
@@ -34,18 +27,14 @@ class Viewing:
         return stored_side(size, self.resize, self.augmentation.max_zoom, self.crop_pct)
 
     def views(self, request: Request) -> Views:
-        """Return how each picture of a request is to be seen."""
+        """Return the parameters of the views of a request."""
         draws = uniforms(self.seed, request.epoch, request.rows, request.views, NUM_DRAWS)
         return views_of(request.views, self.augmentation, draws, self.resize)
 
     def maps(self, request: Request, views: Views, shapes: Floats, shrunk: Floats) -> Floats:
         """Return the maps `[B, 3, 3]` from pixels of the views to pixels of the shrunk pictures.
 
-        Args:
-            request: what is asked for.
-            views: as `views` returns them.
-            shapes: (width, height) of the pictures before shrinking, `[B, 2]`.
-            shrunk: (width, height) of the shrunk pictures, `[B, 2]`.
+        Shapes are (width, height) of the pictures before and after shrinking, `[B, 2]`.
         """
         crop_pct = np.where(is_varied(request.views), 1.0, self.crop_pct)
         plain: Resize = "crop" if self.resize == "random_resized_crop" else self.resize
@@ -56,15 +45,10 @@ class Viewing:
         return rescaled(shapes, shrunk) @ found
 
     def tables(self, views: Views, means: Floats) -> NDArray[np.uint8]:
-        """Return what the lighting of each view makes of each value, `[B, 256]`.
-
-        Args:
-            views: as `views` returns them.
-            means: of the pictures' values, 0 to 255, `[B]`.
-        """
+        """Return the tables of new values by the lighting of each view, `[B, 256]`; see `lighting_tables`."""
         return lighting_tables(views.brightness, views.contrast, means, self.augmentation.lighting)
 
 
 def changes_light(views: Views) -> bool:
-    """Return whether the lighting of any view differs from the picture's own."""
+    """Return whether any view changes the lighting of its picture."""
     return bool(views.brightness.any() or (views.contrast != 1).any())

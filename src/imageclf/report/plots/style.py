@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imageclf.system.files import replace_file
+from imageclf.system.files import write_bytes
 
 BLUE, ORANGE, GREEN, INK, GREY, GRID = "#2f6fb3", "#d9772b", "#2f8f6b", "#1f2933", "#6b7785", "#e6e9ed"
 _BAND = "#f3f5f8"
@@ -118,7 +118,7 @@ def svg_bytes(figure: Figure) -> bytes:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, whole or not at all."""
-    replace_file(path, png_bytes(figure))
+    write_bytes(path, png_bytes(figure))
 
 
 def _draw(figure: Figure, form: str) -> bytes:

@@ -96,7 +96,7 @@ def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
     """
     if not folder.is_dir():
         raise InputError(f"data={folder}: there is no such folder")
-    names = list_pictures(str(folder.resolve())).names
+    names = list_pictures(str(folder.resolve())).pictures
     if not names:
         raise InputError(f"data={folder} holds no pictures ({', '.join(SUFFIXES)})")
     paths = [str(folder.resolve() / name) for name in names]
