@@ -25,14 +25,13 @@ from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Phase, Schedule
 from imageclf.training.build import (
-    PREPARING,
-    SAVING,
     build_callbacks,
     build_module,
     build_parts,
     build_trainer,
 )
 from imageclf.training.check_keys import check
+from imageclf.training.check_values import OUR_CALLBACKS
 from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics
 from imageclf.training.parts.table import read_table
@@ -316,8 +315,8 @@ def test_the_default_callbacks_are_all_there_are():
     } == own_callbacks()
 
 
-def test_the_order_of_the_callbacks_names_exactly_ours():
-    assert {*PREPARING, *SAVING, "report"} == own_callbacks()
+def test_every_callback_of_the_package_has_its_node():
+    assert {each.node() for each in OUR_CALLBACKS} - {"callback"} == own_callbacks()
 
 
 @pytest.mark.parametrize("option", sorted(set(options("callbacks")) - {"default"}))

@@ -11,6 +11,7 @@ import torch
 
 from imageclf import InputError
 from imageclf.callbacks.always.votes import Votes
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.model.weights.tensors import is_whole
 from imageclf.schedule import Schedule
 from imageclf.system.files import replace, rotate
@@ -88,7 +89,7 @@ def is_better(score: float, best: float | None, lower_is_better: bool = False) -
     return score < best if lower_is_better else score > best
 
 
-class Checkpoint(pl.Callback):
+class Checkpoint(Callback):
     """Write `checkpoints/last.ckpt` at safe points, and keep the one before it.
 
     A safe point is the end of a batch on which the optimizer stepped and that is not the epoch's last
@@ -105,6 +106,8 @@ class Checkpoint(pl.Callback):
         notice: what signals have said.
         lower_is_better: of the score `best`.
     """
+
+    order = Order.CHECKPOINT
 
     def __init__(
         self,

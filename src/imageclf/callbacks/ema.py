@@ -7,6 +7,7 @@ import lightning as pl
 from timm.utils.model_ema import ModelEmaV3
 
 from imageclf import InputError
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.evaluation.candidates import SnapshotFolder
 
 
@@ -19,7 +20,7 @@ def has_stepped(batch: int, num_batches: int, accumulate: int) -> bool:
     return (batch + 1) % accumulate == 0 or batch + 1 == num_batches
 
 
-class Ema(pl.Callback):
+class Ema(Callback):
     """Average weights and batch norm statistics over the steps, and save them as `snapshots/ema.ckpt`.
 
     Args:
@@ -32,6 +33,8 @@ class Ema(pl.Callback):
 
     Source: `timm.utils.ModelEmaV3` with its warm-up; https://arxiv.org/abs/1703.01780.
     """
+
+    order = Order.AVERAGE
 
     def __init__(self, run_dir: Path, decay: float | None) -> None:
         if decay is not None and not 0 < decay < 1:

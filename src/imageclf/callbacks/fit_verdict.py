@@ -9,6 +9,7 @@ import torch
 
 from imageclf import InputError
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.data.sampler import Rows
 from imageclf.evaluation.predicting import current_predictions, predict
@@ -24,7 +25,7 @@ def spread(rows: Rows, count: int) -> Rows:
     return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
 
 
-class FitVerdict(pl.Callback):
+class FitVerdict(Callback):
     """Compare losses on training and validation pictures that are measured alike, at each cycle's end.
 
     The training loss of an epoch is no measure: it is that of augmented pictures, with dropout, under
@@ -41,6 +42,8 @@ class FitVerdict(pl.Callback):
 
     Source: fast.ai lesson 2: "train until over-fitting".
     """
+
+    order = Order.JUDGE
 
     def __init__(self, schedule: Schedule, tolerance: float, stop: bool) -> None:
         if tolerance < 0:

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as pl
 import torch
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.schedule import Schedule
 from imageclf.system.files import write_atomically
@@ -44,7 +45,7 @@ def format_row(row: Row) -> str:
     return "  ".join([start, *scores])
 
 
-class History(pl.Callback):
+class History(Callback):
     """Write `metrics.csv`, log each epoch, and feed the loggers; `lr/...` is that of the first batch.
 
     Args:
@@ -53,6 +54,8 @@ class History(pl.Callback):
         found: the head's learning rate of each phase whose `lr` is auto.
         losses: on validation, by epoch.
     """
+
+    order = Order.RECORD
 
     def __init__(
         self, schedule: Schedule, run_dir: Path, found: Mapping[str, float], losses: Mapping[int, float]

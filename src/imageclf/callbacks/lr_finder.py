@@ -13,6 +13,7 @@ import torch
 from torch.optim import Optimizer
 
 from imageclf.analysis.lr_curve import Method, Suggestion, diverged, smooth, suggest, sweep
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.callbacks.reproducible import position_seed, seed_all
 from imageclf.callbacks.warm_restarts import set_lrs
 from imageclf.data import Batch, ImageData
@@ -20,7 +21,7 @@ from imageclf.evaluation.predicting import on_device
 from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
 from imageclf.report import lr_find_figure, save_figure
-from imageclf.schedule import Schedule
+from imageclf.schedule import Phase, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Curve(NamedTuple):
     smoothed: list[float]
 
 
-class LrFinder(pl.Callback):
+class LrFinder(Callback):
     """Search before the first batch of each phase with `lr: auto`.
 
     The learning rates of the groups keep their ratios: the search moves a common factor. What it
@@ -62,6 +63,13 @@ class LrFinder(pl.Callback):
 
     Source: `learn.lr_find()` of fastai 0.7; https://arxiv.org/abs/1506.01186.
     """
+
+    order = Order.LEARNING_RATE
+
+    @classmethod
+    def is_needed_by(cls, phase: Phase) -> bool:
+        """Return whether a phase's learning rate is to be found."""
+        return phase.lr == "auto"
 
     def __init__(
         self,

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.data.datamodule import Split
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import about_files
 from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
-from imageclf.schedule import Schedule
+from imageclf.schedule import Phase, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def stored_features(
     return features
 
 
-class Precompute(pl.Callback):
+class Precompute(Callback):
     """Serve phases with `precompute: true` from features that are computed at the phase's start.
 
     They are kept between runs, unless `data.cache=none`: see `feature_key`.
@@ -148,6 +149,13 @@ class Precompute(pl.Callback):
 
     Source: `ConvLearner.pretrained(..., precompute=True)` of fastai 0.7.
     """
+
+    order = Order.PREPARE
+
+    @classmethod
+    def is_needed_by(cls, phase: Phase) -> bool:
+        """Return whether a phase trains on cached features."""
+        return phase.precompute
 
     def __init__(self, schedule: Schedule, stored: Stored) -> None:
         self._schedule = schedule

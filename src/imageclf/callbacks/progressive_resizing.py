@@ -4,8 +4,9 @@ import logging
 
 import lightning as pl
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
-from imageclf.schedule import Schedule
+from imageclf.schedule import Phase, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def size_changes(schedule: Schedule, size: int) -> dict[int, int]:
     return changes
 
 
-class ProgressiveResizing(pl.Callback):
+class ProgressiveResizing(Callback):
     """Announce each change of the picture size.
 
     Args:
@@ -38,6 +39,13 @@ class ProgressiveResizing(pl.Callback):
     Source: `learn.set_data(get_data(299, bs))` of fastai 0.7, which froze the body besides; here only
     the phase's `unfreeze_to` does that.
     """
+
+    order = Order.PREPARE
+
+    @classmethod
+    def is_needed_by(cls, phase: Phase) -> bool:
+        """Return whether a phase sets the size of its pictures."""
+        return phase.size is not None
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import lightning as pl
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.report import write_report
 
 log = logging.getLogger(__name__)
 
 
-class Report(pl.Callback):
+class Report(Callback):
     """Write `report.html` from the files of the run directory.
 
     Args:
         run_dir: of the run.
     """
+
+    order = Order.REPORT
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir

@@ -7,6 +7,8 @@ import lightning as pl
 import numpy as np
 import torch
 
+from imageclf.callbacks.callback import Callback, Order
+
 
 def position_seed(*position: int) -> int:
     """Return 63 well-mixed bits of a position such as (seed, epoch, batch, rank)."""
@@ -23,12 +25,14 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-class Reproducible(pl.Callback):
+class Reproducible(Callback):
     """Make dropout and whatever else draws on the device a function of (seed, epoch, batch, rank).
 
     Args:
         seed: the run's seed.
     """
+
+    order = Order.SEED
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import lightning as pl
 
 from imageclf import InputError
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import (
+    MIXED,
     Candidate,
     SnapshotFolder,
     best_candidate,
@@ -25,9 +27,6 @@ from imageclf.model.weights.averaging import State
 from imageclf.schedule import Schedule
 
 log = logging.getLogger(__name__)
-
-# Candidates that are made of several weights; their scores are the run's results.
-MIXED = ("average", "average_bn", "soup", "soup_bn", "ensemble", "ema")
 
 
 def snapshot_names(schedule: Schedule) -> dict[str, int]:
@@ -61,7 +60,7 @@ class Run(NamedTuple):
         return predict(self.trainer, self.module, self.data, "valid", self.size, (0,), only=rows)
 
 
-class Snapshots(pl.Callback):
+class Snapshots(Callback):
     """Save `snapshots/PHASE-CYCLE.ckpt` after each cycle's last step; compare them at the end.
 
     At the end the final weights, each snapshot, the average of the last ones' weights, the greedy
@@ -81,6 +80,8 @@ class Snapshots(pl.Callback):
     Source: `learn.fit(..., cycle_save_name=...)` of fastai 0.7; Snapshot Ensembles,
     https://arxiv.org/abs/1704.00109; Model soups, https://arxiv.org/abs/2203.05482.
     """
+
+    order = Order.SNAPSHOT
 
     def __init__(self, schedule: Schedule, run_dir: Path, last: int, refresh_bn: bool) -> None:
         if last < 1:

@@ -7,6 +7,7 @@ import lightning as pl
 import torch
 from torch import Tensor
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.schedule import Schedule
 
@@ -25,7 +26,7 @@ class _Step(NamedTuple):
     loss: Tensor
 
 
-class TerminateOnNan(pl.Callback):
+class TerminateOnNan(Callback):
     """Raise where a training loss is NaN or infinite; no checkpoint or snapshot is written with such values.
 
     On the CPU it raises before the gradients are computed. A GPU would have to finish its queue at every
@@ -40,6 +41,8 @@ class TerminateOnNan(pl.Callback):
 
     Source: `TerminateOnNaNCallback` of fastai 2, which stops after the update.
     """
+
+    order = Order.GUARD
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule

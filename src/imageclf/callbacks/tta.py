@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from imageclf import InputError
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.evaluation.predicting import current_predictions, predict, view_probabilities, weighted_mean
 from imageclf.evaluation.presets import Preset, WeightedViews, weighted_views
@@ -34,7 +35,7 @@ class Seen(NamedTuple):
     scores: dict[str, float]
 
 
-class TTA(pl.Callback):
+class TTA(Callback):
     """Validate with the weighted mean probability over a picture's views.
 
     Args:
@@ -54,6 +55,8 @@ class TTA(pl.Callback):
 
     Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.evaluation.presets`.
     """
+
+    order = Order.EVALUATE
 
     def __init__(
         self,

@@ -6,11 +6,12 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.optim import Optimizer
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.model import ClassifierModule, freeze_to
 from imageclf.schedule import Schedule
 
 
-class Unfreezing(pl.Callback):
+class Unfreezing(Callback):
     """Apply the phase's `unfreeze_to` and `bn`, and start each phase with fresh optimizer state.
 
     Args:
@@ -18,6 +19,9 @@ class Unfreezing(pl.Callback):
 
     Source: `learn.freeze_to(n)` and the new optimizer of every `learn.fit` of fastai 0.7.
     """
+
+    order = Order.FREEZE
+    is_required = True
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule

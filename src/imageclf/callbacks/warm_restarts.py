@@ -6,6 +6,7 @@ from typing import Any
 import lightning as pl
 from torch.optim import Optimizer
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.schedule import Schedule
 
 
@@ -23,7 +24,7 @@ def set_lrs(optimizer: Optimizer, lrs: Mapping[str, float], layer_scale: Callabl
         group["lr"] = lrs[group["name"].split("/")[0]] * layer_scale(group.get("depth", 0))
 
 
-class WarmRestarts(pl.Callback):
+class WarmRestarts(Callback):
     """Anneal within each cycle and jump back to the peak at the next one's start.
 
     With accumulated gradients a step takes the learning rate of its last batch.
@@ -35,6 +36,9 @@ class WarmRestarts(pl.Callback):
 
     Source: SGDR, https://arxiv.org/abs/1608.03983.
     """
+
+    order = Order.LEARNING_RATE
+    is_required = True
 
     def __init__(self, schedule: Schedule, found: Mapping[str, float], losses: dict[int, float]) -> None:
         self._schedule = schedule

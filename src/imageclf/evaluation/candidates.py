@@ -13,6 +13,9 @@ from imageclf.model.weights.averaging import State
 from imageclf.model.weights.tensors import save_tensors
 from imageclf.system.files import write_atomically
 
+# Candidates that are made of several weights; their scores are results of the run.
+MIXED = ("average", "average_bn", "soup", "soup_bn", "ensemble", "ema")
+
 
 class Candidate(NamedTuple):
     """A way to predict, and how it did on validation.

@@ -12,8 +12,10 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch import nn
 
+from imageclf.callbacks import Report
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
+from imageclf.callbacks.callback import in_order
 from imageclf.configs import instantiate
 from imageclf.configs.options import Offered
 from imageclf.data import Caching, ImageData, Loading, Table
@@ -40,21 +42,6 @@ from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
 from imageclf.training.parts.optimizer import build_optimizer
 from imageclf.training.parts.table import take
-
-# In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
-PREPARING = (
-    "reproducible",
-    "unfreezing",
-    "progressive_resizing",
-    "precompute",
-    "lr_finder",
-    "warm_restarts",
-    "terminate_on_nan",
-    "tta",
-    "fit_verdict",
-)
-# then the user's own, then those that write down and save: a save after a batch has every update of it.
-SAVING = ("history", "ema", "snapshots", "checkpoint")
 
 
 class Parts(NamedTuple):
@@ -96,31 +83,25 @@ def build_callbacks(
     ends: bool = True,
     notice: Notice | None = None,
 ) -> list[pl.Callback]:
-    """Build the callbacks: those that prepare a step, the user's own, those that save, those that end a run.
+    """Build the callbacks, in the order of their hooks.
 
     Args:
         config: of the run.
         schedule: what holds at an epoch.
         run_dir: of the run.
-        ends: whether plan, summary and report are among them.
+        ends: whether plan, summary and report are among them: they end a run.
         notice: what signals have said; None: nobody listens to them.
     """
     nodes = config["callbacks"]
     best = (nodes.get("checkpoint") or {}).get("best")
     lower = best is not None and bool(lower_is_better(best, config))
     given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
-    offered = given._asdict()
-    own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
-    names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
-    callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
+    callbacks: list[pl.Callback] = _instances(nodes, "callbacks", given._asdict())
     if not ends:
-        return callbacks
-    return [
-        *callbacks,
-        Plan(run_dir, schedule, given.found),
-        Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
-        *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
-    ]
+        return [each for each in in_order(callbacks) if not isinstance(each, Report)]
+    plan = Plan(run_dir, schedule, given.found)
+    summary = Summary(run_dir, labels_of(config), config["analysis"]["submission"])
+    return in_order([*callbacks, plan, summary])
 
 
 def build_module(

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData
 from imageclf.model import ClassifierModule
 from imageclf.report import learning_rate_figure, save_figure
@@ -61,7 +62,7 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.3g} M"
 
 
-class Plan(pl.Callback):
+class Plan(Callback):
     """Write the plan when a run starts, and again when a phase with `lr: auto` has found its rate.
 
     Args:
@@ -69,6 +70,8 @@ class Plan(pl.Callback):
         schedule: the run.
         found: the head's learning rate by phase.
     """
+
+    order = Order.END
 
     def __init__(self, run_dir: Path, schedule: Schedule, found: Mapping[str, float]) -> None:
         self._run_dir = run_dir

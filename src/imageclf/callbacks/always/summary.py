@@ -16,6 +16,7 @@ from imageclf.analysis import (
     write_submission,
 )
 from imageclf.callbacks.always.machine_log import machine_of
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.data import ImageData, Table
 from imageclf.evaluation.chosen import predict_with_best
 from imageclf.evaluation.predicting import current_predictions
@@ -23,7 +24,7 @@ from imageclf.model import Predictions
 from imageclf.system.files import write_atomically
 
 
-class Summary(pl.Callback):
+class Summary(Callback):
     """Write `predictions/valid.csv`, what is predicted of a test folder, and `summary.json`, in this order.
 
     A run is finished when `summary.json` exists.
@@ -33,6 +34,8 @@ class Summary(pl.Callback):
         labels: what the run is found by: experiment, task_name, tags.
         submission: form of submission.csv, or None.
     """
+
+    order = Order.END
 
     def __init__(self, run_dir: Path, labels: Mapping[str, Any], submission: str | None) -> None:
         self._run_dir = run_dir
