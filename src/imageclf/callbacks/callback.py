@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import lightning as pl
 
+from imageclf.data import ImageData
 from imageclf.schedule import Phase
 
 
@@ -56,13 +57,20 @@ class Callback(pl.Callback):
         return cls.is_required
 
 
+def data_of(trainer: pl.Trainer) -> ImageData:
+    """Return the data that a trainer fits."""
+    data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+    return data
+
+
 def in_order(callbacks: list[pl.Callback]) -> list[pl.Callback]:
     """Return callbacks in the order of their hooks, whatever their order in the config."""
 
     # Where several of ours share a stage, their order is of no matter, but it is always the same.
     def place(callback: pl.Callback) -> tuple[Order, str]:
         """Return a callback's stage, and its name if it is ours; a user's own stay as they are listed."""
-        ours = isinstance(callback, Callback)
-        return (callback.order, callback.node()) if ours else (Order.USER, "")
+        if isinstance(callback, Callback):
+            return callback.order, callback.node()
+        return Order.USER, ""
 
     return sorted(callbacks, key=place)

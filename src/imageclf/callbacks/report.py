@@ -25,6 +25,5 @@ class Report(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report; by now the summary and the predictions are there."""
-        # One rank writes; the others have nothing to add.
         if trainer.is_global_zero:
             log.info("report: %s", write_report(self._run_dir))

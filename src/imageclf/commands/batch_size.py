@@ -77,7 +77,8 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
     needed = {name: config["callbacks"][name] for name in required_callbacks()}
     taken = partial(taken_by_pictures, node, build_augmentation(config["transforms"]), parts.data)
     trial = _Trial(parts.schedule, config["limit"], taken)
-    callbacks = build_callbacks({**config, "callbacks": needed}, parts.schedule, folder, ends=False)
+    config = {**config, "callbacks": needed}
+    callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
     trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
     if min(trial.found.values()) == 0:

@@ -39,8 +39,8 @@ def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:
     config = in_one_process(config, whole_batches=True)
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, read_table(config["data"], sides=stored_sides(config)))
-    callbacks = [*build_callbacks(config, parts.schedule, folder, ends=False), _StopBeforeTraining()]
-    trainer = build_trainer(config, 1, folder, callbacks)
+    callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
+    trainer = build_trainer(config, 1, folder, [*callbacks, _StopBeforeTraining()])
     trainer.fit(parts.module, datamodule=parts.data)
     found = json.loads((folder / "lr_find" / f"{phase}.json").read_text(encoding="utf-8"))
     return phase, Suggestion(found["suggestion"], found["reason"])

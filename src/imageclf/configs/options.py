@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from imageclf import InputError
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.signals import Notice
 
 
@@ -17,8 +17,7 @@ class Offered(NamedTuple):
         schedule: what holds at an epoch.
         run_dir: of the run.
         seed: of the run.
-        found: the head's learning rate of each phase whose `lr` is auto.
-        losses: on validation, by epoch.
+        state: what the run has learned so far.
         notice: what signals have said; None: nobody listens to them.
         lower_is_better: whether of `checkpoint.best` less is better.
     """
@@ -26,8 +25,7 @@ class Offered(NamedTuple):
     schedule: Schedule
     run_dir: Path
     seed: int
-    found: dict[str, float]
-    losses: dict[int, float]
+    state: RunState
     notice: Notice | None
     lower_is_better: bool
 

@@ -59,11 +59,13 @@ def predict(
 def current_predictions(
     trainer: pl.Trainer, module: ClassifierModule, data: ImageData, size: int
 ) -> Predictions:
-    """Return plain predictions of the validation split by the current weights, predicted once."""
+    """Return plain predictions of the validation split by the current weights; a collective call."""
+    known = module.validation_predictions()
     # Every epoch's validation has made them already, unless a finished run is evaluated again.
-    if module.predicted_at != trainer.global_step:
-        module.keep(predict(trainer, module, data, "valid", size, views=(0,)))
-    return module.predictions()
+    if known is None:
+        known = predict(trainer, module, data, "valid", size, views=(0,))
+        module.set_validation_predictions(known)
+    return known
 
 
 def mean_of_views(predictions: Predictions, weights: Floats) -> Predictions:

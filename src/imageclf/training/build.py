@@ -31,7 +31,7 @@ from imageclf.model import (
 )
 from imageclf.model.metrics import MetricFunction
 from imageclf.model.weights.tensors import CheckpointFiles
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
 from imageclf.training.check_values import check_callbacks, check_trainer
@@ -51,6 +51,11 @@ class Parts(NamedTuple):
     module: ClassifierModule
     data: ImageData
 
+    @property
+    def state(self) -> RunState:
+        """What the run learns on its way; module, data and callbacks share it."""
+        return self.module.state
+
 
 def build_parts(config: dict[str, Any], table: Table) -> Parts:
     """Build schedule, model and data.
@@ -64,7 +69,8 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     all_sizes = schedule.sizes(config["data"]["size"])
     metrics = build_metrics(config, table.num_classes)
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
-    module, expects = build_module(config["model"], counts, all_sizes, metrics, by_layer)
+    state = RunState()
+    module, expects = build_module(config["model"], counts, all_sizes, metrics, by_layer, state)
     schedule.check(
         module.groups.names,
         has_finder="lr_finder" in config["callbacks"],
@@ -73,12 +79,13 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     if config["model"]["compile"] is not None:
         variants = {(place.size, place.phase.unfreeze_to, place.phase.bn) for place in schedule.places}
         compile_backbone(module.model.backbone, config["model"]["compile"], len(variants))
-    return Parts(schedule, module, build_data(config, table, schedule, expects))
+    return Parts(schedule, module, build_data(config, table, schedule, expects, state))
 
 
 def build_callbacks(
     config: dict[str, Any],
     schedule: Schedule,
+    state: RunState,
     run_dir: Path,
     ends: bool = True,
     notice: Notice | None = None,
@@ -88,6 +95,7 @@ def build_callbacks(
     Args:
         config: of the run.
         schedule: what holds at an epoch.
+        state: of the run; that of its module and data.
         run_dir: of the run.
         ends: whether plan, summary and report are among them: they end a run.
         notice: what signals have said; None: nobody listens to them.
@@ -95,12 +103,12 @@ def build_callbacks(
     nodes = config["callbacks"]
     best = (nodes.get("checkpoint") or {}).get("best")
     lower = best is not None and bool(lower_is_better(best, config))
-    given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
+    given = Offered(schedule, run_dir, config["seed"], state, notice, lower)
     callbacks: list[pl.Callback] = _instances(nodes, "callbacks", given._asdict())
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
-    plan = Plan(run_dir, schedule, given.found)
-    summary = Summary(run_dir, labels_of(config), config["analysis"]["submission"])
+    plan = Plan(run_dir, schedule, state)
+    summary = Summary(run_dir, state, labels_of(config), config["analysis"]["submission"])
     return in_order([*callbacks, plan, summary])
 
 
@@ -110,6 +118,7 @@ def build_module(
     all_sizes: set[int],
     metrics: Mapping[str, MetricFunction] | None = None,
     by_layer: bool = False,
+    state: RunState | None = None,
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
@@ -119,6 +128,7 @@ def build_module(
         all_sizes: pixels a side that the run will use.
         metrics: further scores of each validation, by name.
         by_layer: give each layer an optimizer group of its own.
+        state: of the run.
 
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
@@ -139,11 +149,18 @@ def build_module(
         mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
         metrics=metrics,
         by_layer=by_layer,
+        state=state,
     )
     return module, expects
 
 
-def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects: DataConfig) -> ImageData:
+def build_data(
+    config: dict[str, Any],
+    table: Table,
+    schedule: Schedule,
+    expects: DataConfig,
+    state: RunState | None = None,
+) -> ImageData:
     """Build the LightningDataModule."""
     return ImageData(
         table=table,
@@ -153,6 +170,7 @@ def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects
         crop_pct=expects.crop_pct,
         seed=config["seed"],
         caching=take(Caching, config["data"]),
+        state=state,
     )
 
 

@@ -9,13 +9,13 @@ from imageclf.system.signals import Notice
 
 
 class Preemption(pl.Callback):
-    """Raise Preempted right after the safe point that the checkpoint was saved at.
+    """Raise Preempted right after the checkpoint has been saved at a safe point.
 
-    It comes after all other callbacks, the user's own among them: each sees the batch as finished.
-    Without the checkpoint callback there is nothing to save, and signals end the run at once.
+    It is the last of all callbacks, so each of them sees the batch as finished. Without the checkpoint
+    callback nothing is saved, and signals end the run at once.
 
     Args:
-        notice: what signals have said; the checkpoint asks it too.
+        notice: the signals that the run has received; Checkpoint reads it, too.
     """
 
     def __init__(self, notice: Notice) -> None:
@@ -34,22 +34,22 @@ class Preemption(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Raise a Ctrl-C that was lost."""
+        """Raise a Ctrl-C that Python dropped."""
         if self._notice.interrupted:
             raise KeyboardInterrupt
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End the run if it was saved for that."""
+        """End the run if it has been saved to end here."""
         if self._notice.agreed:
             self._notice.end()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End the run if it was saved for that."""
+        """End the run if it has been saved to end here."""
         if self._notice.agreed:
             self._notice.end()
 
 
 def _install_nothing() -> None:
-    """Leave the signals to the notice."""
+    """Leave the handlers as they are."""
