@@ -96,9 +96,7 @@ class Checkpoint(Callback):
     after a signal asked the run to end.
 
     Args:
-        schedule: of the run.
         state: of the run; receives the position that a resumed run starts from.
-        run_dir: of the run.
         every_n_minutes: save at the first safe point after this time; None: not by time.
         every_n_batches: save when this many batches of an epoch are done, and again after as many; None: not
             by count.

@@ -24,7 +24,6 @@ class Ema(Callback):
     """Average weights and batch norm statistics over the steps, and save them as `snapshots/ema.ckpt`.
 
     Args:
-        run_dir: of the run.
         decay: share of the average that each optimizer step keeps, in (0, 1); early steps keep less, so
             that the first weights soon fade. None: no average.
 

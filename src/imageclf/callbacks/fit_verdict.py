@@ -33,7 +33,6 @@ class FitVerdict(Callback):
     validation; `train/loss_plain` is their loss.
 
     Args:
-        schedule: of the run.
         tolerance: smallest change of a loss that counts, as a fraction.
         stop: end the run once it is over-fitted.
 

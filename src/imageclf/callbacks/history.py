@@ -47,9 +47,7 @@ class History(Callback):
     """Write `metrics.csv`, log each epoch, and feed the loggers; `lr/...` is that of the first batch.
 
     Args:
-        schedule: of the run.
         state: of the run; its scores become the row.
-        run_dir: of the run.
     """
 
     order = Order.RECORD

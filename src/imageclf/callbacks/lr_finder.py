@@ -48,7 +48,6 @@ class LrFinder(Callback):
     The learning rates of the groups keep their ratios: the search varies a common factor.
 
     Args:
-        schedule: of the run.
         state: of the run; receives the head's learning rate by phase.
         run_dir: receives `lr_find/PHASE.csv`, `.png` and `.json`.
         seed: of dropout during the search.

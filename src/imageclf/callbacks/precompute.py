@@ -143,7 +143,6 @@ class Precompute(Callback):
     with augmentation or a trainable body, so every epoch of the phase would compute the same features.
 
     Args:
-        schedule: of the run.
         stored: type of the features; float16 takes half the space, and rounds to three digits.
 
     Source: `ConvLearner.pretrained(..., precompute=True)` of fastai 0.7.

@@ -12,11 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Report(Callback):
-    """Write `report.html` from the files of the run directory.
-
-    Args:
-        run_dir: of the run.
-    """
+    """Write `report.html` from the files of the run directory."""
 
     order = Order.REPORT
 

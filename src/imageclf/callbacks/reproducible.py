@@ -26,11 +26,7 @@ def seed_all(seed: int) -> None:
 
 
 class Reproducible(Callback):
-    """Make dropout and all other draws on the device a function of (seed, epoch, batch, rank).
-
-    Args:
-        seed: the run's seed.
-    """
+    """Make dropout and all other draws on the device a function of (seed, epoch, batch, rank)."""
 
     order = Order.SEED
 

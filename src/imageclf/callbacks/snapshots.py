@@ -68,9 +68,7 @@ class Snapshots(Callback):
     the validation split.
 
     Args:
-        schedule: of the run.
         state: of the run; receives the scores of the candidates.
-        run_dir: of the run.
         last: how many of the last snapshots are averaged.
         refresh_bn: add average and soup with the statistics of batch norm estimated anew from the training
             pictures; a norm that was frozen in every phase keeps its own.

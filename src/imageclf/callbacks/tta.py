@@ -38,7 +38,6 @@ class TTA(Callback):
     """Validate with the weighted mean probability over a picture's views.
 
     Args:
-        schedule: of the run.
         state: of the run; receives the scores of the final weights.
         run_dir: receives `predictions/valid_views.npz`.
         views: fastai07: the plain view and random ones, all of equal weight; fastai2: the plain view has a

@@ -27,7 +27,6 @@ class WarmRestarts(Callback):
     With accumulated gradients a step takes the learning rate of its last batch.
 
     Args:
-        schedule: of the run.
         state: of the run; receives the validation loss of each epoch, for `shape: plateau`.
 
     Source: SGDR, https://arxiv.org/abs/1608.03983.

@@ -11,15 +11,15 @@ from imageclf.system.signals import Notice
 
 
 class Offered(NamedTuple):
-    """What the program hands to a callback that has a parameter of the name; a config may not set it.
+    """Arguments that a callback with parameters of these names receives; a config may not set them.
 
     Args:
-        schedule: what holds at an epoch.
+        schedule: of the run.
         run_dir: of the run.
         seed: of the run.
         state: what the run has learned so far.
-        notice: what signals have said; None: nobody listens to them.
-        lower_is_better: whether of `checkpoint.best` less is better.
+        notice: the signals that the run has received; None: it does not handle them.
+        lower_is_better: whether a lower score of `checkpoint.best` is better.
     """
 
     schedule: Schedule

@@ -94,11 +94,11 @@ def build_callbacks(
 
     Args:
         config: of the run.
-        schedule: what holds at an epoch.
-        state: of the run; that of its module and data.
+        schedule: of the run.
+        state: of the run; the same object as that of its module and data.
         run_dir: of the run.
         ends: whether plan, summary and report are among them: they end a run.
-        notice: what signals have said; None: nobody listens to them.
+        notice: the signals that the run has received; None: it does not handle them.
     """
     nodes = config["callbacks"]
     best = (nodes.get("checkpoint") or {}).get("best")

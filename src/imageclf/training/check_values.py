@@ -82,7 +82,7 @@ def needed_callbacks(schedule: Schedule) -> dict[str, str]:
 
 
 def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
-    """Refuse to go without a callback that the schedule asks for.
+    """Refuse a config without a callback that the schedule needs.
 
     Raises:
         InputError: such a callback was removed.

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import lightning as pl
 
-from imageclf.callbacks.always.finish import Finish
 from imageclf.callbacks.always.machine_log import CompileLog, LogMachine
-from imageclf.callbacks.always.preemption import Preemption
+from imageclf.callbacks.always.preemption import Finish, Preemption
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.configs import load_config
 from imageclf.system.signals import Notice, noted

@@ -34,11 +34,7 @@ class LogMachine(pl.Callback):
 
 
 class CompileLog(pl.Callback):
-    """Log at the end of each phase how long it compiled; after all callbacks that may compile something.
-
-    Args:
-        schedule: of the run.
-    """
+    """Log at the end of each phase how long it compiled; after all callbacks that may compile something."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule

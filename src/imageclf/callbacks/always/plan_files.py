@@ -62,13 +62,7 @@ def _millions(count: int) -> str:
 
 
 class Plan(Callback):
-    """Write the plan when a run starts, and again when a learning rate has been found.
-
-    Args:
-        run_dir: of the run.
-        schedule: of the run.
-        state: of the run.
-    """
+    """Write the plan when a run starts, and again when a learning rate has been found."""
 
     order = Order.END
 

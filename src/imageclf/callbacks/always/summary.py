@@ -18,8 +18,7 @@ from imageclf.analysis import (
 from imageclf.callbacks.always.machine_log import machine_of
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData, Table
-from imageclf.evaluation.chosen import predict_with_best
-from imageclf.evaluation.predicting import current_predictions
+from imageclf.evaluation.predicting import current_predictions, predict_with_best
 from imageclf.model import Predictions
 from imageclf.schedule import RunState
 from imageclf.system.files import write_atomically
@@ -31,7 +30,6 @@ class Summary(Callback):
     A run is finished when `summary.json` exists.
 
     Args:
-        run_dir: of the run.
         state: of the run; its results go into `summary.json`.
         labels: to find the run by: experiment, task_name, tags.
         submission: form of submission.csv, or None.
