@@ -51,15 +51,6 @@ def check_resumable(path: Path) -> None:
         )
 
 
-def next_position(epoch: int, batch: int, num_batches: int) -> tuple[int, int]:
-    """Return the position after a batch: the next batch, or the start of the next epoch.
-
-    >>> next_position(2, 4, 6), next_position(2, 5, 6)
-    ((2, 5), (3, 0))
-    """
-    return (epoch, batch + 1) if batch + 1 < num_batches else (epoch + 1, 0)
-
-
 def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tuple[int, int] | None:
     """Return the position to save after a batch, or None where a run could not resume exactly.
 
@@ -72,9 +63,9 @@ def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tup
     >>> safe_point(2, 3, 6, 1), safe_point(2, 3, 6, 3), safe_point(2, 5, 6, 1)
     ((2, 4), None, None)
     """
-    position = next_position(epoch, batch, num_batches)
     # After the last batch the save waits for the epoch's end. Partly accumulated gradients are not saved.
-    return position if position[1] > 0 and (batch + 1) % accumulate == 0 else None
+    is_safe = batch + 1 < num_batches and (batch + 1) % accumulate == 0
+    return (epoch, batch + 1) if is_safe else None
 
 
 def is_better(score: float, best: float | None, lower_is_better: bool = False) -> bool:
@@ -136,12 +127,8 @@ class Checkpoint(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save inside an epoch if a save is due."""
-        position = safe_point(
-            trainer.current_epoch,
-            batch_idx,
-            int(trainer.num_training_batches),
-            trainer.accumulate_grad_batches,
-        )
+        num_batches, accumulate = int(trainer.num_training_batches), trainer.accumulate_grad_batches
+        position = safe_point(trainer.current_epoch, batch_idx, num_batches, accumulate)
         due = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
         if position is not None:
             self._save_if(trainer, position, due, self._votes.ask)
@@ -202,7 +189,7 @@ class Checkpoint(Callback):
 
     def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool, ask: Ask) -> None:
         """Save if it is due or late, or if the run is to end here; all ranks decide alike."""
-        late, self._notice.agreed = ask(trainer, self._late(), self._notice.came is not None)
+        late, self._notice.agreed = ask(trainer, self._is_late(), self._notice.came is not None)
         if due or late or self._notice.agreed:
             self.save(trainer, position)
 
@@ -231,6 +218,6 @@ class Checkpoint(Callback):
         # A rank that ended earlier could end the others before the file is in place.
         trainer.strategy.barrier(f"{path.name} is in place")
 
-    def _late(self) -> bool:
+    def _is_late(self) -> bool:
         minutes = self._every_n_minutes
         return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from imageclf.analysis.lr_curve import Method, Suggestion, diverged, smooth, sug
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.callbacks.reproducible import position_seed, seed_all
 from imageclf.callbacks.warm_restarts import depths_of, set_lrs
-from imageclf.data import Batch, ImageData
+from imageclf.data import Batch
 from imageclf.evaluation.predicting import on_device
 from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
@@ -134,7 +135,9 @@ class LrFinder(Callback):
         lrs = sweep(*self._range, self._steps(trainer))
         losses: list[float] = []
         with preserved(module, optimizer):
-            batches = on_device(trainer, _repeated(data_of(trainer), epoch))
+            # A small data set is repeated until the steps are done.
+            epochs = (data_of(trainer).training_batches(epoch) for _ in count())
+            batches = on_device(trainer, chain.from_iterable(epochs))
             for step, lr in enumerate(lrs):
                 seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
                 set_lrs(optimizer, phase.lrs(module.groups.names, lr, found=1.0, depths=depths))
@@ -157,11 +160,6 @@ def write_curve(folder: Path, phase: str, curve: Curve, suggestion: Suggestion, 
     found = {"suggestion": suggestion.lr, "method": method, "reason": suggestion.reason}
     (folder / f"{phase}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
     save_figure(lr_find_figure(frame, suggestion.lr, method, suggestion.reason), folder / f"{phase}.png")
-
-
-def _repeated(data: ImageData, epoch: int) -> Iterator[Batch]:
-    while True:
-        yield from data.training_batches(epoch)
 
 
 def trial_step(

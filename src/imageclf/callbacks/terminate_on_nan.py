@@ -1,7 +1,7 @@
 """End a run whose loss or weights are no longer finite, before they are saved."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as pl
 import torch
@@ -15,14 +15,6 @@ _NAMED = 5
 # Steps between two checks of their losses, by type of device: each check waits for the device.
 CHECK_EVERY = {"cpu": 1}
 _ELSEWHERE = 50
-
-
-class _Step(NamedTuple):
-    """A step whose loss has not been checked yet."""
-
-    batch: int
-    rows: Tensor
-    loss: Tensor
 
 
 class TerminateOnNan(Callback):
@@ -41,18 +33,19 @@ class TerminateOnNan(Callback):
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._current: tuple[int, Tensor] = (0, torch.zeros(0, dtype=torch.long))
-        self._unchecked: list[_Step] = []
+        self._batch, self._rows = 0, torch.zeros(0, dtype=torch.long)
+        # (batch, rows, loss) of each step whose loss has not been checked yet.
+        self._unchecked: list[tuple[int, Tensor, Tensor]] = []
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Keep the batch's pictures, to name them."""
-        self._current = (batch_idx, batch.rows)
+        self._batch, self._rows = batch_idx, batch.rows
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         """Check the loss, on a GPU together with those of other steps."""
-        self._unchecked.append(_Step(*self._current, loss.detach()))
+        self._unchecked.append((self._batch, self._rows, loss.detach()))
         if len(self._unchecked) >= CHECK_EVERY.get(loss.device.type, _ELSEWHERE):
             raise_if(self._mistake_in_losses(trainer))
 
@@ -83,9 +76,8 @@ class TerminateOnNan(Callback):
         steps, self._unchecked = self._unchecked, []
         if not steps:
             return ""
-        losses = torch.stack([step.loss for step in steps])
-        finite = torch.isfinite(losses).tolist()
-        return "" if all(finite) else self._message(trainer, steps[finite.index(False)])
+        finite = torch.isfinite(torch.stack([loss for _, _, loss in steps])).tolist()
+        return "" if all(finite) else self._message(trainer, *steps[finite.index(False)])
 
     def _mistake_in_weights(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
         # Gradients can overflow although the loss does not.
@@ -93,17 +85,17 @@ class TerminateOnNan(Callback):
             return ""
         name = self._schedule.at(trainer.current_epoch).name
         return (
-            f"the weights are not finite after epoch {trainer.current_epoch}, batch {self._current[0]} "
+            f"the weights are not finite after epoch {trainer.current_epoch}, batch {self._batch} "
             f"of phase {name}: {self._remedy(name)}"
         )
 
-    def _message(self, trainer: pl.Trainer, step: _Step) -> str:
+    def _message(self, trainer: pl.Trainer, batch: int, rows: Tensor, loss: Tensor) -> str:
         name = self._schedule.at(trainer.current_epoch).name
         rates = {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
         shown = ", ".join(f"{group} {lr:.2g}" for group, lr in rates.items() if "/" not in group)
-        ids = data_of(trainer).table.frame["id"].iloc[step.rows[:_NAMED].cpu().numpy()]
+        ids = data_of(trainer).table.frame["id"].iloc[rows[:_NAMED].cpu().numpy()]
         return (
-            f"the training loss is {float(step.loss)} at epoch {trainer.current_epoch}, batch {step.batch} "
+            f"the training loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch} "
             f"of phase {name} (learning rates {shown}; pictures {', '.join(ids)}, ...): {self._remedy(name)}"
         )
 

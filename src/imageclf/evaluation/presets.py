@@ -70,16 +70,8 @@ def view_weights(preset: Preset, num_augmented: int, beta: float | None) -> Floa
     others = len(view_numbers(preset, num_augmented)) - 1
     if others == 0:
         return PLAIN.weights
-    plain = _plain_weight(preset, others) if beta is None else beta
-    return np.array([plain, *[(1 - plain) / others] * others])
-
-
-def _plain_weight(preset: Preset, others: int) -> float:
     copies = math.ceil(others / 4)
-    own = {
-        "fastai07": copies / (copies + others),
-        "fastai2": 0.25,
-        "fastai1": 0.4,
-        "five_crops": 1 / (1 + others),
-    }
-    return own[preset]
+    fastai07, five_crops = copies / (copies + others), 1 / (1 + others)
+    own = {"fastai07": fastai07, "fastai2": 0.25, "fastai1": 0.4, "five_crops": five_crops}
+    plain = own[preset] if beta is None else beta
+    return np.array([plain, *[(1 - plain) / others] * others])

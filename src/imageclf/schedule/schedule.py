@@ -1,7 +1,8 @@
 """A schedule: named phases in running order, and what applies at any position of the run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,6 @@ class Place:
     Args:
         name: the phase's name.
         phase: the phase.
-        start: first epoch of the phase, counted from the run's start.
         epoch: the epoch, counted from the phase's start.
         cycle: index of the cycle within the phase.
         epoch_in_cycle: the epoch, counted from the cycle's start.
@@ -25,7 +25,6 @@ class Place:
 
     name: str
     phase: Phase
-    start: int
     epoch: int
     cycle: int
     epoch_in_cycle: int
@@ -69,19 +68,11 @@ class Schedule:
     """
 
     phases: Mapping[str, Phase]
-    _starts: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Lay the phases end to end."""
+        """Refuse an empty schedule."""
         if not self.phases:
             raise InputError("schedule.phases is empty: name at least one phase")
-        # Computed once: `at` is called several times per batch.
-        starts, end = {}, 0
-        for name, phase in self.phases.items():
-            starts[name] = end
-            end += phase.epochs
-        # The dataclass is frozen for its users; this is still its construction.
-        object.__setattr__(self, "_starts", starts)
 
     @classmethod
     def from_plain(cls, phases: Mapping[str, dict[str, Any]]) -> "Schedule":
@@ -97,10 +88,14 @@ class Schedule:
         """Epochs of the whole run."""
         return sum(phase.epochs for phase in self.phases.values())
 
-    @property
+    @cached_property
     def places(self) -> tuple[Place, ...]:
         """The place of every epoch."""
-        return tuple(self.at(epoch) for epoch in range(self.epochs))
+        return tuple(
+            Place(name, phase, epoch, *locate(epoch, phase.cycles))
+            for name, phase in self.phases.items()
+            for epoch in range(phase.epochs)
+        )
 
     def sizes(self, size: int) -> set[int]:
         """Return the pixels a side that the run uses; `size` where a phase names none."""
@@ -112,11 +107,9 @@ class Schedule:
         Raises:
             IndexError: the epoch lies outside the run.
         """
-        for name, phase in self.phases.items():
-            start = self._starts[name]
-            if start <= epoch < start + phase.epochs:
-                return Place(name, phase, start, epoch - start, *locate(epoch - start, phase.cycles))
-        raise IndexError(f"epoch {epoch} is outside the run's {self.epochs} epochs")
+        if not 0 <= epoch < self.epochs:
+            raise IndexError(f"epoch {epoch} is outside the run's {self.epochs} epochs")
+        return self.places[epoch]
 
     def lrs(
         self,

@@ -74,7 +74,8 @@ class Plan(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the plan if a phase starts."""
         place = self._schedule.at(trainer.current_epoch)
-        if trainer.is_global_zero and place.is_phase_start and (place.start == 0 or place.phase.lr == "auto"):
+        is_changed = trainer.current_epoch == 0 or (place.is_phase_start and place.phase.lr == "auto")
+        if is_changed and trainer.is_global_zero:
             self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, module: Any) -> None:
