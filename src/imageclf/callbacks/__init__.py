@@ -1,7 +1,7 @@
-"""When to call what: thin Lightning hooks over pure functions; they ask the schedule and keep no counters.
+"""Thin Lightning hooks over pure functions; they ask the schedule what applies, and keep no counters.
 
-A new callback is a module here with a subclass of `Callback`, and a YAML of the module's name in
-conf/callbacks/; where its hooks run and which phases need it stands in the class.
+A new callback is a module with a subclass of `Callback`, and a YAML of the module's name in conf/callbacks/.
+The class says where its hooks run among the others (`order`) and which phases need it.
 """
 
 from imageclf.callbacks.callback import Callback

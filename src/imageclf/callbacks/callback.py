@@ -18,20 +18,21 @@ class Order(IntEnum):
     FREEZE = auto()
     PREPARE = auto()
     LEARNING_RATE = auto()
-    # Before anything is computed from a loss that is not finite.
+    # Before weights that are not finite are evaluated or saved.
     GUARD = auto()
     EVALUATE = auto()
     JUDGE = auto()
-    # Your own callbacks: before whatever records and saves, so that a checkpoint holds their last update.
+    # Users' own callbacks: before those that record and save, so that a checkpoint holds their last update.
     USER = auto()
+    # After every callback that records a score.
     RECORD = auto()
     # Before the snapshots, which compare the average with the other candidates.
     AVERAGE = auto()
     SNAPSHOT = auto()
-    # After everything whose state a checkpoint holds.
+    # After every callback whose state or files a resumed run needs.
     CHECKPOINT = auto()
     END = auto()
-    # From all files of the run.
+    # After all files that the report shows.
     REPORT = auto()
 
 

@@ -36,8 +36,7 @@ class Phase:
         eta_min: lowest learning rate, as a fraction of the peak.
         peak_decay: factor on the peak at each restart.
         warmup: epochs at the phase's start over which the learning rate rises linearly to its `shape`.
-        slow_start: hold a hundredth of the peak for the first twentieth of the phase's first cycle, as
-            fastai 0.7's `CosAnneal` always does.
+        slow_start: hold 1/100 of the peak for the first 1/20 of the phase's first cycle, as fastai 0.7 does.
         bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
             keeps its stored ones. A frozen group always keeps them.
         patience: of `shape: plateau`, in epochs.
@@ -172,11 +171,10 @@ class Phase:
             InputError: `unfreeze_to` is not a group, or `precompute` is set with a trainable body.
         """
         first = _index_of(self.unfreeze_to, groups)
-        if self.precompute and first != len(groups) - 1:
-            raise InputError(
-                f"precompute=true with unfreeze_to={self.unfreeze_to}: cached features need a frozen "
-                "body; set unfreeze_to=head, or precompute=false"
-            )
+        if self.precompute and first < len(groups) - 1:
+            given = f"precompute=true with unfreeze_to={self.unfreeze_to}"
+            remedy = "set unfreeze_to=head, or precompute=false"
+            raise InputError(f"{given}: cached features need a frozen body; {remedy}")
         return first
 
     def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:
@@ -208,8 +206,8 @@ class Phase:
             groups: names of the layer groups in forward order.
             scale: multiplier of the peak.
             found: the head's learning rate where `lr` is "auto".
-            depths: how many layers each parameter group lies below the head, by its name, which is its
-                layer group's or begins with it: body0/no_decay. None: the layer groups, all at 0.
+            depths: how many layers each parameter group lies below the head, by its name, which begins with
+                its layer group's: body0/no_decay. None: the layer groups, all at 0.
 
         Raises:
             InputError: as `group_lrs`.
