@@ -32,7 +32,8 @@ class Composed(NamedTuple):
 
     def trainer(self, *further: pl.Callback) -> pl.Trainer:
         """Return a trainer with the callbacks of the config, and further ones behind them."""
-        callbacks = build_callbacks(self.config, self.parts.schedule, self.folder, ends=False)
+        schedule, state = self.parts.schedule, self.parts.state
+        callbacks = build_callbacks(self.config, schedule, state, self.folder, ends=False)
         return build_trainer(
             self.config, self.parts.schedule.epochs, self.folder, [*callbacks, *further], has_validation=False
         )

@@ -23,16 +23,15 @@ from imageclf.configs import CONF_DIR, instantiate, locate_target, to_plain
 from imageclf.configs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
-from imageclf.schedule import Phase, Schedule
+from imageclf.schedule import Phase, RunState, Schedule
 from imageclf.training.build import (
-    PREPARING,
-    SAVING,
     build_callbacks,
     build_module,
     build_parts,
     build_trainer,
 )
 from imageclf.training.check_keys import check
+from imageclf.training.check_values import OUR_CALLBACKS
 from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics
 from imageclf.training.parts.table import read_table
@@ -316,14 +315,15 @@ def test_the_default_callbacks_are_all_there_are():
     } == own_callbacks()
 
 
-def test_the_order_of_the_callbacks_names_exactly_ours():
-    assert {*PREPARING, *SAVING, "report"} == own_callbacks()
+def test_every_callback_of_the_package_has_its_node():
+    assert {each.node() for each in OUR_CALLBACKS} - {"callback"} == own_callbacks()
 
 
 @pytest.mark.parametrize("option", sorted(set(options("callbacks")) - {"default"}))
 def test_a_callback_is_built_as_the_class_of_its_name(option, config_with, tmp_path):
     config = config_with("callbacks", option)
-    built = build_callbacks(config, Schedule({"head": Phase(lr=1e-3)}), tmp_path, ends=option == "report")
+    schedule = Schedule({"head": Phase(lr=1e-3)})
+    built = build_callbacks(config, schedule, RunState(), tmp_path, ends=option == "report")
     ours = built if option != "report" else [each for each in built if isinstance(each, Report)]
     assert [type(each).__name__.lower() for each in ours] == [option.replace("_", "")]
 

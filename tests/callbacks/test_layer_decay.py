@@ -12,8 +12,8 @@ from probes import digest, lines
 from small_runs import RECORDER, phases, train_small
 from timm.optim import param_groups_layer_decay
 
-from imageclf.callbacks.unfreezing import forget
-from imageclf.callbacks.warm_restarts import set_lrs
+from imageclf.callbacks.unfreezing import reset
+from imageclf.callbacks.warm_restarts import depths_of, set_lrs
 from imageclf.model import ImageClassifier, LinearHead, layer_groups, parameter_groups
 from imageclf.schedule import Phase
 
@@ -62,7 +62,8 @@ def test_rates_and_weight_decay_are_those_that_timm_would_give(name: str) -> Non
         for parameter in row["params"]
     }
     model, optimizer = optimizer_of(name)
-    set_lrs(optimizer, dict.fromkeys(GROUPS, 1.0), Phase(layer_decay=0.75).layer_scale)
+    phase = Phase(lr=1.0, layer_decay=0.75, unfreeze_to=0)
+    set_lrs(optimizer, phase.lrs(GROUPS, 1.0, depths=depths_of(optimizer)))
     ours = {parameter: name for name, parameter in model.named_parameters()}
     found = {
         ours[parameter]: (group["lr"], group["weight_decay"])
@@ -84,14 +85,15 @@ def test_each_parameter_is_in_one_group_that_knows_its_depth() -> None:
 def test_without_layer_decay_a_layer_group_has_one_rate_whether_it_is_split_or_not() -> None:
     for by_layer in (True, False):
         _, optimizer = optimizer_of("test_vit", by_layer)
-        set_lrs(optimizer, {"body0": 0.1, "body1": 0.2, "head": 0.3}, Phase().layer_scale)
+        phase = Phase(lr=[0.1, 0.2, 0.3], unfreeze_to=0)
+        set_lrs(optimizer, phase.lrs(GROUPS, 1.0, depths=depths_of(optimizer)))
         rates = {(group["name"].split("/")[0], group["lr"]) for group in optimizer.param_groups}
         assert rates == {("body0", 0.1), ("body1", 0.2), ("head", 0.3)}
 
 
-def test_forgetting_keeps_the_depths() -> None:
+def test_resetting_keeps_the_depths() -> None:
     _, optimizer = optimizer_of("test_resnet")
-    forget(optimizer)
+    reset(optimizer)
     assert all("depth" in group for group in optimizer.param_groups)
 
 

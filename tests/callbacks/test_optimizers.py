@@ -12,7 +12,7 @@ from probes import digest
 from small_runs import phases, train_small
 from timm.optim import Lamb
 
-from imageclf.callbacks.unfreezing import forget
+from imageclf.callbacks.unfreezing import reset
 
 Train = Callable[..., Path]
 TWO_PHASES = phases(
@@ -78,7 +78,7 @@ def test_a_forgetful_optimizer_steps_like_a_new_one(build: Any) -> None:
         if used_before:
             parameter.grad = -gradient
             optimizer.step()
-            forget(optimizer)
+            reset(optimizer)
             parameter.data.copy_(start)
         parameter.grad = gradient.clone()
         optimizer.step()

@@ -17,7 +17,7 @@ from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
 from imageclf import InputError
-from imageclf.callbacks.checkpoint import newest_whole, next_position, safe_point
+from imageclf.callbacks.checkpoint import newest_whole, safe_point
 from imageclf.configs import load_config
 from imageclf.model.weights.tensors import is_whole, save_tensors
 from imageclf.system.files import rotate, write_atomically
@@ -145,17 +145,6 @@ def wait_for_line(path: Path, text: str, process: "subprocess.Popen[bytes]") -> 
     raise AssertionError(f"{text} never came")
 
 
-@pytest.mark.parametrize(
-    ("epoch", "batch", "position"),
-    [(0, 0, (0, 1)), (0, 5, (1, 0)), (3, 4, (3, 5))],
-    ids=["first", "last", "inner"],
-)
-def test_the_position_after_a_batch_is_that_of_the_next(
-    epoch: int, batch: int, position: tuple[int, int]
-) -> None:
-    assert next_position(epoch, batch, num_batches=6) == position
-
-
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "state.ckpt"
     save_tensors({"weight": torch.ones(3)}, path)
@@ -261,7 +250,7 @@ def test_the_best_score_survives_a_stop(pictures: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("batch", "accumulate", "position"),
-    [(0, 1, (2, 1)), (5, 1, None), (0, 2, None), (1, 2, (2, 2)), (5, 3, None)],
+    [(0, 1, (2, 1)), (4, 1, (2, 5)), (5, 1, None), (0, 2, None), (1, 2, (2, 2)), (5, 3, None)],
 )
 def test_a_safe_point_is_a_step_that_is_not_the_epochs_last(
     batch: int, accumulate: int, position: tuple[int, int] | None

@@ -16,7 +16,7 @@ from imageclf.callbacks import tta
 from imageclf.callbacks.tta import TTA
 from imageclf.evaluation import predicting as evaluation
 from imageclf.evaluation.presets import view_numbers, view_weights
-from imageclf.schedule import Phase, Schedule
+from imageclf.schedule import Phase, RunState, Schedule
 
 Train = Callable[..., Path]
 ONE = phases(one={"cycle_len": 2, "lr": 1e-2, "unfreeze_to": 0})
@@ -105,5 +105,6 @@ def test_a_number_out_of_range_is_named_by_its_key(
     tmp_path: Path, num_augmented: int, beta: float | None, key: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        TTA(Schedule({"one": Phase(lr=1e-3)}), tmp_path, "fastai2", num_augmented, beta, "cycle", False)
+        schedule = Schedule({"one": Phase(lr=1e-3)})
+        TTA(schedule, RunState(), tmp_path, "fastai2", num_augmented, beta, "cycle", False)
     assert str(refused.value).startswith(f"{key}: give")

@@ -145,14 +145,12 @@ def test_the_trainers_loader_is_as_long_as_the_epoch(folder):
 
 @pytest.mark.parametrize(("epoch", "batches"), [(1, 2), (2, 1), (3, 2)])
 def test_a_resumed_run_skips_batches_in_its_first_epoch_alone(folder, epoch, batches):
-    data = image_data(folder, epoch=epoch)
-    data.resume_at = (2, 2)
+    data = image_data(folder, epoch=epoch, start=(2, 2))
     assert len(list(data.train_dataloader())) == batches
 
 
 def test_a_resumed_epoch_is_still_told_in_full_length(folder):
-    data = image_data(folder, epoch=2)
-    data.resume_at = (2, 2)
+    data = image_data(folder, epoch=2, start=(2, 2))
     assert len(data.train_dataloader()) == 3
 
 

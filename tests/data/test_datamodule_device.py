@@ -59,8 +59,7 @@ def test_a_rank_has_its_share(folder, tmp_path, rank):
 
 def test_an_epoch_goes_on_where_it_was_left_bit_for_bit(folder, tmp_path):
     whole = list(on_device(folder, tmp_path, epoch=2).train_dataloader())
-    resumed = on_device(folder, tmp_path, epoch=2)
-    resumed.resume_at = (2, 1)
+    resumed = on_device(folder, tmp_path, epoch=2, start=(2, 1))
     rest = list(resumed.train_dataloader())
     assert len(rest) == 2
     for one, other in zip(whole[1:], rest, strict=True):
@@ -116,7 +115,7 @@ def test_on_is_refused_where_there_are_no_raw_pictures(folder, tmp_path, cache):
 
 def test_features_take_the_place_of_pictures_on_the_device_too(folder, tmp_path):
     data = on_device(folder, tmp_path)
-    data.feature_source = features_of
+    data.use_features(features_of)
     assert SCHEDULE.at(0).phase.precompute
     batches = [*data.train_dataloader(), *data.val_dataloader()]
     assert [batch.images for batch in batches] == [None] * 3 and data._on_device._loaded is None

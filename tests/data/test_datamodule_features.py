@@ -13,7 +13,7 @@ def features_of(split, size):
 
 def test_features_take_the_place_of_pictures(folder):
     data = image_data(folder)
-    data.feature_source = features_of
+    data.use_features(features_of)
     batches = list(data.train_dataloader())
     assert [batch.images for batch in batches] == [None, None]
     assert [tuple(batch.features.shape) for batch in batches] == [(4, 2), (4, 2)]
@@ -22,7 +22,7 @@ def test_features_take_the_place_of_pictures(folder):
 @pytest.mark.parametrize(("loader", "rows"), [("train_dataloader", TRAIN), ("val_dataloader", VALID)])
 def test_each_picture_gets_its_own_features_and_label(folder, loader, rows):
     data = image_data(folder)
-    data.feature_source = features_of
+    data.use_features(features_of)
     batches = list(getattr(data, loader)())
     found = {
         int(row): (*features.tolist(), ["cat", "dog"][label])
@@ -34,7 +34,7 @@ def test_each_picture_gets_its_own_features_and_label(folder, loader, rows):
 
 def test_features_come_in_the_order_of_the_pictures(folder):
     with_features, with_pictures = image_data(folder), image_data(folder)
-    with_features.feature_source = features_of
+    with_features.use_features(features_of)
     rows = [
         [batch.rows.tolist() for batch in data.train_dataloader()] for data in (with_features, with_pictures)
     ]
@@ -44,7 +44,7 @@ def test_features_come_in_the_order_of_the_pictures(folder):
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_a_phase_without_precompute_reads_pictures_though_there_are_features(folder, epoch):
     data = image_data(folder, epoch=epoch)
-    data.feature_source = features_of
+    data.use_features(features_of)
     assert [batch.features for batch in [*data.train_dataloader(), *data.val_dataloader()]] == [None] * (
         6 - epoch
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.evaluation.chosen import candidate_files
+from imageclf.evaluation.candidates import candidate_files
 
 FILES = {
     "final": ["final.ckpt"],

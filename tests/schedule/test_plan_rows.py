@@ -3,6 +3,7 @@ import pytest
 from imageclf.schedule import Phase, Schedule, phase_rows, step_rows
 
 GROUPS = ("body0", "body1", "head")
+DEPTHS = {"body0": 5, "body1": 2, "head": 0}
 SCHEDULE = Schedule(
     {
         "head": Phase(cycle_len=2, lr="auto", augment=False, precompute=True),
@@ -122,13 +123,13 @@ def test_the_batches_of_an_epoch_are_counted_once():
 
 def test_a_group_shows_the_highest_rate_of_its_layers():
     schedule = Schedule({"tune": Phase(lr=0.4, layer_decay=0.5, unfreeze_to="body1")})
-    rows = list(step_rows(schedule, GROUPS, num_batches, 32, {}, depths=(5, 2, 0)))
+    rows = list(step_rows(schedule, GROUPS, num_batches, 32, {}, depths=DEPTHS))
     assert [rows[0][f"lr/{group}"] for group in GROUPS] == [0, 0.1, 0.4]
-    shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1), depths=(5, 2, 0))[0]
+    shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1), depths=DEPTHS)[0]
     assert [shown[f"lr/{group}"] for group in GROUPS] == ["frozen", "0.1", "0.4"]
 
 
 def test_a_rate_to_be_found_shows_by_how_much_a_group_is_below_it():
     schedule = Schedule({"tune": Phase(layer_decay=0.5, unfreeze_to=0)})
-    shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1), depths=(5, 2, 0))[0]
+    shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1), depths=DEPTHS)[0]
     assert [shown[f"lr/{group}"] for group in GROUPS] == ["auto/32", "auto/4", "auto"]

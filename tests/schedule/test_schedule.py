@@ -42,9 +42,9 @@ def test_phase_starts_are_the_first_epochs_of_phases():
     assert [epoch for epoch in range(15) if lesson().at(epoch).is_phase_start] == [0, 2, 9]
 
 
-def test_a_place_tells_where_its_phase_and_cycle_started():
+def test_a_place_tells_how_far_its_phase_and_cycle_are():
     schedule = lesson()
-    assert schedule.at(7) == Place("finetune", schedule.phases["finetune"], 2, 5, 2, 2)
+    assert schedule.at(7) == Place("finetune", schedule.phases["finetune"], 5, 2, 2)
 
 
 @pytest.mark.parametrize("epoch", [-1, 15, 16, 1000])

@@ -18,7 +18,7 @@ import torch
 from imageclf.callbacks import Checkpoint, LrFinder, terminate_on_nan
 from imageclf.callbacks.always import votes
 from imageclf.data.pictures.cache import cache_root, entries
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 
 
 def digest(tensors: dict[str, torch.Tensor]) -> str:
@@ -92,7 +92,7 @@ class IdleSearch(pl.Callback):
         self._schedule = schedule
         self._finder = LrFinder(
             schedule,
-            {},
+            RunState(),
             run_dir,
             seed,
             lr_min=1e-5,
@@ -400,13 +400,13 @@ class VotesBehind(pl.Callback):
 
 
 class LooksLate(pl.Callback):
-    """Let the guard against NaN look at losses as seldom on the CPU as on a GPU, in this fit."""
+    """Let the guard against NaN check losses as seldom on the CPU as on a GPU, in this fit."""
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        terminate_on_nan.LOOK_EVERY["cpu"] = 50
+        terminate_on_nan.CHECK_EVERY["cpu"] = 50
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        terminate_on_nan.LOOK_EVERY["cpu"] = 1
+        terminate_on_nan.CHECK_EVERY["cpu"] = 1
 
 
 class Spoil(pl.Callback):

@@ -11,7 +11,7 @@ from presets import SIDE_ON, caching
 
 from imageclf.data import Augmentation, Batch, Caching, ImageData, Loading, Request
 from imageclf.data.sources.table import make_table
-from imageclf.schedule import Phase, Schedule
+from imageclf.schedule import Phase, RunState, Schedule
 
 SCHEDULE = Schedule(
     {
@@ -33,6 +33,7 @@ def image_data(
     epoch: int = 0,
     augmentation: Augmentation = SIDE_ON,
     kept: Caching | None = None,
+    start: tuple[int, int] = (0, 0),
     **loading: Any,
 ) -> ImageData:
     """Make the data of the first pictures, as one rank of two sees them if a rank is given."""
@@ -49,6 +50,7 @@ def image_data(
         crop_pct=1.0,
         seed=42,
         caching=kept or caching(folder / "cache", cache="none"),
+        state=RunState(start=start),
     )
     if rank is not None or epoch:
         data.trainer = SimpleNamespace(

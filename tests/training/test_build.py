@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from imageclf import InputError
 from imageclf.configs import instantiate
-from imageclf.schedule import Phase, Schedule
+from imageclf.schedule import Phase, RunState, Schedule
 from imageclf.training.build import build_callbacks, build_module, build_parts, build_trainer
 from imageclf.training.check_values import RESERVED, check_callbacks, check_values
 from imageclf.training.parts.table import read_table
@@ -66,14 +66,15 @@ def test_callbacks_run_in_an_order_of_their_own(config, tmp_path):
     backwards = {**given, "callbacks": dict(reversed(given["callbacks"].items()))}
     schedule = Schedule.from_plain(given["schedule"]["phases"])
     forwards, turned = (
-        [type(each) for each in build_callbacks(each, schedule, tmp_path)] for each in (given, backwards)
+        [type(each) for each in build_callbacks(each, schedule, RunState(), tmp_path)]
+        for each in (given, backwards)
     )
     assert forwards == turned
 
 
 def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(config, tmp_path):
     given = config(f"+callbacks.bell._target_={__name__}.Bell")
-    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
+    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), RunState(), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
     saving = ["History", "Ema", "Snapshots", "Checkpoint"]
@@ -82,7 +83,9 @@ def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(config,
 
 def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):
     given = config()
-    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path, ends=False)
+    built = build_callbacks(
+        given, Schedule.from_plain(given["schedule"]["phases"]), RunState(), tmp_path, ends=False
+    )
     assert not {type(each).__name__ for each in built} & {"Plan", "Summary", "Report"}
 
 

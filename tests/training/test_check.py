@@ -10,7 +10,7 @@ from imageclf.commands.predict import PredictOptions
 from imageclf.configs import to_plain
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.options import LrFindOptions, Offered, TrainOptions
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.training.build import build_callbacks
 from imageclf.training.check_keys import check
 
@@ -231,12 +231,11 @@ class Asking(pl.Callback):
         schedule: object,
         run_dir: object,
         seed: int,
-        found: object,
-        losses: object,
+        state: object,
         notice: object,
         lower_is_better: bool,
     ) -> None:
-        self.given = [schedule, run_dir, seed, found, losses, notice, lower_is_better]
+        self.given = [schedule, run_dir, seed, state, notice, lower_is_better]
 
 
 @pytest.mark.parametrize("name", Offered._fields)
@@ -247,10 +246,12 @@ def test_what_the_program_hands_to_a_callback_cannot_be_set(config, name):
 
 def test_the_program_hands_to_a_callback_exactly_what_a_config_cannot_set(config, tmp_path):
     given = config(f"+callbacks.asking._target_={__name__}.Asking")
-    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), tmp_path)
+    state = RunState()
+    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), state, tmp_path)
     (asking,) = [each for each in built if isinstance(each, Asking)]
     assert len(asking.given) == len(Offered._fields)
-    assert asking.given[1:] == [tmp_path, 42, {}, {}, None, False]
+    assert asking.given[3] is state
+    assert asking.given[1:] == [tmp_path, 42, RunState(), None, False]
 
 
 @pytest.mark.parametrize("target", ["nowhere.Bell", f"{__name__}.Bel"])

@@ -1,5 +1,10 @@
-"""When to call what: thin Lightning hooks over pure functions; they ask the schedule and keep no counters."""
+"""Thin Lightning hooks over pure functions; they ask the schedule what applies, and keep no counters.
 
+A new callback is a module with a subclass of `Callback`, and a YAML of the module's name in conf/callbacks/.
+The class says where its hooks run among the others (`order`) and which phases need it.
+"""
+
+from imageclf.callbacks.callback import Callback
 from imageclf.callbacks.checkpoint import Checkpoint
 from imageclf.callbacks.ema import Ema
 from imageclf.callbacks.fit_verdict import FitVerdict
@@ -17,6 +22,7 @@ from imageclf.callbacks.warm_restarts import WarmRestarts
 
 __all__ = [
     "TTA",
+    "Callback",
     "Checkpoint",
     "Ema",
     "FitVerdict",

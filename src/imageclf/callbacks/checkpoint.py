@@ -1,4 +1,4 @@
-"""Save the whole state at safe points, so that a run that is killed goes on bit for bit."""
+"""Save the whole state at safe points, so that a killed run resumes bit for bit."""
 
 import logging
 import time
@@ -11,8 +11,9 @@ import torch
 
 from imageclf import InputError
 from imageclf.callbacks.always.votes import Votes
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.model.weights.tensors import is_whole
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import replace, rotate
 from imageclf.system.signals import Notice
 
@@ -24,7 +25,7 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint of a folder, or None; a damaged one is passed over, and said."""
+    """Return the newest complete checkpoint of a folder, or None; damaged ones are skipped with a warning."""
     for path in (folder / LAST, folder / PREVIOUS):
         if path.exists() and is_whole(path):
             return path
@@ -38,7 +39,7 @@ def check_resumable(path: Path) -> None:
     """Refuse a file that a run cannot start from.
 
     Raises:
-        InputError: it is damaged, or holds weights only.
+        InputError: it is damaged, or it holds weights only.
     """
     if not is_whole(path):
         raise InputError(f"ckpt_path={path} is damaged: give another checkpoint, auto or null")
@@ -50,35 +51,25 @@ def check_resumable(path: Path) -> None:
         )
 
 
-def next_position(epoch: int, batch: int, num_batches: int) -> tuple[int, int]:
-    """Return the position after a batch: the next one, or the start of the next epoch.
-
-    >>> next_position(2, 4, 6), next_position(2, 5, 6)
-    ((2, 5), (3, 0))
-    """
-    return (epoch, batch + 1) if batch + 1 < num_batches else (epoch + 1, 0)
-
-
 def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tuple[int, int] | None:
-    """Return the position to save after a batch, or None where a run could not go on from exactly.
+    """Return the position to save after a batch, or None where a run could not resume exactly.
 
     Args:
         epoch: of the batch.
-        batch: counted in its epoch.
+        batch: index within the epoch.
         num_batches: of the epoch.
-        accumulate: batches of an optimizer step.
+        accumulate: batches per optimizer step.
 
     >>> safe_point(2, 3, 6, 1), safe_point(2, 3, 6, 3), safe_point(2, 5, 6, 1)
     ((2, 4), None, None)
     """
-    position = next_position(epoch, batch, num_batches)
-    # The epoch's last batch waits for its end: the next phase may change the optimizer first.
-    # Half accumulated gradients are not in a checkpoint.
-    return position if position[1] > 0 and (batch + 1) % accumulate == 0 else None
+    # After the last batch the save waits for the epoch's end. Partly accumulated gradients are not saved.
+    is_safe = batch + 1 < num_batches and (batch + 1) % accumulate == 0
+    return (epoch, batch + 1) if is_safe else None
 
 
 def is_better(score: float, best: float | None, lower_is_better: bool = False) -> bool:
-    """Return whether a score beats the best so far; NaN never does.
+    """Return whether a score is better than the best so far; NaN never is.
 
     >>> is_better(0.9, 0.8), is_better(0.9, 0.8, lower_is_better=True), is_better(0.8, 0.8)
     (True, False, False)
@@ -88,27 +79,30 @@ def is_better(score: float, best: float | None, lower_is_better: bool = False) -
     return score < best if lower_is_better else score > best
 
 
-class Checkpoint(pl.Callback):
+class Checkpoint(Callback):
     """Write `checkpoints/last.ckpt` at safe points, and keep the one before it.
 
-    A safe point is the end of a batch on which the optimizer stepped and that is not the epoch's last
-    one, or the end of an epoch after its validation. A phase's end is always saved, and so is the
-    first safe point after a signal asked the run to end.
+    A safe point is the end of a batch after which the optimizer stepped, unless it is the epoch's last, or
+    the end of an epoch after its validation. A phase's end is always saved, and so is the first safe point
+    after a signal asked the run to end.
 
     Args:
-        schedule: what holds at an epoch.
-        run_dir: of the run.
-        every_n_minutes: save at the first safe point after so long; None: not by time.
-        every_n_batches: save at the safe points that so many batches of an epoch lead to; None: not by count.
-        best: also keep `checkpoints/best.ckpt`, of the epoch with the best score of this name, such as
-            val/acc; None: do not. Among equals the first stays.
-        notice: what signals have said.
-        lower_is_better: of the score `best`.
+        state: of the run; receives the position that a resumed run starts from.
+        every_n_minutes: save at the first safe point after this time; None: not by time.
+        every_n_batches: save when this many batches of an epoch are done, and again after as many; None: not
+            by count.
+        best: also keep `checkpoints/best.ckpt`, the state after the epoch with the best score of this name,
+            such as val/acc; the first of equals. None: do not.
+        notice: the signals that the run has received.
+        lower_is_better: whether a lower score of `best` is better.
     """
+
+    order = Order.CHECKPOINT
 
     def __init__(
         self,
         schedule: Schedule,
+        state: RunState,
         run_dir: Path,
         every_n_minutes: float | None,
         every_n_batches: int | None,
@@ -117,6 +111,7 @@ class Checkpoint(pl.Callback):
         lower_is_better: bool = False,
     ) -> None:
         self._schedule = schedule
+        self._state = state
         self._dir = run_dir / "checkpoints"
         self._every_n_minutes = every_n_minutes
         self._every_n_batches = every_n_batches
@@ -131,28 +126,22 @@ class Checkpoint(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save inside an epoch, at a safe point that is due."""
-        position = safe_point(
-            trainer.current_epoch,
-            batch_idx,
-            int(trainer.num_training_batches),
-            trainer.accumulate_grad_batches,
-        )
-        counted = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
+        """Save inside an epoch if a save is due."""
+        num_batches, accumulate = int(trainer.num_training_batches), trainer.accumulate_grad_batches
+        position = safe_point(trainer.current_epoch, batch_idx, num_batches, accumulate)
+        due = bool(self._every_n_batches) and (batch_idx + 1) % (self._every_n_batches or 1) == 0
         if position is not None:
-            self._save_if(trainer, position, counted, self._votes.ask)
+            self._save_if(trainer, position, due, self._votes.ask)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save at a phase's end, and at any epoch's end that is due."""
-        place = self._schedule.at(trainer.current_epoch)
+        """Save at a phase's end, and at the end of any other epoch if a save is due."""
         position = (trainer.current_epoch + 1, 0)
-        self._keep_best(trainer, position)
-        # A phase's end is worth the disk: what follows is another kind of training.
-        ends = place.epoch == place.phase.epochs - 1
-        self._save_if(trainer, position, ends or self._every_n_batches is not None, self._votes.ask_now)
+        self._save_best(trainer, position)
+        due = self._schedule.at(trainer.current_epoch).is_phase_end or self._every_n_batches is not None
+        self._save_if(trainer, position, due, self._votes.ask_now)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say so if no epoch had the score whose best one was to be kept."""
+        """Warn if no epoch had the score whose best epoch was to be kept."""
         if self._best and self._best_score is None:
             log.warning("callbacks.checkpoint.best=%s: no epoch had this score; no %s", self._best, BEST)
 
@@ -161,26 +150,26 @@ class Checkpoint(pl.Callback):
         return {"best": self._best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back the best score."""
+        """Restore the best score."""
         self._best_score = state_dict["best"]
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Store the next batch's position and the number of ranks; Lightning's counters are not read."""
+        """Store the position of the next batch and the number of ranks; Lightning's counters are not read."""
         checkpoint["position"] = list(self._position)
         checkpoint["ranks"] = trainer.world_size
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Tell the data where to go on.
+        """Restore the position to start from.
 
         Raises:
-            InputError: other ranks than those that saved it would have other batches.
+            InputError: another number of ranks saved it, and the batches would differ.
         """
         epoch, batch = checkpoint["position"]
-        # Older ones do not hold it.
+        # Checkpoints of early versions lack it.
         ranks = checkpoint.get("ranks", trainer.world_size)
         if ranks != trainer.world_size:
             raise InputError(
@@ -188,47 +177,47 @@ class Checkpoint(pl.Callback):
                 f"batches would change; go on with {ranks} (trainer.devices x trainer.num_nodes), or start a "
                 "new run"
             )
-        trainer.datamodule.resume_at = (epoch, batch)  # type: ignore[attr-defined]
+        self._state.start = (epoch, batch)
         log.info("resuming at epoch %d, batch %d", epoch, batch)
 
     def save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
-        """Write the state under a temporary name, then rename; a collective call."""
+        """Write the state under a temporary name, then rename it; a collective call."""
         last, previous = self._dir / LAST, self._dir / PREVIOUS
         self._write(trainer, position, last, lambda temporary: rotate(temporary, last, previous))
         self._saved_at = time.monotonic()
-        self._votes.forget()
+        self._votes.clear()
 
     def _save_if(self, trainer: pl.Trainer, position: tuple[int, int], due: bool, ask: Ask) -> None:
-        """Save if it is due, late, or the run is to end here; all ranks answer alike."""
-        late, self._notice.agreed = ask(trainer, self._late(), self._notice.came is not None)
+        """Save if it is due or late, or if the run is to end here; all ranks decide alike."""
+        late, self._notice.agreed = ask(trainer, self._is_late(), self._notice.came is not None)
         if due or late or self._notice.agreed:
             self.save(trainer, position)
 
-    def _keep_best(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
+    def _save_best(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         score = trainer.callback_metrics.get(self._best) if self._best else None
         if score is not None and is_better(float(score), self._best_score, self._lower_is_better):
             self._best_score = float(score)
             path = self._dir / BEST
-            # Before last.ckpt: a run killed in between trains this epoch again, and writes it again.
+            # Before last.ckpt: a run killed in between repeats this epoch, and writes it again.
             self._write(trainer, position, path, lambda temporary: replace(temporary, path))
 
     def _write(
         self, trainer: pl.Trainer, position: tuple[int, int], path: Path, finish: Callable[[Path], None]
     ) -> None:
         self._position = position
-        # A fixed name: a run directory has one run, and a killed save is overwritten by the next.
+        # A fixed name: a run directory has one run, and the next save overwrites what a kill left.
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             trainer.save_checkpoint(temporary)
             if trainer.is_global_zero:
                 finish(temporary)
         except OSError:
-            # A full disk: the room that half a file takes is needed.
+            # The disk may be full: free what the incomplete file takes.
             temporary.unlink(missing_ok=True)
             raise
-        # A rank that ends now may take the others with it.
+        # A rank that ended earlier could end the others before the file is in place.
         trainer.strategy.barrier(f"{path.name} is in place")
 
-    def _late(self) -> bool:
+    def _is_late(self) -> bool:
         minutes = self._every_n_minutes
         return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes

@@ -1,4 +1,4 @@
-"""Keep a moving average of the weights beside the run; it is a candidate at the end."""
+"""Keep a moving average of the weights, which is one of the candidates at the end."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import lightning as pl
 from timm.utils.model_ema import ModelEmaV3
 
 from imageclf import InputError
+from imageclf.callbacks.callback import Callback, Order
 from imageclf.evaluation.candidates import SnapshotFolder
 
 
@@ -19,13 +20,12 @@ def has_stepped(batch: int, num_batches: int, accumulate: int) -> bool:
     return (batch + 1) % accumulate == 0 or batch + 1 == num_batches
 
 
-class Ema(pl.Callback):
+class Ema(Callback):
     """Average weights and batch norm statistics over the steps, and save them as `snapshots/ema.ckpt`.
 
     Args:
-        run_dir: of the run.
         decay: share of the average that each optimizer step keeps, in (0, 1); early steps keep less, so
-            that the first weights do not linger. None: nothing is averaged.
+            that the first weights soon fade. None: no average.
 
     Raises:
         InputError: `decay` is outside its range.
@@ -33,34 +33,36 @@ class Ema(pl.Callback):
     Source: `timm.utils.ModelEmaV3` with its warm-up; https://arxiv.org/abs/1703.01780.
     """
 
+    order = Order.AVERAGE
+
     def __init__(self, run_dir: Path, decay: float | None) -> None:
         if decay is not None and not 0 < decay < 1:
             raise InputError(f"callbacks.ema.decay={decay}: give a number between 0 and 1, or null for none")
         self._folder = SnapshotFolder(run_dir / "snapshots")
         self._decay = decay
-        # Averaged weights are history: a position cannot give them back.
+        # A position does not determine it: it is saved in checkpoints.
         self._average: ModelEmaV3 | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Start from the first weights; a checkpoint is read after this."""
+        """Start from the first weights; a checkpoint is restored after this."""
         if self._decay is not None:
             self._average = ModelEmaV3(pl_module.model, decay=self._decay, use_warmup=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Follow the model to its device."""
+        """Move the average to the model's device."""
         if self._average is not None:
             self._average.to(pl_module.device)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the average where the optimizer has stepped."""
+        """Update the average if the optimizer has stepped."""
         num_batches = int(trainer.num_training_batches)
         if self._average and has_stepped(batch_idx, num_batches, trainer.accumulate_grad_batches):
             self._average.update(pl_module.model, step=trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the average where Snapshots finds it."""
+        """Save the average for Snapshots to compare."""
         module: Any = pl_module
         if self._average is not None:
             self._folder.save(trainer, "ema", module.classes, self._average.module.state_dict)
@@ -70,6 +72,6 @@ class Ema(pl.Callback):
         return {} if self._average is None else dict(self._average.module.state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back the average."""
+        """Restore the average."""
         if self._average is not None:
             self._average.module.load_state_dict(state_dict)

@@ -1,4 +1,4 @@
-"""Say at each cycle's end whether the model is under- or over-fitted, and stop there if asked to."""
+"""Judge at each cycle's end whether the model is under- or over-fitted, and stop there if configured."""
 
 import logging
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 
 from imageclf import InputError
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.data.sampler import Rows
 from imageclf.evaluation.predicting import current_predictions, predict
@@ -18,23 +19,22 @@ log = logging.getLogger(__name__)
 
 
 def spread(rows: Rows, count: int) -> Rows:
-    """Return `count` of the rows, evenly spread over them, or all if there are fewer."""
+    """Return `count` of the rows, evenly spaced, or all if there are fewer."""
     if count >= len(rows):
         return rows
     return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
 
 
-class FitVerdict(pl.Callback):
-    """Compare losses on training and validation pictures that are measured alike, at each cycle's end.
+class FitVerdict(Callback):
+    """Compare the losses on training and validation pictures at each cycle's end, both measured alike.
 
-    The training loss of an epoch is no measure: it is that of augmented pictures, with dropout, under
-    weights that change. So as many training pictures as there are validation pictures are looked at
-    as in validation; `train/loss_plain` holds their loss.
+    The training loss of an epoch is not comparable: its pictures are augmented, dropout is on, and the
+    weights change. So as many training pictures as there are validation pictures are evaluated as in
+    validation; `train/loss_plain` is their loss.
 
     Args:
-        schedule: what holds at an epoch.
-        tolerance: change of a loss that counts as one, as a fraction.
-        stop: end the run where it is over-fitted.
+        tolerance: smallest change of a loss that counts, as a fraction.
+        stop: end the run once it is over-fitted.
 
     Raises:
         InputError: `tolerance` is negative.
@@ -42,28 +42,30 @@ class FitVerdict(pl.Callback):
     Source: fast.ai lesson 2: "train until over-fitting".
     """
 
+    order = Order.JUDGE
+
     def __init__(self, schedule: Schedule, tolerance: float, stop: bool) -> None:
         if tolerance < 0:
             raise InputError(f"callbacks.fit_verdict.tolerance={tolerance}: give a fraction from 0")
         self._schedule = schedule
         self._tolerance = tolerance
         self._stop = stop
-        # By epoch: history that a position cannot give back.
+        # By epoch. A position does not determine them: they are saved in checkpoints.
         self._fits: dict[int, Fit] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stay stopped where a run that was killed afterwards goes on."""
+        """Stay stopped if the run was killed after its verdict and goes on."""
         self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure and judge if a cycle ends."""
-        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(trainer)
         place = self._schedule.at(trainer.current_epoch)
         if not (place.is_cycle_end and data.has_validation):
             return
         fit = self._measure(trainer, pl_module, data, data.size_of(place))
         pl_module.record("train/loss_plain", fit.train)  # type: ignore[operator]
-        # An epoch that is gone through again after a kill is judged anew.
+        # An epoch that is repeated after a kill is judged anew.
         self._fits = {epoch: each for epoch, each in self._fits.items() if epoch < trainer.current_epoch}
         self._fits[trainer.current_epoch] = fit
         verdict = self._verdict()
@@ -82,7 +84,7 @@ class FitVerdict(pl.Callback):
         return {str(epoch): list(fit) for epoch, fit in self._fits.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back the losses."""
+        """Restore the losses."""
         self._fits = {int(epoch): Fit(*losses) for epoch, losses in state_dict.items()}
 
     def _verdict(self) -> str:

@@ -1,17 +1,16 @@
-"""metrics.csv: a row per epoch, with means that survive a kill in the middle of an epoch."""
+"""metrics.csv: a row per epoch, also where a run was killed and resumed inside the epoch."""
 
 import csv
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
 import torch
 
-from imageclf.data import ImageData
-from imageclf.schedule import Schedule
+from imageclf.callbacks.callback import Callback, Order, data_of
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ Row = dict[str, str | int | float]
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write rows as CSV; a column that a row lacks is left blank."""
+    """Write rows as CSV; a column that is missing in a row is left blank."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(temporary: Path) -> None:
@@ -44,44 +43,40 @@ def format_row(row: Row) -> str:
     return "  ".join([start, *scores])
 
 
-class History(pl.Callback):
+class History(Callback):
     """Write `metrics.csv`, log each epoch, and feed the loggers; `lr/...` is that of the first batch.
 
     Args:
-        schedule: what holds at an epoch.
-        run_dir: of the run.
-        found: the head's learning rate of each phase whose `lr` is auto.
-        losses: on validation, by epoch.
+        state: of the run; its scores become the row.
     """
 
-    def __init__(
-        self, schedule: Schedule, run_dir: Path, found: Mapping[str, float], losses: Mapping[int, float]
-    ) -> None:
+    order = Order.RECORD
+
+    def __init__(self, schedule: Schedule, state: RunState, run_dir: Path) -> None:
         self._schedule = schedule
-        self._found = found
-        self._losses = losses
+        self._state = state
         self._path = run_dir / "metrics.csv"
         self._rows: list[Row] = []
-        # The sums behind the epoch's mean loss: history that a position cannot give back.
+        # The sums behind the epoch's mean loss: a position does not determine them.
         self._sum, self._count = 0.0, 0.0
         self._batch_losses: list[tuple[torch.Tensor, float]] = []
         self._strategy: Any = None
         self._started = time.monotonic()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Remember the strategy, which gathers the ranks' sums when they are saved."""
+        """Keep the strategy, which gathers the ranks' sums when they are saved."""
         self._strategy = trainer.strategy
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the sums of an epoch."""
+        """Reset the sums."""
         self._sum, self._count, self._batch_losses = 0.0, 0.0, []
         self._started = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note a batch's loss where it is; reading it here would make a device wait at every step."""
-        # Lightning has divided it by the accumulated batches; the ranks' mean is that of `total` pictures.
+        """Keep the batch's loss on its device: reading it would wait for the device at every step."""
+        # Lightning has divided it by the accumulated batches; `total` counts the pictures of all ranks.
         loss = outputs["loss"].detach() * trainer.accumulate_grad_batches
         self._batch_losses.append((loss, batch.total / trainer.world_size))
 
@@ -89,7 +84,7 @@ class History(pl.Callback):
         """Add the epoch's row."""
         total, count = (sum(column) for column in zip(*self._sums(), strict=True))
         row = self._row(trainer, pl_module, total / count)
-        # A resumed epoch is written again, not twice.
+        # A resumed epoch replaces the row of its first try.
         self._rows = [*(old for old in self._rows if int(old["epoch"]) < trainer.current_epoch), row]
         own = {name: float(value) for name, value in row.items() if name.startswith(("lr/", "train/"))}
         pl_module.log_dict(own, sync_dist=True)
@@ -102,7 +97,7 @@ class History(pl.Callback):
         return {"rows": self._rows, "sums": self._sums()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back the rows and this rank's sums."""
+        """Restore the rows and this rank's sums."""
         self._rows = state_dict["rows"]
         self._sum, self._count = state_dict["sums"][self._strategy.global_rank]
 
@@ -127,11 +122,12 @@ class History(pl.Callback):
     def _row(self, trainer: pl.Trainer, module: Any, train_loss: float) -> Row:
         epoch, num_batches = trainer.current_epoch, int(trainer.num_training_batches)
         place = self._schedule.at(epoch)
-        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        lrs = self._schedule.lrs(module.groups.names, epoch, 0, num_batches, self._found, self._losses)
-        row: Row = {"epoch": epoch, "phase": place.name, "size": data.size_of(place)}
-        scales = [place.phase.layer_scale(depth) for depth in module.groups.tops]
-        row |= {f"lr/{group}": lr * scale for (group, lr), scale in zip(lrs.items(), scales, strict=True)}
-        scores: dict[str, float] = module.scores
-        module.scores = {}
-        return row | {"train/loss": train_loss} | scores | {"seconds": time.monotonic() - self._started}
+        groups, state = module.groups, self._state
+        lrs = self._schedule.lrs(
+            groups.names, epoch, 0, num_batches, state.found_lrs, state.val_losses, groups.tops
+        )
+        row: Row = {"epoch": epoch, "phase": place.name, "size": data_of(trainer).size_of(place)}
+        row |= {f"lr/{group}": lr for group, lr in lrs.items()}
+        row |= {"train/loss": train_loss} | state.scores | {"seconds": time.monotonic() - self._started}
+        state.scores.clear()
+        return row

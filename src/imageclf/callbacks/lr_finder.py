@@ -1,9 +1,10 @@
-"""Find the learning rate at the start of every phase that asks for it, without a trace."""
+"""Find the learning rate at the start of every phase with `lr: auto`, and leave the training as it was."""
 
 import json
 import logging
 import math
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +14,15 @@ import torch
 from torch.optim import Optimizer
 
 from imageclf.analysis.lr_curve import Method, Suggestion, diverged, smooth, suggest, sweep
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.callbacks.reproducible import position_seed, seed_all
-from imageclf.callbacks.warm_restarts import set_lrs
-from imageclf.data import Batch, ImageData
+from imageclf.callbacks.warm_restarts import depths_of, set_lrs
+from imageclf.data import Batch
 from imageclf.evaluation.predicting import on_device
 from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
 from imageclf.report import lr_find_figure, save_figure
-from imageclf.schedule import Schedule
+from imageclf.schedule import Phase, RunState, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +30,12 @@ _HALF_FACTOR = 1024.0
 
 
 class Curve(NamedTuple):
-    """What a search has seen.
+    """The steps of a search.
 
     Args:
-        lrs: the head's learning rate of each step.
-        losses: mean over the ranks, of each step.
-        smoothed: the same, smoothed.
+        lrs: the head's learning rates.
+        losses: means over the ranks.
+        smoothed: the losses, smoothed.
     """
 
     lrs: list[float]
@@ -41,21 +43,18 @@ class Curve(NamedTuple):
     smoothed: list[float]
 
 
-class LrFinder(pl.Callback):
+class LrFinder(Callback):
     """Search before the first batch of each phase with `lr: auto`.
 
-    The learning rates of the groups keep their ratios: the search moves a common factor. What it
-    finds is history, not position, and so is saved.
+    The learning rates of the groups keep their ratios: the search varies a common factor.
 
     Args:
-        schedule: what holds at an epoch.
-        found: receives the head's learning rate by phase.
+        state: of the run; receives the head's learning rate by phase.
         run_dir: receives `lr_find/PHASE.csv`, `.png` and `.json`.
         seed: of dropout during the search.
-        lr_min: the head's learning rate of the first step.
-        lr_max: and of the last.
-        num_steps: optimizer steps at the most; a small data set is gone through again. None: as many as
-            an epoch has.
+        lr_min: the head's learning rate at the first step.
+        lr_max: and at the last.
+        num_steps: optimizer steps at most; a small data set is repeated. None: as many as an epoch has.
         beta: smoothing of the losses.
         method: valley, slide, steepest or minimum.
         fallback: the head's learning rate where the curve suggests none, with a warning.
@@ -63,10 +62,17 @@ class LrFinder(pl.Callback):
     Source: `learn.lr_find()` of fastai 0.7; https://arxiv.org/abs/1506.01186.
     """
 
+    order = Order.LEARNING_RATE
+
+    @classmethod
+    def is_needed_by(cls, phase: Phase) -> bool:
+        """Return whether a phase's learning rate is to be found."""
+        return phase.lr == "auto"
+
     def __init__(
         self,
         schedule: Schedule,
-        found: dict[str, float],
+        state: RunState,
         run_dir: Path,
         seed: int,
         lr_min: float,
@@ -77,31 +83,31 @@ class LrFinder(pl.Callback):
         fallback: float,
     ) -> None:
         self._schedule = schedule
-        self._found = found
+        self._state = state
         self._dir = run_dir / "lr_find"
         self._seed = seed
         self._range = (lr_min, lr_max)
         self._num_steps = num_steps
-        # Refused now, not when the phase starts.
+        # A mistake is refused now, not when the phase starts.
         sweep(lr_min, lr_max, 2 if num_steps is None else num_steps)
         self._beta = beta
         self._method = method
         self._fallback = fallback
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Search if a phase that asks for it starts."""
+        """Search if a phase with `lr: auto` starts."""
         place = self._schedule.at(trainer.current_epoch)
-        # A run resumed inside the phase has it from the checkpoint.
+        # A run that resumes inside the phase has its rate from the checkpoint.
         if place.is_phase_start and place.phase.lr == "auto":
-            self._found[place.name] = self.find(trainer, pl_module, place.name)
+            self._state.found_lrs[place.name] = self.find(trainer, pl_module, place.name)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was found, by phase."""
-        return dict(self._found)
+        """Return the learning rates found so far, by phase."""
+        return dict(self._state.found_lrs)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what was found."""
-        self._found.update(state_dict)
+        """Restore the learning rates found."""
+        self._state.found_lrs.update(state_dict)
 
     def find(self, trainer: pl.Trainer, module: Any, phase: str) -> float:
         """Search, write the curve down, and return the head's learning rate."""
@@ -125,17 +131,16 @@ class LrFinder(pl.Callback):
     def search(self, trainer: pl.Trainer, module: ClassifierModule) -> Curve:
         """Train with a rising learning rate until the loss diverges, then restore everything."""
         epoch, optimizer = trainer.current_epoch, trainer.optimizers[0]
-        phase, names = self._schedule.at(epoch).phase, module.groups.names
-        peaks = phase.group_lrs(names, found=1.0)
+        phase, depths = self._schedule.at(epoch).phase, depths_of(optimizer)
         lrs = sweep(*self._range, self._steps(trainer))
         losses: list[float] = []
         with preserved(module, optimizer):
-            data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-            batches = on_device(trainer, _again_and_again(data, epoch))
+            # A small data set is repeated until the steps are done.
+            epochs = (data_of(trainer).training_batches(epoch) for _ in count())
+            batches = on_device(trainer, chain.from_iterable(epochs))
             for step, lr in enumerate(lrs):
                 seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
-                rates = {name: peak * lr for name, peak in zip(names, peaks, strict=True)}
-                set_lrs(optimizer, rates, phase.layer_scale)
+                set_lrs(optimizer, phase.lrs(module.groups.names, lr, found=1.0, depths=depths))
                 losses.append(trial_step(trainer, module, optimizer, batches))
                 if diverged(smooth(losses, self._beta)):
                     break
@@ -157,20 +162,14 @@ def write_curve(folder: Path, phase: str, curve: Curve, suggestion: Suggestion, 
     save_figure(lr_find_figure(frame, suggestion.lr, method, suggestion.reason), folder / f"{phase}.png")
 
 
-def _again_and_again(data: ImageData, epoch: int) -> Iterator[Batch]:
-    # A data set of a few batches is gone through again until the steps are done.
-    while True:
-        yield from data.training_batches(epoch)
-
-
 def trial_step(
     trainer: pl.Trainer, module: ClassifierModule, optimizer: Optimizer, batches: Iterator[Batch]
 ) -> float:
-    """Take one optimizer step beside Lightning's loop and return the loss, mean over batches and ranks."""
+    """Take one optimizer step outside Lightning's loop; return the loss, mean over batches and ranks."""
     # The bare optimizer: Lightning's wrapper would count the step.
     optimizer.zero_grad()
     accumulate = trainer.accumulate_grad_batches
-    # Half precision would lose small gradients; here a fixed factor does what a scaler finds by trial.
+    # Half precision would lose small gradients; a fixed factor stands in for a gradient scaler.
     factor = _HALF_FACTOR if str(trainer.precision).startswith("16") else 1.0
     losses = []
     for _ in range(accumulate):
@@ -187,10 +186,10 @@ def trial_step(
 
 
 def _share_gradients(trainer: pl.Trainer, module: ClassifierModule, factor: float) -> None:
-    """Average the gradients over the ranks, undo the factor, and clip them as training does."""
+    """Average the gradients over the ranks, divide by the factor, and clip them as training does."""
     parameters = [each for each in module.parameters() if each.grad is not None]
     for parameter in parameters:
-        # The loss did not come through DDP, so the ranks' gradients are averaged here.
+        # The forward pass did not go through DDP, which would average them.
         parameter.grad = trainer.strategy.reduce(parameter.grad, reduce_op="mean") / factor
     limit = trainer.gradient_clip_val
     if limit and trainer.gradient_clip_algorithm == "value":

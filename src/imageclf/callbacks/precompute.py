@@ -1,6 +1,7 @@
-"""Train the head on cached features of the frozen body: several epochs for one forward pass."""
+"""Train the head on cached features of the frozen body: one forward pass for several epochs."""
 
 import logging
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -11,19 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import about_files
 from imageclf.data.requests import Split
 from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
-from imageclf.schedule import Schedule
+from imageclf.schedule import Phase, Schedule
 
 log = logging.getLogger(__name__)
 
 Stored = Literal["float32", "float16"]
 
-# To be raised whenever the same body and pictures would give other features.
+# Raise it whenever the same body and pictures would give other features.
 _VERSION = 4
 
 
@@ -35,9 +37,9 @@ def compute_features(
     size: int,
     stored: Stored = "float32",
 ) -> Tensor:
-    """Return features `[N, F]` of a split in table order, all ranks together; a collective call.
+    """Return features `[N, F]` of a split in table order, computed by all ranks; a collective call.
 
-    Pictures are seen as in validation: the plain view, the body in eval mode.
+    As in validation, the body is in eval mode and pictures are not augmented.
 
     Raises:
         InputError: a feature is too large for `stored`.
@@ -53,8 +55,8 @@ def compute_features(
     features = module.gather(collected).probabilities
     if not bool(torch.isfinite(features).all()):
         raise InputError(
-            f"callbacks.precompute.stored={stored}: a feature is no number of that kind; "
-            "give float32, or another model.weights if it was that already"
+            f"callbacks.precompute.stored={stored}: a feature is not finite in this type; "
+            "give float32, or another model.weights if it is float32 already"
         )
     return features
 
@@ -67,13 +69,13 @@ def feature_key(
     size: int,
     stored: Stored = "float32",
 ) -> str:
-    """Return a hash of all that the features of a split depend on: files, transform, weights, rounding."""
+    """Return a hash of everything that the features of a split depend on."""
     paths = [data.table.paths[row] for row in data.table.rows(split)]
     return content_key(
         version=_VERSION,
         files=data.caching.digest(paths),
         picture=[size, data.side_of(size), data.loading.resize, data.crop_pct, data.is_lossy(size)],
-        # Views that are made there round otherwise.
+        # Views that are made there are rounded differently.
         on_device=data.is_on_device(size),
         weights=weights_digest(module.model.backbone),
         normalise=[module.model.mean.flatten().tolist(), module.model.std.flatten().tolist()],
@@ -84,7 +86,7 @@ def feature_key(
 
 
 def rounding(device: torch.device, body: nn.Module) -> dict[str, Any]:
-    """Return what decides how the sums of a body's features round, besides the precision.
+    """Return what decides, besides the precision, how a body's features are rounded.
 
     Args:
         device: that computes them.
@@ -99,7 +101,7 @@ def rounding(device: torch.device, body: nn.Module) -> dict[str, Any]:
     if device.type == "cuda":
         exact = torch.are_deterministic_algorithms_enabled()
         found["tf32"] = [torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32]
-        # A run that is to be bit for bit takes nothing from the fast path, and nothing from another card.
+        # A deterministic run takes no features of a run that is not, and none of another card.
         found["card"] = torch.cuda.get_device_name(device) if exact else "any"
     return found
 
@@ -112,15 +114,15 @@ def stored_features(
     size: int,
     stored: Stored = "float32",
 ) -> Tensor:
-    """Return what `compute_features` does, from an earlier run if one has kept it; a collective call.
+    """Return features as `compute_features` does, from the cache if they are there; a collective call.
 
-    What was kept is mapped, not read: of features larger than the memory only those of a batch are in it.
+    Cached features are memory-mapped, so they may be larger than the memory.
     """
     cache, key = data.caching.folder, feature_key(trainer, module, data, split, size, stored)
     found = cache.find("features", key)
-    # All or none: computing takes every rank, and machines may have caches of their own.
+    # All or none: computing takes every rank, and each machine may have its own cache.
     if trainer.strategy.reduce_boolean_decision(found is not None, all=True):
-        # Copy on write: torch takes no array that may not be written.
+        # Copy on write: torch does not take a read-only array.
         return torch.from_numpy(np.load(Path(str(found), "features.npy"), mmap_mode="c"))
     features = compute_features(trainer, module, data, split, size, stored)
     if trainer.local_rank == 0:
@@ -134,20 +136,24 @@ def stored_features(
     return features
 
 
-class Precompute(pl.Callback):
-    """Serve phases with `precompute: true` from features that are computed at the phase's start.
+class Precompute(Callback):
+    """Compute the features of phases with `precompute: true` once, when they are first needed.
 
-    They are kept between runs, unless `data.cache=none`: see `feature_key`.
-
-    The schedule refuses precompute with augmentation or a trainable body, so the features are those
-    that every epoch of the phase would compute.
+    They are kept between runs, unless `data.cache=none`: see `feature_key`. The schedule refuses precompute
+    with augmentation or a trainable body, so every epoch of the phase would compute the same features.
 
     Args:
-        schedule: what holds at an epoch.
-        stored: numbers of the features; float16 takes half the room, and rounds to three digits.
+        stored: type of the features; float16 takes half the space, and rounds to three digits.
 
     Source: `ConvLearner.pretrained(..., precompute=True)` of fastai 0.7.
     """
+
+    order = Order.PREPARE
+
+    @classmethod
+    def is_needed_by(cls, phase: Phase) -> bool:
+        """Return whether a phase trains on cached features."""
+        return phase.precompute
 
     def __init__(self, schedule: Schedule, stored: Stored) -> None:
         self._schedule = schedule
@@ -155,25 +161,20 @@ class Precompute(pl.Callback):
         self._cached: dict[tuple[str, Split, int], Tensor] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the data a source of features."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-
-        def source(split: Split, size: int) -> Tensor:
-            """Return features of a split at a size."""
-            return self._features(trainer, pl_module, data, split, size)
-
-        data.feature_source = source
+        """Offer the features to the data."""
+        data_of(trainer).use_features(partial(self._features, trainer, pl_module))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the features of an earlier phase: the body may have changed since."""
+        """Drop the features of an earlier phase: the body may have changed since."""
         name = self._schedule.at(trainer.current_epoch).name
         self._cached = {key: features for key, features in self._cached.items() if key[0] == name}
 
-    def _features(self, trainer: pl.Trainer, module: Any, data: ImageData, split: Split, size: int) -> Tensor:
+    def _features(self, trainer: pl.Trainer, module: Any, split: Split, size: int) -> Tensor:
         # The phase is part of the key: another phase may have trained the body in between.
         key = (self._schedule.at(trainer.current_epoch).name, split, size)
         if key not in self._cached:
             log.info("precompute: features of %s pictures at %d px", split, size)
+            data = data_of(trainer)
             source = compute_features if data.caching.cache == "none" else stored_features
             self._cached[key] = source(trainer, module, data, split, size, self._stored)
         return self._cached[key]

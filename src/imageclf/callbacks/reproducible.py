@@ -7,10 +7,12 @@ import lightning as pl
 import numpy as np
 import torch
 
+from imageclf.callbacks.callback import Callback, Order
+
 
 def position_seed(*position: int) -> int:
-    """Return 63 well-mixed bits of a position such as (seed, epoch, batch, rank)."""
-    # Neighbouring positions must give unrelated draws; a sum or product would not.
+    """Return a hash of 63 bits of a position such as (seed, epoch, batch, rank)."""
+    # Neighbouring positions must give unrelated draws, which a sum or product would not.
     words = np.random.SeedSequence(position).generate_state(2, np.uint32)
     return (int(words[0]) << 31) ^ int(words[1])
 
@@ -18,17 +20,15 @@ def position_seed(*position: int) -> int:
 def seed_all(seed: int) -> None:
     """Seed Python, NumPy and torch on every device."""
     random.seed(seed)
-    # NumPy's old generator takes 32 bits.
+    # NumPy's legacy generator takes 32 bits.
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
-class Reproducible(pl.Callback):
-    """Make dropout and whatever else draws on the device a function of (seed, epoch, batch, rank).
+class Reproducible(Callback):
+    """Make dropout and all other draws on the device a function of (seed, epoch, batch, rank)."""
 
-    Args:
-        seed: the run's seed.
-    """
+    order = Order.SEED
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -1,39 +1,27 @@
-"""End a run whose loss or weights are no finite numbers any more, before they are saved."""
+"""End a run whose loss or weights are no longer finite, before they are saved."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as pl
 import torch
 from torch import Tensor
 
-from imageclf.data import ImageData
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.schedule import Schedule
 
-# More would bury the message.
+# How many pictures of the batch the message names.
 _NAMED = 5
-# Steps between two looks at their losses, by type of device: each look waits for the device.
-LOOK_EVERY = {"cpu": 1}
+# Steps between two checks of their losses, by type of device: each check waits for the device.
+CHECK_EVERY = {"cpu": 1}
 _ELSEWHERE = 50
 
 
-class _Step(NamedTuple):
-    """A step whose loss nobody has looked at."""
-
-    batch: int
-    rows: Tensor
-    loss: Tensor
-
-
-class TerminateOnNan(pl.Callback):
-    """Raise where a training loss is NaN or infinite; no checkpoint or snapshot is written with such values.
+class TerminateOnNan(Callback):
+    """Raise where a training loss is NaN or infinite, so that no checkpoint or snapshot has such values.
 
     On the CPU it raises before the gradients are computed. A GPU would have to finish its queue at every
-    step, so there the losses of 50 steps are looked at together, and all of them, with the weights, before
-    anything is saved.
-
-    Args:
-        schedule: what holds at an epoch.
+    step, so there the losses of 50 steps are checked together, and always before anything is saved.
 
     Raises:
         FloatingPointError: such a loss; the message names the position, the learning rates and pictures.
@@ -41,72 +29,73 @@ class TerminateOnNan(pl.Callback):
     Source: `TerminateOnNaNCallback` of fastai 2, which stops after the update.
     """
 
+    order = Order.GUARD
+
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._current: tuple[int, Tensor] = (0, torch.zeros(0, dtype=torch.long))
-        self._unseen: list[_Step] = []
+        self._batch, self._rows = 0, torch.zeros(0, dtype=torch.long)
+        # (batch, rows, loss) of each step whose loss has not been checked yet.
+        self._unchecked: list[tuple[int, Tensor, Tensor]] = []
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Remember which pictures the loss will be of."""
-        self._current = (batch_idx, batch.rows)
+        """Keep the batch's pictures, to name them."""
+        self._batch, self._rows = batch_idx, batch.rows
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Note the loss, and look at it where that costs nothing."""
-        self._unseen.append(_Step(*self._current, loss.detach()))
-        if len(self._unseen) >= LOOK_EVERY.get(loss.device.type, _ELSEWHERE):
-            self._raise(self._look(trainer))
+        """Check the loss, on a GPU together with those of other steps."""
+        self._unchecked.append((self._batch, self._rows, loss.detach()))
+        if len(self._unchecked) >= CHECK_EVERY.get(loss.device.type, _ELSEWHERE):
+            raise_if(self._mistake_in_losses(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before weights that are no numbers are validated."""
+        """Check before weights that are not finite are validated."""
         self._check(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before a snapshot is written."""
+        """Check before a snapshot is written."""
         self._check(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Look before a checkpoint is written."""
+        """Check before a checkpoint is written."""
         self._check(trainer, pl_module)
 
     def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Raise on all ranks alike if any of them has seen such a number; a collective call."""
-        mistake = self._look(trainer) or self._look_at_weights(trainer, module)
+        """Raise on all ranks if any of them has such a value; a collective call."""
+        mistake = self._mistake_in_losses(trainer) or self._mistake_in_weights(trainer, module)
         if not trainer.strategy.reduce_boolean_decision(not mistake, all=True):
-            # Each rank has its own losses: the first one that knows what is wrong tells the others.
-            said = [trainer.strategy.broadcast(mistake, src=rank) for rank in range(trainer.world_size)]
-            self._raise(next(text for text in said if text))
+            # Each rank has its own losses: all raise with the message of the first that has one.
+            messages = [trainer.strategy.broadcast(mistake, src=rank) for rank in range(trainer.world_size)]
+            raise_if(next(text for text in messages if text))
 
-    def _look(self, trainer: pl.Trainer) -> str:
-        """Return what is wrong with the losses since the last look, or nothing."""
-        steps, self._unseen = self._unseen, []
+    def _mistake_in_losses(self, trainer: pl.Trainer) -> str:
+        """Return a message about the losses since the last check, or nothing."""
+        steps, self._unchecked = self._unchecked, []
         if not steps:
             return ""
-        losses = torch.stack([step.loss for step in steps])
-        finite = torch.isfinite(losses).tolist()
-        return "" if all(finite) else self._message(trainer, steps[finite.index(False)])
+        finite = torch.isfinite(torch.stack([loss for _, _, loss in steps])).tolist()
+        return "" if all(finite) else self._message(trainer, *steps[finite.index(False)])
 
-    def _look_at_weights(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
+    def _mistake_in_weights(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
         # Gradients can overflow although the loss does not.
         if is_finite(module):
             return ""
         name = self._schedule.at(trainer.current_epoch).name
         return (
-            f"the weights are not finite after epoch {trainer.current_epoch}, batch {self._current[0]} "
+            f"the weights are not finite after epoch {trainer.current_epoch}, batch {self._batch} "
             f"of phase {name}: {self._remedy(name)}"
         )
 
-    def _message(self, trainer: pl.Trainer, step: _Step) -> str:
-        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+    def _message(self, trainer: pl.Trainer, batch: int, rows: Tensor, loss: Tensor) -> str:
         name = self._schedule.at(trainer.current_epoch).name
         rates = {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
         shown = ", ".join(f"{group} {lr:.2g}" for group, lr in rates.items() if "/" not in group)
-        ids = data.table.frame["id"].iloc[step.rows[:_NAMED].cpu().numpy()]
+        ids = data_of(trainer).table.frame["id"].iloc[rows[:_NAMED].cpu().numpy()]
         return (
-            f"the training loss is {float(step.loss)} at epoch {trainer.current_epoch}, batch {step.batch} "
+            f"the training loss is {float(loss)} at epoch {trainer.current_epoch}, batch {batch} "
             f"of phase {name} (learning rates {shown}; pictures {', '.join(ids)}, ...): {self._remedy(name)}"
         )
 
@@ -116,14 +105,16 @@ class TerminateOnNan(pl.Callback):
             "trainer.precision=32-true; the last checkpoint is of a step before it"
         )
 
-    def _raise(self, mistake: str) -> None:
-        if mistake:
-            raise FloatingPointError(mistake)
+
+def raise_if(mistake: str) -> None:
+    """Raise an error with a message, if there is one."""
+    if mistake:
+        raise FloatingPointError(mistake)
 
 
 def is_finite(module: torch.nn.Module) -> bool:
-    """Return whether all parameters and buffers are finite numbers; a device is waited for once."""
+    """Return whether all parameters and buffers are finite; it waits for the device once."""
     tensors = [*module.parameters(), *(each for each in module.buffers() if each.is_floating_point())]
-    # The largest of all values is NaN or infinite if any is; one kernel looks at many tensors.
+    # The largest absolute value is NaN or infinite if any value is; one kernel goes through many tensors.
     largest = torch.nn.utils.get_total_norm([each.detach() for each in tensors], norm_type=math.inf)
     return bool(torch.isfinite(largest))

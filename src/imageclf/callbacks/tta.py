@@ -1,4 +1,4 @@
-"""Test-time augmentation: look at each picture several times and average what is seen."""
+"""Test-time augmentation: predict several views of each picture and average the probabilities."""
 
 import logging
 from pathlib import Path
@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from imageclf import InputError
-from imageclf.data import ImageData
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.evaluation.predicting import current_predictions, predict, view_probabilities, weighted_mean
 from imageclf.evaluation.presets import Preset, WeightedViews, weighted_views
 from imageclf.model import Predictions
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 
 
-class Seen(NamedTuple):
-    """What one validation with all views has seen.
+class Evaluation(NamedTuple):
+    """A validation with all views.
 
     Args:
         plain: predictions of the plain view.
-        views: probabilities of every view, `[N, V, C]`, or None where they are not kept.
+        views: probabilities of every view, `[N, V, C]`; None: they are not kept.
         scores: val/acc_tta, val/loss_tta and val/acc_tta_gain.
     """
 
@@ -34,20 +34,20 @@ class Seen(NamedTuple):
     scores: dict[str, float]
 
 
-class TTA(pl.Callback):
+class TTA(Callback):
     """Validate with the weighted mean probability over a picture's views.
 
     Args:
-        schedule: what holds at an epoch.
-        run_dir: receives `predictions/valid_views.npz`, if asked to.
-        views: fastai07: the plain view and drawn ones, all of equal weight; fastai2: a quarter of the
-            weight is the plain view's; fastai1: the four corners and their mirror images, zoomed;
-            five_crops: centre, corners and their mirror images.
+        state: of the run; receives the scores of the final weights.
+        run_dir: receives `predictions/valid_views.npz`.
+        views: fastai07: the plain view and random ones, all of equal weight; fastai2: the plain view has a
+            quarter of the weight; fastai1: the four corners and their mirror images, zoomed; five_crops:
+            centre, corners and their mirror images.
         num_augmented: views besides the plain one; of fastai07 and fastai2.
         beta: weight of the plain view, 0 to 1; None: that of `views`.
-        when: cycle: at each cycle's end; end: after the run only; epoch: at every epoch. The end is
-            always among them.
-        keep_views: write what each view of the final weights predicts.
+        when: cycle: at each cycle's end; end: after the run only; epoch: at every epoch; all of them also
+            after the run.
+        keep_views: write the predictions of each view by the final weights.
 
     Raises:
         InputError: a number is outside its range.
@@ -55,9 +55,12 @@ class TTA(pl.Callback):
     Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.evaluation.presets`.
     """
 
+    order = Order.EVALUATE
+
     def __init__(
         self,
         schedule: Schedule,
+        state: RunState,
         run_dir: Path,
         views: Preset,
         num_augmented: int,
@@ -70,43 +73,44 @@ class TTA(pl.Callback):
         except InputError as error:
             raise InputError(f"callbacks.tta.{error}") from error
         self._schedule = schedule
+        self._state = state
         self._path = run_dir / "predictions" / "valid_views.npz"
         self._when = when
         self._keep_views = keep_views
-        # The last validation, by its step, so that the end of the run need not look again.
-        self._latest: dict[int, Seen] = {}
+        # The last evaluation, by its step, so that the end of the run need not repeat it.
+        self._latest: dict[int, Evaluation] = {}
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record val/acc_tta, val/loss_tta and val/acc_tta_gain where they are due."""
         if self._is_due(trainer.current_epoch):
-            seen = self._look(trainer, pl_module, trainer.current_epoch)
-            self._latest = {trainer.global_step: seen}
-            for name, value in seen.scores.items():
+            evaluation = self._evaluate(trainer, pl_module, trainer.current_epoch)
+            self._latest = {trainer.global_step: evaluation}
+            for name, value in evaluation.scores.items():
                 pl_module.record(name, value)  # type: ignore[operator]
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the final weights."""
-        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(trainer)
         if not data.has_validation:
             return
-        seen = self._latest.get(trainer.global_step)
-        if seen is None:
-            seen = self._look(trainer, pl_module, data.last_epoch)
-        pl_module.results |= seen.scores  # type: ignore[operator]
-        gain, accuracy = seen.scores["val/acc_tta_gain"], seen.scores["val/acc_tta"]
+        evaluation = self._latest.get(trainer.global_step)
+        if evaluation is None:
+            evaluation = self._evaluate(trainer, pl_module, data.last_epoch)
+        plain, views, scores = evaluation
+        self._state.results |= scores
+        accuracy, gain = scores["val/acc_tta"], scores["val/acc_tta_gain"]
         log.info("tta: %d views, val/acc %.4f, gain %+.4f", len(self._views.numbers), accuracy, gain)
-        if seen.views is not None and trainer.is_global_zero:
-            ids = data.table.frame["id"].iloc[seen.plain.rows.numpy()]
-            write_views(self._path, seen.plain.rows, list(ids), self._views, seen.views)
+        if views is not None and trainer.is_global_zero:
+            ids = data.table.frame["id"].iloc[plain.rows.numpy()]
+            write_views(self._path, plain.rows, list(ids), self._views, views)
 
     def _is_due(self, epoch: int) -> bool:
         is_cycle_end = self._schedule.at(epoch).is_cycle_end
         return self._when == "epoch" or (self._when == "cycle" and is_cycle_end)
 
-    def _look(self, trainer: pl.Trainer, module: Any, epoch: int) -> Seen:
-        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+    def _evaluate(self, trainer: pl.Trainer, module: Any, epoch: int) -> Evaluation:
+        data = data_of(trainer)
         size = data.size_of(self._schedule.at(epoch))
-        # The plain view has been seen by validation already.
         plain = current_predictions(trainer, module, data, size)
         views = plain.probabilities[:, None]
         numbers = self._views.numbers[1:]
@@ -115,11 +119,11 @@ class TTA(pl.Callback):
             others = predict(trainer, module, data, "valid", size, numbers, only=plain.rows)
             views = torch.cat([views, view_probabilities(others, len(numbers))], dim=1)
         mean = plain._replace(probabilities=weighted_mean(views, self._views.weights))
-        return Seen(plain, views if self._keep_views else None, gains(plain, mean))
+        return Evaluation(plain, views if self._keep_views else None, gains(plain, mean))
 
 
 def gains(plain: Predictions, mean: Predictions) -> dict[str, float]:
-    """Return the scores of the mean over the views, and what it gains over the plain view alone."""
+    """Return the scores of the mean over the views, and its gain in accuracy over the plain view alone."""
     return {
         "val/acc_tta": mean.accuracy,
         "val/loss_tta": mean.loss,
@@ -127,12 +131,14 @@ def gains(plain: Predictions, mean: Predictions) -> dict[str, float]:
     }
 
 
-def write_views(path: Path, rows: Tensor, ids: list[str], views: WeightedViews, seen: Tensor) -> None:
+def write_views(
+    path: Path, rows: Tensor, ids: list[str], views: WeightedViews, probabilities: Tensor
+) -> None:
     """Write rows and ids `[N]`, numbers and weights of the views `[V]`, and probabilities `[N, V, C]`."""
 
     def write(temporary: Path) -> None:
         """Write the arrays under a temporary name."""
-        # By an open file: to a name savez would add .npz.
+        # To an open file: savez would add .npz to a name.
         with temporary.open("wb") as file:
             np.savez(
                 file,
@@ -140,7 +146,7 @@ def write_views(path: Path, rows: Tensor, ids: list[str], views: WeightedViews, 
                 ids=np.array(ids, dtype=np.str_),
                 views=np.array(views.numbers),
                 weights=views.weights,
-                probabilities=seen.numpy(),
+                probabilities=probabilities.numpy(),
             )
 
     write_atomically(path, write)

@@ -20,6 +20,7 @@ from imageclf.launch.one_process import in_one_process
 from imageclf.model import freeze_to
 from imageclf.schedule import Place, Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.check_values import required_callbacks
 from imageclf.training.parts.augmentation import build_augmentation
 from imageclf.training.parts.table import read_table
 
@@ -73,10 +74,11 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
     # What is asked is the memory of a step, beside pictures on the device; how they get there is no matter.
     config = {**config, "data": {**node, "cache": "none", "device_store": "off"}}
     parts = build_parts(config, read_table(node, verify=False))
-    needed = {name: config["callbacks"][name] for name in ("unfreezing", "warm_restarts")}
+    needed = {name: config["callbacks"][name] for name in required_callbacks()}
     taken = partial(taken_by_pictures, node, build_augmentation(config["transforms"]), parts.data)
     trial = _Trial(parts.schedule, config["limit"], taken)
-    callbacks = build_callbacks({**config, "callbacks": needed}, parts.schedule, folder, ends=False)
+    config = {**config, "callbacks": needed}
+    callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
     trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
     if min(trial.found.values()) == 0:

@@ -9,11 +9,11 @@ import lightning as pl
 from imageclf import InputError
 from imageclf.analysis.lr_curve import Suggestion
 from imageclf.launch.one_process import in_one_process
+from imageclf.schedule import Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.check_values import needed_callbacks
 from imageclf.training.parts.sides import stored_sides
 from imageclf.training.parts.table import read_table
-
-_NEEDED = ("unfreezing", "precompute", "progressive_resizing", "lr_finder", "warm_restarts")
 
 
 class _StopBeforeTraining(pl.Callback):
@@ -39,8 +39,8 @@ def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:
     config = in_one_process(config, whole_batches=True)
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, read_table(config["data"], sides=stored_sides(config)))
-    callbacks = [*build_callbacks(config, parts.schedule, folder, ends=False), _StopBeforeTraining()]
-    trainer = build_trainer(config, 1, folder, callbacks)
+    callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
+    trainer = build_trainer(config, 1, folder, [*callbacks, _StopBeforeTraining()])
     trainer.fit(parts.module, datamodule=parts.data)
     found = json.loads((folder / "lr_find" / f"{phase}.json").read_text(encoding="utf-8"))
     return phase, Suggestion(found["suggestion"], found["reason"])
@@ -62,7 +62,8 @@ def one_phase(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
         raise InputError(
             f"phase={name} has a list of learning rates; give schedule.phases.{name}.lr=auto and lr_ratio"
         )
-    # Nothing that writes, validates or ends a run belongs to a search.
-    needed = {key: node for key, node in config["callbacks"].items() if key in _NEEDED}
     schedule = {"phases": {name: {**phases[name], "lr": "auto"}}}
-    return {**config, "callbacks": needed, "schedule": schedule, "logger": None, "metrics": {}}, name
+    # Nothing that writes, validates or ends a run belongs to a search.
+    needed = needed_callbacks(Schedule.from_plain(schedule["phases"]))
+    nodes = {key: node for key, node in config["callbacks"].items() if key in needed}
+    return {**config, "callbacks": nodes, "schedule": schedule, "logger": None, "metrics": {}}, name

@@ -10,7 +10,7 @@ from imageclf.analysis import write_predictions
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.configs import check_node
 from imageclf.data import ImageData, Table
-from imageclf.evaluation.chosen import predict_with
+from imageclf.evaluation.predicting import predict_with
 from imageclf.evaluation.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
 from imageclf.model import DataConfig
 from imageclf.schedule import Schedule

@@ -6,28 +6,26 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from imageclf import InputError
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.signals import Notice
 
 
 class Offered(NamedTuple):
-    """What the program hands to a callback that has a parameter of the name; a config may not set it.
+    """Arguments that a callback with parameters of these names receives; a config may not set them.
 
     Args:
-        schedule: what holds at an epoch.
+        schedule: of the run.
         run_dir: of the run.
         seed: of the run.
-        found: the head's learning rate of each phase whose `lr` is auto.
-        losses: on validation, by epoch.
-        notice: what signals have said; None: nobody listens to them.
-        lower_is_better: whether of `checkpoint.best` less is better.
+        state: what the run has learned so far.
+        notice: the signals that the run has received; None: it does not handle them.
+        lower_is_better: whether a lower score of `checkpoint.best` is better.
     """
 
     schedule: Schedule
     run_dir: Path
     seed: int
-    found: dict[str, float]
-    losses: dict[int, float]
+    state: RunState
     notice: Notice | None
     lower_is_better: bool
 

@@ -18,7 +18,7 @@ from imageclf.data.requests import Rank, Requests, Split
 from imageclf.data.sampler import Rows, even_chunks
 from imageclf.data.sources.table import Table
 from imageclf.data.views.augmentation import Augmentation
-from imageclf.schedule import Place, Schedule
+from imageclf.schedule import Place, RunState, Schedule
 
 FeatureSource = Callable[[Split, int], Tensor]
 
@@ -34,6 +34,7 @@ class ImageData(pl.LightningDataModule):
         crop_pct: share of the shorter side that the plain view's crop keeps.
         seed: of order and draws.
         caching: what is kept between runs.
+        state: of the run; it says where to start. None: at the first batch.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ImageData(pl.LightningDataModule):
         crop_pct: float,
         seed: int,
         caching: Caching,
+        state: RunState | None = None,
     ) -> None:
         super().__init__()
         self.table = table
@@ -52,10 +54,9 @@ class ImageData(pl.LightningDataModule):
         self.schedule = schedule
         self.caching = caching
         self.crop_pct = crop_pct
-        # Where a resumed run continues: (epoch, batch) of its first batch.
-        self.resume_at = (0, 0)
-        # Set by the precompute callback; without it a phase with `precompute` reads pictures.
-        self.feature_source: FeatureSource | None = None
+        self._state = state or RunState()
+        # Without one a phase with `precompute` reads pictures.
+        self._features: FeatureSource | None = None
         self._requests = Requests(table, loading, schedule, seed)
         self._dataset = PictureDataset(
             table.paths, table.labels, augmentation, loading.resize, crop_pct, seed
@@ -70,6 +71,10 @@ class ImageData(pl.LightningDataModule):
         # Every rank asks: the first to come builds, the others wait for it.
         self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
         self._on_device.choose(self.loading.device_store, sides, self._device)
+
+    def use_features(self, source: FeatureSource) -> None:
+        """Take the features of phases with `precompute` from (split, size) -> `[N, F]`, in table order."""
+        self._features = source
 
     def teardown(self, stage: str) -> None:
         """End the workers of a finished run."""
@@ -121,7 +126,7 @@ class ImageData(pl.LightningDataModule):
     @property
     def is_complete(self) -> bool:
         """Whether the run continues from the end of its schedule: no batch is left."""
-        return self.resume_at[0] >= self.schedule.epochs
+        return self._state.start[0] >= self.schedule.epochs
 
     @property
     def last_epoch(self) -> int:
@@ -193,7 +198,8 @@ class ImageData(pl.LightningDataModule):
 
     def _train_batches(self) -> Iterator[Batch]:
         epoch = self._epoch()
-        start = self.resume_at[1] if epoch == self.resume_at[0] else 0
+        first_epoch, first_batch = self._state.start
+        start = first_batch if epoch == first_epoch else 0
         yield from self._epoch_batches(self._loader("train"), epoch, start)
 
     def _epoch_batches(self, loader: RequestLoader, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -209,9 +215,9 @@ class ImageData(pl.LightningDataModule):
         self, split: Split, place: Place, loader: RequestLoader, requests: Iterator[Request]
     ) -> Iterator[Batch]:
         """Return batches of features where the place precomputes them, else of pictures."""
-        if not place.phase.precompute or self.feature_source is None:
+        if not place.phase.precompute or self._features is None:
             return self._on_device.answer(requests, loader.read)
-        features = self.feature_source(split, self.size_of(place))
+        features = self._features(split, self.size_of(place))
         return featured(features, self.table.rows(split), self.table.labels, requests, self._device)
 
     def _num_valid_batches(self) -> int:

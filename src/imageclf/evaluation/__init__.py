@@ -1,1 +1,1 @@
-"""Predict a split with any weights and views, and leave the training as it was."""
+"""Predict a split with any weights and views, without changing the training."""

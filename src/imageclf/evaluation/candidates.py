@@ -1,26 +1,31 @@
-"""The ways to predict that a run offers, and how each did on validation."""
+"""The candidates of a run: weights, or several of them, to predict with, and their scores on validation."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as pl
 import torch
 
+from imageclf import InputError
+from imageclf.configs import read_object
 from imageclf.model import Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
 from imageclf.model.weights.tensors import save_tensors
-from imageclf.system.files import write_json
+from imageclf.system.files import inside, write_json
+
+# Candidates that are made of several weights; their scores are results of the run.
+MIXED = ("average", "average_bn", "soup", "soup_bn", "ensemble", "ema")
 
 
 class Candidate(NamedTuple):
-    """A way to predict, and how it did on validation.
+    """A way to predict, and its scores on the validation split.
 
     Args:
-        files: weights below `snapshots/`; of several the probabilities are averaged.
+        files: weights below `snapshots/`; the probabilities of several are averaged.
         members: snapshots whose weights or probabilities are averaged.
-        accuracy: on the validation split.
-        loss: on the validation split.
+        accuracy: 0 to 1.
+        loss: mean over the pictures.
     """
 
     files: list[str]
@@ -30,12 +35,12 @@ class Candidate(NamedTuple):
 
     @property
     def score(self) -> Score:
-        """How it did."""
+        """Accuracy and loss."""
         return Score(self.accuracy, self.loss)
 
 
 def candidate(files: Sequence[str], members: Sequence[str], predictions: Predictions) -> Candidate:
-    """Return a candidate by its files' and members' names, and its predictions of the validation split."""
+    """Return a candidate with the scores of its predictions of the validation split."""
     return Candidate([f"{name}.ckpt" for name in files], list(members), *score_of(predictions))
 
 
@@ -51,23 +56,19 @@ def best_candidate(candidates: dict[str, Candidate]) -> str:
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
     """Return predictions of the same pictures with the mean of their probabilities."""
-    # In double, so that the order of the snapshots cannot tip a tie.
+    # In double precision, so that the order of the snapshots cannot decide a tie.
     mean = average_probabilities([each.probabilities.double().numpy() for each in predictions])
     return predictions[0]._replace(probabilities=torch.from_numpy(mean))
 
 
 class SnapshotFolder:
-    """Weights and class names in files `NAME.ckpt`; one rank writes, all of them read.
-
-    Args:
-        folder: of the files.
-    """
+    """A folder of files `NAME.ckpt` with weights and class names; the first rank writes, all ranks read."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def has(self, name: str) -> bool:
-        """Return whether there are weights of that name."""
+        """Return whether there are weights of this name."""
         return self._path(name).exists()
 
     def load(self, name: str) -> State:
@@ -79,7 +80,7 @@ class SnapshotFolder:
     def save(
         self, trainer: pl.Trainer, name: str, classes: Sequence[str], weights: Callable[[], State]
     ) -> None:
-        """Write weights; a collective call, of which only the first rank asks for the weights."""
+        """Write weights; a collective call, in which only the first rank calls `weights`."""
         if trainer.is_global_zero:
             save_tensors({"state_dict": weights(), "classes": list(classes)}, self._path(name))
         trainer.strategy.barrier(f"{name} is written")
@@ -91,3 +92,44 @@ class SnapshotFolder:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.ckpt"
+
+
+def candidate_files(run_dir: Path, name: str) -> list[Path]:
+    """Return the files of weights of a candidate of a run.
+
+    Args:
+        run_dir: of the run.
+        name: best, final, one of MIXED, or PHASE-CYCLE.
+
+    Raises:
+        InputError: the run has no such candidate, or its list names files outside the run.
+    """
+    folder = run_dir / "snapshots"
+    best, candidates = _read_list(folder)
+    chosen = best if name == "best" else name
+    if chosen in candidates:
+        return [inside(folder, file) for file in candidates[chosen]]
+    # Without validation nothing is compared, but there are final weights.
+    if chosen == "final" and (folder / "final.ckpt").exists():
+        return [inside(folder, "final.ckpt")]
+    raise InputError(f"weights={name}: {run_dir} offers {', '.join(['best', *candidates])}")
+
+
+def _read_list(folder: Path) -> tuple[str, dict[str, list[Any]]]:
+    """Return the name of the best candidate, and the files of each."""
+    path = folder / "candidates.json"
+    # A broken link must be refused below.
+    if not path.exists() and not path.is_symlink():
+        return "final", {}
+    content = read_object(inside(folder, path.name))
+    best, candidates = content.get("best"), content.get("candidates")
+    if not isinstance(best, str) or not isinstance(candidates, dict):
+        raise InputError(f"{path} is damaged: it does not say which candidate is the best")
+    return best, {name: _files_of(node, name, path) for name, node in candidates.items()}
+
+
+def _files_of(node: Any, name: str, path: Path) -> list[Any]:
+    files = node.get("files") if isinstance(node, dict) else None
+    if not isinstance(files, list) or not files:
+        raise InputError(f"{path} is damaged: candidate {name[:100]} has no list of files")
+    return files

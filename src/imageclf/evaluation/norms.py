@@ -1,4 +1,4 @@
-"""Measure the batch norms of averaged weights anew, on the training pictures of all ranks."""
+"""Estimate the batch norm statistics of averaged weights anew, on the training pictures of all ranks."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -17,20 +17,19 @@ from imageclf.model import ClassifierModule, refresh_norms
 def refresh_on_training(
     trainer: pl.Trainer, module: ClassifierModule, data: ImageData, epoch: int, names: Collection[str]
 ) -> None:
-    """Estimate running statistics anew from the pictures of an epoch as they are; a collective call.
+    """Estimate running statistics anew from an epoch's pictures without augmentation; a collective call.
 
-    On several ranks it is the mean over what each has measured.
+    With several ranks they are the mean of the ranks' statistics.
 
     Args:
         trainer: knows device, precision and ranks.
         module: with the weights to use.
         data: the pictures.
-        epoch: whose batches are gone through, counted from the run's start.
-        names: of the batch norms; without any no picture is read.
+        epoch: whose batches are used, counted from the run's start.
+        names: of the batch norms; if there are none, no picture is read.
     """
     if not names:
         return
-    # Read, like validation, beside whatever the Trainer iterates.
     batches = on_device(trainer, data.read(plain_requests(trainer, data, epoch)))
     images = (batch.images for batch in batches if batch.images is not None)
     with evaluating(module), trainer.precision_plugin.forward_context():
@@ -43,7 +42,7 @@ def refresh_on_training(
 
 def plain_requests(trainer: pl.Trainer, data: ImageData, epoch: int) -> Iterator[Request]:
     """Yield this rank's requests of an epoch with the plain view of each picture, shuffled as in training."""
-    # In the table's order a batch would hold a single class, and show too little variance.
+    # In the table's order a batch would have a single class, and too little variance.
     count = data.num_batches(data.schedule.at(epoch), trainer.world_size)
     limit: Any = trainer.limit_train_batches
     count = min(count, limit) if isinstance(limit, int) else int(count * limit)

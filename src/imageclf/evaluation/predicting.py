@@ -1,7 +1,8 @@
-"""Predict with any weights at any moment of a run, and leave no trace."""
+"""Predict with any weights at any time in a run, without changing its state."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import lightning as pl
 import torch
@@ -10,13 +11,17 @@ from torch import Tensor, nn
 from imageclf.data import Batch, ImageData
 from imageclf.data.requests import Split
 from imageclf.data.views.augmentation import Floats
+from imageclf.evaluation.candidates import candidate_files, mean_predictions
+from imageclf.evaluation.preserve import preserved
+from imageclf.evaluation.presets import PLAIN, WeightedViews
 from imageclf.model import ClassifierModule, Collector, Predictions
+from imageclf.model.weights.saved import load_into
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put every part in eval mode, without gradients, and restore each part's own mode afterwards."""
-    # Part by part: train() would wake the batch norm of frozen groups.
+    # Part by part: train() would put the batch norm of frozen groups into training mode.
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -36,7 +41,7 @@ def predict(
     views: tuple[int, ...],
     only: Tensor | None = None,
 ) -> Predictions:
-    """Return probabilities of a split, one row per picture and view, all ranks together; a collective call.
+    """Return probabilities of a split, one row per picture and view, from all ranks; a collective call.
 
     Args:
         trainer: knows device and precision.
@@ -44,8 +49,8 @@ def predict(
         data: the pictures.
         split: train, valid or test.
         size: pixels a side.
-        views: their numbers, 0 is the picture as it is; the views of a picture stay in this order.
-        only: rows of the split to look at; None looks at all of them.
+        views: their numbers; 0 is the picture as it is. The rows of a picture are in this order.
+        only: rows of the split to predict; None: all of them.
     """
     rows = None if only is None else only.numpy()
     batches = data.read(data.evaluation_requests(split, size, views, rows))
@@ -59,18 +64,49 @@ def predict(
 def current_predictions(
     trainer: pl.Trainer, module: ClassifierModule, data: ImageData, size: int
 ) -> Predictions:
-    """Return plain predictions of the validation split by the current weights, predicted once."""
+    """Return plain predictions of the validation split by the current weights; a collective call."""
+    known = module.validation_predictions()
     # Every epoch's validation has made them already, unless a finished run is evaluated again.
-    if module.predicted_at != trainer.global_step:
-        module.keep(predict(trainer, module, data, "valid", size, views=(0,)))
-    return module.predictions()
+    if known is None:
+        known = predict(trainer, module, data, "valid", size, views=(0,))
+        module.set_validation_predictions(known)
+    return known
+
+
+def predict_with_best(
+    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int, run_dir: Path
+) -> Predictions:
+    """Return plain predictions of a split by the best candidate, or by the current weights without any."""
+    if not (run_dir / "snapshots" / "final.ckpt").exists():
+        return predict(trainer, module, data, split, size, views=(0,))
+    with preserved(module, trainer.optimizers[0]):
+        files = candidate_files(run_dir, "best")
+        return predict_with(trainer, module, data, split, size, files)
+
+
+def predict_with(
+    trainer: pl.Trainer,
+    module: ClassifierModule,
+    data: ImageData,
+    split: Split,
+    size: int,
+    files: Sequence[Path],
+    views: WeightedViews = PLAIN,
+) -> Predictions:
+    """Return the mean probabilities over several files of weights and the views of each picture."""
+    predictions = []
+    for file in files:
+        load_into(module.model, file)
+        each = predict(trainer, module, data, split, size, views.numbers)
+        predictions.append(mean_of_views(each, views.weights))
+    return mean_predictions(predictions)
 
 
 def mean_of_views(predictions: Predictions, weights: Floats) -> Predictions:
     """Return the weighted mean of each picture's rows of probabilities, one row per view.
 
     Args:
-        predictions: of every picture as many rows as there are views.
+        predictions: with a row for every view of a picture.
         weights: of the views, `[V]`, with sum 1.
     """
     num_views = len(weights)
@@ -80,7 +116,7 @@ def mean_of_views(predictions: Predictions, weights: Floats) -> Predictions:
 
 def weighted_mean(views: Tensor, weights: Floats) -> Tensor:
     """Return the mean over views `[N, V, C]` with weights `[V]`, `[N, C]`."""
-    # In double, so that rounding cannot tip a tie; view by view, for all of them may be large.
+    # In double precision, so that rounding cannot decide a tie; view by view, to save memory.
     mean = torch.zeros(len(views), views.shape[2], dtype=torch.float64)
     for index, weight in enumerate(weights.tolist()):
         mean.add_(views[:, index], alpha=weight)
@@ -88,7 +124,7 @@ def weighted_mean(views: Tensor, weights: Floats) -> Tensor:
 
 
 def view_probabilities(predictions: Predictions, num_views: int) -> Tensor:
-    """Return probabilities `[N, V, C]` of predictions that hold `num_views` rows a picture."""
+    """Return probabilities `[N, V, C]` of predictions with `num_views` rows per picture."""
     probabilities = predictions.probabilities
     return probabilities.reshape(-1, num_views, probabilities.shape[1])
 

@@ -1,4 +1,4 @@
-"""Try something on a model in training, and leave weights, optimizer and generators bitwise as they were."""
+"""Use a model in the middle of its training, and restore weights, optimizer and generators bit for bit."""
 
 import copy
 import random
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-# Kinds of devices that draw by themselves.
+# Types of devices with their own random generator.
 _WITH_GENERATORS = ("cuda", "mps")
 
 
@@ -19,12 +19,12 @@ _WITH_GENERATORS = ("cuda", "mps")
 def preserved(module: nn.Module, optimizer: Optimizer) -> Iterator[None]:
     """Restore parameters, buffers, gradients, modes, optimizer and every random generator on leaving.
 
-    Everything is kept in memory, so two runs in one directory cannot meet.
+    Everything is kept in memory, not in files.
     """
     state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     gradients = [(parameter, parameter.grad) for parameter in module.parameters()]
     modes = [(part, part.training) for part in module.modules()]
-    # A copy: load_state_dict would keep the very tensors that the trial changes.
+    # A copy: load_state_dict would keep the tensors that are changed inside.
     optimizer_state = copy.deepcopy(optimizer.state_dict())
     device = next(module.parameters()).device
     generators = _generator_states(device)
@@ -43,7 +43,7 @@ def preserved(module: nn.Module, optimizer: Optimizer) -> Iterator[None]:
 
 
 def _generator_states(device: torch.device) -> tuple[object, ...]:
-    # Of the module's own device alone: a look at the others would start CUDA on each of them.
+    # Only the module's own device: reading the others would initialise CUDA on each of them.
     own = _module_of(device).get_rng_state(device) if device.type in _WITH_GENERATORS else None
     return random.getstate(), np.random.get_state(), torch.get_rng_state(), own
 

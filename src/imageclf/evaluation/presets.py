@@ -1,4 +1,4 @@
-"""Test-time augmentation by name: which views of a picture are looked at, and what each counts."""
+"""Presets of test-time augmentation: which views of a picture are predicted, and their weights."""
 
 import math
 from typing import Literal, NamedTuple
@@ -11,17 +11,17 @@ from imageclf.data.views.fixed_views import NINE_CROPS, ZOOMED_CORNERS
 
 Preset = Literal["fastai07", "fastai2", "fastai1", "five_crops"]
 
-# Those that are drawn as the run's own transforms say; of the others the number is fixed.
+# Presets with random views, by the run's own transforms; the others have a fixed number of views.
 DRAWN = ("fastai07", "fastai2")
 _FIXED = {"fastai1": ZOOMED_CORNERS, "five_crops": NINE_CROPS}
 
 
 class WeightedViews(NamedTuple):
-    """What a picture is looked at.
+    """Views of a picture.
 
     Args:
-        numbers: of the views, as in `imageclf.data.views.fixed_views`; the plain view 0 is the first.
-        weights: what the probabilities of each count, `[V]`, with sum 1.
+        numbers: as in `imageclf.data.views.fixed_views`; the plain view 0 is the first.
+        weights: of their probabilities, `[V]`, with sum 1.
     """
 
     numbers: tuple[int, ...]
@@ -59,7 +59,7 @@ def view_numbers(preset: Preset, num_augmented: int) -> tuple[int, ...]:
 
 
 def view_weights(preset: Preset, num_augmented: int, beta: float | None) -> Floats:
-    """Return what each view of a preset counts, `[V]`, with sum 1; all but the plain one count alike.
+    """Return the weights of a preset's views, `[V]`, with sum 1; equal for all but the plain one.
 
     >>> view_weights("fastai2", 3, None).tolist()
     [0.25, 0.25, 0.25, 0.25]
@@ -70,16 +70,8 @@ def view_weights(preset: Preset, num_augmented: int, beta: float | None) -> Floa
     others = len(view_numbers(preset, num_augmented)) - 1
     if others == 0:
         return PLAIN.weights
-    plain = _plain_weight(preset, others) if beta is None else beta
-    return np.array([plain, *[(1 - plain) / others] * others])
-
-
-def _plain_weight(preset: Preset, others: int) -> float:
     copies = math.ceil(others / 4)
-    own = {
-        "fastai07": copies / (copies + others),
-        "fastai2": 0.25,
-        "fastai1": 0.4,
-        "five_crops": 1 / (1 + others),
-    }
-    return own[preset]
+    fastai07, five_crops = copies / (copies + others), 1 / (1 + others)
+    own = {"fastai07": fastai07, "fastai2": 0.25, "fastai1": 0.4, "five_crops": five_crops}
+    plain = own[preset] if beta is None else beta
+    return np.array([plain, *[(1 - plain) / others] * others])

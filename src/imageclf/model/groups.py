@@ -31,9 +31,10 @@ class LayerGroups:
     depths: Mapping[str, int]
 
     @property
-    def tops(self) -> tuple[int, ...]:
-        """How many layers the last layer of each group lies below the head."""
-        return tuple(min(self.depths[name] for name in group) for group in self.parameters)
+    def tops(self) -> dict[str, int]:
+        """How many layers the last layer of each group lies below the head, by the group's name."""
+        members = zip(self.names, self.parameters, strict=True)
+        return {name: min(self.depths[each] for each in group) for name, group in members}
 
     def count_parameters(self, model: nn.Module) -> tuple[int, ...]:
         """Return the number of parameters of each group."""

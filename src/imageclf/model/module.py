@@ -14,6 +14,7 @@ from imageclf.model.fused import can_fuse
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
 from imageclf.model.predictions import Collector, Predictions, gather_rows
+from imageclf.schedule import RunState
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class ClassifierModule(pl.LightningModule):
         mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
         metrics: further scores of each validation, by name.
         by_layer: give each layer a parameter group of its own, for a schedule with `layer_decay`.
+        state: of the run; receives the scores of each epoch. None: one of its own.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ClassifierModule(pl.LightningModule):
         mixing: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None,
         metrics: Mapping[str, MetricFunction] | None = None,
         by_layer: bool = False,
+        state: RunState | None = None,
     ) -> None:
         super().__init__()
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -79,14 +82,11 @@ class ClassifierModule(pl.LightningModule):
         self.groups = groups
         self.classes = tuple(classes)
         self.loss = loss
-        # Scores of the current epoch, and of the whole run.
-        self.scores: dict[str, float] = {}
-        self.results: dict[str, float | int | str] = {}
-        self.predicted_at = -1
+        self.state = state or RunState()
         # A mapping hides them from Lightning and from checkpoints: they keep nothing.
         self.metrics = dict(metrics or {})
-        # What was said already; a class that is missing is missing in every epoch.
-        self._said: set[str] = set()
+        # Warnings are given once: a class that is missing is missing in every epoch.
+        self._warnings: set[str] = set()
         self._mixing = mixing
         self._optimizer = optimizer
         self._weight_decay = weight_decay
@@ -94,6 +94,8 @@ class ClassifierModule(pl.LightningModule):
         self._by_layer = by_layer
         self._collected = Collector()
         self._predictions: Predictions | None = None
+        # The optimizer step that the last validation came after.
+        self._validated_at = -1
 
     def forward(self, batch: BatchLike) -> Tensor:
         """Return logits `[B, C]` from cached features where the batch has them, else from its pictures."""
@@ -117,31 +119,32 @@ class ClassifierModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start collecting the predictions of the current weights."""
         self._collected, self._predictions = Collector(), None
-        self.predicted_at = self.trainer.global_step
+        self._validated_at = self.trainer.global_step
 
     def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
         """Collect the probabilities of a batch."""
         # Half precision would make equal probabilities of different ones.
         self._collected.add(batch.rows, batch.labels, self(batch).float().softmax(1))
 
-    def predictions(self) -> Predictions:
-        """Return what the last validation has predicted, gathered from all ranks; a collective call."""
-        if self._predictions is None:
-            self.keep(self.gather(self._collected))
-        return self._predictions  # type: ignore[return-value]
+    def validation_predictions(self) -> Predictions | None:
+        """Return the predictions of the last validation, or None if the weights have changed since.
 
-    def keep(self, predictions: Predictions) -> None:
+        A collective call: they are gathered from all ranks.
+        """
+        return self._gathered() if self._validated_at == self.trainer.global_step else None
+
+    def set_validation_predictions(self, predictions: Predictions) -> None:
         """Take predictions of the validation split as those of the current weights."""
-        self._predictions, self.predicted_at = predictions, self.trainer.global_step
+        self._predictions, self._validated_at = predictions, self.trainer.global_step
 
     def on_validation_epoch_end(self) -> None:
         """Record val/loss, val/acc and further metrics."""
-        for name, value in self.score(self.predictions(), "val").items():
+        for name, value in self.score(self._gathered(), "val").items():
             self.record(name, value)
 
     def score(self, predictions: Predictions, split: str) -> dict[str, float]:
         """Return SPLIT/loss, SPLIT/acc and further metrics; a collective call."""
-        further = further_scores(self.metrics, predictions, self._say_once)
+        further = further_scores(self.metrics, predictions, self._warn_once)
         if self._trainer is not None:
             # torchmetrics warns on the first rank only, and a warning makes a score NaN.
             further = self.trainer.strategy.broadcast(further)
@@ -149,15 +152,15 @@ class ClassifierModule(pl.LightningModule):
         return {f"{split}/{name}": value for name, value in scores.items()}
 
     def record(self, name: str, value: float) -> None:
-        """Note a score of this epoch for metrics.csv, the loggers and callbacks that monitor it.
+        """Record a score of this epoch for metrics.csv, the loggers and callbacks that monitor it.
 
         The value must be the same on every rank.
         """
-        self.scores[name] = value
+        self.state.scores[name] = value
         self.log(name, value, sync_dist=True)
 
     def gather(self, collected: Collector) -> Predictions:
-        """Join what all batches and ranks have given in table order, on the CPU; a collective call."""
+        """Return the predictions of all batches and ranks in table order, on the CPU; a collective call."""
         none = torch.zeros(0, dtype=torch.long)
         parts = collected.joined() or (none, none, torch.zeros(0, len(self.classes)))
         rows, labels, probabilities = (self._all_rows(part) for part in parts)
@@ -172,8 +175,13 @@ class ClassifierModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
         groups = parameter_groups(self.model, self.groups, self._weight_decay, self._by_layer)
-        # Said only where it holds: elsewhere torch chooses among its implementations.
+        # Given only where it is possible: elsewhere torch chooses among its implementations.
         return self._optimizer(groups, fused=True) if self._fuses() else self._optimizer(groups)
+
+    def _gathered(self) -> Predictions:
+        if self._predictions is None:
+            self._predictions = self.gather(self._collected)
+        return self._predictions
 
     def _fuses(self) -> bool:
         if self._trainer is None:
@@ -181,9 +189,9 @@ class ClassifierModule(pl.LightningModule):
         precision, clips = str(self.trainer.precision), bool(self.trainer.gradient_clip_val)
         return can_fuse(self.device.type, precision, clips)
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.add(text)
             log.warning(text)
 
     def _features(self, batch: BatchLike) -> Tensor:

@@ -1,14 +1,13 @@
-"""A phase: a stretch of epochs with one learning rate, one set of trainable groups and one size."""
+"""A phase: consecutive epochs with one learning rate schedule and one set of trainable groups."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from imageclf import InputError
 from imageclf.schedule.cycles import cycle_lengths, locate
-from imageclf.schedule.plateau import plateau
-from imageclf.schedule.shapes import SHAPES, warmup_scale
+from imageclf.schedule.shapes import SHAPES, plateau, warmup_scale
 
 Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
 BatchNormMode = Literal["eval", "train"]
@@ -16,7 +15,7 @@ BatchNormMode = Literal["eval", "train"]
 
 @dataclass(frozen=True)
 class Phase:
-    """What holds from the first to the last epoch of one phase; the defaults are plain SGDR on the head.
+    """The settings of one phase, from its first epoch to its last; the defaults are plain SGDR on the head.
 
     Args:
         n_cycles: number of cycles; the learning rate jumps back to its peak at each start.
@@ -32,22 +31,21 @@ class Phase:
         batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`.
         augment: whether the `transforms` group is applied.
         precompute: train the head on cached features of the frozen body.
-        shape: course of the learning rate over a cycle; plateau: constant, and lower by `plateau_factor`
-            each time the validation loss has not fallen for more than `patience` epochs of the cycle.
+        shape: of the learning rate over a cycle; plateau: constant, and times `plateau_factor` whenever
+            the validation loss has not improved for more than `patience` epochs of the cycle.
         eta_min: lowest learning rate, as a fraction of the peak.
         peak_decay: factor on the peak at each restart.
-        warmup: epochs over which the learning rate rises linearly to its course at the phase's start.
-        slow_start: hold a hundredth of the peak for the first twentieth of the phase's first cycle.
+        warmup: epochs at the phase's start over which the learning rate rises linearly to its `shape`.
+        slow_start: hold 1/100 of the peak for the first 1/20 of the phase's first cycle, as fastai 0.7 does.
         bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
             keeps its stored ones. A frozen group always keeps them.
         patience: of `shape: plateau`, in epochs.
         plateau_factor: of `shape: plateau`.
 
     Raises:
-        InputError: a value is outside its range, or the values contradict each other.
+        InputError: a value is outside its range, or values contradict each other.
 
-    Source: `learn.freeze_to(n); learn.fit(lrs, n_cycles, cycle_len, cycle_mult)` of fastai 0.7, whose
-    `CosAnneal` always has the slow start.
+    Source: `learn.freeze_to(n); learn.fit(lrs, n_cycles, cycle_len, cycle_mult)` of fastai 0.7.
     """
 
     n_cycles: int = 1
@@ -70,7 +68,6 @@ class Phase:
     patience: int = 1
     plateau_factor: float = 0.1
 
-    # Checked here and not by the config alone: schedules are built in code, too.
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("n_cycles", "cycle_len", "cycle_mult"):
@@ -81,10 +78,10 @@ class Phase:
             value = getattr(self, name)
             _require(low < value <= high, name, value, f"a number above {low} and at most {high}")
         _require(0 <= self.eta_min < 1, "eta_min", self.eta_min, "a fraction of the peak, from 0 to below 1")
-        _require(self.warmup >= 0, "warmup", self.warmup, "a number of epochs from 0")
-        _require(self.patience >= 0, "patience", self.patience, "a number of epochs from 0")
+        for name in ("warmup", "patience"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "a number of epochs from 0")
         _require(self.shape in get_args(Shape), "shape", self.shape, "one of " + ", ".join(get_args(Shape)))
-        _require(self.bn in ("eval", "train"), "bn", self.bn, "eval or train")
+        _require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
         self._check_lr()
         self._check_layer_decay()
         if self.precompute and self.augment:
@@ -106,8 +103,8 @@ class Phase:
         if isinstance(self.lr, str):
             _require(self.lr == "auto", "lr", self.lr, "a number, one number per layer group, or auto")
             return
-        rates = [self.lr] if isinstance(self.lr, int | float) else self.lr
-        _require(len(rates) > 0 and all(rate > 0 for rate in rates), "lr", self.lr, "above 0")
+        lrs = [self.lr] if isinstance(self.lr, int | float) else self.lr
+        _require(len(lrs) > 0 and min(lrs) > 0, "lr", self.lr, "above 0")
         if isinstance(self.lr, Sequence) and self.lr_ratio != 1:
             raise InputError(
                 f"lr={list(self.lr)} with lr_ratio={self.lr_ratio}: one rate per group leaves nothing "
@@ -142,21 +139,20 @@ class Phase:
             epoch: counted from the phase's start.
             batch: index within the epoch.
             num_batches: batches of an epoch.
-            losses: on validation, of the cycle's epochs so far; only `shape: plateau` looks at them.
+            losses: on validation, of the cycle's epochs so far; for `shape: plateau`.
         """
         # Integers until the division: at a restart t is 0 to the last bit.
         cycle, epoch_in_cycle = locate(epoch, self.cycles)
-        batch_in_cycle, cycle_batches = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
-        if self.slow_start and cycle == 0 and 20 * batch_in_cycle < cycle_batches:
+        done, whole = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
+        if self.slow_start and cycle == 0 and 20 * done < whole:
             return 1 / 100
-        t = batch_in_cycle / cycle_batches
+        t = done / whole
         shape = SHAPES.get(self.shape)
-        # Only a plateau is no function of t.
         course = shape(t) if shape else plateau(losses, self.patience, self.plateau_factor)
         scale = self.eta_min + (1 - self.eta_min) * course
-        # Warm-up counts from the phase's start, not the cycle's: it is for the fresh optimizer.
-        step = epoch * num_batches + batch
-        return scale * self.peak_decay**cycle * warmup_scale(step, self.warmup * num_batches)
+        # From the phase's start, not the cycle's: the warm-up is for the fresh optimizer.
+        warm = warmup_scale(epoch * num_batches + batch, self.warmup * num_batches)
+        return scale * self.peak_decay**cycle * warm
 
     def layer_scale(self, depth: int) -> float:
         """Return the factor of `layer_decay` on the rate of a layer that lies `depth` layers below the head.
@@ -172,14 +168,13 @@ class Phase:
         """Return the index of the first layer group that trains.
 
         Raises:
-            InputError: `unfreeze_to` is not a group, or `precompute` meets a trainable body.
+            InputError: `unfreeze_to` is not a group, or `precompute` is set with a trainable body.
         """
         first = _index_of(self.unfreeze_to, groups)
-        if self.precompute and first != len(groups) - 1:
-            raise InputError(
-                f"precompute=true with unfreeze_to={self.unfreeze_to}: cached features need a frozen "
-                "body; set unfreeze_to=head, or precompute=false"
-            )
+        if self.precompute and first < len(groups) - 1:
+            given = f"precompute=true with unfreeze_to={self.unfreeze_to}"
+            remedy = "set unfreeze_to=head, or precompute=false"
+            raise InputError(f"{given}: cached features need a frozen body; {remedy}")
         return first
 
     def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:
@@ -194,10 +189,33 @@ class Phase:
 
         Source: `learn.fit(np.array([lr/9, lr/3, lr]), ...)` of fastai 0.7.
         """
-        rates = self._all_lrs(groups, found)
         first = self.first_trainable(groups)
-        # A rate of 0 besides no gradient: weight decay would move frozen weights otherwise.
-        return tuple(rate if index >= first else 0.0 for index, rate in enumerate(rates))
+        # Frozen weights have no gradient, but weight decay would still move them at a rate above 0.
+        return tuple(lr if i >= first else 0.0 for i, lr in enumerate(self._all_lrs(groups, found)))
+
+    def lrs(
+        self,
+        groups: Sequence[str],
+        scale: float,
+        found: float | None = None,
+        depths: Mapping[str, int] | None = None,
+    ) -> dict[str, float]:
+        """Return the learning rate of each parameter group, by its name.
+
+        Args:
+            groups: names of the layer groups in forward order.
+            scale: multiplier of the peak.
+            found: the head's learning rate where `lr` is "auto".
+            depths: how many layers each parameter group lies below the head, by its name, which begins with
+                its layer group's: body0/no_decay. None: the layer groups, all at 0.
+
+        Raises:
+            InputError: as `group_lrs`.
+        """
+        peaks = dict(zip(groups, self.group_lrs(groups, found), strict=True))
+        depths = dict.fromkeys(groups, 0) if depths is None else depths
+        lrs = {name: peaks[name.partition("/")[0]] * scale for name in depths}
+        return {name: lr * self.layer_scale(depths[name]) for name, lr in lrs.items()}
 
     def _all_lrs(self, groups: Sequence[str], found: float | None) -> tuple[float, ...]:
         if isinstance(self.lr, Sequence) and not isinstance(self.lr, str):
@@ -209,32 +227,13 @@ class Phase:
             return tuple(float(rate) for rate in self.lr)
         head = found if self.lr == "auto" else self.lr
         if head is None:
-            raise InputError(
-                "lr=auto needs the learning-rate finder; keep callbacks.lr_finder or give a number"
-            )
-        # The head has the whole rate; each step down divides once more.
-        top = len(groups) - 1
-        return tuple(float(head) / self.lr_ratio ** (top - index) for index in range(len(groups)))
-
-
-def phase_from(name: str, values: dict[str, Any]) -> Phase:
-    """Build a phase from plain values; errors name the full key.
-
-    Raises:
-        InputError: as `Phase`, with `schedule.phases.NAME.` before the key.
-    """
-    # Before the constructor, whose TypeError would name no key.
-    unknown = sorted(set(values) - {field.name for field in fields(Phase)})
-    if unknown:
-        raise InputError(f"schedule.phases.{name}.{unknown[0]} is not a key of a phase")
-    try:
-        return Phase(**values)
-    except InputError as error:
-        raise InputError(f"schedule.phases.{name}.{error}") from None
+            raise InputError("lr=auto needs the finder: keep callbacks.lr_finder, or give a number")
+        # The head has the whole rate; each group below it divides once more.
+        return tuple(float(head) / self.lr_ratio**below for below in reversed(range(len(groups))))
 
 
 def _index_of(group: str | int, groups: Sequence[str]) -> int:
-    # Names are exact, indices count as fastai's freeze_to does, also from the end.
+    # An index counts as in fastai's freeze_to, also from the end.
     if isinstance(group, str) and group in groups:
         return list(groups).index(group)
     if isinstance(group, int) and -len(groups) <= group < len(groups):

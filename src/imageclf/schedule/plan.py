@@ -15,7 +15,7 @@ def phase_rows(
     num_batches: Callable[[Place], int],
     size: int,
     parameters: Sequence[int],
-    depths: Sequence[int] | None = None,
+    depths: Mapping[str, int] | None = None,
 ) -> list[Row]:
     """Return a row per phase: epochs, cycles, steps, learning rates, trainable parameters, size.
 
@@ -29,9 +29,7 @@ def phase_rows(
     """
     rows: list[Row] = []
     for name, phase in schedule.phases.items():
-        first = phase.first_trainable(groups)
-        rates = _highest(phase, phase.group_lrs(groups, found=1.0), depths)
-        shown: Row = {f"lr/{group}": _shown(phase, rate) for group, rate in zip(groups, rates, strict=True)}
+        peaks = phase.lrs(groups, scale=1.0, found=1.0, depths=depths)
         places = [place for place in schedule.places if place.name == name]
         rows.append(
             {
@@ -40,8 +38,8 @@ def phase_rows(
                 "cycles": "+".join(map(str, phase.cycles)),
                 "steps": sum(map(num_batches, places)),
                 "size": _size_of(places, size),
-                **shown,
-                "trains": sum(parameters[first:]),
+                **{f"lr/{group}": _format_lr(phase, peak) for group, peak in peaks.items()},
+                "trains": sum(parameters[phase.first_trainable(groups) :]),
                 "pictures": _pictures(phase),
             }
         )
@@ -54,7 +52,7 @@ def step_rows(
     num_batches: Callable[[Place], int],
     size: int,
     found: Mapping[str, float],
-    depths: Sequence[int] | None = None,
+    depths: Mapping[str, int] | None = None,
 ) -> Iterator[Row]:
     """Yield a row per training step: step, epoch, batch, phase, cycle, size and each group's highest rate.
 
@@ -63,27 +61,27 @@ def step_rows(
         groups: names of the layer groups in forward order.
         num_batches: batches of an epoch at a place.
         size: pixels a side where a phase names none.
-        found: the head's learning rate of each phase whose `lr` is auto; one that is missing leaves
-            the phase's rates blank (None).
+        found: the head's learning rate of each phase whose `lr` is auto; where it is missing the phase's
+            rates are blank (None).
         depths: how many layers the last layer of each group lies below the head: with `layer_decay` that
-            one has the group's highest rate. None: no phase decays by layer.
+            layer has the group's highest rate. None: no phase decays by layer.
     """
     step = count()
     for epoch, place in enumerate(schedule.places):
         phase = place.phase
-        known = phase.lr != "auto" or place.name in found
-        # With 1.0 for an unknown rate the frozen groups still show as 0.
-        peaks = _highest(phase, phase.group_lrs(groups, found.get(place.name, 1.0)), depths)
-        # Once an epoch: there may be 100,000 steps, and counting batches may look at every picture.
+        is_known = phase.lr != "auto" or place.name in found
+        # Once an epoch: there may be 100,000 steps, and counting batches may go through every picture.
         batches = num_batches(place)
+        # With 1.0 for an unknown rate the frozen groups still show as 0.
+        peaks = phase.lrs(groups, scale=1.0, found=found.get(place.name, 1.0), depths=depths)
         same: Row = {"phase": place.name, "cycle": place.cycle, "size": place.size or size}
         for batch in range(batches):
             scale = phase.lr_scale(place.epoch, batch, batches)
-            rates: Row = {
-                f"lr/{group}": peak * scale if known or peak == 0 else None
-                for group, peak in zip(groups, peaks, strict=True)
+            lrs: Row = {
+                f"lr/{group}": peak * scale if is_known or peak == 0 else None
+                for group, peak in peaks.items()
             }
-            yield {"step": next(step), "epoch": epoch, "batch": batch, **same, **rates}
+            yield {"step": next(step), "epoch": epoch, "batch": batch, **same, **lrs}
 
 
 def _size_of(places: Sequence[Place], size: int) -> int | str:
@@ -92,17 +90,12 @@ def _size_of(places: Sequence[Place], size: int) -> int | str:
     return sizes[0] if len(set(sizes)) == 1 else "+".join(map(str, sizes))
 
 
-def _highest(phase: Phase, rates: Sequence[float], depths: Sequence[int] | None) -> list[float]:
-    scales = map(phase.layer_scale, depths or [0] * len(rates))
-    return [rate * scale for rate, scale in zip(rates, scales, strict=True)]
-
-
-def _shown(phase: Phase, rate: float) -> str:
-    if rate == 0:
+def _format_lr(phase: Phase, lr: float) -> str:
+    if lr == 0:
         return "frozen"
     if phase.lr != "auto":
-        return f"{rate:.2g}"
-    return "auto" if rate == 1 else f"auto/{1 / rate:.3g}"
+        return f"{lr:.2g}"
+    return "auto" if lr == 1 else f"auto/{1 / lr:.3g}"
 
 
 def _pictures(phase: Phase) -> str:

@@ -1,25 +1,23 @@
-"""A schedule: named phases in running order, and what holds at any position of the run."""
+"""A schedule: named phases in running order, and what applies at any position of the run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from imageclf import InputError
 from imageclf.schedule.cycles import locate
-from imageclf.schedule.phase import Phase, phase_from
-
-_NONE: Mapping[int, float] = MappingProxyType({})
+from imageclf.schedule.phase import Phase
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an epoch lies: its phase and cycle, and what is left of them.
+    """Where an epoch lies: in which phase and cycle, and how far into them.
 
     Args:
         name: the phase's name.
         phase: the phase.
-        start: first epoch of the phase, counted from the run's start.
         epoch: the epoch, counted from the phase's start.
         cycle: index of the cycle within the phase.
         epoch_in_cycle: the epoch, counted from the cycle's start.
@@ -27,7 +25,6 @@ class Place:
 
     name: str
     phase: Phase
-    start: int
     epoch: int
     cycle: int
     epoch_in_cycle: int
@@ -48,6 +45,11 @@ class Place:
         return self.epoch == 0
 
     @property
+    def is_phase_end(self) -> bool:
+        """Whether the phase ends with this epoch."""
+        return self.epoch == self.phase.epochs - 1
+
+    @property
     def is_cycle_end(self) -> bool:
         """Whether the cycle ends with this epoch."""
         return self.epoch_in_cycle == self.phase.cycles[self.cycle] - 1
@@ -66,19 +68,11 @@ class Schedule:
     """
 
     phases: Mapping[str, Phase]
-    _starts: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Lay the phases end to end."""
+        """Refuse an empty schedule."""
         if not self.phases:
             raise InputError("schedule.phases is empty: name at least one phase")
-        # Computed once: `at` is asked several times per batch.
-        starts, end = {}, 0
-        for name, phase in self.phases.items():
-            starts[name] = end
-            end += phase.epochs
-        # The dataclass is frozen for its users; this is still its construction.
-        object.__setattr__(self, "_starts", starts)
 
     @classmethod
     def from_plain(cls, phases: Mapping[str, dict[str, Any]]) -> "Schedule":
@@ -94,10 +88,14 @@ class Schedule:
         """Epochs of the whole run."""
         return sum(phase.epochs for phase in self.phases.values())
 
-    @property
+    @cached_property
     def places(self) -> tuple[Place, ...]:
         """The place of every epoch."""
-        return tuple(self.at(epoch) for epoch in range(self.epochs))
+        return tuple(
+            Place(name, phase, epoch, *locate(epoch, phase.cycles))
+            for name, phase in self.phases.items()
+            for epoch in range(phase.epochs)
+        )
 
     def sizes(self, size: int) -> set[int]:
         """Return the pixels a side that the run uses; `size` where a phase names none."""
@@ -109,11 +107,9 @@ class Schedule:
         Raises:
             IndexError: the epoch lies outside the run.
         """
-        for name, phase in self.phases.items():
-            start = self._starts[name]
-            if start <= epoch < start + phase.epochs:
-                return Place(name, phase, start, epoch - start, *locate(epoch - start, phase.cycles))
-        raise IndexError(f"epoch {epoch} is outside the run's {self.epochs} epochs")
+        if not 0 <= epoch < self.epochs:
+            raise IndexError(f"epoch {epoch} is outside the run's {self.epochs} epochs")
+        return self.places[epoch]
 
     def lrs(
         self,
@@ -122,9 +118,10 @@ class Schedule:
         batch: int,
         num_batches: int,
         found: Mapping[str, float],
-        losses: Mapping[int, float] = _NONE,
+        losses: Mapping[int, float] = MappingProxyType({}),
+        depths: Mapping[str, int] | None = None,
     ) -> dict[str, float]:
-        """Return the learning rate of each layer group at a batch of the run.
+        """Return the learning rate of each parameter group at a batch of the run, by its name.
 
         Args:
             groups: names of the layer groups in forward order.
@@ -133,25 +130,24 @@ class Schedule:
             num_batches: batches of the epoch.
             found: the head's learning rate of each phase whose `lr` is auto.
             losses: on validation, by epoch of the run; for `shape: plateau`.
+            depths: of the parameter groups, as in `Phase.lrs`.
 
         Raises:
             InputError: as `Phase.group_lrs`.
         """
         place = self.at(epoch)
-        # Peaks first, then one scale: the ratios between groups hold at every batch.
-        peaks = place.phase.group_lrs(groups, found.get(place.name))
         # Those of the cycle alone: at a restart the rate is back at its peak.
-        seen = [losses[each] for each in range(epoch - place.epoch_in_cycle, epoch) if each in losses]
-        scale = place.phase.lr_scale(place.epoch, batch, num_batches, seen)
-        return {name: peak * scale for name, peak in zip(groups, peaks, strict=True)}
+        known = [losses[each] for each in range(epoch - place.epoch_in_cycle, epoch) if each in losses]
+        scale = place.phase.lr_scale(place.epoch, batch, num_batches, known)
+        return place.phase.lrs(groups, scale, found.get(place.name), depths)
 
     def check(self, groups: Sequence[str], has_finder: bool = True, has_validation: bool = True) -> None:
-        """Refuse a schedule that does not fit a model's layer groups, or what there is to go by.
+        """Refuse a schedule that does not fit a model's layer groups, or what a run can find out.
 
         Args:
             groups: names of the layer groups in forward order.
-            has_finder: whether a learning-rate finder will be there to serve `lr: auto`.
-            has_validation: whether there will be a validation loss to serve `shape: plateau`.
+            has_finder: whether there will be a learning-rate finder for `lr: auto`.
+            has_validation: whether there will be a validation loss for `shape: plateau`.
 
         Raises:
             InputError: as `Phase.group_lrs` and `Phase.first_trainable`; the message names the phase.
@@ -163,10 +159,26 @@ class Schedule:
                     "is held out; give another shape, or data.valid_pct above 0"
                 )
             try:
-                # Any number stands for one that is not found yet; only its absence is a mistake.
+                # Any number stands for one that will be found; without a finder there will be none.
                 phase.group_lrs(groups, found=1.0 if has_finder else None)
             except InputError as error:
                 raise InputError(f"schedule.phases.{name}.{error}") from None
+
+
+def phase_from(name: str, values: dict[str, Any]) -> Phase:
+    """Build a phase from plain values; errors name the full key.
+
+    Raises:
+        InputError: as `Phase`, with `schedule.phases.NAME.` before the key.
+    """
+    # Before the constructor, whose TypeError would name no key.
+    unknown = sorted(set(values) - {each.name for each in fields(Phase)})
+    if unknown:
+        raise InputError(f"schedule.phases.{name}.{unknown[0]} is not a key of a phase")
+    try:
+        return Phase(**values)
+    except InputError as error:
+        raise InputError(f"schedule.phases.{name}.{error}") from None
 
 
 def _of_cycle(value: int | Sequence[int] | None, cycle: int) -> int | None:

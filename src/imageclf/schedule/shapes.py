@@ -1,10 +1,14 @@
 """The shape of the learning rate over one cycle, as a multiplier of its peak.
 
-Every shape maps t, the fraction of the cycle that is done (0 <= t < 1), to a multiplier in [0, 1].
+Every shape maps t, the fraction of the cycle that is done (0 <= t < 1), to a multiplier in [0, 1]; only
+`plateau` goes by the validation losses instead.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+# An improvement below this fraction of the best loss does not count; torch's default.
+THRESHOLD = 1e-4
 
 
 def cosine(t: float) -> float:
@@ -45,6 +49,29 @@ def constant(t: float) -> float:
     return 1.0
 
 
+def plateau(losses: Sequence[float], patience: int, factor: float) -> float:
+    """Fall to `factor` of it whenever the validation loss has not improved for more than `patience` epochs.
+
+    Args:
+        losses: of the epochs so far, in order.
+        patience: epochs in a row without a better loss that change nothing; the next one lowers the rate.
+        factor: of the multiplier each time.
+
+    >>> plateau([0.9, 0.8, 0.8, 0.8], patience=1, factor=0.1)
+    0.1
+
+    Source: the lesson's manual way, `learn.fit(lr, n)` and again with a tenth of it;
+    `torch.optim.lr_scheduler.ReduceLROnPlateau`, whose state is computed here from the losses.
+    """
+    scale, best, waited = 1.0, math.inf, 0
+    for loss in losses:
+        waited = 0 if loss < best * (1 - THRESHOLD) else waited + 1
+        best = loss if waited == 0 else best
+        if waited > patience:
+            scale, waited = scale * factor, 0
+    return scale
+
+
 def warmup_scale(step: int, steps: float) -> float:
     """Return the factor of a linear rise over `steps` optimizer steps, 1 from the last of them on.
 
@@ -59,8 +86,7 @@ def _between(start: float, end: float, t: float) -> float:
     return end + (start - end) * cosine(t)
 
 
-# What `shape` names; a new one is a function and a row here. Only `plateau` is none of the position
-# alone: see imageclf.schedule.plateau.
+# What `shape` names besides `plateau`; a new one is a function and a row here.
 SHAPES: Mapping[str, Callable[[float], float]] = {
     "cosine": cosine,
     "onecycle": onecycle,

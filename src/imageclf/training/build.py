@@ -12,8 +12,10 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch import nn
 
+from imageclf.callbacks import Report
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
+from imageclf.callbacks.callback import in_order
 from imageclf.configs import instantiate
 from imageclf.configs.options import Offered
 from imageclf.data import Caching, ImageData, Loading, Table
@@ -29,7 +31,7 @@ from imageclf.model import (
 )
 from imageclf.model.metrics import MetricFunction
 from imageclf.model.weights.tensors import CheckpointFiles
-from imageclf.schedule import Schedule
+from imageclf.schedule import RunState, Schedule
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
 from imageclf.training.check_values import check_callbacks, check_trainer
@@ -41,21 +43,6 @@ from imageclf.training.parts.metrics import build_metrics, lower_is_better
 from imageclf.training.parts.optimizer import build_optimizer
 from imageclf.training.parts.table import take
 
-# In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
-PREPARING = (
-    "reproducible",
-    "unfreezing",
-    "progressive_resizing",
-    "precompute",
-    "lr_finder",
-    "warm_restarts",
-    "terminate_on_nan",
-    "tta",
-    "fit_verdict",
-)
-# then the user's own, then those that write down and save: a save after a batch has every update of it.
-SAVING = ("history", "ema", "snapshots", "checkpoint")
-
 
 class Parts(NamedTuple):
     """What a training is made of, but for callbacks and trainer."""
@@ -63,6 +50,11 @@ class Parts(NamedTuple):
     schedule: Schedule
     module: ClassifierModule
     data: ImageData
+
+    @property
+    def state(self) -> RunState:
+        """What the run learns on its way; module, data and callbacks share it."""
+        return self.module.state
 
 
 def build_parts(config: dict[str, Any], table: Table) -> Parts:
@@ -77,7 +69,8 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     all_sizes = schedule.sizes(config["data"]["size"])
     metrics = build_metrics(config, table.num_classes)
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
-    module, expects = build_module(config["model"], counts, all_sizes, metrics, by_layer)
+    state = RunState()
+    module, expects = build_module(config["model"], counts, all_sizes, metrics, by_layer, state)
     schedule.check(
         module.groups.names,
         has_finder="lr_finder" in config["callbacks"],
@@ -86,41 +79,37 @@ def build_parts(config: dict[str, Any], table: Table) -> Parts:
     if config["model"]["compile"] is not None:
         variants = {(place.size, place.phase.unfreeze_to, place.phase.bn) for place in schedule.places}
         compile_backbone(module.model.backbone, config["model"]["compile"], len(variants))
-    return Parts(schedule, module, build_data(config, table, schedule, expects))
+    return Parts(schedule, module, build_data(config, table, schedule, expects, state))
 
 
 def build_callbacks(
     config: dict[str, Any],
     schedule: Schedule,
+    state: RunState,
     run_dir: Path,
     ends: bool = True,
     notice: Notice | None = None,
 ) -> list[pl.Callback]:
-    """Build the callbacks: those that prepare a step, the user's own, those that save, those that end a run.
+    """Build the callbacks, in the order of their hooks.
 
     Args:
         config: of the run.
-        schedule: what holds at an epoch.
+        schedule: of the run.
+        state: of the run; the same object as that of its module and data.
         run_dir: of the run.
-        ends: whether plan, summary and report are among them.
-        notice: what signals have said; None: nobody listens to them.
+        ends: whether plan, summary and report are among them: they end a run.
+        notice: the signals that the run has received; None: it does not handle them.
     """
     nodes = config["callbacks"]
     best = (nodes.get("checkpoint") or {}).get("best")
     lower = best is not None and bool(lower_is_better(best, config))
-    given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
-    offered = given._asdict()
-    own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
-    names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
-    callbacks: list[pl.Callback] = _instances({name: nodes[name] for name in names}, "callbacks", offered)
+    given = Offered(schedule, run_dir, config["seed"], state, notice, lower)
+    callbacks: list[pl.Callback] = _instances(nodes, "callbacks", given._asdict())
     if not ends:
-        return callbacks
-    return [
-        *callbacks,
-        Plan(run_dir, schedule, given.found),
-        Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
-        *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
-    ]
+        return [each for each in in_order(callbacks) if not isinstance(each, Report)]
+    plan = Plan(run_dir, schedule, state)
+    summary = Summary(run_dir, state, labels_of(config), config["analysis"]["submission"])
+    return in_order([*callbacks, plan, summary])
 
 
 def build_module(
@@ -129,6 +118,7 @@ def build_module(
     all_sizes: set[int],
     metrics: Mapping[str, MetricFunction] | None = None,
     by_layer: bool = False,
+    state: RunState | None = None,
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
@@ -138,6 +128,7 @@ def build_module(
         all_sizes: pixels a side that the run will use.
         metrics: further scores of each validation, by name.
         by_layer: give each layer an optimizer group of its own.
+        state: of the run.
 
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
@@ -158,11 +149,18 @@ def build_module(
         mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
         metrics=metrics,
         by_layer=by_layer,
+        state=state,
     )
     return module, expects
 
 
-def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects: DataConfig) -> ImageData:
+def build_data(
+    config: dict[str, Any],
+    table: Table,
+    schedule: Schedule,
+    expects: DataConfig,
+    state: RunState | None = None,
+) -> ImageData:
     """Build the LightningDataModule."""
     return ImageData(
         table=table,
@@ -172,6 +170,7 @@ def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects
         crop_pct=expects.crop_pct,
         seed=config["seed"],
         caching=take(Caching, config["data"]),
+        state=state,
     )
 
 

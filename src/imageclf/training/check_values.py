@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from imageclf import InputError
+from imageclf import InputError, callbacks
+from imageclf.callbacks import Callback
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.data.device_choice import likely_form, obstacle_of, refused
 from imageclf.data.views.augmentation import Augmentation
@@ -13,8 +14,7 @@ from imageclf.training.parts.loss import check_weights
 from imageclf.training.parts.metrics import build_metrics
 from imageclf.training.parts.table import take
 
-# What the schedule means: these cannot be removed.
-REQUIRED = ("unfreezing", "warm_restarts")
+OUR_CALLBACKS: list[type[Callback]] = [getattr(callbacks, name) for name in callbacks.__all__]
 # What the program sets itself, and where the user says it instead.
 RESERVED = {
     "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
@@ -65,27 +65,37 @@ def check_device_store(node: dict[str, Any], augmentation: Augmentation) -> None
         raise refused(obstacle)
 
 
+def required_callbacks() -> set[str]:
+    """Return the names of the callbacks that no run can do without."""
+    return {callback.node() for callback in OUR_CALLBACKS if callback.is_required}
+
+
+def needed_callbacks(schedule: Schedule) -> dict[str, str]:
+    """Return the names of the callbacks that a schedule needs, each with the first phase that needs it."""
+    # Backwards, so that the first phase stays.
+    return {
+        callback.node(): name
+        for name, phase in reversed(list(schedule.phases.items()))
+        for callback in OUR_CALLBACKS
+        if callback.is_needed_by(phase)
+    }
+
+
 def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
-    """Refuse to go without a callback that the schedule asks for.
+    """Refuse a config without a callback that the schedule needs.
 
     Raises:
         InputError: such a callback was removed.
     """
-    asked = {
-        "precompute": [name for name, phase in schedule.phases.items() if phase.precompute],
-        "progressive_resizing": [name for name, phase in schedule.phases.items() if phase.size is not None],
-        "lr_finder": [name for name, phase in schedule.phases.items() if phase.lr == "auto"],
-    }
     # A node set to null builds nothing, as if it were removed.
     present = {name for name, node in nodes.items() if node is not None}
-    for name in REQUIRED:
-        if name not in present:
+    for name, phase in needed_callbacks(schedule).items():
+        if name in present:
+            continue
+        if name in required_callbacks():
             raise InputError(f"~callbacks.{name}: it is what the schedule means and cannot be removed")
-    for name, phases in asked.items():
-        if phases and name not in present:
-            raise InputError(
-                f"~callbacks.{name}: phase {phases[0]} asks for it; change schedule.phases.{phases[0]} first"
-            )
+        remedy = f"change schedule.phases.{phase} first"
+        raise InputError(f"~callbacks.{name}: phase {phase} asks for it; {remedy}")
 
 
 def check_trainer(node: dict[str, Any]) -> None:

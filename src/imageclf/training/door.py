@@ -5,10 +5,8 @@ from pathlib import Path
 
 import lightning as pl
 
-from imageclf.callbacks.always.compile_log import CompileLog
-from imageclf.callbacks.always.finish import Finish
-from imageclf.callbacks.always.machine_log import LogMachine
-from imageclf.callbacks.always.preemption import Preemption
+from imageclf.callbacks.always.machine_log import CompileLog, LogMachine
+from imageclf.callbacks.always.preemption import Finish, Preemption
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.configs import load_config
 from imageclf.system.signals import Notice, noted
@@ -40,7 +38,7 @@ def _train(run_dir: Path, notice: Notice) -> None:
     # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config["seed"], verbose=False)
     parts = build_parts(config, table_of_run(run_dir, config))
-    callbacks = build_callbacks(config, parts.schedule, run_dir, notice=notice)
+    callbacks = build_callbacks(config, parts.schedule, parts.state, run_dir, notice=notice)
     if config["model"]["weights"] == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     compile_log = [CompileLog(parts.schedule)] if config["model"]["compile"] is not None else []

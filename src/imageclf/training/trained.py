@@ -9,7 +9,7 @@ from imageclf import InputError
 from imageclf.configs import Trust, check_node, load_config, read_config, read_object
 from imageclf.configs.annotations import accepts, describe, written
 from imageclf.data.views.geometry import Resize
-from imageclf.evaluation.chosen import candidate_files
+from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.saved import classes_of
 from imageclf.training.build import build_module, build_trainer

@@ -1,19 +1,21 @@
-"""What a run trains on and how it computes there, as its log and summary.json say it."""
+"""Log what a run trains on, and how long torch.compile took."""
 
 import logging
-from typing import Any
 
 import lightning as pl
 import torch
 
+from imageclf.callbacks.callback import data_of
 from imageclf.data import ImageData
+from imageclf.model.compiling import CompileClock
+from imageclf.schedule import Schedule
 from imageclf.system.machine import Exact, Machine, processor_name
 
 log = logging.getLogger(__name__)
 
 
 def machine_of(trainer: pl.Trainer, data: ImageData) -> Machine:
-    """Return what a run trains on: what there is, not what was asked for."""
+    """Return what a run trains on: what it got, not what the config asked for."""
     device = trainer.strategy.root_device
     exact: Exact = torch.are_deterministic_algorithms_enabled()
     if exact and torch.is_deterministic_algorithms_warn_only_enabled():
@@ -23,10 +25,47 @@ def machine_of(trainer: pl.Trainer, data: ImageData) -> Machine:
 
 
 class LogMachine(pl.Callback):
-    """Say at the start of training what it runs on."""
+    """Log what a run trains on."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log one line, on the first rank."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.is_global_zero:
-            log.info("trains on %s", machine_of(trainer, data).sentence)
+            log.info("trains on %s", machine_of(trainer, data_of(trainer)).sentence)
+
+
+class CompileLog(pl.Callback):
+    """Log at the end of each phase how long it compiled; after all callbacks that may compile something."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._clock = CompileClock()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Start the clock."""
+        self._clock.start()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log at a phase's end."""
+        place = self._schedule.at(trainer.current_epoch)
+        if place.is_phase_end:
+            self._log(trainer, f"phase {place.name}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log what came after the last phase, or in one that was stopped."""
+        self._log(trainer, "the end of the run")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Stop the clock."""
+        self._clock.stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Stop the clock: the process may go on with another run."""
+        self._clock.stop()
+
+    def _log(self, trainer: pl.Trainer, when: str) -> None:
+        count, seconds = self._clock.take()
+        if seconds > 0 and trainer.is_global_zero:
+            graphs = f"{count} graph{'' if count == 1 else 's'}"
+            log.info("%s: compiled %s of the body in %.1f s", when, graphs, seconds)

@@ -1,6 +1,5 @@
-"""plan.csv and plan.png: what every step does, completed as learning rates are found."""
+"""plan.csv and plan.png: what every step does; learning rates are filled in as they are found."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,11 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.model import ClassifierModule
 from imageclf.report import learning_rate_figure, save_figure
-from imageclf.schedule import Schedule, phase_rows, step_rows
+from imageclf.schedule import RunState, Schedule, phase_rows, step_rows
 from imageclf.schedule.plan import Row
 from imageclf.system.printable import cell
 
@@ -61,34 +61,31 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.3g} M"
 
 
-class Plan(pl.Callback):
-    """Write the plan when a run starts, and again when a phase with `lr: auto` has found its rate.
+class Plan(Callback):
+    """Write the plan when a run starts, and again when a learning rate has been found."""
 
-    Args:
-        run_dir: of the run.
-        schedule: the run.
-        found: the head's learning rate by phase.
-    """
+    order = Order.END
 
-    def __init__(self, run_dir: Path, schedule: Schedule, found: Mapping[str, float]) -> None:
+    def __init__(self, run_dir: Path, schedule: Schedule, state: RunState) -> None:
         self._run_dir = run_dir
         self._schedule = schedule
-        self._found = found
+        self._state = state
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the plan if a phase starts."""
         place = self._schedule.at(trainer.current_epoch)
-        if trainer.is_global_zero and place.is_phase_start and (place.start == 0 or place.phase.lr == "auto"):
+        is_changed = trainer.current_epoch == 0 or (place.is_phase_start and place.phase.lr == "auto")
+        if is_changed and trainer.is_global_zero:
             self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, module: Any) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(trainer)
         rows = step_rows(
             self._schedule,
             module.groups.names,
             lambda place: data.num_batches(place, trainer.world_size),
             data.loading.size,
-            self._found,
+            self._state.found_lrs,
             depths=module.groups.tops,
         )
         write_plan(pd.DataFrame(rows), self._run_dir)

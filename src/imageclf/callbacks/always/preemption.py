@@ -1,21 +1,50 @@
-"""End a run at a safe point once a signal has asked for it."""
+"""End a run: after its last step, or at a safe point once a signal has asked for it."""
 
 from typing import Any
 
 import lightning as pl
 
+from imageclf.callbacks.callback import data_of
 from imageclf.callbacks.checkpoint import Checkpoint
 from imageclf.system.signals import Notice
 
 
-class Preemption(pl.Callback):
-    """Raise Preempted right after the safe point that the checkpoint was saved at.
+class Finish(pl.Callback):
+    """Let signals end the run at once after its last step; the first callback.
 
-    It comes after all other callbacks, the user's own among them: each sees the batch as finished.
-    Without the checkpoint callback there is nothing to save, and signals end the run at once.
+    Work at the end of a run belongs in `on_train_end`, while the model is on its device: before `on_fit_end`
+    Lightning moves it to the CPU. A run without a step left skips the loop and with it `on_train_end`, so
+    this callback calls the hook.
 
     Args:
-        notice: what signals have said; the checkpoint asks it too.
+        notice: the signals that the run has received.
+    """
+
+    def __init__(self, notice: Notice) -> None:
+        self._notice = notice
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Finish a run whose training is complete; its weights have been restored."""
+        if data_of(trainer).is_complete:
+            callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            for callback in callbacks:
+                callback.on_train_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """No longer wait for a safe point: what follows can be repeated."""
+        self._notice.waits = False
+        if self._notice.came is not None:
+            self._notice.end()
+
+
+class Preemption(pl.Callback):
+    """Raise Preempted right after the checkpoint has been saved at a safe point.
+
+    It is the last of all callbacks, so each of them sees the batch as finished. Without the checkpoint
+    callback nothing is saved, and signals end the run at once.
+
+    Args:
+        notice: the signals that the run has received; Checkpoint reads it, too.
     """
 
     def __init__(self, notice: Notice) -> None:
@@ -34,22 +63,22 @@ class Preemption(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Raise a Ctrl-C that was lost."""
+        """Raise a Ctrl-C that Python dropped."""
         if self._notice.interrupted:
             raise KeyboardInterrupt
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End the run if it was saved for that."""
+        """End the run if it has been saved to end here."""
         if self._notice.agreed:
             self._notice.end()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End the run if it was saved for that."""
+        """End the run if it has been saved to end here."""
         if self._notice.agreed:
             self._notice.end()
 
 
 def _install_nothing() -> None:
-    """Leave the signals to the notice."""
+    """Leave the handlers as they are."""

@@ -1,4 +1,4 @@
-"""The end of a run: predictions of the final weights, the test folder, summary.json."""
+"""The end of a run: predictions of the final weights and of the test folder, and summary.json."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,49 +15,55 @@ from imageclf.analysis import (
     write_submission,
 )
 from imageclf.callbacks.always.machine_log import machine_of
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData, Table
-from imageclf.evaluation.chosen import predict_with_best
-from imageclf.evaluation.predicting import current_predictions
+from imageclf.evaluation.predicting import current_predictions, predict_with_best
 from imageclf.model import Predictions
+from imageclf.schedule import RunState
 from imageclf.system.files import write_json
 
 
-class Summary(pl.Callback):
-    """Write `predictions/valid.csv`, what is predicted of a test folder, and `summary.json`, in this order.
+class Summary(Callback):
+    """Write `predictions/valid.csv`, the predictions of a test folder, and `summary.json`, in this order.
 
     A run is finished when `summary.json` exists.
 
     Args:
-        run_dir: of the run.
-        labels: what the run is found by: experiment, task_name, tags.
+        state: of the run; its results go into `summary.json`.
+        labels: to find the run by: experiment, task_name, tags.
         submission: form of submission.csv, or None.
     """
 
-    def __init__(self, run_dir: Path, labels: Mapping[str, Any], submission: str | None) -> None:
+    order = Order.END
+
+    def __init__(
+        self, run_dir: Path, state: RunState, labels: Mapping[str, Any], submission: str | None
+    ) -> None:
         self._run_dir = run_dir
+        self._state = state
         self._labels = labels
         self._submission = submission
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Predict with the final weights, then write everything down."""
+        """Predict with the final weights, then write all files."""
         module: Any = pl_module
-        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(trainer)
         size = data.last_size
         if data.has_validation:
             predictions = current_predictions(trainer, module, data, size)
-            module.results |= module.score(predictions, "val")
+            self._state.results |= module.score(predictions, "val")
             self._write(trainer, predictions_of(data.table, predictions), "valid")
         if len(data.table.rows("test")):
             self._test(trainer, module, data, size)
-        # Last: its existence says that the run is finished.
+        # Last: the run is finished once it exists.
         if trainer.is_global_zero:
             facts = self._facts(data) | machine_of(trainer, data)._asdict()
-            self._write_summary(module.results | facts, data.table.classes)
+            self._write_summary(self._state.results | facts, data.table.classes)
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
         predictions = predict_with_best(trainer, module, data, "test", size, self._run_dir)
         if bool((predictions.labels >= 0).all()):
-            module.results |= module.score(predictions, "test")
+            self._state.results |= module.score(predictions, "test")
         table = predictions_of(data.table, predictions)
         self._write(trainer, table, "test")
         if self._submission and trainer.is_global_zero:
@@ -86,13 +92,13 @@ class Summary(pl.Callback):
         }
 
     def _write_summary(self, facts: dict[str, Any], classes: tuple[str, ...]) -> None:
-        # JSON knows no NaN, which is what a metric is that cannot be computed.
+        # JSON has no NaN, the value of a metric that cannot be computed.
         known = {name: None if value != value else value for name, value in facts.items()}
         write_json(self._run_dir / "summary.json", {**known, "classes": list(classes)})
 
 
 def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:
-    """Return predictions as the table that predictions/*.csv holds."""
+    """Return predictions as the table of predictions/*.csv."""
     frame = table.frame.iloc[predictions.rows.numpy()]
     known = list(frame["label"])
     return predictions_table(

@@ -7,13 +7,14 @@ from typing import Any
 from imageclf import InputError
 from imageclf.analysis import less_is_better
 from imageclf.configs import instantiate, locate_target
+from imageclf.evaluation.candidates import MIXED
 from imageclf.model import check_metric
 from imageclf.model.metrics import MetricFunction
 
 log = logging.getLogger(__name__)
 
 # Scores that every run has: keys of summary.json that a sweeper may ask for.
-_ENDS = ("", "_tta", "_ensemble", "_average", "_average_bn", "_soup", "_soup_bn", "_ema")
+_ENDS = ("", "_tta", *(f"_{name}" for name in MIXED))
 OWN = (
     *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
     "val/acc_best",
