@@ -44,7 +44,7 @@ class ImageclfLauncher(Launcher):
         Raises:
             InputError: the folder holds another sweep, or the sweeper would end at a failed job.
         """
-        from imageclf.launch.resumed import choose_folder
+        from imageclf.launch.sweep_folder import choose_folder
 
         batch = config.hydra.sweeper.get("max_batch_size")
         if batch is not None:

@@ -29,7 +29,7 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
             self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
         ) -> None:
             """Take the sweep's config, and settle its folder before Hydra writes there."""
-            from imageclf.launch.resumed import choose_folder
+            from imageclf.launch.sweep_folder import choose_folder
 
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
             choose_folder(config)

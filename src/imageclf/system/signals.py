@@ -83,17 +83,19 @@ def noted(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
 
 
 @contextmanager
-def forwarded(pids: Callable[[], Iterable[int]]) -> Iterator[None]:
-    """Hand every signal inside the block on to other processes, which decide what it means."""
+def forwarded(pids: Callable[[], Iterable[int]]) -> Iterator[list[signal.Signals]]:
+    """Forward the signals that come inside the block to other processes, and yield a list of them."""
+    came: list[signal.Signals] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
-        """Send a signal on; who has ended needs none."""
+        """Send a signal to each process that has not ended."""
+        came.append(signal.Signals(number))
         for pid in pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     with _handled(PREEMPTING, forward):
-        yield
+        yield came
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from imageclf.configs import recorded, run_main
-from imageclf.launch.task import task
+from imageclf.launch.tasks import train_task
 
 
 class ArrayTask:
@@ -17,7 +17,7 @@ class ArrayTask:
     def __call__(self, run_dir: str) -> None:
         """Train, or leave the process with the exit code of what went wrong."""
         try:
-            run_main(recorded(lambda: task(Path(run_dir))))
+            run_main(recorded(lambda: train_task(Path(run_dir))))
         except SystemExit as leaving:
             # submitit takes a return for success.
             if leaving.code:

@@ -10,9 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from imageclf import InputError
 from imageclf.configs import to_plain
 from imageclf.configs.options import ClusterOptions
-from imageclf.launch.job import Job
+from imageclf.launch.jobs import Job, hydra_config, without_hydra
 from imageclf.launch.slurm.shared_paths import check_shared
-from imageclf.launch.sweep import check_composed, current, without_hydra
 from imageclf.model import load_weights
 from imageclf.model.weights.hub import cached_file
 from imageclf.training.parts.table import read_table
@@ -28,8 +27,6 @@ def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
     Raises:
         InputError: such a job.
     """
-    for job in jobs:
-        check_composed(job)
     resources = OmegaConf.to_container(config.cluster, resolve=True)
     options = ClusterOptions(**resources)  # type: ignore[arg-type]
     plain = [_plain(job) for job in jobs]
@@ -67,7 +64,7 @@ def check_cluster(config: dict[str, Any], run_dir: Path, options: ClusterOptions
 
 
 def _plain(job: Job) -> dict[str, Any]:
-    with current(job.config):
+    with hydra_config(job.config):
         return to_plain(without_hydra(job.config))
 
 

@@ -8,21 +8,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import JobError, foreign_targets, read_config, record
+from imageclf.configs import JobError, foreign_targets, read_config
 from imageclf.configs.options import ClusterOptions
-from imageclf.launch.job import Job
-from imageclf.launch.resumed import forget, keep
+from imageclf.launch.jobs import Job, compose_jobs, job_return
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends
 from imageclf.launch.slurm.sbatch import SRUN, script, setup
 from imageclf.launch.start import score_of
-from imageclf.launch.sweep import compose_jobs, without_hydra
+from imageclf.launch.sweep_folder import remove_refused, write_multirun
 from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 from imageclf.training.directory import prepare
 
@@ -53,12 +52,12 @@ def submit(
     check_sweep(config)
     sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
     try:
-        runs = list(compose_jobs(context.config_loader, config, job_overrides, first))
+        runs = compose_jobs(context.config_loader, config, job_overrides, first)
         options = check_jobs(runs, config)
     except InputError:
-        forget(sweep_dir)
+        remove_refused(sweep_dir)
         raise
-    keep(config, sweep_dir)
+    write_multirun(config, sweep_dir)
     unfinished = [run for run in runs if _prepare(run, context)]
     jobs: dict[str, Job] = {}
     if unfinished and options.print:
@@ -68,7 +67,7 @@ def submit(
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
-    return [_returned(run, ended.get(run.number)) for run in runs]
+    return [_job_return(run, ended.get(run.number)) for run in runs]
 
 
 def check_sweep(config: DictConfig) -> None:
@@ -136,7 +135,7 @@ def _submit(
         # The runs were never there: the same command may try again.
         for run in runs:
             _undo(run.run_dir)
-        forget(sweep_dir)
+        remove_refused(sweep_dir)
         raise InputError(f"sbatch refuses the jobs: {' '.join(str(error).split())}") from error
     jobs = {job.job_id: run for job, run in zip(submitted, runs, strict=True)}
     for job, run in jobs.items():
@@ -180,27 +179,10 @@ def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
         raise
 
 
-def _returned(run: Job, state: State | None) -> JobReturn:
-    """Return what Hydra's sweepers take, and remember a failure for the exit code.
-
-    Args:
-        run: of the sweep.
-        state: in which its job ended; None: nobody waited for one.
-    """
-    returned = JobReturn(
-        overrides=list(run.overrides),
-        cfg=without_hydra(run.config),
-        hydra_cfg=run.config,
-        working_dir=str(Path.cwd()),
-        task_name=run.config.hydra.job.name,
-        status=JobStatus.COMPLETED,
-    )
+def _job_return(run: Job, state: State | None) -> JobReturn:
+    """Return how a run ended; a state of None means that nobody waited for its job."""
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
         code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        error = JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code)
-        record(error)
-        returned.status, returned.return_value = JobStatus.FAILED, error
-        return returned
-    returned.return_value = score_of(run.run_dir, run.config.optimized_metric) if finished else None
-    return returned
+        return job_return(run, JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code))
+    return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)
