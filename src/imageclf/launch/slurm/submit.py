@@ -1,4 +1,7 @@
-"""cluster=slurm: all runs are checked and made here, and each job is the one door of a run directory."""
+"""cluster=slurm: check all runs, make their directories, and submit a job for each as one array.
+
+submitit does the submission, and requeues its jobs; how they end is read from the queue (see `queue`).
+"""
 
 import logging
 import shutil
@@ -35,7 +38,7 @@ def submit(
     first: int,
     resources: Mapping[str, Any],
 ) -> list[JobReturn]:
-    """Submit a batch of runs as an array, and return how each ended, or that it was submitted.
+    """Submit a batch of runs as an array, and return how each ended, if the sweep waits for that.
 
     Args:
         context: composes a run's config.
@@ -71,11 +74,11 @@ def submit(
 
 
 def check_sweep(config: DictConfig) -> None:
-    """Refuse what a sweep on a cluster cannot do.
+    """Check that a sweep can run on a cluster.
 
     Raises:
-        InputError: the run directory of a single run is chosen, or a search is not to wait for scores, or
-            this is not a training.
+        InputError: this is not a training, hydra.run.dir is given, a search does not wait for its scores, or
+            there is no sbatch.
     """
     if config.hydra.job.config_name != "train":
         raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
@@ -98,7 +101,7 @@ def check_sweep(config: DictConfig) -> None:
 
 
 def _prepare(run: Job, context: HydraContext) -> bool:
-    """Make a run's directory as Hydra would in its job, and return whether the run is unfinished."""
+    """Make a run directory as Hydra would in the job, and return whether the run is unfinished."""
     made = run_job(
         task_function=lambda cfg: prepare(cfg, run.run_dir, list(run.overrides)),
         config=run.config,
@@ -112,7 +115,7 @@ def _prepare(run: Job, context: HydraContext) -> bool:
 
 def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptions) -> None:
     folder = Path(str(config.hydra.sweep.dir)).absolute()
-    # Checked when the directories were made, or gone on with.
+    # Their code was checked when the directories were made or resumed.
     trusted = sorted(
         {name for run in runs for name in foreign_targets(read_config(run.run_dir / "config.yaml"))}
     )
@@ -125,14 +128,14 @@ def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptio
 def _submit(
     runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
 ) -> dict[str, Job]:
-    """Submit runs as one array, and return them by the ids of their jobs."""
+    """Submit runs as one array, and return them by job id."""
     from submitit.core.utils import FailedJobError
 
     executor = _executor(resources, options)
     try:
         submitted = executor.map_array(ArrayTask(), [str(run.run_dir) for run in runs])
     except FailedJobError as error:
-        # The runs were never there: the same command may try again.
+        # Leave nothing behind, so that the same command can be given again.
         for run in runs:
             _undo(run.run_dir)
         remove_refused(sweep_dir)
@@ -144,20 +147,20 @@ def _submit(
 
 
 def _undo(run_dir: Path) -> None:
-    """Remove what was made of a run that has never started."""
+    """Remove the directory of a run that has never started."""
     if not (run_dir / "split.csv").exists():
         shutil.rmtree(run_dir)
 
 
 def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
-    """Return submitit's executor for the node hydra.launcher, as the stock launcher makes it, and more."""
+    """Return submitit's executor for the node hydra.launcher, made as Hydra's submitit launcher does."""
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
     from submitit import AutoExecutor
 
     known = dict(resources)
     folder, timeouts = known.pop("submitit_folder"), known.pop("max_num_timeout")
     executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
-    # Without it a cluster may be set up to requeue nothing.
+    # The default of a cluster may be not to requeue.
     further = {"requeue": True, **(known.pop("additional_parameters") or {})}
     known |= {"setup": setup(options), "srun_args": list(SRUN), "additional_parameters": further}
     general = {field.name for field in fields(BaseQueueConf)}
@@ -168,7 +171,7 @@ def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
 
 
 def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
-    """Yield jobs as they end."""
+    """Yield jobs with their last states as they end."""
     try:
         for job, state in ends(list(jobs)):
             log.info("job %s is %s: %s", job, state.name, jobs[job].run_dir)
