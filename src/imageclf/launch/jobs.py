@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError
-from imageclf.configs import JobError, explain, record
+from imageclf.configs import JobError, explain, record, to_plain
 from imageclf.launch.start import check_job
 
 
@@ -82,6 +83,12 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
     if config.resume_sweep is not None and (run_dir / "config.yaml").exists():
         composed.ckpt_path = "auto"
     return Job(number, name, tuple(overrides), composed, run_dir)
+
+
+def plain_config(job: Job) -> dict[str, Any]:
+    """Return a job's config as plain values."""
+    with hydra_config(job.config):
+        return to_plain(without_hydra(job.config))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, configure_log, setup_globals
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from imageclf import InputError, Preempted
 from imageclf.configs import JobError
 from imageclf.launch.job_process import run_job
-from imageclf.launch.jobs import Job, compose_jobs, job_return
+from imageclf.launch.jobs import Job, compose_jobs, job_return, plain_config
 from imageclf.launch.pool import open_pool
 from imageclf.launch.shares import Share, split_machine, visible_gpus
 from imageclf.launch.start import score_of
@@ -125,11 +125,10 @@ def _job_return(job: Job, result: Result) -> JobReturn:
 
 
 def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:
-    trainers = [OmegaConf.to_container(job.config.trainer, resolve=True) for job in jobs]
-    nodes = [node for node in trainers if isinstance(node, dict)]
-    on_cpu = all(node.get("accelerator") == "cpu" for node in nodes)
-    ranks = max(num_ranks({str(key): value for key, value in node.items()}) for node in nodes)
+    trainers = [plain_config(job)["trainer"] for job in jobs]
+    on_cpu = all(trainer.get("accelerator") == "cpu" for trainer in trainers)
     gpus = [] if on_cpu else visible_gpus()
+    ranks = max(map(num_ranks, trainers))
     return split_machine(n_jobs, gpus, ranks, torch.get_num_threads(), available_cores())
 
 

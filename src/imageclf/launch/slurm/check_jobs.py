@@ -8,9 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
-from imageclf.configs import to_plain
 from imageclf.configs.options import ClusterOptions
-from imageclf.launch.jobs import Job, hydra_config, without_hydra
+from imageclf.launch.jobs import Job, plain_config
 from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
 from imageclf.model.weights.hub import cached_file
@@ -30,7 +29,7 @@ def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
     """
     resources = OmegaConf.to_container(config.cluster, resolve=True)
     options = ClusterOptions(**resources)  # type: ignore[arg-type]
-    plain = [_plain(job) for job in jobs]
+    plain = [plain_config(job) for job in jobs]
     for each, job in zip(plain, jobs, strict=True):
         check_cluster(each, job.run_dir, options)
     # Most sweeps train all runs on the same data: check it once.
@@ -62,11 +61,6 @@ def check_cluster(config: dict[str, Any], run_dir: Path, options: ClusterOptions
     paths = {key: Path(path) for key, path in data.items() if path is not None}
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8")
     check_shared({"hydra.sweep.dir": run_dir, **paths}, options.shared_paths, mounts)
-
-
-def _plain(job: Job) -> dict[str, Any]:
-    with hydra_config(job.config):
-        return to_plain(without_hydra(job.config))
 
 
 def check_tasks(trainer: dict[str, Any], options: ClusterOptions) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import DictConfig
+from submitit import AutoExecutor
+from submitit.core.utils import FailedJobError
 
 from imageclf import InputError
 from imageclf.configs import JobError, foreign_targets, read_config
@@ -64,7 +67,7 @@ def submit(
     unfinished = [run for run in runs if _prepare(run, context)]
     jobs: dict[str, Job] = {}
     if unfinished and options.print:
-        _print_script(config, unfinished, options)
+        _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
         jobs = _submit(unfinished, resources, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
@@ -113,14 +116,14 @@ def _prepare(run: Job, context: HydraContext) -> bool:
     return bool(made.return_value)
 
 
-def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptions) -> None:
-    folder = Path(str(config.hydra.sweep.dir)).absolute()
+def _print_script(name: str, runs: Sequence[Job], options: ClusterOptions, sweep_dir: Path) -> None:
+    run_dirs = [run.run_dir for run in runs]
     # Their code was checked when the directories were made or resumed.
     trusted = sorted(
-        {name for run in runs for name in foreign_targets(read_config(run.run_dir / "config.yaml"))}
+        {code for each in run_dirs for code in foreign_targets(read_config(each / "config.yaml"))}
     )
-    text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options, trusted)
-    path = folder / "sbatch.sh"
+    text = script(name, sweep_dir, run_dirs, options, trusted)
+    path = sweep_dir / "sbatch.sh"
     path.write_text(text, encoding="utf-8")
     print(f"{text}# to submit it: sbatch {path}")
 
@@ -129,8 +132,6 @@ def _submit(
     runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
 ) -> dict[str, Job]:
     """Submit runs as one array, and return them by job id."""
-    from submitit.core.utils import FailedJobError
-
     executor = _executor(resources, options)
     try:
         submitted = executor.map_array(ArrayTask(), [str(run.run_dir) for run in runs])
@@ -154,9 +155,6 @@ def _undo(run_dir: Path) -> None:
 
 def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
     """Return submitit's executor for the node hydra.launcher, made as Hydra's submitit launcher does."""
-    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-    from submitit import AutoExecutor
-
     known = dict(resources)
     folder, timeouts = known.pop("submitit_folder"), known.pop("max_num_timeout")
     executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
