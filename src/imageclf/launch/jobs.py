@@ -117,8 +117,7 @@ def job_return(job: Job, result: float | JobError | None) -> JobReturn:
         job: that has ended, or was submitted.
         result: its optimized metric, or why it failed.
     """
-    failed = isinstance(result, JobError)
-    if failed:
+    if isinstance(result, JobError):
         record(result)
     returned = JobReturn(
         overrides=list(job.overrides),
@@ -126,7 +125,7 @@ def job_return(job: Job, result: float | JobError | None) -> JobReturn:
         hydra_cfg=job.config,
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,
-        status=JobStatus.FAILED if failed else JobStatus.COMPLETED,
+        status=JobStatus.FAILED if isinstance(result, JobError) else JobStatus.COMPLETED,
     )
     returned.return_value = result
     return returned

@@ -93,7 +93,8 @@ def run_jobs(jobs: Sequence[Job], shares: Sequence[Share]) -> dict[int, Result]:
     with open_pool() as pool:
         while running or (waiting and not pool.signals):
             while waiting and free and not pool.signals:
-                job, share = running[waiting[0].number] = waiting.popleft(), free.popleft()
+                job, share = waiting.popleft(), free.popleft()
+                running[job.number] = job, share
                 log.info("%s starts in %s", job.name, job.run_dir)
                 (job.run_dir / FILE).unlink(missing_ok=True)
                 work = partial(run_job, job, quiet=len(shares) > 1)

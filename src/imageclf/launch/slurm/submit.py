@@ -133,8 +133,9 @@ def _submit(
 ) -> dict[str, Job]:
     """Submit runs as one array, and return them by job id."""
     executor = _executor(resources, options)
+    task = ArrayTask()  # type: ignore[no-untyped-call]
     try:
-        submitted = executor.map_array(ArrayTask(), [str(run.run_dir) for run in runs])
+        submitted = executor.map_array(task, [str(run.run_dir) for run in runs])
     except FailedJobError as error:
         # Leave nothing behind, so that the same command can be given again.
         for run in runs:
