@@ -12,11 +12,11 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from imageclf import InputError
-from imageclf.launch.slurm.requeue import requeued
-from imageclf.system.locks import held
+from imageclf.launch.slurm.requeue import requeue_when_preempted
+from imageclf.system.locks import locked
 from imageclf.system.world import WAIT, World
 from imageclf.training.door import run
-from imageclf.training.failure import noted_failure
+from imageclf.training.failure import record_failure
 
 _KEY = "run_dir"
 
@@ -30,7 +30,11 @@ def train_task(run_dir: Path) -> None:
     """
     # The first task is the one that writes into the directory.
     is_first = World.of_process().rank == 0
-    with requeued(), held(run_dir, is_first), noted_failure(run_dir) if is_first else nullcontext():
+    with (
+        requeue_when_preempted(),
+        locked(run_dir, is_first),
+        record_failure(run_dir) if is_first else nullcontext(),
+    ):
         run(run_dir)
 
 
@@ -62,7 +66,7 @@ def train_broadcast_run() -> None:
     Raises:
         InputError: the first task does not answer.
     """
-    with requeued():
+    with requeue_when_preempted():
         try:
             run_dir = _store(World.of_process()).get(_KEY).decode()
         except RuntimeError as error:

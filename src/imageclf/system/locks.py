@@ -28,7 +28,7 @@ def patience(environment: Environment) -> float:
 
 
 @contextmanager
-def held(run_dir: Path, is_first_rank: bool = True, wait: float | None = None) -> Iterator[None]:
+def locked(run_dir: Path, is_first_rank: bool = True, wait: float | None = None) -> Iterator[None]:
     """Lock a run directory against other jobs, until the block or the process ends.
 
     It is a POSIX lock: the kernel frees it however the process ends, forked data workers do not inherit it,

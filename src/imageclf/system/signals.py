@@ -63,7 +63,7 @@ class Notice:
 
 
 @contextmanager
-def noted(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
+def stop_notice(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
     """Handle every signal inside the block, and restore handlers and mask afterwards.
 
     Args:

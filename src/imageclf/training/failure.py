@@ -40,7 +40,7 @@ def write_failure(run_dir: Path, failure: Failure) -> None:
 
 
 @contextmanager
-def noted_failure(run_dir: Path) -> Iterator[None]:
+def record_failure(run_dir: Path) -> Iterator[None]:
     """Remove failed.json, and write it again if the block raises."""
     (run_dir / FILE).unlink(missing_ok=True)
     try:

@@ -51,7 +51,7 @@ def requeue_command(environment: Environment) -> list[str]:
 
 
 @contextmanager
-def requeued() -> Iterator[None]:
+def requeue_when_preempted() -> Iterator[None]:
     """Requeue the job if the block raises Preempted, which is raised again."""
     previous = launcher_handler()
     try:
