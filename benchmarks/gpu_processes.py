@@ -141,11 +141,11 @@ def _kill(each: _Running) -> None:
 def _run(job: Job, setting: Setting, log: Path, environment: dict[str, str], sender: Connection) -> None:
     """Run a job as a process of its own group, which writes to the log."""
     # The parent does without torch, and so without these.
-    from imageclf.system.processes import Surroundings, enter
+    from imageclf.system.processes import prepare_child
 
     # Not of a session: what ends all that a session has started is to end it, too.
     os.setpgrp()
-    enter(Surroundings(environment, str(setting.folder)))
+    prepare_child(environment, str(setting.folder))
     with log.open("w") as file:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

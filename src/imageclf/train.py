@@ -24,9 +24,9 @@ def job(cfg: DictConfig) -> float | None:
 @recorded
 def follow() -> None:
     """Train the run that the first task has composed."""
-    from imageclf.launch.outer import follow
+    from imageclf.launch.tasks import train_broadcast_run
 
-    follow()
+    train_broadcast_run()
 
 
 def main() -> None:

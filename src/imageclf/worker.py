@@ -10,7 +10,7 @@ from pathlib import Path
 from imageclf import InputError
 from imageclf.configs import Trust, read_config, recorded, run_main
 from imageclf.configs.trust import check_target, targets_of
-from imageclf.launch.task import task
+from imageclf.launch.tasks import train_task
 
 
 @recorded
@@ -23,7 +23,7 @@ def job() -> None:
         each.removeprefix("trust=").strip("[]").split(",") for each in sys.argv[1:] if each not in given
     ]
     check_code(Path(given[0]), [name.strip() for names in trusted for name in names])
-    task(Path(given[0]))
+    train_task(Path(given[0]))
 
 
 def check_code(run_dir: Path, trust: Trust) -> None:

@@ -85,8 +85,8 @@ def test_a_run_with_long_epochs_is_given_time(read, unfinished):
 @contextmanager
 def holder_of(run_dir):
     """Let another process hold a run directory, as a training does."""
-    code = "import sys, pathlib; from imageclf.system.locks import held\n"
-    code += "with held(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    code = "import sys, pathlib; from imageclf.system.locks import locked\n"
+    code += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(run_dir)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"

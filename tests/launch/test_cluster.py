@@ -10,9 +10,10 @@ from imageclf import InputError
 from imageclf.configs import CONF_DIR, to_plain
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.slurm.array_task import ArrayTask
-from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here, num_devices
+from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here
 from imageclf.launch.slurm.sbatch import script
 from imageclf.launch.slurm.submit import check_sweep
+from imageclf.training.parts.accelerator import num_ranks
 
 # Writes the script, and needs no sbatch here.
 SLURM = ("cluster=slurm", "cluster.print=true")
@@ -64,7 +65,7 @@ def test_ranks_and_tasks_that_differ_are_refused(trainer: dict, cluster: dict, s
 
 
 def test_devices_are_counted_on_the_node_and_not_here() -> None:
-    assert num_devices({"devices": "auto", "accelerator": "gpu"}, gpus_per_node=8) == 8
+    assert num_ranks({"devices": "auto", "accelerator": "gpu"}, num_gpus=8) == 8
 
 
 @pytest.mark.parametrize(

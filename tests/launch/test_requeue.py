@@ -6,7 +6,12 @@ import signal
 import pytest
 
 from imageclf import Preempted
-from imageclf.launch.slurm.requeue import launcher_handler, requeue_command, requeued, way_to_requeue
+from imageclf.launch.slurm.requeue import (
+    launcher_handler,
+    requeue_command,
+    requeue_when_preempted,
+    way_to_requeue,
+)
 from imageclf.system.world import batch_job_id, job_id, num_tasks, restarted
 
 JOB = {"SLURM_JOB_ID": "42"}
@@ -82,13 +87,13 @@ def test_the_launchers_handler_is_found(launcher):
 
 
 def test_the_launchers_handler_is_called_once_and_later_signals_are_ignored(launcher):
-    with pytest.raises(SystemExit), requeued():
+    with pytest.raises(SystemExit), requeue_when_preempted():
         raise Preempted("ended by SIGTERM")
     os.kill(os.getpid(), signal.SIGUSR2)
     assert launcher == [signal.SIGUSR2]
 
 
 def test_nothing_is_requeued_where_nothing_was_preempted(launcher):
-    with requeued():
+    with requeue_when_preempted():
         pass
     assert launcher == []

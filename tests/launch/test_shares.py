@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from imageclf import InputError
-from imageclf.launch.shares import Share, deal
+from imageclf.launch.pool import open_pool
+from imageclf.launch.shares import Share, split_machine
 from imageclf.system.machine import limited_cores
-from imageclf.system.processes import enter, fork_server, surroundings
+from imageclf.system.processes import fork_server
 
 
 @pytest.mark.parametrize(
-    ("n_jobs", "gpus", "per_job", "hands"),
+    ("n_jobs", "gpus", "per_job", "expected"),
     [
         (None, "", 1, [""]),
         (None, "", 2, [""]),
@@ -28,26 +29,26 @@ from imageclf.system.processes import enter, fork_server, surroundings
         (3, "", 1, ["", "", ""]),
     ],
 )
-def test_each_job_gets_gpus_of_its_own(n_jobs, gpus, per_job, hands):
-    shares = deal(n_jobs, list(gpus), per_job, threads=8, cores=8)
-    assert ["".join(share.gpus) for share in shares] == hands
+def test_each_job_gets_gpus_of_its_own(n_jobs, gpus, per_job, expected):
+    shares = split_machine(n_jobs, list(gpus), per_job, threads=8, cores=8)
+    assert ["".join(share.gpus) for share in shares] == expected
 
 
 @pytest.mark.parametrize(("n_jobs", "threads", "each"), [(1, 8, None), (2, 8, 4), (3, 8, 2), (4, 2, 1)])
 def test_threads_and_cores_are_dealt_out_among_jobs_that_run_at_a_time(n_jobs, threads, each):
-    assert {share.threads for share in deal(n_jobs, [], 1, threads, cores=1)} == {each}
-    assert {share.cores for share in deal(n_jobs, [], 1, 1, cores=threads)} == {each}
+    assert {share.threads for share in split_machine(n_jobs, [], 1, threads, cores=1)} == {each}
+    assert {share.cores for share in split_machine(n_jobs, [], 1, 1, cores=threads)} == {each}
 
 
 @pytest.mark.parametrize(("n_jobs", "named"), [(0, "n_jobs=0"), (-1, "n_jobs=-1"), (3, "take 6 GPUs")])
 def test_a_number_of_jobs_that_cannot_be_is_refused(n_jobs, named):
     with pytest.raises(InputError, match=named):
-        deal(n_jobs, list("0123"), 2, threads=8, cores=8)
+        split_machine(n_jobs, list("0123"), 2, threads=8, cores=8)
 
 
-def test_a_share_is_told_by_the_variables_that_cuda_and_openmp_read():
-    told = Share(("5", "7"), 4, None).environment
-    assert told == {"CUDA_VISIBLE_DEVICES": "5,7", "OMP_NUM_THREADS": "4"}
+def test_a_share_is_set_by_the_variables_that_cuda_and_openmp_read():
+    environment = Share(("5", "7"), 4, None).environment
+    assert environment == {"CUDA_VISIBLE_DEVICES": "5,7", "OMP_NUM_THREADS": "4"}
     assert Share((), None, None).environment == {}
 
 
@@ -55,22 +56,21 @@ def test_the_workers_of_a_job_are_counted_by_its_share_of_the_cores():
     assert limited_cores(64, [], Share((), None, 6).environment) == 6
 
 
-def report(given, sender) -> None:
-    enter(given)
+def report() -> tuple[dict[str, str | None], str, int, bool]:
+    """Return what a process sees of its share and of its parent."""
     environment = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "SET_LATE")}
-    sender.send((environment, str(Path.cwd()), torch.get_num_threads(), torch.cuda.is_initialized()))
+    return environment, str(Path.cwd()), torch.get_num_threads(), torch.cuda.is_initialized()
 
 
-def test_a_process_of_the_fork_server_takes_over_its_share_and_surroundings(tmp_path, monkeypatch):
-    context = fork_server()
+def test_a_process_of_the_fork_server_takes_over_its_share_and_the_parents_surroundings(
+    tmp_path, monkeypatch
+):
+    fork_server()
     # After the server has started, which therefore knows nothing of it.
     monkeypatch.setenv("SET_LATE", "yes")
     monkeypatch.chdir(tmp_path)
-    receiver, sender = context.Pipe(duplex=False)
-    share = Share(("1",), 3, None).environment
-    process = context.Process(target=report, args=(surroundings(**share), sender))
-    process.start()
-    environment, folder, threads, touched = receiver.recv()
-    process.join()
+    with open_pool() as pool:
+        pool.start(0, report, interruptible=True, **Share(("1",), 3, None).environment)
+        environment, folder, threads, touched = pool.wait()[0]
     assert environment == {"CUDA_VISIBLE_DEVICES": "1", "SET_LATE": "yes"}
     assert (folder, threads, touched) == (str(tmp_path), 3, False)

@@ -66,10 +66,12 @@ def test_ctrl_c_to_every_process_of_a_run_on_two_ranks_ends_it_with_130(tiny, tm
         lambda process: process.send_signal(signal.SIGTERM),
         # SLURM sends it to the whole tree.
         lambda process: os.killpg(process.pid, signal.SIGTERM),
+        # SLURM sends it to a batch script that asks for it before the time limit.
+        lambda process: process.send_signal(signal.SIGUSR1),
     ],
-    ids=["to the parent", "to the tree"],
+    ids=["TERM to the parent", "TERM to the tree", "USR1 to the parent"],
 )
-def test_sigterm_ends_a_sweep_that_can_go_on(send, ended):
+def test_a_signal_ends_a_sweep_that_can_go_on(send, ended):
     code, err, sweep = ended(send)
     assert code == 75
     assert f"resume_sweep={sweep.name}" in err.splitlines()[-1]

@@ -9,7 +9,7 @@ import torch
 
 from imageclf import Preempted
 from imageclf.model.weights.tensors import write_tensors
-from imageclf.system.signals import noted
+from imageclf.system.signals import stop_notice
 
 
 @pytest.fixture
@@ -40,5 +40,5 @@ def interrupted(tmp_path):
 )
 def test_a_signal_while_torch_writes_ends_the_run_as_anywhere_else(interrupted, tmp_path, number, raised):
     # More than a pipe holds: torch is inside its writer when the signal comes.
-    with pytest.raises(raised), noted(tmp_path):
+    with pytest.raises(raised), stop_notice(tmp_path):
         write_tensors({"weight": torch.ones(2**21)}, interrupted(number))

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.system.locks import held, patience
+from imageclf.system.locks import locked, patience
 
 HOLD = """
 import sys
 from pathlib import Path
-from imageclf.system.locks import held
-with held(Path(sys.argv[1])):
+from imageclf.system.locks import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -32,25 +32,25 @@ def holder(tmp_path):
 def test_a_directory_that_another_process_holds_is_refused_by_its_name(holder, tmp_path):
     with (
         pytest.raises(InputError, match=f"{tmp_path} is held by process {holder.pid} on"),
-        held(tmp_path, wait=0.2),
+        locked(tmp_path, wait=0.2),
     ):
         pass
 
 
 def test_a_killed_process_holds_nothing(holder, tmp_path):
     holder.kill()
-    with held(tmp_path, wait=30):
+    with locked(tmp_path, wait=30):
         pass
 
 
 def test_a_directory_that_is_let_go_in_time_is_taken(holder, tmp_path):
     holder.stdin.close()
-    with held(tmp_path, wait=30):
+    with locked(tmp_path, wait=30):
         pass
 
 
 def test_other_ranks_are_covered_by_the_first_ones_hold(holder, tmp_path):
-    with held(tmp_path, is_first_rank=False):
+    with locked(tmp_path, is_first_rank=False):
         pass
 
 
@@ -59,5 +59,5 @@ def test_a_requeued_job_waits_longer_for_its_former_self():
 
 
 def test_the_lock_says_where_this_file_system_is(tmp_path: Path):
-    with held(tmp_path):
+    with locked(tmp_path):
         assert (tmp_path / ".lock").read_text().startswith("process ")

@@ -11,7 +11,7 @@ import pytest
 
 from imageclf import Preempted
 from imageclf.callbacks.always.preemption import Preemption
-from imageclf.system.signals import PREEMPTING, blocked, forwarded, noted
+from imageclf.system.signals import PREEMPTING, blocked, forwarded, stop_notice
 
 
 class Dying:
@@ -28,26 +28,26 @@ def press_where_python_drops_it():
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_that_python_drops_comes_at_the_next_batch(tmp_path):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         press_where_python_drops_it()
         with pytest.raises(KeyboardInterrupt):
             Preemption(notice).on_train_batch_start(None, None, None, 0)
 
 
 def test_without_ctrl_c_no_batch_is_interrupted(tmp_path):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         assert Preemption(notice).on_train_batch_start(None, None, None, 0) is None
 
 
 def test_ctrl_c_is_raised_at_once_where_python_lets_it(tmp_path):
-    with pytest.raises(KeyboardInterrupt), noted(tmp_path):
+    with pytest.raises(KeyboardInterrupt), stop_notice(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", [*PREEMPTING, signal.SIGINT])
 def test_the_handler_before_is_there_again_afterwards(tmp_path, number):
     before = signal.getsignal(number)
-    with noted(tmp_path):
+    with stop_notice(tmp_path):
         assert signal.getsignal(number) != before
     assert signal.getsignal(number) == before
 
@@ -61,12 +61,12 @@ def ignored():
 
 
 def test_ctrl_c_is_raised_also_where_the_process_was_started_without_it(tmp_path, ignored):
-    with pytest.raises(KeyboardInterrupt), noted(tmp_path):
+    with pytest.raises(KeyboardInterrupt), stop_notice(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_where_the_parent_decides_ctrl_c_stays_ignored(tmp_path, ignored):
-    with noted(tmp_path, interruptible=False) as notice:
+    with stop_notice(tmp_path, interruptible=False) as notice:
         os.kill(os.getpid(), signal.SIGINT)
     assert not notice.interrupted
 
@@ -74,21 +74,21 @@ def test_where_the_parent_decides_ctrl_c_stays_ignored(tmp_path, ignored):
 @pytest.mark.parametrize("number", PREEMPTING)
 def test_outside_training_a_signal_ends_the_run_at_once_and_says_how_to_go_on(tmp_path, number):
     sentence = f"ended by {number.name}; go on with hydra.run.dir={tmp_path} ckpt_path=auto"
-    with pytest.raises(Preempted) as ended, noted(tmp_path):
+    with pytest.raises(Preempted) as ended, stop_notice(tmp_path):
         os.kill(os.getpid(), number)
     assert str(ended.value) == sentence
 
 
 @pytest.mark.parametrize("number", PREEMPTING)
 def test_inside_training_a_signal_is_a_flag(tmp_path, number):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         notice.waits = True
         os.kill(os.getpid(), number)
         assert notice.came == number
 
 
 def test_the_first_signal_counts_and_later_ones_change_nothing(tmp_path):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         notice.waits = True
         os.kill(os.getpid(), signal.SIGUSR2)
         notice.waits = False
@@ -97,7 +97,7 @@ def test_the_first_signal_counts_and_later_ones_change_nothing(tmp_path):
 
 
 def test_a_forked_child_does_not_note_the_signal_for_its_parent(tmp_path):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         child = os.fork()
         if child == 0:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -107,7 +107,7 @@ def test_a_forked_child_does_not_note_the_signal_for_its_parent(tmp_path):
 
 
 def test_a_blocked_signal_comes_at_the_end_of_the_block(tmp_path):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         notice.waits = True
         with blocked():
             signal.raise_signal(signal.SIGTERM)
@@ -145,7 +145,7 @@ def test_a_signal_that_another_thread_takes_comes_at_the_end_of_the_block_too(
     tmp_path, taken_elsewhere, number
 ):
     inside = []
-    with noted(tmp_path) as notice, pytest.raises(Preempted), blocked():
+    with stop_notice(tmp_path) as notice, pytest.raises(Preempted), blocked():
         taken_elsewhere(number)
         inside.append(notice.came)
     assert (inside, notice.came) == ([None], number)
@@ -153,14 +153,14 @@ def test_a_signal_that_another_thread_takes_comes_at_the_end_of_the_block_too(
 
 def test_ctrl_c_that_another_thread_takes_is_raised_at_the_end_of_the_block(tmp_path, taken_elsewhere):
     passed = []
-    with pytest.raises(KeyboardInterrupt), noted(tmp_path), blocked(ALL):
+    with pytest.raises(KeyboardInterrupt), stop_notice(tmp_path), blocked(ALL):
         taken_elsewhere(signal.SIGINT)
         passed.append("the block")
     assert passed == ["the block"]
 
 
 def test_of_blocks_inside_each_other_the_outer_ones_end_counts(tmp_path, taken_elsewhere):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         notice.waits = True
         with blocked():
             with blocked(ALL):
@@ -170,7 +170,7 @@ def test_of_blocks_inside_each_other_the_outer_ones_end_counts(tmp_path, taken_e
 
 
 def test_a_signal_comes_also_when_the_block_fails(tmp_path, taken_elsewhere):
-    with noted(tmp_path), pytest.raises(Preempted) as ended, blocked():
+    with stop_notice(tmp_path), pytest.raises(Preempted) as ended, blocked():
         taken_elsewhere(signal.SIGTERM)
         raise ValueError("failed inside")
     assert isinstance(ended.value.__context__, ValueError)
@@ -190,7 +190,7 @@ def test_after_the_block_handlers_and_mask_are_as_before(handler):
 
 
 def test_a_child_that_is_forked_inside_leaves_the_signal_to_its_parent(tmp_path, taken_elsewhere):
-    with noted(tmp_path) as notice:
+    with stop_notice(tmp_path) as notice:
         notice.waits = True
         with blocked():
             taken_elsewhere(signal.SIGTERM)
@@ -216,7 +216,7 @@ def test_a_thread_can_block_signals_for_its_children(tmp_path):
 
 def test_after_a_run_a_rank_holds_signals_back_as_before(tmp_path):
     with blocked():
-        with noted(tmp_path):
+        with stop_notice(tmp_path):
             assert not set(PREEMPTING) & signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert set(PREEMPTING) <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
 

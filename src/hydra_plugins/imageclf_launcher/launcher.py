@@ -1,4 +1,4 @@
-"""The launcher of sweeps on one machine: a process, and a GPU or a share of the cores, for each job."""
+"""Hydra's launcher for sweeps on one machine: each job gets a process, and GPUs or a share of the cores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ConfigStore.instance().store("imageclf", LauncherConfig, group="hydra/launcher",
 
 
 class ImageclfLauncher(Launcher):
-    """Run the jobs of `imageclf-train -m`, each in a process of its own.
+    """Run the jobs of `imageclf-train -m`, a process each.
 
     Args:
         n_jobs: as in the config.
@@ -39,12 +39,12 @@ class ImageclfLauncher(Launcher):
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take the sweep's config, and settle its folder.
+        """Keep the sweep's config, and choose its folder.
 
         Raises:
-            InputError: the folder holds another sweep, or the sweeper would end at a failed job.
+            InputError: the folder holds another sweep, or the sweeper would stop at a failed job.
         """
-        from imageclf.launch.resumed import choose_folder
+        from imageclf.launch.sweep_folder import choose_folder
 
         batch = config.hydra.sweeper.get("max_batch_size")
         if batch is not None:

@@ -1,4 +1,4 @@
-"""The launcher of cluster=slurm: Hydra's submitit launcher, with runs that are checked and made before."""
+"""Hydra's launcher for cluster=slurm: its submitit launcher, but the runs are checked and made beforehand."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,30 +12,30 @@ from omegaconf import DictConfig
 
 from imageclf import InputError
 
-# Hydra loads this file at every start, also where the extra is not installed.
+# Hydra loads this file at every start, even if the extra is not installed.
 if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit_launcher") is not None:
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
     class ClusterLauncher(SlurmLauncher):  # type: ignore[misc]
         """Submit the runs of `imageclf-train cluster=slurm` as an array of jobs.
 
-        The stock launcher pickles a composing job: each of its tasks would make the run directory, a
-        failure would be a success to SLURM, and without SLURM's accounting a killed job would be
-        waited for without end (https://github.com/facebookincubator/submitit/issues/1720). Here the
-        runs are made before, and a job is no more than the one door of a run directory.
+        Hydra's launcher composes the config inside the job: each task would make a run directory, SLURM
+        would take a failure for a success, and without SLURM's accounting the sweep would wait for a killed
+        job forever (https://github.com/facebookincubator/submitit/issues/1720). Here a job only trains a run
+        directory that exists already.
         """
 
         def setup(
             self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
         ) -> None:
-            """Take the sweep's config, and settle its folder before Hydra writes there."""
-            from imageclf.launch.resumed import choose_folder
+            """Keep the sweep's config, and choose its folder before Hydra writes there."""
+            from imageclf.launch.sweep_folder import choose_folder
 
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
             choose_folder(config)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Check, prepare and submit a batch of runs, and wait for them unless told otherwise."""
+            """Check, prepare and submit a batch of runs, and wait for them unless `cluster.wait=false`."""
             from imageclf.launch.slurm.submit import submit
 
             return submit(self.hydra_context, self.config, job_overrides, initial_job_idx, self.params)
@@ -43,7 +43,7 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
 else:
 
     class ClusterLauncher(Launcher):  # type: ignore[no-redef]
-        """Say what is missing."""
+        """Report that the extra is missing."""
 
         def __init__(self, **_: Any) -> None:
             super().__init__()
@@ -57,7 +57,7 @@ else:
             raise InputError("cluster=slurm needs Hydra's submitit launcher: pip install 'imageclf[slurm]'")
 
         def launch(self, job_overrides: Any, initial_job_idx: int) -> Sequence[JobReturn]:
-            """Never come here."""
+            """Unreachable: setup has raised."""
             raise NotImplementedError
 
     # The group's file inherits this name.

@@ -1,1 +1,1 @@
-"""Start the door: in this process, in ranks, in tasks of srun and torchrun, in the jobs of a sweep."""
+"""Start a training: in this process, as ranks, as tasks of srun or torchrun, as jobs of a sweep or SLURM."""

@@ -1,137 +1,131 @@
-"""The jobs of a sweep, a process each: what one leaves in memory, or dies of, is nothing to the next."""
+"""The jobs of a sweep: all of them are composed and checked before the first one starts."""
 
-import logging
-import signal
-import threading
-from collections import deque
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
+from pathlib import Path
+from typing import Any
 
-from imageclf import Preempted
-from imageclf.launch.job import Job, Outcome, Task, work
-from imageclf.launch.shares import Share
-from imageclf.system.errors import FAILED, PREEMPTED
-from imageclf.system.processes import Child, fork_server, last_message, surroundings, wait_for_ends
-from imageclf.training.failure import FILE, Failure, write_failure
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-log = logging.getLogger(__name__)
+from imageclf import InputError
+from imageclf.configs import JobError, explain, record, to_plain
+from imageclf.launch.start import check_job
 
 
 @dataclass(frozen=True)
-class _Running:
-    job: Job
-    share: Share
-    child: Child
-
-
-def run_jobs(jobs: Sequence[Job], shares: Sequence[Share], task: Task) -> dict[int, Outcome]:
-    """Go through all jobs, as many at a time as there are shares, whatever becomes of each.
+class Job:
+    """One run of a sweep.
 
     Args:
-        jobs: in the order in which they start.
-        shares: what of the machine each of the jobs running at a time may use.
-        task: what a job does, a function of a module.
+        number: in the sweep.
+        name: number and the overrides that differ from those of the other jobs, for messages.
+        overrides: all of them, as Hydra got them.
+        config: composed, with its hydra node.
+        run_dir: where it trains.
+    """
 
-    Returns:
-        How each ended, by its number.
+    number: int
+    name: str
+    overrides: tuple[str, ...]
+    config: DictConfig
+    run_dir: Path
+
+
+def compose_jobs(
+    loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+) -> list[Job]:
+    """Return the jobs of a batch, all of them checked.
+
+    Args:
+        loader: composes a job's config.
+        config: of the sweep.
+        job_overrides: a list for each job.
+        first: number of the first job in the sweep.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; the jobs are killed.
-        Preempted: SIGTERM; the running jobs got it too and have ended, the others did not start.
+        InputError: a mistake in a job; the message names the job.
     """
-    waiting, free = deque(jobs), deque(shares)
-    running: dict[int, _Running] = {}
-    outcomes: dict[int, Outcome] = {}
-    try:
-        with _raising_at_sigterm():
-            while waiting or running:
-                while waiting and free:
-                    _start(waiting.popleft(), free.popleft(), len(shares) > 1, task, running)
-                free.extend(_collect(running, outcomes))
-    except Preempted:
-        for each in running.values():
-            each.child[0].terminate()
-        while running:
-            _collect(running, outcomes)
-        raise
-    finally:
-        for each in running.values():
-            each.child[0].kill()
-            each.child[0].join()
-    return outcomes
+    # What was typed as it is, or is the same in all jobs, does not tell them apart.
+    common = set(config.hydra.overrides.task)
+    if len(job_overrides) > 1:
+        common |= set.intersection(*map(set, job_overrides))
+    jobs = []
+    for number, given in enumerate(job_overrides, first):
+        own = " ".join(each for each in given if each not in common and not each.startswith("~"))
+        name = f"job {number}" + (f" ({own})" if own else "")
+        overrides = [each for each in given if not each.startswith("resume_sweep=")]
+        try:
+            job = _compose(loader, config, overrides, number, name)
+            with hydra_config(job.config):
+                check_job(without_hydra(job.config), job.run_dir, overrides)
+        except (InputError, HydraException, OmegaConfBaseException) as error:
+            raise InputError(f"{name}: {explain(error)}") from error
+        jobs.append(job)
+    return jobs
 
 
-def _start(
-    job: Job,
-    share: Share,
-    quiet: bool,
-    task: Task,
-    running: dict[int, _Running],
-) -> None:
-    context = fork_server()
-    receiver, sender = context.Pipe(duplex=False)
-    given = surroundings(**share.environment)
-    process = context.Process(target=work, args=(job, task, given, quiet, sender))
-    (job.run_dir / FILE).unlink(missing_ok=True)
-    log.info("%s starts in %s", job.name, job.run_dir)
-    process.start()
-    sender.close()
-    running[job.number] = _Running(job, share, (process, receiver))
+def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], number: int, name: str) -> Job:
+    composed = loader.load_sweep_config(config, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id = composed.hydra.job.num = number
+        # The id in it was drawn by this process; another process would draw its own.
+        composed.hydra.sweep.dir = str(config.hydra.sweep.dir)
+    with hydra_config(composed), read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
+        run_dir = Path(composed.hydra.sweep.dir, str(composed.hydra.sweep.subdir)).absolute()
+        composed.hydra.runtime.output_dir = str(run_dir)
+    if config.resume_sweep is not None and (run_dir / "config.yaml").exists():
+        composed.ckpt_path = "auto"
+    return Job(number, name, tuple(overrides), composed, run_dir)
 
 
-def _collect(running: dict[int, _Running], outcomes: dict[int, Outcome]) -> list[Share]:
-    """Wait until jobs end, note how, and return what they no longer use."""
-    freed = []
-    for number in wait_for_ends({number: each.child for number, each in running.items()}):
-        ended = running.pop(number)
-        outcome = last_message(ended.child) or _without_message(ended.child[0].exitcode)
-        outcomes[number] = outcome
-        _note(ended.job, outcome)
-        freed.append(ended.share)
-    return freed
+def plain_config(job: Job) -> dict[str, Any]:
+    """Return a job's config as plain values."""
+    with hydra_config(job.config):
+        return to_plain(without_hydra(job.config))
 
 
-def _without_message(exitcode: int | None) -> Outcome:
-    """Return how a job ended that has sent nothing, as one that was killed."""
-    if exitcode == -signal.SIGTERM:
-        return Outcome(failure=Failure("preempted", PREEMPTED, "ended by SIGTERM"), code=PREEMPTED)
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        return Outcome(
-            failure=Failure("killed", FAILED, f"ended by {name}; was it out of memory?"), code=FAILED
-        )
-    return Outcome(failure=Failure("failed", FAILED, f"ended with code {exitcode}"), code=FAILED)
-
-
-def _note(job: Job, outcome: Outcome) -> None:
-    """Say how a job ended, and write it down where the job could not."""
-    if outcome.code == 0:
-        log.info("%s is done%s", job.name, "" if outcome.value is None else f": {outcome.value:.4g}")
-    elif outcome.failure is None:
-        log.info("%s was interrupted", job.name)
-    else:
-        log.info("%s: %s: %s", job.name, outcome.failure.status, outcome.failure.line)
-        if not (job.run_dir / FILE).exists():
-            write_failure(job.run_dir, outcome.failure)
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a composed config as a job gets it."""
+    cfg = copy.deepcopy(config)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
 
 
 @contextmanager
-def _raising_at_sigterm() -> Iterator[None]:
-    """Raise Preempted at the first SIGTERM, and ignore further ones."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        """Raise once."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Preempted("ended by SIGTERM")
-
-    # Only the main thread may say what happens at a signal.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
+def hydra_config(config: DictConfig) -> Iterator[None]:
+    """Resolve `${hydra:...}` from a job's config inside the block."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        HydraConfig.instance().cfg = before
+
+
+def job_return(job: Job, result: float | JobError | None) -> JobReturn:
+    """Return what Hydra's sweepers expect, and record a failure for the exit code.
+
+    Args:
+        job: that has ended, or was submitted.
+        result: its optimized metric, or why it failed.
+    """
+    if isinstance(result, JobError):
+        record(result)
+    returned = JobReturn(
+        overrides=list(job.overrides),
+        cfg=without_hydra(job.config),
+        hydra_cfg=job.config,
+        working_dir=str(Path.cwd()),
+        task_name=job.config.hydra.job.name,
+        status=JobStatus.FAILED if isinstance(result, JobError) else JobStatus.COMPLETED,
+    )
+    returned.return_value = result
+    return returned

@@ -1,4 +1,4 @@
-"""Commands that look at one step, not at a whole run, need no ranks: they work in one process."""
+"""Commands that need a few batches, not a whole run, work in one process whatever the number of ranks."""
 
 import logging
 from collections.abc import Sequence
@@ -6,17 +6,17 @@ from typing import Any
 
 from imageclf import InputError
 from imageclf.system.world import World
-from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.accelerator import total_ranks
 
 log = logging.getLogger(__name__)
 
 
 def in_one_process(config: dict[str, Any], whole_batches: bool) -> dict[str, Any]:
-    """Return a config whose Trainer starts no further process: Lightning would start the whole command again.
+    """Return a config for one process: else Lightning would start the whole command again for each rank.
 
     Args:
         config: of a training.
-        whole_batches: give the process the batches that all ranks of the run share; else those of a rank.
+        whole_batches: whether the process takes the batches of all ranks together; else those of one rank.
 
     Raises:
         InputError: srun or torchrun started this process as one of several.
@@ -28,8 +28,7 @@ def in_one_process(config: dict[str, Any], whole_batches: bool) -> dict[str, Any
             "start it by itself"
         )
     trainer = config["trainer"]
-    ranks = num_ranks(trainer) * int(trainer.get("num_nodes") or 1)
-    devices = trainer.get("devices", 1)
+    ranks, devices = total_ranks(trainer), trainer.get("devices", 1)
     config = {
         **config,
         "trainer": {
@@ -51,9 +50,7 @@ def in_one_process(config: dict[str, Any], whole_batches: bool) -> dict[str, Any
 
 def _with_larger_batches(config: dict[str, Any], ranks: int) -> dict[str, Any]:
     phases = {
-        name: {**phase, "batch_size": _times(phase["batch_size"], ranks)}
-        if phase.get("batch_size")
-        else phase
+        name: phase | {"batch_size": _times(phase["batch_size"], ranks)} if phase.get("batch_size") else phase
         for name, phase in config["schedule"]["phases"].items()
     }
     data = {**config["data"], "batch_size": config["data"]["batch_size"] * ranks}
@@ -61,5 +58,5 @@ def _with_larger_batches(config: dict[str, Any], ranks: int) -> dict[str, Any]:
 
 
 def _times(value: int | Sequence[int], ranks: int) -> int | list[int]:
-    """Return the batch size of a phase, or those of its cycles, for so many ranks."""
+    """Multiply the batch size of a phase, or those of its cycles."""
     return [each * ranks for each in value] if isinstance(value, Sequence) else value * ranks

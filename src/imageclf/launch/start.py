@@ -12,19 +12,19 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.configs import load_config, to_plain
 from imageclf.configs.options import TrainOptions
-from imageclf.launch.outer import follow, leading
 from imageclf.launch.ranks import run_ranks
-from imageclf.launch.slurm.requeue import requeued
-from imageclf.system.locks import held
+from imageclf.launch.slurm.requeue import requeue_when_preempted
+from imageclf.launch.tasks import broadcasting, train_broadcast_run
+from imageclf.system.locks import locked
 from imageclf.system.printable import show
-from imageclf.system.signals import noted
+from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import check_values
 from imageclf.training.directory import check_directory, prepare, read_summary
 from imageclf.training.door import run
 from imageclf.training.extras import announce, check_tags
-from imageclf.training.failure import noted_failure
+from imageclf.training.failure import record_failure
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.parts.metrics import check_score, epoch_scores, lower_is_better, score_names
 from imageclf.training.parts.table import table_of_run
@@ -47,26 +47,26 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     world = World.of_process()
     # A launcher of Hydra's may start this function in every task.
     if world.rank > 0:
-        follow()
+        train_broadcast_run()
         return None
-    with leading(world) as tell:
-        _lead(cfg, run_dir, overrides, tell)
+    with broadcasting(world) as broadcast:
+        _lead(cfg, run_dir, overrides, broadcast)
     # Scripts take the last line of the output for the run directory.
     show(run_dir)
     return score_of(run_dir, cfg.optimized_metric)
 
 
-def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], tell: Callable[[Path], None]) -> None:
+def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Callable[[Path], None]) -> None:
     # What is refused beside a run that is there says nothing about that run.
-    with nullcontext() if (run_dir / "config.yaml").exists() else noted_failure(run_dir):
+    with nullcontext() if (run_dir / "config.yaml").exists() else record_failure(run_dir):
         check_job(cfg, run_dir, overrides)
-    with requeued(), held(run_dir):
+    with requeue_when_preempted(), locked(run_dir):
         if not prepare(cfg, run_dir, overrides):
             log.info("%s is finished already", run_dir)
             return
-        with noted_failure(run_dir):
+        with record_failure(run_dir):
             announce(run_dir, to_plain(cfg))
-            train(run_dir, tell)
+            train(run_dir, broadcast)
 
 
 def score_of(run_dir: Path, metric: str | None) -> float | None:
@@ -126,24 +126,24 @@ def check_direction(metric: str, direction: str) -> None:
         )
 
 
-def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
+def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: None) -> None:
     """Go through the one door, in this process, in one per rank, or as one of an outer launcher's tasks.
 
     Args:
         run_dir: holds config.yaml.
-        tell: tells the other tasks where the run is.
+        broadcast: tells the other tasks the run directory.
     """
     config = load_config(run_dir / "config.yaml")
     ranks, launched = total_ranks(config["trainer"], World.of_process()), World.of_process().size > 1
     # Reading every picture takes long, and a signal ends it at once.
-    with noted(run_dir):
+    with stop_notice(run_dir):
         # Here, before any rank starts: all of them read the same split.csv.
         held_out = len(table_of_run(run_dir, config).rows("valid"))
         if 0 < held_out < ranks:
             raise InputError(
                 f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
             )
-        tell(run_dir)
+        broadcast(run_dir)
         if ranks == 1 or launched:
             run(run_dir)
         else:

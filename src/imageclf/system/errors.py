@@ -1,6 +1,7 @@
-"""What ends a run before its end, and what a command then exits with."""
+"""What ends a run early, and the exit codes of the commands."""
 
 import errno
+from typing import Literal, NamedTuple
 
 DONE, MISTAKE, FAILED, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
@@ -13,12 +14,43 @@ class InputError(ValueError):
 
 
 class Preempted(BaseException):
-    """The run was asked to end before it was done (exit code 75); no job behind it is to start."""
+    """A signal asked the run to end (exit code 75). Nothing that catches `Exception` may swallow it."""
+
+
+Status = Literal["input", "failed", "killed", "preempted", "interrupted"]
+
+
+class Failure(NamedTuple):
+    """Why a run, a rank or a job of a sweep ended before it was finished.
+
+    Args:
+        status: input: a mistake of the user; killed: by a signal, for instance when out of memory;
+            interrupted: by Ctrl-C.
+        exit_code: that the command exits with.
+        cause: the message; for an exception its type too.
+        traceback: of an exception that nobody expected, else empty.
+    """
+
+    status: Status
+    exit_code: int
+    cause: str
+    traceback: str = ""
+
+    @property
+    def line(self) -> str:
+        """Return the first line of the cause."""
+        return self.cause.partition("\n")[0]
 
 
 class RankError(RuntimeError):
-    """A rank failed; the message holds its traceback."""
+    """A rank failed or was killed.
 
+    Attributes:
+        failure: of the rank.
+    """
 
-class RankKilledError(RankError):
-    """A rank was ended by a signal."""
+    def __init__(self, rank: int, failure: Failure) -> None:
+        if not failure.traceback:
+            failure = failure._replace(cause=f"rank {rank} {failure.cause}")
+        super().__init__(f"rank {rank} failed:\n{failure.traceback}" if failure.traceback else failure.cause)
+        self.failure = failure

@@ -1,4 +1,4 @@
-"""A run directory is held by one job at a time."""
+"""A lock on the run directory: only one job at a time may use it."""
 
 import fcntl
 import logging
@@ -19,25 +19,25 @@ FILE = ".lock"
 
 
 def patience(environment: Environment) -> float:
-    """Return the seconds to wait for another holder before refusing.
+    """Return the seconds to wait for the lock.
 
-    A requeued job may meet its own former self. NFSv4 frees a dead node's locks after a lease of 90
-    seconds; a process that is killed frees its own at once.
+    The process from before a requeue may still hold it. NFSv4 frees a dead node's locks after 90 seconds; a
+    killed process frees its own at once.
     """
     return 120.0 if restarted(environment) else 3.0
 
 
 @contextmanager
-def held(run_dir: Path, is_first_rank: bool = True, wait: float | None = None) -> Iterator[None]:
-    """Hold a run directory against other jobs, for as long as the block or the process lives.
+def locked(run_dir: Path, is_first_rank: bool = True, wait: float | None = None) -> Iterator[None]:
+    """Lock a run directory against other jobs, until the block or the process ends.
 
-    The lock is POSIX's: the kernel frees it however the process ends, forked data workers do not
-    inherit it, and NFS carries it to other nodes.
+    It is a POSIX lock: the kernel frees it however the process ends, forked data workers do not inherit it,
+    and it works over NFS.
 
     Args:
         run_dir: of the run.
-        is_first_rank: the others are covered by the first one's hold.
-        wait: seconds to wait for another holder; None: as `patience` says.
+        is_first_rank: the first rank locks the directory for all of them.
+        wait: seconds to wait for the lock; None: as `patience` says.
 
     Raises:
         InputError: another process still holds it.
@@ -45,7 +45,7 @@ def held(run_dir: Path, is_first_rank: bool = True, wait: float | None = None) -
     if not is_first_rank:
         yield
         return
-    # Open for reading too: only so can the holder's name be read.
+    # Open for reading too, for the name of the process that holds it.
     with (run_dir / FILE).open("a+", encoding="utf-8") as file:
         _lock(file, run_dir, patience(os.environ) if wait is None else wait)
         file.truncate(0)
@@ -67,7 +67,7 @@ def _lock(file: IO[str], run_dir: Path, wait: float) -> None:
 
 
 def _try(file: IO[str]) -> bool:
-    """Return whether the lock is taken; where the file system has no locks, take it as taken."""
+    """Try to lock a file, and return whether it worked; a file system without locks counts as locked."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):

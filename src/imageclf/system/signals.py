@@ -1,7 +1,4 @@
-"""Signals: preemption and Ctrl-C. A handler sets a flag or raises; nothing is ever saved inside one.
-
-Here because data workers are the lowest part that must answer them: by ignoring them.
-"""
+"""Signals: preemption and Ctrl-C. A handler sets a flag or raises; nothing is ever saved inside one."""
 
 import os
 import signal
@@ -16,24 +13,24 @@ from imageclf import Preempted
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
-# What schedulers send before they end a job: SLURM TERM, or USR1 and USR2 where a job asks for them.
+# What schedulers send before they end a job: SLURM sends TERM, or USR1 or USR2 if the job asks for it.
 PREEMPTING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Notice:
-    """What signals have said to a run so far.
+    """Whether a signal has asked the run to end.
 
-    Outside training nothing is worth saving, and the first signal ends the run at once. Inside, it is
-    a flag that waits for the next safe point. Later signals change nothing.
+    Outside training nothing is worth saving, and the first signal ends the run at once. During training it
+    sets a flag, and the run ends at the next safe point. Later signals are ignored.
 
     Args:
-        run_dir: of the run, to name in the message; None: a notice that no signal reaches.
+        run_dir: of the run, for the message; None: there are no signal handlers.
 
     Attributes:
         came: the first signal that asked the run to end, or None.
         interrupted: whether Ctrl-C was pressed.
-        waits: whether signals wait for a safe point.
-        agreed: whether all ranks know that the run ends here.
+        waits: whether a signal waits for the next safe point.
+        agreed: whether all ranks have agreed to end the run here.
     """
 
     def __init__(self, run_dir: Path | None = None) -> None:
@@ -45,13 +42,13 @@ class Notice:
         self.agreed = False
 
     def end(self) -> NoReturn:
-        """Raise Preempted, and say how to go on."""
+        """Raise Preempted with a message that says how to resume."""
         name = self.came.name if self.came else "another rank's signal"
         raise Preempted(f"ended by {name}; go on with hydra.run.dir={self._run_dir} ckpt_path=auto")
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Answer a signal that asks the run to end."""
-        # A forked process inherits the handler; the signal is its parent's business.
+        """Handle a signal that asks the run to end."""
+        # A forked process inherits the handler, but the signal is for its parent.
         if os.getpid() != self._pid or self.came is not None:
             return
         self.came = signal.Signals(number)
@@ -59,15 +56,15 @@ class Notice:
             self.end()
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Answer Ctrl-C."""
-        # Python drops what is raised inside a destructor: the next batch raises it again.
+        """Handle Ctrl-C."""
+        # Python drops exceptions inside a destructor: then the next batch raises it again.
         self.interrupted = True
         raise KeyboardInterrupt
 
 
 @contextmanager
-def noted(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
-    """Note every signal inside the block, and restore handlers and mask afterwards.
+def stop_notice(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
+    """Handle every signal inside the block, and restore handlers and mask afterwards.
 
     Args:
         run_dir: of the run.
@@ -83,25 +80,27 @@ def noted(run_dir: Path, interruptible: bool = True) -> Iterator[Notice]:
 
 
 @contextmanager
-def forwarded(pids: Callable[[], Iterable[int]]) -> Iterator[None]:
-    """Hand every signal inside the block on to other processes, which decide what it means."""
+def forwarded(pids: Callable[[], Iterable[int]]) -> Iterator[list[signal.Signals]]:
+    """Forward the signals that come inside the block to other processes, and yield a list of them."""
+    came: list[signal.Signals] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
-        """Send a signal on; who has ended needs none."""
+        """Send a signal to each process that has not ended."""
+        came.append(signal.Signals(number))
         for pid in pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     with _handled(PREEMPTING, forward):
-        yield
+        yield came
 
 
 @contextmanager
 def blocked(numbers: Collection[int] = PREEMPTING) -> Iterator[None]:
-    """Let signals wait until the block's end; processes started inside never see them unless they ask.
+    """Delay signals until the end of the block. Processes started inside inherit the mask: they get none.
 
-    The mask is this thread's alone. A signal that another thread takes is handled in the main thread all
-    the same, so the handlers wait too.
+    The mask is only this thread's. A signal that another thread receives still runs its handler in the main
+    thread, so the handlers are replaced too.
     """
     came: list[int] = []
     with (
@@ -120,12 +119,12 @@ def ignore(numbers: Iterable[int] = (*PREEMPTING, signal.SIGINT)) -> None:
 
 @contextmanager
 def _handled(numbers: Collection[int], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Let one handler answer signals inside the block, where this thread may say so: the main one."""
-    # A handler that is back may raise at once; the others still come back.
+    """Install a handler inside the block; outside the main thread Python allows none."""
+    # A restored handler may raise at once: the stack restores the others all the same.
     with ExitStack() as undo:
         if threading.current_thread() is threading.main_thread():
             for number in numbers:
-                # None is a handler that Python did not install and cannot bring back.
+                # None is a handler that Python did not install and cannot restore.
                 before = signal.getsignal(number)
                 undo.callback(signal.signal, number, signal.SIG_DFL if before is None else before)
                 signal.signal(number, handler)
@@ -144,7 +143,7 @@ def _masked(how: int, numbers: Collection[int]) -> Iterator[None]:
 
 @contextmanager
 def _raised_again(came: Iterable[int]) -> Iterator[None]:
-    """Raise at the block's end what came inside; a child forked there leaves that to its parent."""
+    """Raise the signals that came inside the block at its end, but not in a child that was forked inside."""
     pid = os.getpid()
     try:
         yield

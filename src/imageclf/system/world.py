@@ -1,4 +1,4 @@
-"""What SLURM's environment variables say about this process."""
+"""What the environment variables of SLURM and torchrun say about this process."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ Environment = Mapping[str, str]
 
 
 def job_id(environment: Environment) -> str | None:
-    """Return the job's id, of an array's task with its number; None outside of SLURM.
+    """Return the job's id, with the number of an array's task; None outside of SLURM.
 
     >>> job_id({"SLURM_JOB_ID": "43", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "1"})
     '42_1'
@@ -19,14 +19,14 @@ def job_id(environment: Environment) -> str | None:
 
 
 def batch_job_id(environment: Environment) -> str | None:
-    """Return the job's id if it is not a shell on a node, where one job has many runs."""
+    """Return the job's id; None in an interactive shell, whose job has many runs."""
     shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
     return None if shell else job_id(environment)
 
 
 def num_tasks(environment: Environment) -> int:
-    """Return how many tasks srun started this one with; 1 in a batch script without srun."""
-    # SLURM_NTASKS is set by sbatch too, which starts the script once.
+    """Return how many tasks srun started; 1 in a batch script without srun."""
+    # Not SLURM_NTASKS: sbatch sets it too, and starts its script once.
     return int(environment.get("SLURM_STEP_NUM_TASKS", 1))
 
 
@@ -35,7 +35,7 @@ def restarted(environment: Environment) -> bool:
     return int(environment.get("SLURM_RESTART_COUNT", 0)) > 0
 
 
-# The first task decodes every picture of a new data set; the others wait for it no longer than this.
+# The first task decodes every picture of a new data set: the others wait this long for it at most.
 WAIT = timedelta(hours=2)
 
 
@@ -43,8 +43,8 @@ class World(NamedTuple):
     """Which of how many tasks this process is.
 
     Args:
-        rank: 0 is the one that composes, checks and writes.
-        size: 1 where this command starts its ranks itself.
+        rank: task 0 composes, checks and writes.
+        size: 1 if this command starts its ranks itself.
     """
 
     rank: int
@@ -52,7 +52,7 @@ class World(NamedTuple):
 
     @classmethod
     def of(cls, environment: Environment) -> "World":
-        """Return what srun or torchrun says.
+        """Read the variables of srun or torchrun.
 
         >>> World.of({"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2"})
         World(rank=1, size=2)
@@ -66,5 +66,5 @@ class World(NamedTuple):
 
     @classmethod
     def of_process(cls) -> "World":
-        """Return what srun or torchrun says to this process."""
+        """Read the variables of this process."""
         return cls.of(os.environ)

@@ -21,7 +21,7 @@ from imageclf.configs import (
 from imageclf.configs.options import TrainOptions
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
-from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.accelerator import total_ranks
 
 # What may differ when a run goes on: it does not change what is computed. Devices and nodes may as long as
 # they make as many ranks.
@@ -156,17 +156,13 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
 def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overrides: list[str]) -> None:
     """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would be another one."""
     typed = [key for key in ("devices", "num_nodes") if f"trainer.{key}" in map(key_of, overrides)]
-    ranks, asked = _ranks(was), _ranks(was | {key: now[key] for key in typed if key in now})
+    ranks, asked = total_ranks(was), total_ranks(was | {key: now[key] for key in typed if key in now})
     if asked != ranks:
         given = [f"trainer.{key}={now.get(key)}" for key in typed]
         raise InputError(
             f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
             f"change; go on with {ranks}, or start a new run"
         )
-
-
-def _ranks(trainer: dict[str, Any]) -> int:
-    return num_ranks(trainer) * int(trainer.get("num_nodes") or 1)
 
 
 def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:

@@ -9,7 +9,7 @@ from imageclf.callbacks.always.machine_log import CompileLog, LogMachine
 from imageclf.callbacks.always.preemption import Finish, Preemption
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.configs import load_config
-from imageclf.system.signals import Notice, noted
+from imageclf.system.signals import Notice, stop_notice
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import table_of_run
@@ -29,7 +29,7 @@ def run(run_dir: Path, interruptible: bool = True) -> None:
         Preempted: SIGTERM, SIGUSR1 or SIGUSR2 came.
     """
     log_to_file(run_dir)
-    with noted(run_dir, interruptible) as notice:
+    with stop_notice(run_dir, interruptible) as notice:
         _train(run_dir, notice)
 
 

@@ -1,75 +1,47 @@
-"""failed.json: why a run ended before it was finished, so that a table of runs can say it."""
+"""failed.json: why a run ended before it was finished."""
 
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from imageclf.configs import exit_code, explain
-from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED, RankError, RankKilledError
+from imageclf.system.errors import FAILED, INTERRUPTED, MISTAKE, Failure, RankError
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
-# Lines of a traceback that are kept: the last calls say where, the first ones are always the same.
+# Lines of a traceback to keep: the last calls matter, the first ones are always the same.
 TAIL = 20
 
-Status = Literal["failed", "killed", "preempted", "input"]
-STATUS: dict[int, Status] = {MISTAKE: "input", FAILED: "failed", PREEMPTED: "preempted"}
 
-
-class Failure(NamedTuple):
-    """What failed.json holds.
-
-    Args:
-        status: input: a mistake of the user; killed: ended by a signal, for instance out of memory.
-        exit_code: 1, 2 or 75, as the command exits with.
-        cause: one line, and for an exception the end of its traceback.
-    """
-
-    status: Status
-    exit_code: int
-    cause: str
-
-    @property
-    def line(self) -> str:
-        """Return the cause in one line."""
-        return self.cause.partition("\n")[0]
-
-
-def failure_of(error: BaseException) -> Failure | None:
-    """Return what is to be written of an error; None for Ctrl-C, which is no failure."""
-    code = exit_code(error)
-    if code not in STATUS:
-        return None
-    if code != FAILED:
-        return Failure(STATUS[code], code, explain(error))
-    status: Status = "killed" if isinstance(error, RankKilledError) else "failed"
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return Failure(status, code, "\n".join([one_line(error), *lines[-TAIL:]]))
-
-
-def one_line(error: BaseException) -> str:
-    """Return type and message; a rank's message ends with that of its own error."""
-    said = [line for line in str(error).splitlines() if line.strip()] or [""]
+def failure_of(error: BaseException) -> Failure:
+    """Return how a run ends that raises this error."""
     if isinstance(error, RankError):
-        return said[-1]
-    return f"{type(error).__name__}: {said[0]}"
+        return error.failure
+    code = exit_code(error)
+    if code == INTERRUPTED:
+        return Failure("interrupted", code, "interrupted by Ctrl-C")
+    if code != FAILED:
+        return Failure("input" if code == MISTAKE else "preempted", code, explain(error))
+    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
+    trace = "".join(traceback.format_exception(error))
+    return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)
 
 
 def write_failure(run_dir: Path, failure: Failure) -> None:
-    """Write failed.json into a run directory."""
-    write_json(run_dir / FILE, failure._asdict())
+    """Write failed.json into a run directory; Ctrl-C is no failure."""
+    if failure.status == "interrupted":
+        return
+    cause = "\n".join([failure.cause, *failure.traceback.splitlines()[-TAIL:]])
+    write_json(run_dir / FILE, {"status": failure.status, "exit_code": failure.exit_code, "cause": cause})
 
 
 @contextmanager
-def noted_failure(run_dir: Path) -> Iterator[None]:
-    """Remove failed.json, and write it anew if what follows raises."""
+def record_failure(run_dir: Path) -> Iterator[None]:
+    """Remove failed.json, and write it again if the block raises."""
     (run_dir / FILE).unlink(missing_ok=True)
     try:
         yield
     except BaseException as error:
-        failure = failure_of(error)
-        if failure is not None:
-            write_failure(run_dir, failure)
+        write_failure(run_dir, failure_of(error))
         raise

@@ -1,30 +1,25 @@
-"""What a task of a submitted job does: go through the one door, with the exit code of a command."""
+"""What each task of a submitted job does: train a run directory, and exit like the command."""
 
 from pathlib import Path
-from typing import Any
+
+from submitit.helpers import Checkpointable
 
 from imageclf.configs import recorded, run_main
-from imageclf.launch.task import task
+from imageclf.launch.tasks import train_task
 
 
-class ArrayTask:
-    """Train a run directory in a process that submitit started; a requeued job calls it again.
+class ArrayTask(Checkpointable):
+    """Train a run directory in a process that submitit started; a requeued job does the same again.
 
-    SLURM sees the exit code: what stands behind Hydra's launchers would be a success in any case
+    SLURM gets the command's exit code: with Hydra's own launchers a failure would look like a success
     (https://github.com/facebookresearch/hydra/issues/1928).
     """
 
     def __call__(self, run_dir: str) -> None:
-        """Train, or leave the process with the exit code of what went wrong."""
+        """Train, or exit with the code of the failure."""
         try:
-            run_main(recorded(lambda: task(Path(run_dir))))
+            run_main(recorded(lambda: train_task(Path(run_dir))))
         except SystemExit as leaving:
-            # submitit takes a return for success.
+            # submitit expects a return after success.
             if leaving.code:
                 raise
-
-    def checkpoint(self, run_dir: str) -> Any:
-        """Return what a requeued job does: the same again, since the directory knows how far it is."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, run_dir)

@@ -1,4 +1,8 @@
-"""What SLURM's queue says about jobs, without its accounting, which many clusters do not have."""
+"""The state of jobs in SLURM's queue.
+
+submitit asks `sacct`, SLURM's accounting, which many clusters do not have; it then waits for a killed job
+forever (https://github.com/facebookincubator/submitit/issues/1720). `squeue` works everywhere.
+"""
 
 import os
 import subprocess
@@ -6,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-# Others are on their way, or back in the queue.
+# A job in any other state is still to run, or back in the queue.
 ENDED = frozenset(
     (
         "BOOT_FAIL",
@@ -20,15 +24,15 @@ ENDED = frozenset(
         "TIMEOUT",
     )
 )
-# Seconds between two questions: soon for short jobs, seldom for long ones.
+# Seconds between two queries: short for short jobs, longer for long ones.
 _FIRST_PAUSE, _LAST_PAUSE, _GROWTH = 1.0, 30.0, 1.3
 
 
 class State(NamedTuple):
-    """Where a job is.
+    """The state of a job.
 
     Args:
-        name: SLURM's word, such as PENDING or FAILED; GONE where SLURM has forgotten the job.
+        name: SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job.
         exit_code: of a job that has ended, -N after signal N.
     """
 
@@ -37,7 +41,7 @@ class State(NamedTuple):
 
     @property
     def has_ended(self) -> bool:
-        """Return whether nothing more will happen to the job."""
+        """Return whether this is the job's last state."""
         return self.name in ENDED or self.name == "GONE"
 
 
@@ -52,12 +56,12 @@ def parse(listing: str) -> dict[str, State]:
 
 
 def states(job_ids: Sequence[str]) -> dict[str, State] | None:
-    """Return the state of each job; None where SLURM does not answer at the moment."""
+    """Return the state of each job; None if SLURM does not answer at the moment."""
     arrays = sorted({job.partition("_")[0] for job in job_ids})
     command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(arrays)}"]
     columns = "--Format=JobArrayID:|,State:|,exit_code:"
     done = subprocess.run([*command, columns], capture_output=True, text=True, check=False)
-    # This is how it says that a job is forgotten; all else is a controller that is busy or away.
+    # "Invalid job id" means that SLURM has forgotten the job; other errors, that it is busy or down.
     if done.returncode and "Invalid job id" not in done.stderr:
         return None
     found = parse(done.stdout)
@@ -66,19 +70,19 @@ def states(job_ids: Sequence[str]) -> dict[str, State] | None:
 
 def ends(
     job_ids: Sequence[str],
-    ask: Callable[[Sequence[str]], dict[str, State] | None] = states,
+    query: Callable[[Sequence[str]], dict[str, State] | None] = states,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[str, State]]:
     """Yield each job with its last state as it ends.
 
     Args:
-        job_ids: as SLURM writes them, of an array's task ARRAY_TASK.
-        ask: returns states by job.
-        sleep: waits for so many seconds.
+        job_ids: as SLURM writes them; a task of an array is ARRAY_TASK.
+        query: returns the states by job.
+        sleep: waits for some seconds.
     """
     running, pause = list(job_ids), _FIRST_PAUSE
     while running:
-        for job, state in (ask(running) or {}).items():
+        for job, state in (query(running) or {}).items():
             if state.has_ended:
                 running.remove(job)
                 yield job, state

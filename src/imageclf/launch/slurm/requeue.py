@@ -1,4 +1,8 @@
-"""Put a preempted job back into its queue, once, when nothing of the training is left to do."""
+"""Put a preempted job back into SLURM's queue, once, after its training has ended.
+
+A job that submitit started is requeued by submitit's signal handler, which counts the timeouts. One that was
+submitted by hand is requeued here.
+"""
 
 import logging
 import os
@@ -17,22 +21,22 @@ log = logging.getLogger(__name__)
 
 Way = Literal["launcher", "scontrol", "first rank", "none"]
 
-# Longer than any requeue takes; a rank that ends sooner may end the first one before it has asked.
-PATIENCE = 30.0
+# Seconds for SLURM to end this process. If it exited earlier, the first task might end before the requeue.
+_GRACE = 30.0
 
 
 def way_to_requeue(environment: Environment, previous: Handler) -> Way:
-    """Return who puts a preempted job back into its queue.
+    """Return who requeues the job of this process.
 
     Args:
         environment: of this process.
         previous: the handler of SIGUSR2 or SIGUSR1 before ours.
 
     Returns:
-        launcher: the handler of the launcher that started the job (submitit's), which knows how.
+        launcher: the handler of the launcher that started the job (submitit's).
         scontrol: this process, by `scontrol requeue`.
         first rank: another process of the job.
-        none: nobody; this is no job of SLURM.
+        none: nobody, because this is no job of SLURM.
     """
     if callable(previous):
         return "launcher"
@@ -42,53 +46,52 @@ def way_to_requeue(environment: Environment, previous: Handler) -> Way:
 
 
 def requeue_command(environment: Environment) -> list[str]:
-    """Return the command that requeues this job, of an array this task alone."""
+    """Return the command that requeues this job; of an array, only this task."""
     return ["scontrol", "requeue", str(job_id(environment))]
 
 
 @contextmanager
-def requeued() -> Iterator[None]:
-    """Requeue the job if the block is preempted; Preempted is raised on."""
-    # Before ours are installed.
+def requeue_when_preempted() -> Iterator[None]:
+    """Requeue the job if the block raises Preempted, which is raised again."""
     previous = launcher_handler()
     try:
         yield
     except Preempted:
-        # What matters is saved; a further signal would end the process before it has asked.
+        # The run is saved. A further signal would end the process before it has requeued.
         ignore()
         _requeue(way_to_requeue(os.environ, previous), previous)
         raise
 
 
 def launcher_handler() -> Handler:
-    """Return the handler that a launcher has installed for SIGUSR2 or SIGUSR1, or None."""
+    """Return the handler that a launcher installed for SIGUSR2 or SIGUSR1, or None."""
     handlers = (signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGUSR1))
     return next((handler for handler in handlers if callable(handler)), None)
 
 
 def _requeue(way: Way, previous: Handler) -> None:
     if callable(previous):
-        # On the first task it requeues and leaves the process; on others it comes back.
+        # In the first task it requeues and exits the process; in the others it returns.
         previous(signal.SIGUSR2, None)
     if way == "scontrol":
         _scontrol()
     if way in ("launcher", "first rank"):
         # The requeue ends this process.
-        time.sleep(PATIENCE)
+        time.sleep(_GRACE)
 
 
 def _scontrol() -> None:
-    # Cancelled, timed out, or requeued by SLURM itself: none of these wants a second requeue.
+    # A job that was cancelled, timed out, or was requeued by SLURM itself must not be requeued.
     state = _output(["squeue", "--noheader", "--format=%T", f"--jobs={job_id(os.environ)}"])
     if state != "RUNNING":
-        log.info("the job's state is %s: it is left to SLURM", state or "unknown")
+        log.info("not requeueing the job, whose state is %s", state or "unknown")
         return
     answer = _output(requeue_command(os.environ))
     log.info("asked SLURM to requeue job %s%s", job_id(os.environ), f": {answer}" if answer else "")
 
 
 def _output(command: list[str]) -> str:
-    """Return what a command prints, complaints included; nothing where there is no such command."""
+    """Return what a command prints, errors included; nothing if there is no such command."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

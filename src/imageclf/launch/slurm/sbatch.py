@@ -1,4 +1,4 @@
-"""The plain sbatch script of a sweep, for those who submit by hand."""
+"""A plain sbatch script for a sweep, to submit by hand: submitit's own script needs its pickled jobs."""
 
 import shlex
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imageclf.configs.options import ClusterOptions
 
-# A rank that fails ends the others, which would wait for it.
+# Else the other ranks would wait for one that failed.
 SRUN = ("--kill-on-bad-exit=1",)
 
 
@@ -16,14 +16,14 @@ def script(
 ) -> str:
     """Return a script that trains each run directory in a job of one array.
 
-    It can be submitted again: a run that was ended goes on.
+    Submitted again, it resumes the runs that are not finished.
 
     Args:
         name: of the jobs.
-        folder: of the sweep; receives what the jobs print.
+        folder: of the sweep; the logs of the jobs are written into it.
         run_dirs: that hold config.yaml.
         options: resources of each job.
-        trusted: code besides ours that the runs' configs name.
+        trusted: modules besides ours that the configs of the runs name.
     """
     trust = f" {shlex.quote('trust=' + ','.join(trusted))}" if trusted else ""
     directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
@@ -42,7 +42,7 @@ def script(
 
 
 def flags(name: str, folder: Path, count: int, options: ClusterOptions) -> list[str]:
-    """Return the options of sbatch, without the dashes."""
+    """Return sbatch's options, without the dashes."""
     optional = {
         "gpus-per-node": options.gpus_per_node,
         "cpus-per-task": options.cpus_per_task,
@@ -68,6 +68,6 @@ def setup(options: ClusterOptions) -> list[str]:
     """Return the lines of shell that come before srun."""
     lines = list(options.setup)
     if options.cpus_per_task is not None:
-        # From 22.05 srun does not read SLURM_CPUS_PER_TASK, and would give each task one CPU.
+        # Since SLURM 22.05 srun ignores SLURM_CPUS_PER_TASK, and would give each task one CPU.
         lines.append(f"export SRUN_CPUS_PER_TASK={options.cpus_per_task}")
     return lines

@@ -1,4 +1,4 @@
-"""Which folders the nodes of a cluster see, as far as one of them can tell."""
+"""Which folders the other nodes of a cluster see, as far as one node can tell."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imageclf import InputError
 
-# File systems of one machine. All others are taken for shared: there are many, and new ones come.
+# File systems of a single machine. All others count as shared: there are many of them.
 LOCAL_TYPES = frozenset(
     (
         "btrfs",
@@ -23,20 +23,20 @@ LOCAL_TYPES = frozenset(
         "zfs",
     )
 )
-# A node's own by custom, whatever they are mounted from.
+# Local to a node by convention, whatever is mounted there.
 LOCAL_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 
 
 def check_shared(paths: Mapping[str, Path], shared: Sequence[str], mounts: str) -> None:
-    """Refuse paths that compute nodes do not see.
+    """Check that compute nodes see some paths.
 
     Args:
-        paths: by the key that names each.
-        shared: folders that they do see, whatever the file system.
+        paths: by the key that sets each.
+        shared: folders that they see, whatever the file system.
         mounts: the text of /proc/self/mounts.
 
     Raises:
-        InputError: the first such path.
+        InputError: they do not see a path.
     """
     for key, path in paths.items():
         real = path.expanduser().resolve()
@@ -51,7 +51,7 @@ def check_shared(paths: Mapping[str, Path], shared: Sequence[str], mounts: str) 
 
 
 def why_local(path: Path, mounts: str) -> str | None:
-    """Return what makes a path a node's own, or None.
+    """Return why a path is local to a node, or None if it is not.
 
     >>> why_local(Path("/home/me"), "server:/home /home nfs4 rw 0 0")
     >>> why_local(Path("/home/me"), "/dev/sda1 / ext4 rw 0 0")
@@ -65,7 +65,7 @@ def why_local(path: Path, mounts: str) -> str | None:
 
 
 def file_system(path: Path, mounts: str) -> str:
-    """Return the type of the file system that a path is on; "" where no mount holds it."""
+    """Return the type of the file system of a path; "" if no mount holds it."""
     lines = [line.split() for line in mounts.splitlines() if line]
     places = {Path(_unescaped(words[1])): words[2] for words in lines}
     holding = [place for place in places if path.is_relative_to(place)]
@@ -73,5 +73,5 @@ def file_system(path: Path, mounts: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    r"""Return a path as it is; the kernel writes a space as \040."""
+    r"""Undo the escapes of /proc/self/mounts, where a space is \040."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

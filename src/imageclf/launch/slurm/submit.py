@@ -1,4 +1,7 @@
-"""cluster=slurm: all runs are checked and made here, and each job is the one door of a run directory."""
+"""cluster=slurm: check all runs, make their directories, and submit a job for each as one array.
+
+submitit does the submission, and requeues its jobs; how they end is read from the queue (see `queue`).
+"""
 
 import logging
 import shutil
@@ -8,21 +11,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import DictConfig
+from submitit import AutoExecutor
+from submitit.core.utils import FailedJobError
 
 from imageclf import InputError
-from imageclf.configs import JobError, foreign_targets, read_config, record
+from imageclf.configs import JobError, foreign_targets, read_config
 from imageclf.configs.options import ClusterOptions
-from imageclf.launch.job import Job
-from imageclf.launch.resumed import forget, keep
+from imageclf.launch.jobs import Job, compose_jobs, job_return
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends
 from imageclf.launch.slurm.sbatch import SRUN, script, setup
 from imageclf.launch.start import score_of
-from imageclf.launch.sweep import compose_jobs, without_hydra
+from imageclf.launch.sweep_folder import remove_refused, write_multirun
 from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 from imageclf.training.directory import prepare
 
@@ -36,7 +41,7 @@ def submit(
     first: int,
     resources: Mapping[str, Any],
 ) -> list[JobReturn]:
-    """Submit a batch of runs as an array, and return how each ended, or that it was submitted.
+    """Submit a batch of runs as an array, and return how each ended, if the sweep waits for that.
 
     Args:
         context: composes a run's config.
@@ -53,30 +58,30 @@ def submit(
     check_sweep(config)
     sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
     try:
-        runs = list(compose_jobs(context.config_loader, config, job_overrides, first))
+        runs = compose_jobs(context.config_loader, config, job_overrides, first)
         options = check_jobs(runs, config)
     except InputError:
-        forget(sweep_dir)
+        remove_refused(sweep_dir)
         raise
-    keep(config, sweep_dir)
+    write_multirun(config, sweep_dir)
     unfinished = [run for run in runs if _prepare(run, context)]
     jobs: dict[str, Job] = {}
     if unfinished and options.print:
-        _print_script(config, unfinished, options)
+        _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
         jobs = _submit(unfinished, resources, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
-    return [_returned(run, ended.get(run.number)) for run in runs]
+    return [_job_return(run, ended.get(run.number)) for run in runs]
 
 
 def check_sweep(config: DictConfig) -> None:
-    """Refuse what a sweep on a cluster cannot do.
+    """Check that a sweep can run on a cluster.
 
     Raises:
-        InputError: the run directory of a single run is chosen, or a search is not to wait for scores, or
-            this is not a training.
+        InputError: this is not a training, hydra.run.dir is given, a search does not wait for its scores, or
+            there is no sbatch.
     """
     if config.hydra.job.config_name != "train":
         raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
@@ -99,7 +104,7 @@ def check_sweep(config: DictConfig) -> None:
 
 
 def _prepare(run: Job, context: HydraContext) -> bool:
-    """Make a run's directory as Hydra would in its job, and return whether the run is unfinished."""
+    """Make a run directory as Hydra would in the job, and return whether the run is unfinished."""
     made = run_job(
         task_function=lambda cfg: prepare(cfg, run.run_dir, list(run.overrides)),
         config=run.config,
@@ -111,14 +116,14 @@ def _prepare(run: Job, context: HydraContext) -> bool:
     return bool(made.return_value)
 
 
-def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptions) -> None:
-    folder = Path(str(config.hydra.sweep.dir)).absolute()
-    # Checked when the directories were made, or gone on with.
+def _print_script(name: str, runs: Sequence[Job], options: ClusterOptions, sweep_dir: Path) -> None:
+    run_dirs = [run.run_dir for run in runs]
+    # Their code was checked when the directories were made or resumed.
     trusted = sorted(
-        {name for run in runs for name in foreign_targets(read_config(run.run_dir / "config.yaml"))}
+        {code for each in run_dirs for code in foreign_targets(read_config(each / "config.yaml"))}
     )
-    text = script(config.hydra.job.name, folder, [run.run_dir for run in runs], options, trusted)
-    path = folder / "sbatch.sh"
+    text = script(name, sweep_dir, run_dirs, options, trusted)
+    path = sweep_dir / "sbatch.sh"
     path.write_text(text, encoding="utf-8")
     print(f"{text}# to submit it: sbatch {path}")
 
@@ -126,17 +131,16 @@ def _print_script(config: DictConfig, runs: Sequence[Job], options: ClusterOptio
 def _submit(
     runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
 ) -> dict[str, Job]:
-    """Submit runs as one array, and return them by the ids of their jobs."""
-    from submitit.core.utils import FailedJobError
-
+    """Submit runs as one array, and return them by job id."""
     executor = _executor(resources, options)
+    task = ArrayTask()  # type: ignore[no-untyped-call]
     try:
-        submitted = executor.map_array(ArrayTask(), [str(run.run_dir) for run in runs])
+        submitted = executor.map_array(task, [str(run.run_dir) for run in runs])
     except FailedJobError as error:
-        # The runs were never there: the same command may try again.
+        # Leave nothing behind, so that the same command can be given again.
         for run in runs:
             _undo(run.run_dir)
-        forget(sweep_dir)
+        remove_refused(sweep_dir)
         raise InputError(f"sbatch refuses the jobs: {' '.join(str(error).split())}") from error
     jobs = {job.job_id: run for job, run in zip(submitted, runs, strict=True)}
     for job, run in jobs.items():
@@ -145,20 +149,17 @@ def _submit(
 
 
 def _undo(run_dir: Path) -> None:
-    """Remove what was made of a run that has never started."""
+    """Remove the directory of a run that has never started."""
     if not (run_dir / "split.csv").exists():
         shutil.rmtree(run_dir)
 
 
 def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
-    """Return submitit's executor for the node hydra.launcher, as the stock launcher makes it, and more."""
-    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-    from submitit import AutoExecutor
-
+    """Return submitit's executor for the node hydra.launcher, made as Hydra's submitit launcher does."""
     known = dict(resources)
     folder, timeouts = known.pop("submitit_folder"), known.pop("max_num_timeout")
     executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
-    # Without it a cluster may be set up to requeue nothing.
+    # The default of a cluster may be not to requeue.
     further = {"requeue": True, **(known.pop("additional_parameters") or {})}
     known |= {"setup": setup(options), "srun_args": list(SRUN), "additional_parameters": further}
     general = {field.name for field in fields(BaseQueueConf)}
@@ -169,7 +170,7 @@ def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
 
 
 def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
-    """Yield jobs as they end."""
+    """Yield jobs with their last states as they end."""
     try:
         for job, state in ends(list(jobs)):
             log.info("job %s is %s: %s", job, state.name, jobs[job].run_dir)
@@ -180,27 +181,10 @@ def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
         raise
 
 
-def _returned(run: Job, state: State | None) -> JobReturn:
-    """Return what Hydra's sweepers take, and remember a failure for the exit code.
-
-    Args:
-        run: of the sweep.
-        state: in which its job ended; None: nobody waited for one.
-    """
-    returned = JobReturn(
-        overrides=list(run.overrides),
-        cfg=without_hydra(run.config),
-        hydra_cfg=run.config,
-        working_dir=str(Path.cwd()),
-        task_name=run.config.hydra.job.name,
-        status=JobStatus.COMPLETED,
-    )
+def _job_return(run: Job, state: State | None) -> JobReturn:
+    """Return how a run ended; a state of None means that nobody waited for its job."""
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
         code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        error = JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code)
-        record(error)
-        returned.status, returned.return_value = JobStatus.FAILED, error
-        return returned
-    returned.return_value = score_of(run.run_dir, run.config.optimized_metric) if finished else None
-    return returned
+        return job_return(run, JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code))
+    return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)

@@ -186,13 +186,23 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
     return choice.arguments
 
 
-def num_ranks(trainer: dict[str, Any]) -> int:
-    """Return how many processes a trainer node asks for on this machine."""
+def num_ranks(trainer: Mapping[str, Any], num_gpus: int | None = None) -> int:
+    """Return how many processes a trainer node starts on a machine.
+
+    Args:
+        trainer: the trainer node.
+        num_gpus: of that machine; None: of this one.
+    """
     devices = trainer.get("devices", 1)
     if isinstance(devices, list):
         return len(devices)
-    if devices in ("auto", -1, "-1"):
-        import torch
+    if devices not in ("auto", -1, "-1"):
+        return int(devices)
+    if trainer.get("accelerator") == "cpu":
+        return 1
+    return max(1, torch.cuda.device_count() if num_gpus is None else num_gpus)
 
-        return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
-    return int(devices)
+
+def total_ranks(trainer: Mapping[str, Any]) -> int:
+    """Return how many processes a trainer node starts, over all machines."""
+    return num_ranks(trainer) * int(trainer.get("num_nodes") or 1)

@@ -1,4 +1,4 @@
-"""multirun.yaml: what a sweep was started with, so that the same sweep goes on and no other."""
+"""The folder of a sweep. Its multirun.yaml says what was swept, so that only the same sweep goes on there."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,18 +8,18 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from imageclf import InputError
 
 FILE = "multirun.yaml"
-# How a sweep is gone on with, no part of what it is.
+# These say how to resume a sweep, not what is swept.
 _HOW = ("resume_sweep=", "ckpt_path=auto")
 
 
 def choose_folder(config: DictConfig) -> None:
-    """Put a sweep that goes on into its folder, before Hydra writes its multirun.yaml anew.
+    """Point a resumed sweep to its folder, before Hydra writes multirun.yaml again.
 
     Args:
         config: of the sweep, with its hydra node; `hydra.sweep.dir` is set.
 
     Raises:
-        InputError: there is no sweep to go on with, it was another one, or a new one would mix with it.
+        InputError: there is no sweep to resume, it is another one, or a new one would mix with it.
     """
     resumed = config.resume_sweep
     if resumed is not None:
@@ -44,27 +44,27 @@ def choose_folder(config: DictConfig) -> None:
 
 
 def overrides_of(typed: object) -> list[str]:
-    """Return the overrides that make a sweep what it is, in the order that numbers its jobs."""
-    # The + is put there by the program where it is missing.
+    """Return the overrides that say what is swept, in the order that numbers the jobs."""
+    # The program itself adds a + where it is missing.
     overrides = [str(each).lstrip("+") for each in typed]  # type: ignore[attr-defined]
     return [each for each in overrides if not each.startswith(_HOW)]
 
 
 def is_empty(folder: Path) -> bool:
-    """Return whether no job of a sweep has ever started in its folder; submitit's own files are hidden."""
+    """Return whether no job of the sweep has started; submitit's own files are hidden."""
     return all(path.name == FILE or path.name.startswith(".") for path in folder.iterdir())
 
 
-def forget(folder: Path) -> None:
-    """Remove what Hydra has written of a sweep that is refused before any job has started."""
+def remove_refused(folder: Path) -> None:
+    """Remove what Hydra has written of a sweep that was refused before any job started."""
     if folder.is_dir() and is_empty(folder):
         (folder / FILE).unlink(missing_ok=True)
-        with suppress(OSError):  # Hidden files are there.
+        with suppress(OSError):  # It holds hidden files.
             folder.rmdir()
 
 
 def difference(was: list[str], now: list[str]) -> str:
-    """Say how two lists of overrides differ.
+    """Describe how two lists of overrides differ.
 
     >>> difference(["seed=1,2", "data=csv"], ["seed=1,2,3"])
     'leave out seed=1,2,3 and add seed=1,2 data=csv'
@@ -76,8 +76,8 @@ def difference(was: list[str], now: list[str]) -> str:
     return " and ".join(parts) or f"give its overrides in their order, {' '.join(was)}"
 
 
-def keep(config: DictConfig, folder: Path) -> None:
-    """Write multirun.yaml where the sweeper has not: only Hydra's basic one does."""
+def write_multirun(config: DictConfig, folder: Path) -> None:
+    """Write multirun.yaml unless the sweeper did: only Hydra's basic sweeper does."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / FILE).exists():
         OmegaConf.save(config, folder / FILE)

@@ -1,0 +1,96 @@
+"""Processes side by side: their results, their failures, signals, and their end."""
+
+import os
+import signal
+import time
+from functools import partial
+
+import pytest
+
+from imageclf import InputError, Preempted
+from imageclf.launch.pool import open_pool
+from imageclf.system.errors import Failure
+
+ERRORS = {
+    "input": InputError,
+    "preempted": Preempted,
+    "failed": RuntimeError,
+    "interrupted": KeyboardInterrupt,
+}
+
+
+def fail(status: str) -> None:
+    raise ERRORS[status]("on purpose")
+
+
+def end_by(number: int) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def wait_for_signal() -> str:
+    return signal.sigwait([signal.SIGUSR1]).name
+
+
+def test_results_come_with_the_numbers_of_their_processes():
+    results = {}
+    with open_pool() as pool:
+        for number in range(3):
+            # More than a pipe holds.
+            pool.start(number, partial("x".__mul__, number * 100_000), interruptible=True)
+        while pool.running:
+            results |= pool.wait()
+        assert pool.wait() == {}
+    assert results == {number: "x" * number * 100_000 for number in range(3)}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "cause"),
+    [
+        ("input", 1, "on purpose"),
+        ("failed", 2, "RuntimeError: on purpose"),
+        ("preempted", 75, "on purpose"),
+        ("interrupted", 130, "interrupted by Ctrl-C"),
+    ],
+)
+def test_an_error_is_a_failure_with_status_code_and_cause(status, code, cause):
+    with open_pool() as pool:
+        pool.start(7, partial(fail, status), interruptible=True)
+        failure = pool.wait()[7]
+    assert failure[:3] == (status, code, cause)
+    assert failure.traceback.endswith("RuntimeError: on purpose\n") == (status == "failed")
+
+
+@pytest.mark.parametrize(
+    ("number", "failure"),
+    [
+        (signal.SIGKILL, Failure("killed", 2, "ended by SIGKILL; was it out of memory?")),
+        (signal.SIGTERM, Failure("preempted", 75, "ended by SIGTERM")),
+    ],
+)
+def test_a_process_that_a_signal_ends_has_failed(number, failure):
+    with open_pool() as pool:
+        pool.start(0, partial(end_by, number), interruptible=True)
+        assert pool.wait() == {0: failure}
+
+
+def test_a_process_that_leaves_without_a_result_has_failed():
+    with open_pool() as pool:
+        pool.start(0, partial(os._exit, 3), interruptible=True)
+        assert pool.wait() == {0: Failure("failed", 2, "ended with exit code 3")}
+
+
+def test_a_signal_is_forwarded_and_remembered():
+    with open_pool() as pool:
+        pool.start(0, wait_for_signal, interruptible=True)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert pool.wait() == {0: "SIGUSR1"}
+        assert pool.signals == [signal.SIGUSR1]
+
+
+def test_the_end_of_the_block_kills_what_still_runs():
+    with open_pool() as pool:
+        pool.start(0, partial(time.sleep, 600), interruptible=True)
+        process = pool.running[0].process
+    assert process.exitcode == -signal.SIGKILL
