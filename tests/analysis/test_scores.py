@@ -38,7 +38,7 @@ def test_a_class_without_pictures_has_no_accuracy():
 @pytest.mark.parametrize("score", [accuracy, log_loss])
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 1], "do not go with"), ([0, 1, 2], "legal are 0 to 1"), ([0, -1, 0], "without a known class")],
+    [([0, 1], "do not match"), ([0, 1, 2], "allowed are 0 to 1"), ([0, -1, 0], "without a known class")],
 )
 def test_a_score_refuses_labels_that_do_not_fit(score, labels, message):
     with pytest.raises(InputError, match=message):

@@ -1,4 +1,4 @@
-"""Write a finished run in a form that needs none of this package."""
+"""Write a finished run in a format that does not need this package."""
 
 import json
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ class ExportOptions:
 
 
 class Trained(NamedTuple):
-    """What a run has trained.
+    """The classifiers of a run.
 
     Args:
         models: one, or the members of an ensemble.
         classes: in class order.
-        expects: what the weights expect of a picture.
+        expects: how the backbone's pictures are normalised and cropped.
         size: pixels a side of the last phase.
     """
 
@@ -59,7 +59,7 @@ def export(options: ExportOptions) -> Path:
     """Write a folder with weights, config and README.md, and return it.
 
     Raises:
-        InputError: the run is not finished, has no such weights, or they cannot be written so.
+        InputError: the run is not finished, has no such weights, or they do not fit the format.
     """
     run_dir = Path(options.run).expanduser()
     if not (run_dir / "summary.json").exists():
@@ -72,7 +72,7 @@ def export(options: ExportOptions) -> Path:
 
 
 def load_trained(run: TrainedRun) -> Trained:
-    """Return the classifiers of a run's files of weights, in eval mode on the CPU."""
+    """Return the classifiers with the weights of a run, in eval mode on the CPU."""
     models = []
     for file in run.files:
         module, expects = build_trained(run)

@@ -1,4 +1,4 @@
-"""Pages, plots and tables made of the numbers of analysis. Imports no torch."""
+"""Pages, plots and tables of the numbers in analysis. Imports no torch."""
 
 from imageclf.report.data_numbers import data_cards
 from imageclf.report.data_page import DataAnalysis, write_data_report

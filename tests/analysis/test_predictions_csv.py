@@ -83,7 +83,7 @@ def test_labels_become_positions_and_unknown_ones_minus_one(table):
 
 
 def test_a_label_that_is_no_class_is_refused(table):
-    with pytest.raises(InputError, match="'cat' is not among the classes dog"):
+    with pytest.raises(InputError, match="'cat' is not one of the classes dog"):
         label_indices(table, ["dog", "label"])
 
 
@@ -100,7 +100,7 @@ def test_a_table_of_other_classes_is_refused(table, tmp_path):
 
 def test_a_damaged_probability_is_refused(tmp_path):
     (tmp_path / "valid.csv").write_text("id,path,label,prediction,cat\n1,a.jpg,cat,cat,much\n")
-    with pytest.raises(InputError, match="no number"):
+    with pytest.raises(InputError, match="not a number"):
         read_predictions(tmp_path / "valid.csv", ["cat"])
 
 
