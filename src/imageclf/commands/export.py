@@ -13,7 +13,7 @@ from imageclf import InputError
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
-from imageclf.model.weights.saved import load_into
+from imageclf.model.weights.files import load_into
 from imageclf.system.files import write_atomically
 from imageclf.training.trained import TrainedRun, build_trained, read_trained
 

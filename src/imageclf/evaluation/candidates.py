@@ -10,7 +10,7 @@ import torch
 
 from imageclf.model import Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
-from imageclf.model.weights.tensors import save_tensors
+from imageclf.model.weights.files import save_tensors
 from imageclf.system.files import write_atomically
 
 

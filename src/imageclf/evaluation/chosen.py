@@ -15,7 +15,7 @@ from imageclf.evaluation.predicting import mean_of_views, predict
 from imageclf.evaluation.preserve import preserved
 from imageclf.evaluation.presets import PLAIN, WeightedViews
 from imageclf.model import ClassifierModule, Predictions
-from imageclf.model.weights.saved import load_into
+from imageclf.model.weights.files import load_into
 from imageclf.system.files import inside
 
 

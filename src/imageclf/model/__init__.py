@@ -1,4 +1,4 @@
-"""The network and how it learns: any timm backbone, a head, layer groups, weights without a hub."""
+"""The network and its training step: any timm backbone, a head, layer groups, losses, weights."""
 
 from imageclf.model.backbone import DataConfig, create_backbone, data_config, expected_crop_pct, num_features
 from imageclf.model.classifier import ImageClassifier
@@ -12,8 +12,8 @@ from imageclf.model.module import ClassifierModule
 from imageclf.model.predictions import Collector, Predictions
 from imageclf.model.weights.averaging import average_probabilities, average_weights
 from imageclf.model.weights.batch_norm import refresh_norms
-from imageclf.model.weights.digest import weights_digest
-from imageclf.model.weights.loading import body_weights, efficientnet_lite_to_timm, load_weights
+from imageclf.model.weights.files import weights_digest
+from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm, load_weights
 from imageclf.model.weights.soup import Score, Soup, greedy_soup
 
 __all__ = [

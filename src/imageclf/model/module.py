@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from imageclf.model.classifier import ImageClassifier
-from imageclf.model.fused import can_fuse
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
 from imageclf.model.predictions import Collector, Predictions, gather_rows
@@ -198,3 +197,24 @@ class ClassifierModule(pl.LightningModule):
             return part
         strategy = self.trainer.strategy
         return gather_rows(part, strategy.all_gather, strategy.root_device)
+
+
+def can_fuse(device: str, precision: str, clips: bool) -> bool:
+    """Return whether an optimizer may use its fused implementation, one kernel for all weights.
+
+    Under autocast Lightning does not clip gradients then, and in float16 the optimizer unscales them itself,
+    so that callbacks before the step would see them scaled.
+
+    Args:
+        device: of the weights: cuda, mps or cpu.
+        precision: of the Trainer.
+        clips: whether gradients are clipped.
+
+    Source: https://github.com/Lightning-AI/pytorch-lightning/issues/21435.
+
+    >>> can_fuse("cuda", "bf16-mixed", clips=False), can_fuse("cpu", "32-true", clips=False)
+    (True, False)
+    """
+    if device != "cuda" or precision == "16-mixed":
+        return False
+    return precision == "32-true" or not clips

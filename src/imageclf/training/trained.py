@@ -11,7 +11,7 @@ from imageclf.configs.annotations import accepts, describe
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.chosen import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
-from imageclf.model.weights.saved import classes_of
+from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
 from imageclf.training.build import build_module, build_trainer
 

@@ -14,7 +14,7 @@ from imageclf.launch.job import Job
 from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.launch.sweep import check_composed, current, without_hydra
 from imageclf.model import load_weights
-from imageclf.model.weights.hub import cached_file
+from imageclf.model.weights.pretrained import cached_file
 from imageclf.training.parts.table import read_table
 
 
