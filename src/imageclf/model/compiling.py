@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 
-# Graphs for one picture size and set of trainable layers: in training and in evaluation, each for full batches
-# and for batches of any length; and as many again for what a user adds.
+# Graphs for one picture size and set of trainable layers: in training and in evaluation, for full batches and
+# for any others; and as many again for what a user adds.
 _GRAPHS = 8
 
 

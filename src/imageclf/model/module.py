@@ -1,4 +1,4 @@
-"""The LightningModule: one step for pictures and cached features alike, exact validation on any ranks."""
+"""The LightningModule: one step for pictures and cached features, exact validation on any number of ranks."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ class BatchLike(Protocol):
 
     @property
     def features(self) -> Tensor | None:
-        """Return cached features `[B, F]`, which take the pictures' place."""
+        """Return cached features `[B, F]` in place of the pictures."""
 
     @property
     def labels(self) -> Tensor:
@@ -36,11 +36,11 @@ class BatchLike(Protocol):
 
     @property
     def rows(self) -> Tensor:
-        """Return positions in the table `[B]`."""
+        """Return rows of the table `[B]`."""
 
     @property
     def weight(self) -> float:
-        """Return the weight of the mean loss, where ranks have batches of different sizes."""
+        """Return the weight of the mean loss, for ranks with batches of different sizes."""
 
 
 class ClassifierModule(pl.LightningModule):
@@ -49,14 +49,14 @@ class ClassifierModule(pl.LightningModule):
     Args:
         model: the network.
         groups: its layer groups.
-        classes: names of the C classes; they travel in every checkpoint.
+        classes: names of the C classes, which are saved in every checkpoint.
         loss: (logits `[B, C]`, labels `[B]`) -> scalar.
-        optimizer: builds the optimizer from parameter groups; it gets `fused=True` where that is possible.
-        weight_decay: of the tensors that take one.
-        channels_last: keep convolution weights channels-last, as pictures arrive.
-        mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
+        optimizer: builds the optimizer from parameter groups; it gets `fused=True` if possible.
+        weight_decay: of all tensors but norms, biases and what the architecture exempts.
+        channels_last: keep convolution weights channels-last, like the pictures.
+        mixing: (normalised pictures, labels, number of classes) -> (mixed pictures, targets).
         metrics: further scores of each validation, by name.
-        by_layer: give each layer a parameter group of its own, for a schedule with `layer_decay`.
+        by_layer: give each layer its own parameter group, for a schedule with `layer_decay`.
     """
 
     def __init__(
@@ -82,20 +82,20 @@ class ClassifierModule(pl.LightningModule):
         self.scores: dict[str, float] = {}
         self.results: dict[str, float | int | str] = {}
         self.predicted_at = -1
-        # A mapping hides them from Lightning and from checkpoints: they keep nothing.
+        # A plain dict hides them from Lightning and checkpoints: they keep no state.
         self.metrics = dict(metrics or {})
-        # What was said already; a class that is missing is missing in every epoch.
-        self._said: set[str] = set()
+        # Warnings so far: a metric that cannot be computed is reported once, not in every epoch.
+        self._warned: set[str] = set()
         self._mixing = mixing
         self._optimizer = optimizer
         self._weight_decay = weight_decay
-        # For the whole run, not by phase: a checkpoint knows optimizer state by the order of the groups.
+        # For the whole run, not by phase: checkpoints store optimizer state by the order of the groups.
         self._by_layer = by_layer
         self._collected = Collector()
         self._predictions: Predictions | None = None
 
     def forward(self, batch: BatchLike) -> Tensor:
-        """Return logits `[B, C]` from cached features where the batch has them, else from its pictures."""
+        """Return logits `[B, C]` from the batch's cached features if it has them, else from its pictures."""
         logits: Tensor = self.model.head(self._features(batch))
         return logits
 
@@ -120,7 +120,7 @@ class ClassifierModule(pl.LightningModule):
 
     def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
         """Collect the probabilities of a batch."""
-        # Half precision would make equal probabilities of different ones.
+        # Half precision would round different probabilities to equal ones.
         self._collected.add(batch.rows, batch.labels, self(batch).float().softmax(1))
 
     def predictions(self) -> Predictions:
@@ -140,7 +140,7 @@ class ClassifierModule(pl.LightningModule):
 
     def score(self, predictions: Predictions, split: str) -> dict[str, float]:
         """Return SPLIT/loss, SPLIT/acc and further metrics; a collective call."""
-        further = further_scores(self.metrics, predictions, self._say_once)
+        further = further_scores(self.metrics, predictions, self._warn_once)
         if self._trainer is not None:
             # torchmetrics warns on the first rank only, and a warning makes a score NaN.
             further = self.trainer.strategy.broadcast(further)
@@ -156,7 +156,7 @@ class ClassifierModule(pl.LightningModule):
         self.log(name, value, sync_dist=True)
 
     def gather(self, collected: Collector) -> Predictions:
-        """Join what all batches and ranks have given in table order, on the CPU; a collective call."""
+        """Join the batches of all ranks in table order, on the CPU; a collective call."""
         none = torch.zeros(0, dtype=torch.long)
         parts = collected.joined() or (none, none, torch.zeros(0, len(self.classes)))
         rows, labels, probabilities = (self._all_rows(part) for part in parts)
@@ -165,13 +165,13 @@ class ClassifierModule(pl.LightningModule):
         return Predictions(rows[order], labels[order], probabilities[order])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the class names beside the weights."""
+        """Store the class names with the weights."""
         checkpoint["classes"] = list(self.classes)
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
         groups = parameter_groups(self.model, self.groups, self._weight_decay, self._by_layer)
-        # Said only where it holds: elsewhere torch chooses among its implementations.
+        # Passed only if true: otherwise torch chooses among its implementations.
         return self._optimizer(groups, fused=True) if self._fuses() else self._optimizer(groups)
 
     def _fuses(self) -> bool:
@@ -180,9 +180,9 @@ class ClassifierModule(pl.LightningModule):
         precision, clips = str(self.trainer.precision), bool(self.trainer.gradient_clip_val)
         return can_fuse(self.device.type, precision, clips)
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
             log.warning(text)
 
     def _features(self, batch: BatchLike) -> Tensor:
