@@ -1,6 +1,6 @@
 """What is wrong with the pictures of a data set, by kind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -100,19 +100,17 @@ def find_problems(pictures: pd.DataFrame, twins: Twins, size: int) -> list[Probl
         size: pixels a side in training.
     """
     splits, labels = (pictures[name].to_numpy(dtype=object) for name in ("split", "label"))
-    same = np.flatnonzero(twins.same >= 0)
+    same, like = np.flatnonzero(twins.same >= 0), np.flatnonzero(twins.like >= 0)
     firsts = twins.same[same]
+    labelled = (labels[same] != "") & (labels[firsts] != "")
     leaks = splits[same] != splits[firsts]
-    named = (labels[same] != "") & (labels[firsts] != "")
-    clashing = same[named & (labels[same] != labels[firsts])]
-    like = np.flatnonzero(twins.like >= 0)
-    pairs = partial(_pairs, pictures)
+    pairs = partial(_pairs, labels=labels, splits=splits)
     return [
         *_broken(pictures),
-        *pairs("contradiction", clashing, twins.same, _contradiction),
-        *pairs("leak", same[leaks], twins.same, _where),
-        *pairs("duplicate", same[~leaks], twins.same, _where),
-        *pairs("look_alike", like, twins.like, _where),
+        *pairs("contradiction", same[labelled & (labels[same] != labels[firsts])], twins.same),
+        *pairs("leak", same[leaks], twins.same),
+        *pairs("duplicate", same[~leaks], twins.same),
+        *pairs("look_alike", like, twins.like),
         *_tiny(pictures, size),
         *_animated(pictures),
     ]
@@ -179,30 +177,14 @@ def _animated(pictures: pd.DataFrame) -> Iterator[Problem]:
         yield Problem("animated", int(row), -1, f"{frames[row]:,} frames, only the first is used.")
 
 
-class _Picture(NamedTuple):
-    label: str
-    split: str
-
-
 def _pairs(
-    pictures: pd.DataFrame,
-    kind: str,
-    rows: Rows,
-    first: Rows,
-    describe: Callable[[_Picture, _Picture], str],
+    kind: str, rows: Rows, firsts: Rows, labels: NDArray[np.object_], splits: NDArray[np.object_]
 ) -> Iterator[Problem]:
-    # Arrays: looking up cells of a table one by one takes seconds for many rows.
-    columns = [pictures[name].to_numpy(dtype=object) for name in _Picture._fields]
-    for row, other in zip(rows.tolist(), first[rows].tolist(), strict=True):
-        here, there = (_Picture(*(column[place] for column in columns)) for place in (row, other))
-        yield Problem(kind, row, other, describe(here, there))
-
-
-def _contradiction(here: _Picture, there: _Picture) -> str:
-    return f"Labelled {here.label} here and {there.label} there."
-
-
-def _where(here: _Picture, there: _Picture) -> str:
-    if here.split == there.split:
-        return f"Both in {here.split}."
-    return f"This one in {here.split}, the other in {there.split}."
+    for row, other in zip(rows.tolist(), firsts[rows].tolist(), strict=True):
+        if kind == "contradiction":
+            detail = f"Labelled {labels[row]} here and {labels[other]} there."
+        elif splits[row] == splits[other]:
+            detail = f"Both in {splits[row]}."
+        else:
+            detail = f"This one in {splits[row]}, the other in {splits[other]}."
+        yield Problem(kind, row, other, detail)

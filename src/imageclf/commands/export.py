@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save_file
@@ -39,22 +39,6 @@ class ExportOptions:
     trust: str | Sequence[str] = ()
 
 
-class Trained(NamedTuple):
-    """The classifiers of a run.
-
-    Args:
-        models: one, or the members of an ensemble.
-        classes: in class order.
-        expects: how the backbone's pictures are normalised and cropped.
-        size: pixels a side of the last phase.
-    """
-
-    models: Sequence[ImageClassifier]
-    classes: tuple[str, ...]
-    expects: DataConfig
-    size: int
-
-
 def export(options: ExportOptions) -> Path:
     """Write a folder with weights, config and README.md, and return it.
 
@@ -66,52 +50,65 @@ def export(options: ExportOptions) -> Path:
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
     folder = Path(options.output).expanduser() if options.output else run_dir / "export" / options.format
     run = read_trained(run_dir, options.weights, options.trust)
+    models, expects = load_trained(run)
     write = _write_timm if options.format == "timm" else _write_onnx
-    write(load_trained(run), run, options, folder)
+    write(models, expects, run, options, folder)
     return folder
 
 
-def load_trained(run: TrainedRun) -> Trained:
-    """Return the classifiers with the weights of a run, in eval mode on the CPU."""
+def load_trained(run: TrainedRun) -> tuple[list[ImageClassifier], DataConfig]:
+    """Return the classifiers of a run, in eval mode on the CPU, and what they expect of a picture.
+
+    There are several if the weights are those of an ensemble.
+    """
     models = []
     for file in run.files:
         module, expects = build_trained(run)
         load_into(module.model, file)
         models.append(module.model.eval())
-    return Trained(models, run.classes, expects, run.size)
+    return models, expects
 
 
-def _write_timm(trained: Trained, run: TrainedRun, options: ExportOptions, folder: Path) -> None:
-    if len(trained.models) > 1:
+def _write_timm(
+    models: Sequence[ImageClassifier],
+    expects: DataConfig,
+    run: TrainedRun,
+    options: ExportOptions,
+    folder: Path,
+) -> None:
+    if len(models) > 1:
         raise InputError(
-            f"weights={options.weights} is an ensemble of {len(trained.models)} networks, and format=timm "
+            f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
             "holds one: give weights=soup, average or final, or format=onnx"
         )
-    written = to_timm(
-        trained.models[0], run.backbone, trained.classes, trained.expects, trained.size, run.resize
-    )
+    content = to_timm(models[0], run.backbone, run.classes, expects, run.size, run.resize)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "model.safetensors", lambda path: save_file(written.state, path))
-    if written.head:
-        write_atomically(folder / "head.safetensors", lambda path: save_file(written.head_state, path))
-    _write_json(folder / "config.json", written.config)
-    _write_readme(folder, "timm", run, trained, head=written.head)
+    write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))
+    if content.head:
+        write_atomically(folder / "head.safetensors", lambda path: save_file(content.head_state, path))
+    _write_json(folder / "config.json", content.config)
+    _write_readme(folder, "timm", run, head=content.head)
 
 
-def _write_onnx(trained: Trained, run: TrainedRun, options: ExportOptions, folder: Path) -> None:
+def _write_onnx(
+    models: Sequence[ImageClassifier],
+    expects: DataConfig,
+    run: TrainedRun,
+    options: ExportOptions,
+    folder: Path,
+) -> None:
     about = {
-        "classes": list(trained.classes),
-        "size": trained.size,
+        "classes": list(run.classes),
+        "size": run.size,
         "input": options.input,
         "resize": run.resize,
-        **asdict(trained.expects),
+        **asdict(expects),
     }
     write_atomically(
-        folder / "model.onnx",
-        lambda path: write_onnx(trained.models, path, trained.size, options.input, about),
+        folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about)
     )
     _write_json(folder / "config.json", about)
-    _write_readme(folder, "onnx", run, trained, input=options.input)
+    _write_readme(folder, "onnx", run, input=options.input)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -119,7 +116,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _write_readme(folder: Path, form: str, run: TrainedRun, trained: Trained, **values: str) -> None:
+def _write_readme(folder: Path, form: str, run: TrainedRun, **values: str) -> None:
     environment = Environment(
         loader=PackageLoader("imageclf.model.export", "."),
         undefined=StrictUndefined,
@@ -127,5 +124,5 @@ def _write_readme(folder: Path, form: str, run: TrainedRun, trained: Trained, **
         autoescape=False,
     )
     template = environment.get_template(f"export_{form}.md.j2")
-    text = template.render(backbone=run.backbone, resize=run.resize, trained=trained, **values)
+    text = template.render(run=run, **values)
     write_atomically(folder / "README.md", lambda path: path.write_text(text + "\n", encoding="utf-8"))
