@@ -52,4 +52,6 @@ def class_accuracies(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
     """
     sizes = matrix.sum(axis=1)
     # Dividing only where there are pictures keeps numpy from warning about 0 / 0.
-    return np.divide(np.diag(matrix), sizes, out=np.full(len(matrix), np.nan), where=sizes > 0)
+    fractions = np.full(len(matrix), np.nan)
+    np.divide(np.diag(matrix), sizes, out=fractions, where=sizes > 0)
+    return fractions

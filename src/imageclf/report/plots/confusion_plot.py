@@ -59,7 +59,8 @@ def _colours(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
 
 def _shares(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
     # A class without pictures has an empty row: 0 / 1 instead of 0 / 0.
-    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    shares: NDArray[np.float64] = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def _name_classes(axes: Axes, names: list[str], cell: tuple[float, float]) -> None:
