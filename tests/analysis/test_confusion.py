@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from imageclf import InputError
-from imageclf.analysis import confusion_matrix, most_confused
+from imageclf.analysis.confusion import confusion_matrix, most_confused
 
 
 @pytest.mark.parametrize("num_classes", [2, 6, 120])

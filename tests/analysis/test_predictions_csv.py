@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 
 from imageclf import InputError
-from imageclf.analysis import (
-    label_indices,
-    predictions_table,
-    probabilities_of,
-    read_classes,
-    read_predictions,
-    write_predictions,
-)
+from imageclf.analysis import predictions_table, read_predictions, write_predictions
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_classes
 
 CLASSES = ["cat", "NA", "label", 'ünï,code "x"']
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(4), size=3).astype(np.float32)

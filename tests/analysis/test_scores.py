@@ -3,7 +3,8 @@ import pytest
 from sklearn import metrics
 
 from imageclf import InputError
-from imageclf.analysis import accuracy, class_accuracies, confusion_matrix, log_loss
+from imageclf.analysis.confusion import class_accuracies, confusion_matrix
+from imageclf.analysis.scores import accuracy, log_loss
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
