@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, data_options, expand_data, recorded, run_main
-from imageclf.system.printable import show
+from imageclf.system.printable import console, show
 
 
 @hydra.main(config_path=CONF_DIR, config_name="analyse", version_base="1.3")
@@ -16,8 +16,6 @@ from imageclf.system.printable import show
 def job(cfg: DictConfig) -> None:
     """Look at every picture; write pictures.csv, classes.csv, problems.csv, plots and analysis.html."""
     # Imported here: --help and Tab need no torch.
-    from rich.console import Console
-
     from imageclf.commands.analyse import analyse, summary_table
     from imageclf.configs import to_plain
     from imageclf.configs.options import TrainOptions
@@ -28,8 +26,7 @@ def job(cfg: DictConfig) -> None:
     check(config, TrainOptions)
     analysis = analyse(config)
     page = write_data_report(analysis, Path(HydraConfig.get().runtime.output_dir))
-    # Rich takes a file or a pipe for 80 columns wide and would cut the table.
-    Console(width=None if sys.stdout.isatty() else 100).print(summary_table(analysis))
+    console().print(summary_table(analysis))
     show(page)
 
 

@@ -1,13 +1,12 @@
 """imageclf-collect: one table of all runs below a folder, in the terminal, as CSV and as a page."""
 
-import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
-from imageclf.system.printable import show
+from imageclf.system.printable import console, show
 
 
 @hydra.main(config_path=f"{CONF_DIR}/commands", config_name="collect", version_base="1.3")
@@ -15,8 +14,6 @@ from imageclf.system.printable import show
 def job(cfg: DictConfig) -> None:
     """Print the table; write collect.csv and collect.html, and print where the page is."""
     # Imported here: --help and Tab need no torch.
-    from rich.console import Console
-
     from imageclf.commands.collect import CollectOptions, collect, terminal_tables, write_files
     from imageclf.configs import to_plain
     from imageclf.training.check_keys import check
@@ -26,11 +23,9 @@ def job(cfg: DictConfig) -> None:
     options = CollectOptions(**config)
     runs = collect(options)
     page = write_files(runs, Path(options.out or options.root).expanduser())
-    # Rich takes a file or a pipe for 80 columns wide and would cut the table.
-    width = None if sys.stdout.isatty() else 500
-    console = Console(width=width)
-    for table in terminal_tables(runs, console.width):
-        console.print(table)
+    terminal = console(width=500)
+    for table in terminal_tables(runs, terminal.width):
+        terminal.print(table)
     show(page)
 
 

@@ -1,6 +1,5 @@
 """imageclf-plan: print and plot what every phase and step of a schedule does, without training."""
 
-import sys
 from pathlib import Path
 
 import hydra
@@ -8,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.system.printable import console
 
 
 @hydra.main(config_path=CONF_DIR, config_name="plan", version_base="1.3")
@@ -16,7 +16,6 @@ def job(cfg: DictConfig) -> None:
     """Print the phases as a table; write plan.csv and plan.png."""
     # Imported here: --help and Tab need no torch.
     import pandas as pd
-    from rich.console import Console
 
     from imageclf.callbacks.always.plan_files import phase_table, write_plan
     from imageclf.configs import to_plain
@@ -32,8 +31,7 @@ def job(cfg: DictConfig) -> None:
     # The plan needs the architecture, not its weights.
     config["model"]["weights"] = "none"
     schedule, module, data = build_parts(config, read_table(config["data"], verify=False))
-    # Rich takes a file or a pipe for 80 columns wide and would cut the table.
-    Console(width=None if sys.stdout.isatty() else 100).print(phase_table(schedule, module, data))
+    console().print(phase_table(schedule, module, data))
     print(machine_line(config["trainer"], data))
     folder = Path(HydraConfig.get().runtime.output_dir)
     rows = step_rows(

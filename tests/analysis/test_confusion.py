@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from imageclf import InputError
-from imageclf.analysis import confusion_matrix, most_confused
+from imageclf.analysis.confusion import confusion_matrix, most_confused
 
 
 @pytest.mark.parametrize("num_classes", [2, 6, 120])
@@ -30,7 +30,7 @@ def test_a_label_outside_the_classes_is_refused():
 
 
 def test_labels_and_predictions_of_different_number_are_refused():
-    with pytest.raises(InputError, match="2 labels do not go with 1 predictions"):
+    with pytest.raises(InputError, match="2 labels do not match 1 predictions"):
         confusion_matrix(np.array([0, 0]), np.array([0]), 2)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from imageclf.analysis import most_right, most_uncertain, most_wrong
+from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55], [0.05, 0.95]])
 LABELS = np.array([0, 1, 0, 1, 1])

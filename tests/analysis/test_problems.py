@@ -139,7 +139,7 @@ def test_a_tiny_picture_is_told_by_how_much_it_is_enlarged():
 
 def test_an_animation_is_told_with_its_frames():
     (only,) = problems(table(frames=[1, 1200]))
-    assert only == ("animated", 1, -1, "1,200 frames, of which the first is used.")
+    assert only == ("animated", 1, -1, "1,200 frames, only the first is used.")
 
 
 def test_problems_come_in_the_order_of_their_kinds():

@@ -3,7 +3,8 @@ import pytest
 from sklearn import metrics
 
 from imageclf import InputError
-from imageclf.analysis import accuracy, class_accuracies, confusion_matrix, log_loss
+from imageclf.analysis.confusion import class_accuracies, confusion_matrix
+from imageclf.analysis.scores import accuracy, log_loss
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
@@ -38,7 +39,7 @@ def test_a_class_without_pictures_has_no_accuracy():
 @pytest.mark.parametrize("score", [accuracy, log_loss])
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 1], "do not go with"), ([0, 1, 2], "legal are 0 to 1"), ([0, -1, 0], "without a known class")],
+    [([0, 1], "do not match"), ([0, 1, 2], "allowed are 0 to 1"), ([0, -1, 0], "without a known class")],
 )
 def test_a_score_refuses_labels_that_do_not_fit(score, labels, message):
     with pytest.raises(InputError, match=message):

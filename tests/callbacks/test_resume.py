@@ -19,7 +19,7 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 from imageclf import InputError
 from imageclf.callbacks.checkpoint import newest_whole, safe_point
 from imageclf.configs import load_config
-from imageclf.model.weights.tensors import is_whole, save_tensors
+from imageclf.model.weights.files import is_whole, save_tensors
 from imageclf.system.files import rotate, write_atomically
 from imageclf.training.directory import prepare
 from imageclf.training.door import run

@@ -10,7 +10,7 @@ import torch
 from resume_cases import Case, Setting
 from resume_runs import Runs, differences, go, step_differences, steps
 
-from imageclf.model.weights.tensors import save_tensors
+from imageclf.model.weights.files import save_tensors
 
 Content = dict[str, Any]
 SETTING = Setting(1, 1, precompute=True, sizes="progressive", features=True)

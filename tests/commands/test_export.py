@@ -48,9 +48,9 @@ def pictures():
 
 def probabilities_of(run_dir, weights, pictures):
     """Return what the run's own classifiers say, `[B, C]`."""
-    trained = load_trained(read_trained(run_dir, weights, ()))
+    models, _ = load_trained(read_trained(run_dir, weights, ()))
     with torch.inference_mode():
-        return torch.stack([model(pictures).softmax(1) for model in trained.models]).mean(0).numpy()
+        return torch.stack([model(pictures).softmax(1) for model in models]).mean(0).numpy()
 
 
 def normalised(pictures, folder):

@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from imageclf.model import create_backbone
-from imageclf.model.weights.hub import cached_file
+from imageclf.model.weights.pretrained import cached_file
 
 NAME = "test_resnet"
 REVISION = "0123456789abcdef0123456789abcdef01234567"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.annotations import accepts, describe
 
 Rate = float | Sequence[float] | Literal["auto"]
 
@@ -88,19 +88,3 @@ def test_a_value_does_not_fit_its_annotation(annotation, value):
 )
 def test_an_annotation_is_put_into_words(annotation, words):
     assert describe(annotation) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "null"),
-        (True, "true"),
-        (False, "false"),
-        (1, "1"),
-        (0.5, "0.5"),
-        ("x", "x"),
-        ([1, 2], "[1, 2]"),
-    ],
-)
-def test_a_value_is_shown_as_a_config_has_it(value, text):
-    assert written(value) == text

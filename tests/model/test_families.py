@@ -12,7 +12,7 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.model import freeze_to, layer_groups, num_features
-from imageclf.model.layers import layer_depths
+from imageclf.model.groups import layer_depths
 from imageclf.model.picture_sizes import check_sizes, size_options
 
 # The quickest third; the others take minutes together.

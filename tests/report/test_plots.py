@@ -6,14 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.report import (
-    accuracy_figure,
-    confusion_figure,
-    learning_rate_figure,
-    loss_figure,
-    lr_find_figure,
-    save_figure,
-)
+from imageclf.report import learning_rate_figure, lr_find_figure, save_figure
+from imageclf.report.plots.confusion_plot import confusion_figure
+from imageclf.report.plots.curves import accuracy_figure, loss_figure
 from imageclf.report.plots.style import plain, svg_bytes
 
 RATES = np.geomspace(1e-5, 1, 20)

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.report import run_numbers as report_numbers
-from imageclf.report import run_pictures as report_pictures
-from imageclf.report.run_numbers import ClassRow, class_rows, duration, fit_rows, headline_cards, percent
-from imageclf.report.run_pictures import common_folder
+from imageclf.report import galleries, page
+from imageclf.report.galleries import common_folder
+from imageclf.report.page import duration, percent
+from imageclf.report.run_numbers import ClassRow, class_rows, fit_rows, headline_cards
 
 
-@pytest.mark.parametrize("module", [report_numbers, report_pictures])
+@pytest.mark.parametrize("module", [galleries, page])
 def test_the_examples_in_the_docstrings_hold(module):
     failed, attempted = doctest.testmod(module)
     assert attempted
@@ -33,9 +33,9 @@ def test_cards_come_in_reading_order_whatever_the_file():
     assert [card.key for card in cards] == ["val/acc", "val/loss", "seconds"]
 
 
-def test_the_worst_class_comes_first_with_what_it_is_taken_for():
+def test_the_worst_class_comes_first_with_what_it_is_confused_with():
     worst = class_rows(np.array([[8, 2, 0], [1, 5, 4], [0, 0, 3]]), ["a", "b", "c"])[0]
-    assert worst == ClassRow("b", pictures=10, accuracy=0.5, mistaken=4, taken_for="c")
+    assert worst == ClassRow("b", pictures=10, accuracy=0.5, mistakes=4, confused_with="c")
 
 
 def test_a_class_without_pictures_has_no_row():

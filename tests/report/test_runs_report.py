@@ -81,3 +81,10 @@ def test_columns_show_settings_under_short_names_and_progress():
     assert shown["epochs"] == ["1/1", "1/1"]
     assert shown["time"] == ["1 min 00 s", "1 min 00 s"]
     assert [column.title for column in columns][:3] == ["run", "status", "val/acc"]
+
+
+@pytest.mark.parametrize(("sort", "title"), [("val/acc", "Best val/acc"), ("seed", None)])
+def test_only_a_score_has_a_best_run(sort, title, tmp_path):
+    records = [record(str(seed), {"seed": seed}, accuracies=(0.5,)) for seed in (1, 2)]
+    text = write_runs_report(runs_of(records, sort), tmp_path / "collect.html").read_text("utf-8")
+    assert re.findall(r"Best \S+(?=</div>)", text) == ([title] if title else [])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from imageclf import Preempted
-from imageclf.model.weights.tensors import write_tensors
+from imageclf.model.weights.files import write_tensors
 from imageclf.system.signals import stop_notice
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from imageclf import InputError
 from imageclf.configs import load_config, to_plain
-from imageclf.model.weights.tensors import save_tensors
+from imageclf.model.weights.files import save_tensors
 from imageclf.training.directory import prepare, read_summary
 
 HERE = "hydra.run.dir=."

@@ -15,7 +15,7 @@ from probes import digest
 from small_runs import SMALL, THREE_PHASES, composed, train_small
 
 from imageclf.callbacks.checkpoint import newest_whole
-from imageclf.model.weights.tensors import save_tensors
+from imageclf.model.weights.files import save_tensors
 from imageclf.system.errors import FAILED
 from imageclf.training.directory import prepare
 

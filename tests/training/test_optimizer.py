@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imageclf.model.fused import can_fuse
+from imageclf.model.module import can_fuse
 from imageclf.training.build import build_module
 from imageclf.training.parts.optimizer import build_optimizer
 

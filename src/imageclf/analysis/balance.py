@@ -1,4 +1,4 @@
-"""How many pictures each class has, and in which split.
+"""How many pictures each class has in each split.
 
 Source: lesson 2 of fast.ai: `label_df.pivot_table(index='breed', aggfunc=len).sort_values('id')`.
 """
@@ -11,10 +11,9 @@ SPLITS = ("train", "valid", "test")
 
 
 def class_balance(pictures: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Return a row per class, in class order: `label`, its pictures in `train`, `valid` and `test`, `share`.
+    """Return a row per class, in class order: `label`, counts `train`, `valid`, `test`, `share` (0..1).
 
-    `pictures` has the columns `label` and `split`; pictures without a label or a split do not count. A share
-    is of the pictures that do, 0 to 1.
+    `pictures` has the columns `label` and `split`; pictures without a label or a split do not count.
     """
     counted = pictures[pictures["split"].isin(SPLITS) & (pictures["label"] != "")]
     table = pd.DataFrame({"label": list(classes)}, dtype="object")

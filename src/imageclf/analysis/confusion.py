@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Which classes are confused with which."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +9,19 @@ from imageclf import InputError
 def confusion_matrix(
     labels: NDArray[np.integer], predictions: NDArray[np.integer], num_classes: int
 ) -> NDArray[np.int64]:
-    """Count the pictures of each class by what they were taken for, `[C, C]`.
+    """Count pictures by true class (rows) and predicted class (columns), `[C, C]`.
 
-    Rows are the truth, columns the prediction. `labels` and `predictions` are `[N]` with values in 0..C-1.
+    `labels` and `predictions` are `[N]` with values in 0..C-1.
 
     Raises:
         InputError: the lengths differ or a value is outside 0..C-1.
     """
     if labels.shape != predictions.shape:
-        raise InputError(f"{len(labels)} labels do not go with {len(predictions)} predictions: give one each")
+        raise InputError(f"{len(labels)} labels do not match {len(predictions)} predictions: give one each")
     for name, values in (("label", labels), ("prediction", predictions)):
         if values.size and not 0 <= values.min() <= values.max() < num_classes:
             raise InputError(
-                f"a {name} is outside 0..{num_classes - 1} (they run from {values.min()} to {values.max()}): "
+                f"a {name} is outside 0..{num_classes - 1} ({values.min()} to {values.max()}): "
                 "leave out pictures without a known class"
             )
     # Labels of a small type such as uint8 would overflow in the product.
@@ -31,18 +31,27 @@ def confusion_matrix(
 
 
 def most_confused(matrix: NDArray[np.integer], classes: list[str]) -> list[tuple[str, str, int]]:
-    """Return the mistakes as (truth, prediction, count), most frequent first.
+    """Return the mistakes as (truth, prediction, count), most frequent first, ties in class order.
 
-    `matrix` is `[C, C]` with the truth in rows; equal counts stay in class order.
+    `matrix` is `[C, C]` with the truth in rows.
 
     Source: `interp.most_confused()` of fast.ai.
     """
-    mistakes = matrix.copy()
-    np.fill_diagonal(mistakes, 0)
-    truths, predictions = np.nonzero(mistakes)
+    mistakes = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
     pairs = [
-        (classes[truth], classes[prediction], int(matrix[truth, prediction]))
-        for truth, prediction in zip(truths, predictions, strict=True)
+        (classes[truth], classes[prediction], int(mistakes[truth, prediction]))
+        for truth, prediction in np.argwhere(mistakes)
     ]
-    # sorted is stable, which keeps equal counts in class order.
     return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def class_accuracies(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the fraction of each class's pictures that were recognised, `[C]`; NaN without pictures.
+
+    `matrix` is `[C, C]` with the truth in rows.
+    """
+    sizes = matrix.sum(axis=1)
+    # Dividing only where there are pictures keeps numpy from warning about 0 / 0.
+    fractions = np.full(len(matrix), np.nan)
+    np.divide(np.diag(matrix), sizes, out=fractions, where=sizes > 0)
+    return fractions

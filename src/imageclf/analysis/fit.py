@@ -1,38 +1,32 @@
-"""Under-fitted, well fitted or over-fitted: what two losses that are measured alike say."""
+"""Under-fitted, well fitted or over-fitted: judged by a training and a validation loss measured alike."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# What the lesson advises in each case.
+# The lesson's advice in each case.
 ADVICE = {
     "under-fitted": "train longer (n_cycles, cycle_mult), unfreeze more layers, or raise the learning rate",
-    "well fitted": "go on",
-    "over-fitted": "augment more, bigger pictures, dropout, weight decay; the best snapshot is kept",
+    "well fitted": "carry on",
+    "over-fitted": "augment more, use bigger pictures, dropout or weight decay; the best snapshot is kept",
 }
 
 
 class Fit(NamedTuple):
-    """What is known at a cycle's end.
-
-    Args:
-        train: loss on training pictures, by the plain view and in eval mode.
-        valid: loss on validation pictures, likewise.
-    """
+    """Losses at the end of a cycle, both on plain views and in eval mode."""
 
     train: float
     valid: float
 
 
 def verdicts(fits: Sequence[Fit], tolerance: float = 0.02) -> list[str]:
-    """Return a key of `ADVICE` for each cycle's end of a run.
+    """Return a key of `ADVICE` for the end of each cycle of a run.
 
-    Over-fitted: the validation loss lies above the lowest one before, while the training loss lies
-    below the one then. Otherwise under-fitted while the training loss is hardly below the validation loss:
-    the model treats what it has learned from like what it has not.
+    Over-fitted: the validation loss is above the lowest one so far, while the training loss is below the one
+    at that point. Otherwise under-fitted if the training loss is hardly below the validation loss.
 
     Args:
         fits: in running order.
-        tolerance: change of a loss that counts as one, as a fraction.
+        tolerance: smallest relative rise of the validation loss that counts.
 
     >>> verdicts([Fit(1.0, 1.0), Fit(0.5, 0.7), Fit(0.2, 0.9)])
     ['under-fitted', 'well fitted', 'over-fitted']

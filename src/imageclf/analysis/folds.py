@@ -1,4 +1,4 @@
-"""Cross-validation: runs that differ in nothing but the fold, summed up, and their predictions joined."""
+"""Cross-validation: runs that differ only in the fold, summarised, and their predictions joined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.predictions import label_indices, probabilities_of
-from imageclf.analysis.run_settings import RunRecord, differing_settings, settings, written
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of
+from imageclf.analysis.run_settings import RunRecord, differing_settings, setting_text, settings
 from imageclf.analysis.runs_table import run_scores
 from imageclf.analysis.scores import accuracy, log_loss
 
@@ -20,7 +20,7 @@ class Folds:
 
     Args:
         runs: of the folds that are done.
-        number: of the folds that there are to be.
+        number: of all folds.
         replaced: names of older runs of a fold that was run again; they do not count.
     """
 
@@ -32,8 +32,8 @@ class Folds:
 def find_folds(runs: Sequence[RunRecord]) -> list[Folds]:
     """Return the cross-validations among the runs, in the order of their first run.
 
-    They are runs with a fold, and predictions of it, whose configs agree in all else; of a fold that was
-    run twice the run with the last name counts.
+    Their runs have a fold and predictions of it, and configs that are otherwise equal; if a fold was run
+    twice, the run whose name sorts last counts.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
@@ -46,29 +46,28 @@ def out_of_fold(folds: Folds) -> pd.DataFrame:
     """Return the predictions of every fold's held-out pictures, in the order of the folds.
 
     Raises:
-        InputError: the folds have other classes, or hold out the same picture twice.
+        InputError: the folds have different classes, or hold out the same picture twice.
     """
     first = folds.runs[0]
     strange = next((run for run in folds.runs if list(run.classes) != list(first.classes)), None)
     if strange is not None:
         raise InputError(
-            f"{strange.name} has other classes than {first.name}: they are no folds of one set of pictures"
+            f"{strange.name} has other classes than {first.name}: they are not folds of one set of pictures"
         )
     joined = pd.concat([run.predictions for run in folds.runs], ignore_index=True)
     twice = joined["path"][joined["path"].duplicated()]
     if len(twice):
         raise InputError(
-            f"two folds hold out {twice.iloc[0]!r}: the pictures have changed between the runs "
-            f"{first.name} to {folds.runs[-1].name}; run them again"
+            f"two folds hold out {twice.iloc[0]!r}: the pictures changed between the runs "
+            f"{first.name} and {folds.runs[-1].name}; run them again"
         )
     return joined
 
 
 def fold_summary(folds: Folds) -> dict[str, float]:
-    """Return the scores of the joined predictions, and mean and standard deviation of each score.
+    """Return `oof/acc` and `oof/loss` of the joined predictions, and mean and std of each score.
 
-    `oof/acc` and `oof/loss` are those of `out_of_fold`; `NAME mean` and `NAME std` are over the folds that
-    have the score, the deviation with n - 1.
+    Mean and standard deviation are over the folds that have the score, the latter with n - 1.
     """
     joined, classes = out_of_fold(folds), folds.runs[0].classes
     labels, probabilities = label_indices(joined, classes), probabilities_of(joined, classes)
@@ -83,7 +82,7 @@ def fold_summary(folds: Folds) -> dict[str, float]:
 
 
 def fold_table(groups: Sequence[Folds]) -> pd.DataFrame:
-    """Return a row per cross-validation: the settings in which they differ, the folds done, the scores."""
+    """Return a row per cross-validation: settings in which they differ, folds that are done, scores."""
     chosen = differing_settings([group.runs[0] for group in groups]).drop(columns=FOLD, errors="ignore")
     counts = pd.DataFrame([{"folds_done": len(group.runs), "folds": group.number} for group in groups])
     return pd.concat([chosen, counts, pd.DataFrame([fold_summary(group) for group in groups])], axis=1)
@@ -91,11 +90,15 @@ def fold_table(groups: Sequence[Folds]) -> pd.DataFrame:
 
 def _one_per_fold(runs: Sequence[RunRecord]) -> Folds:
     # Names are paths, and the ids in them begin with the time.
-    latest = {written(run.config[FOLD]): run for run in sorted(runs, key=lambda run: run.name)}
-    kept = sorted(latest.values(), key=lambda run: int(written(run.config[FOLD])))
+    latest = {_number(run, FOLD): run for run in sorted(runs, key=lambda run: run.name)}
+    kept = [latest[fold] for fold in sorted(latest)]
     replaced = [run.name for run in runs if run.name not in {each.name for each in kept}]
-    return Folds(kept, int(written(runs[0].config["data.folds"])), replaced)
+    return Folds(kept, _number(runs[0], "data.folds"), replaced)
+
+
+def _number(run: RunRecord, key: str) -> int:
+    return int(setting_text(run.config[key]))
 
 
 def _all_but_fold(run: RunRecord) -> str:
-    return repr(sorted((key, written(value)) for key, value in settings(run).items() if key != FOLD))
+    return repr(sorted((key, setting_text(value)) for key, value in settings(run).items() if key != FOLD))

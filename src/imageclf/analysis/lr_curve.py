@@ -1,4 +1,4 @@
-"""The learning-rate finder's mathematics: the sweep, the smoothing and the suggestion."""
+"""The mathematics of the learning-rate finder: the sweep, the smoothing and the suggestion."""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +12,7 @@ Method = Literal["valley", "slide", "steepest", "minimum"]
 
 
 class Suggestion(NamedTuple):
-    """A learning rate, or the reason why the curve suggests none.
-
-    Args:
-        lr: the suggestion, or None.
-        reason: why there is none, or None.
-    """
+    """A learning rate, or the reason why the curve suggests none."""
 
     lr: float | None
     reason: str | None = None
@@ -41,13 +36,13 @@ def sweep(lr_min: float, lr_max: float, num_steps: int) -> list[float]:
 
 
 def smooth(losses: Sequence[float], beta: float) -> list[float]:
-    """Return the exponential moving average of the losses, each divided by the weights summed so far.
+    """Return the debiased exponential moving average of the losses.
 
     Args:
         losses: one per step.
         beta: weight of the past, from 0 (no smoothing) to below 1.
 
-    Source: the debiased average of Adam, https://arxiv.org/abs/1412.6980, as fastai 0.7 uses it.
+    Source: Adam, https://arxiv.org/abs/1412.6980, as in fastai 0.7.
     """
     average, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
@@ -57,7 +52,7 @@ def smooth(losses: Sequence[float], beta: float) -> list[float]:
 
 
 def diverged(smoothed: Sequence[float], factor: float = 4.0) -> bool:
-    """Return whether the last loss is not finite, or more than `factor` times the best one.
+    """Return whether the last loss is not finite, or more than `factor` times the lowest one.
 
     Source: the stopping rule of fastai 0.7.
     """
@@ -69,13 +64,14 @@ def suggest(lrs: Sequence[float], smoothed: Sequence[float], method: Method = "v
 
     Args:
         lrs: one per step, rising.
-        smoothed: losses, as long as `lrs`; from the first that is not finite on they are left out.
-        method: valley: the middle of the longest falling stretch; slide: where the slope, seen through a
-            window that comes in from the right, first stops changing; steepest: where the loss falls
-            fastest per factor of learning rate; minimum: a tenth of the lowest point's.
+        smoothed: losses, as long as `lrs`; the first one that is not finite and all after it are ignored.
+        method: valley: a point in the middle third of the longest fall; slide: where the slope stops changing
+            within a window that moves in from the right; steepest: where the loss falls fastest over the
+            logarithm of the rate; minimum: a tenth of the rate with the lowest loss.
 
-    Source: `valley`, `slide`, `steep` and `minimum` of fastai 2, which returns some rate for a flat or
-    rising curve, too.
+    Source: `valley`, `slide`, `steep` and `minimum` of fastai 2, which also suggest a rate for a flat or
+        rising
+    curve.
     """
     losses = np.asarray(smoothed, dtype=np.float64)
     finite = np.isfinite(losses)
@@ -118,7 +114,7 @@ def _minimum(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
 
 
 def _longest_fall(losses: np.ndarray) -> tuple[int, int]:
-    """Return length and end of the longest falling (not necessarily contiguous) subsequence of losses."""
+    """Return the length and the end of the longest falling subsequence of losses; it may have gaps."""
     lengths = np.ones(len(losses), dtype=int)
     for end in range(1, len(losses)):
         lengths[end] = 1 + max(lengths[:end][losses[:end] > losses[end]], default=0)

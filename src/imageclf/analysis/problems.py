@@ -1,6 +1,6 @@
 """What is wrong with the pictures of a data set, by kind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]
 
 ALIKE = 8
-"""Pictures look the same when at most this many of 256 bits of their looks differ: 24 do between the
-closest two different ones of the demo, fewer than 8 after saving one as a JPEG anew."""
+"""Two pictures look the same if at most this many of the 256 bits of their perceptual hashes differ: the
+closest two different ones of the demo differ in 24, a picture and its copy as a new JPEG in fewer than 8."""
 
 TINY = 4
-"""A picture is tiny when it is enlarged more than this many times."""
+"""A picture is tiny if it is enlarged more than this many times."""
 
 
 class Kind(NamedTuple):
-    """A kind of problem in words: what it is called, and what it means for a training."""
+    """A kind of problem: its name, and what it means for training."""
 
     title: str
     meaning: str
@@ -28,26 +28,26 @@ class Kind(NamedTuple):
 KINDS = {
     "broken": Kind(
         "Cannot be read",
-        "Training stops at these, or leaves them out with data.on_error=skip: mend or remove them.",
+        "Training stops at these, or skips them with data.on_error=skip: repair or remove them.",
     ),
     "contradiction": Kind(
-        "Same picture, two labels", "One of the two labels is wrong: put it right, or remove both."
+        "Same picture, two labels", "One of the two labels is wrong: correct it, or remove both pictures."
     ),
     "leak": Kind(
         "Same picture in two splits",
-        "The model is asked about what it has learned by heart, and its scores are too good: keep one.",
+        "The model is tested on pictures that it was trained on, so its scores are too good: keep one.",
     ),
     "duplicate": Kind(
-        "Same picture twice", "It counts twice, and a split made anew may turn it into a leak: keep one."
+        "Same picture twice", "It counts twice, and another split may turn it into a leak: keep one."
     ),
     "look_alike": Kind(
         "Looks the same",
-        "Probably one picture that was saved anew, resized or recoloured: look at both, and keep one.",
+        "Probably one picture that was saved again, resized or recoloured: compare them, and keep one.",
     ),
-    "tiny": Kind("Tiny", f"Enlarged more than {TINY} times to data.size: there is little left to see."),
+    "tiny": Kind("Tiny", f"Enlarged more than {TINY} times to data.size: hardly any detail is left."),
     "animated": Kind("More than one frame", "Only the first frame is used."),
 }
-"""In order of how much they matter."""
+"""Most serious first."""
 
 
 class Problem(NamedTuple):
@@ -56,7 +56,7 @@ class Problem(NamedTuple):
     Args:
         kind: a key of `KINDS`.
         row: of the picture, in the table.
-        other: row of the picture that it repeats; -1 where there is none.
+        other: row of the picture that it repeats, or -1.
         detail: one sentence.
     """
 
@@ -67,11 +67,11 @@ class Problem(NamedTuple):
 
 
 class Twins(NamedTuple):
-    """Which picture repeats which: rows `[N]` of the first such picture, -1 where there is none.
+    """For each picture the row of the first one that it repeats, `[N]`, or -1.
 
     Args:
-        same: with identical pixels.
-        like: that looks the same, but is not identical.
+        same: has identical pixels.
+        like: looks the same, but is not identical.
     """
 
     same: Rows
@@ -79,47 +79,45 @@ class Twins(NamedTuple):
 
 
 def find_twins(pixels: Sequence[bytes], looks: Sequence[bytes]) -> Twins:
-    """Find the pictures that repeat one before them.
+    """Find the pictures that repeat an earlier one.
 
     Args:
-        pixels: equal for identical pictures; empty where unknown.
-        looks: 256 bits of which pictures that look the same share all but a few; empty where unknown.
+        pixels: hashes of the pixels; empty where unknown.
+        looks: perceptual hashes of 256 bits; empty where unknown.
     """
     same = _first_equal(pixels)
-    # A picture that has an identical one looks like others through that one.
+    # An exact copy is compared with the others through its original.
     unique = [look if first < 0 else b"" for look, first in zip(looks, same, strict=True)]
     return Twins(same, _first_alike(unique))
 
 
 def find_problems(pictures: pd.DataFrame, twins: Twins, size: int) -> list[Problem]:
-    """Return all problems, kind after kind in the order of `KINDS`, then in table order.
+    """Return all problems, in the order of `KINDS`, then in table order.
 
     Args:
         pictures: a row per file: id, label, split, width, height, frames, fault.
         twins: which picture repeats which.
-        size: pixels a side that training brings pictures to.
+        size: pixels a side in training.
     """
     splits, labels = (pictures[name].to_numpy(dtype=object) for name in ("split", "label"))
-    same = np.flatnonzero(twins.same >= 0)
+    same, like = np.flatnonzero(twins.same >= 0), np.flatnonzero(twins.like >= 0)
     firsts = twins.same[same]
-    torn = splits[same] != splits[firsts]
-    named = (labels[same] != "") & (labels[firsts] != "")
-    clashing = same[named & (labels[same] != labels[firsts])]
-    like = np.flatnonzero(twins.like >= 0)
-    pairs = partial(_pairs, pictures)
+    labelled = (labels[same] != "") & (labels[firsts] != "")
+    leaks = splits[same] != splits[firsts]
+    pairs = partial(_pairs, labels=labels, splits=splits)
     return [
         *_broken(pictures),
-        *pairs("contradiction", clashing, twins.same, _contradiction),
-        *pairs("leak", same[torn], twins.same, _where),
-        *pairs("duplicate", same[~torn], twins.same, _where),
-        *pairs("look_alike", like, twins.like, _where),
+        *pairs("contradiction", same[labelled & (labels[same] != labels[firsts])], twins.same),
+        *pairs("leak", same[leaks], twins.same),
+        *pairs("duplicate", same[~leaks], twins.same),
+        *pairs("look_alike", like, twins.like),
         *_tiny(pictures, size),
         *_animated(pictures),
     ]
 
 
 def count_kinds(problems: Sequence[Problem]) -> dict[str, int]:
-    """Count the problems by kind, in the order of `KINDS`; kinds without any are left out."""
+    """Count the problems by kind, in the order of `KINDS`; kinds without problems are left out."""
     found = [problem.kind for problem in problems]
     return {kind: found.count(kind) for kind in KINDS if kind in found}
 
@@ -134,20 +132,18 @@ def problem_table(problems: Sequence[Problem], ids: Sequence[str], paths: Sequen
 
 
 def _first_equal(keys: Sequence[bytes]) -> Rows:
-    """Return the first row with the same key, `[N]`; -1 for a first one and for an empty key."""
-    codes, _ = pd.factorize(np.array(keys, dtype=object))
-    _, starts = np.unique(codes, return_index=True)
-    first = starts[codes] if len(codes) else codes
-    empty = np.array([not key for key in keys], dtype=bool)
-    return np.where((first == np.arange(len(codes))) | empty, -1, first).astype(np.int64)
+    """Return the first row with the same key, `[N]`; -1 for that first row itself and for an empty key."""
+    firsts: dict[bytes, int] = {}
+    found = [firsts.setdefault(key, row) if key else -1 for row, key in enumerate(keys)]
+    return np.array([-1 if first == row else first for row, first in enumerate(found)], dtype=np.int64)
 
 
 def _first_alike(looks: Sequence[bytes]) -> Rows:
-    """Return the first row whose look differs in few bits, `[N]`; -1 where there is none."""
+    """Return the first row whose hash differs in few bits, `[N]`, or -1."""
     first = np.full(len(looks), -1, dtype=np.int64)
     known = np.flatnonzero([bool(look) for look in looks])
     words = np.frombuffer(b"".join(looks), dtype=np.uint64).reshape(-1, 4)
-    # All pairs would be too many: one word of the four must be equal, and not that of a flat surface.
+    # All pairs would be too many: one of the four words must be equal, and not that of a flat surface.
     for column in words.T:
         for members in pd.Series(known).groupby(column).indices.values():
             for place in range(1, len(members) if column[members[0]] != 0 else 0):
@@ -178,33 +174,17 @@ def _tiny(pictures: pd.DataFrame, size: int) -> Iterator[Problem]:
 def _animated(pictures: pd.DataFrame) -> Iterator[Problem]:
     frames = pictures["frames"].to_numpy(dtype=np.int64)
     for row in np.flatnonzero((frames > 1) & (pictures["fault"] == "").to_numpy()):
-        yield Problem("animated", int(row), -1, f"{frames[row]:,} frames, of which the first is used.")
-
-
-class _Picture(NamedTuple):
-    label: str
-    split: str
+        yield Problem("animated", int(row), -1, f"{frames[row]:,} frames, only the first is used.")
 
 
 def _pairs(
-    pictures: pd.DataFrame,
-    kind: str,
-    rows: Rows,
-    first: Rows,
-    say: Callable[[_Picture, _Picture], str],
+    kind: str, rows: Rows, firsts: Rows, labels: NDArray[np.object_], splits: NDArray[np.object_]
 ) -> Iterator[Problem]:
-    # Arrays, for looking up cells in a table one by one takes seconds for many rows.
-    columns = [pictures[name].to_numpy(dtype=object) for name in _Picture._fields]
-    for row, other in zip(rows.tolist(), first[rows].tolist(), strict=True):
-        here, there = (_Picture(*(column[place] for column in columns)) for place in (row, other))
-        yield Problem(kind, row, other, say(here, there))
-
-
-def _contradiction(here: _Picture, there: _Picture) -> str:
-    return f"Labelled {here.label} here and {there.label} there."
-
-
-def _where(here: _Picture, there: _Picture) -> str:
-    if here.split == there.split:
-        return f"Both in {here.split}."
-    return f"This one in {here.split}, the other in {there.split}."
+    for row, other in zip(rows.tolist(), firsts[rows].tolist(), strict=True):
+        if kind == "contradiction":
+            detail = f"Labelled {labels[row]} here and {labels[other]} there."
+        elif splits[row] == splits[other]:
+            detail = f"Both in {splits[row]}."
+        else:
+            detail = f"This one in {splits[row]}, the other in {splits[other]}."
+        yield Problem(kind, row, other, detail)

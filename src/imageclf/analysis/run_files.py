@@ -1,4 +1,4 @@
-"""What a run directory holds, read as far as it is there."""
+"""Read the files of a run directory, as far as they exist."""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.predictions import read_classes, read_predictions
+from imageclf.analysis.predictions_csv import read_classes, read_predictions
 
 
 @dataclass(frozen=True)
 class LearningRateSearch:
-    """One search: `curve` has a row per step; `reason` says why there is no suggestion."""
+    """One search: `curve` has a row per step; `reason` is why there is no suggestion."""
 
     phase: str
     curve: pd.DataFrame
@@ -24,7 +24,7 @@ class LearningRateSearch:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of one run; what a run does not have is an empty table, mapping or text."""
+    """The files of one run; a missing one is an empty table, mapping or text."""
 
     name: str
     summary: Mapping[str, object]
@@ -46,52 +46,45 @@ def read_run(run_dir: Path) -> RunFiles:
         raise InputError(f"{run_dir} has neither metrics.csv nor summary.json: give the directory of a run")
     summary = read_json(run_dir / "summary.json")
     metrics, plan = read_numbers(run_dir / "metrics.csv"), read_numbers(run_dir / "plan.csv")
-    # A search belongs to a phase of the plan; alphabetical order would mean nothing.
-    order = list(dict.fromkeys(plan["phase"])) if "phase" in plan else []
-    classes = _classes(summary, run_dir / "predictions" / "valid.csv")
+    phases = list(dict.fromkeys(plan["phase"])) if "phase" in plan else []
+    predictions = run_dir / "predictions" / "valid.csv"
+    classes = _classes(summary, predictions)
+    run_dir = run_dir.resolve()
     return RunFiles(
-        name=_name(summary, run_dir.resolve()),
+        name=f"{summary.get('experiment') or run_dir.parent.name} / {run_dir.name}",
         summary=summary,
         metrics=metrics,
         plan=plan,
-        searches=_read_searches(run_dir / "lr_find", order),
-        predictions=_read_table(run_dir / "predictions" / "valid.csv", classes),
+        searches=_read_searches(run_dir / "lr_find", phases),
+        predictions=read_predictions(predictions, classes) if predictions.is_file() else pd.DataFrame(),
         classes=classes,
         config=_read_text(run_dir / "config.yaml"),
     )
 
 
-def _name(summary: Mapping[str, object], run_dir: Path) -> str:
-    return f"{summary.get('experiment') or run_dir.parent.name} / {run_dir.name}"
-
-
 def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:
-    # summary.json is written last: a report of a run still going finds the classes in the table.
+    # summary.json is written last; while a run is going on, the classes head the table of predictions.
     classes = summary.get("classes")
     if isinstance(classes, list):
         return [str(name) for name in classes]
     return read_classes(predictions) if predictions.is_file() else []
 
 
-def _read_table(path: Path, classes: list[str]) -> pd.DataFrame:
-    return read_predictions(path, classes) if path.is_file() else pd.DataFrame()
-
-
 def read_numbers(path: Path) -> pd.DataFrame:
     """Read a CSV of numbers whose only text is the column `phase`; a blank cell becomes NaN."""
-    # A run killed at the first epoch may leave an empty file, which pandas refuses.
+    # A run that was killed in its first epoch may leave an empty file, which pandas refuses.
     if not path.is_file() or path.stat().st_size == 0:
         return pd.DataFrame()
-    # As text first: a phase may be called "NA", which pandas would take for a missing value.
+    # As text first: a phase may be called "NA", which pandas takes for a missing value.
     text = pd.read_csv(path, dtype="object", keep_default_na=False)
     for column in text.columns.drop("phase", errors="ignore"):
         text[column] = pd.to_numeric(text[column], errors="coerce")
     return text
 
 
-def _read_searches(folder: Path, order: list[str]) -> list[LearningRateSearch]:
+def _read_searches(folder: Path, phases: list[str]) -> list[LearningRateSearch]:
     searches = [_read_search(path) for path in sorted(folder.glob("*.csv"))]
-    rank = {phase: index for index, phase in enumerate(order)}
+    rank = {phase: index for index, phase in enumerate(phases)}
     return sorted(searches, key=lambda search: rank.get(search.phase, len(rank)))
 
 
@@ -108,7 +101,7 @@ def _read_search(path: Path) -> LearningRateSearch:
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """Return a JSON object, empty where there is no file.
+    """Return a JSON object; an empty one if there is no file.
 
     Raises:
         InputError: the file is damaged.
@@ -116,7 +109,7 @@ def read_json(path: Path) -> dict[str, object]:
     try:
         return dict(json.loads(_read_text(path) or "{}"))
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): remove it or run again") from error
+        raise InputError(f"{path} is damaged ({error}): remove it, or run again") from error
 
 
 def _read_text(path: Path) -> str:

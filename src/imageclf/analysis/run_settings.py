@@ -1,21 +1,24 @@
-"""What runs were told: the settings in which they differ, under names as short as they can be."""
+"""The settings in which runs differ, under names as short as possible."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-# Where a run writes and how it was started changes nothing of what it computes.
-PLACES = ("logger", "ckpt_path", "extras", "tags", "task_name", "optimized_metric")
-# A value that cannot be told: it makes no difference.
+from imageclf.system.printable import written
+
+# Keys that change nothing of what a run computes.
+NO_SETTINGS = ("logger", "ckpt_path", "extras", "tags", "task_name", "optimized_metric")
+# A value that cannot be read: it makes no difference.
 UNKNOWN = "?"
-# Groups whose options set keys anywhere.
+# Config groups whose options set keys anywhere.
 GLOBAL = ("experiment", "debug", "local")
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What there is of one run; what is not there yet is empty.
+    """What one run has written so far; the rest is empty.
 
     Args:
         name: its path below the root.
@@ -25,8 +28,8 @@ class RunRecord:
         choices: option of each config group.
         summary: of a finished run.
         metrics: a row per epoch.
-        epochs: of the whole schedule; None where the config cannot be read.
-        predictions: of the validation split, as `read_predictions` gives them.
+        epochs: of the whole schedule; None if the config cannot be read.
+        predictions: of the validation split, as `read_predictions` returns them.
         classes: names, in class order.
         report: path of its report.html, or "".
     """
@@ -60,43 +63,36 @@ def flatten(node: object, prefix: str = "") -> dict[str, object]:
 
 
 def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Return a column per setting in which the runs differ, in the order of the configs, a row per run.
+    """Return a row per run and a column per setting in which the runs differ, in the order of the configs.
 
-    A setting is the option of a config group or a key of the config. A key that merely follows from such
-    an option is left out: with `schedule=quick,minimal` its phases say nothing more.
+    A setting is the option of a config group or a key of the config. A key that follows from such an option
+    is left out: with `schedule=quick,minimal` the keys of their phases add nothing.
     """
-    options = _differing([{g: o for g, o in run.choices.items() if _counts(g)} for run in runs])
+    options = _differing([{g: o for g, o in run.choices.items() if _is_setting(g)} for run in runs])
     keys = _differing([settings(run) for run in runs])
     kept = [key for key in keys if key not in options and not _follows(keys[key], key, options)]
     return pd.DataFrame({**options, **{key: keys[key] for key in kept}}, index=range(len(runs)))
 
 
 def settings(run: RunRecord) -> dict[str, object]:
-    """Return the keys of a run's config that say what it computes."""
-    return {key: value for key, value in run.config.items() if _counts(key)}
+    """Return the keys of a run's config that determine what it computes."""
+    return {key: value for key, value in run.config.items() if _is_setting(key)}
+
+
+def setting_text(value: object) -> str:
+    """Return a value as it is typed on the command line; 0 and 0.0 are the same setting."""
+    return written(value, number="{:.12g}".format)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return for each dotted key its shortest ending that no other key shares.
+    """Return each dotted key's shortest ending that no other key has.
 
     >>> short_names(["schedule.phases.head.lr", "schedule.phases.tail.lr", "seed"])
     {'schedule.phases.head.lr': 'head.lr', 'schedule.phases.tail.lr': 'tail.lr', 'seed': 'seed'}
     """
     endings = {key: _endings(key) for key in keys}
-    shared = [ending for each in endings.values() for ending in each]
-    return {key: next((e for e in each if shared.count(e) == 1), key) for key, each in endings.items()}
-
-
-def written(value: object) -> str:
-    """Return a value as it would be typed on the command line; "" for a key that a run does not have."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(written, value))}]"
-    # 0 and 0.0 are the same setting.
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    counts = Counter(ending for each in endings.values() for ending in each)
+    return {key: next((e for e in each if counts[e] == 1), key) for key, each in endings.items()}
 
 
 def _differing(rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
@@ -107,24 +103,23 @@ def _differing(rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
 
 def _cell(row: Mapping[str, object], name: str) -> str:
     if name in row:
-        return written(row[name])
-    # A run whose config cannot be read yet differs in nothing.
+        return setting_text(row[name])
+    # A run whose config cannot be read differs in nothing.
     return "" if row else UNKNOWN
 
 
 def _follows(column: Sequence[str], key: str, options: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether one option that governs a key determines it."""
-    governing = [group for group in options if group in GLOBAL or key.startswith(f"{_dotted(group)}.")]
-    pairs = [set(zip(options[group], column, strict=True)) for group in governing]
-    return any(len(each) == len(set(options[group])) for each, group in zip(pairs, governing, strict=True))
+    """Return whether the option of a config group that holds the key determines its value."""
+    for group, chosen in options.items():
+        holds = group in GLOBAL or key.startswith(f"{group.replace('/', '.')}.")
+        # One value for each option: as many pairs as options.
+        if holds and len(set(zip(chosen, column, strict=True))) == len(set(chosen)):
+            return True
+    return False
 
 
-def _counts(key: str) -> bool:
-    return key.partition(".")[0].partition("/")[0] not in PLACES
-
-
-def _dotted(group: str) -> str:
-    return group.replace("/", ".")
+def _is_setting(key: str) -> bool:
+    return key.partition(".")[0].partition("/")[0] not in NO_SETTINGS
 
 
 def _endings(key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One table of many runs: what each was told, how far it came, and how well it did."""
+"""One table of many runs: the settings, progress and scores of each."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,11 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.analysis.run_settings import RunRecord, differing_settings
 
-# Parts of names of scores, and of metrics' classes, of which less is better.
+# Words in the names of scores, and of the classes of metrics, of which less is better.
 _LESS_IS_BETTER = ("loss", "ece", "error", "seconds", "distance")
 _FIRST_SCORES = (
-    "val/acc",
-    "val/acc_tta",
-    "val/acc_best",
-    "val/loss",
-    "val/loss_tta",
-    "test/acc",
-    "test/loss",
+    *("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "val/loss_tta"),
+    *("test/acc", "test/loss"),
 )
 
 
@@ -28,14 +23,14 @@ def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
 
     Args:
         runs: in any order, of any status.
-        optimized: the score whose best epoch is looked for.
+        optimized: the score that determines the best epoch.
     """
     facts = pd.DataFrame([_facts(run) for run in runs])
     scores = pd.DataFrame([run_scores(run) for run in runs])
     progress = pd.DataFrame([_progress(run, optimized) for run in runs])
-    # Whole numbers stay so beside runs that have none.
+    # Nullable integers: a run without one would turn the whole column into floats.
     progress = progress.astype({"epochs_done": "Int64", "epochs": "Int64", "best_epoch": "Int64"})
-    # A label that no run has is no column.
+    # A label that no run has gets no column.
     empty = [name for name in ("cause", "task_name", "tags") if not facts[name].any()]
     ordered = scores[[name for name in _FIRST_SCORES if name in scores]]
     rest = scores.drop(columns=ordered.columns)
@@ -49,7 +44,7 @@ def setting_columns(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def run_scores(run: RunRecord) -> dict[str, float]:
-    """Return the scores of a run by name: the summary's, or those of the last epoch that is done."""
+    """Return the scores of a run by name: those of its summary, or of its last epoch so far."""
     last = {} if run.metrics.empty else run.metrics.iloc[-1].to_dict()
     found = run.summary or last
     return {
@@ -60,14 +55,12 @@ def run_scores(run: RunRecord) -> dict[str, float]:
 
 
 def sort_runs(table: pd.DataFrame, column: str, runs: Sequence[RunRecord] = ()) -> pd.DataFrame:
-    """Return the table with its best rows on top, and those without a value at the end.
-
-    Less is better of losses, errors and seconds, more of all else that is a number.
+    """Return the table with its best rows first, and those without a value last; text is sorted as such.
 
     Args:
         table: of runs.
         column: to sort by.
-        runs: whose configs may say which way a metric is better.
+        runs: their configs may say in which direction a metric is better.
 
     Raises:
         InputError: there is no such column.
@@ -81,10 +74,10 @@ def sort_runs(table: pd.DataFrame, column: str, runs: Sequence[RunRecord] = ()) 
 
 
 def less_is_better(score: str, settings: Mapping[str, object] = MappingProxyType({})) -> bool:
-    """Return whether of a score less is better, by its metric's settings or else by its name.
+    """Return whether a lower score is better, by the settings of its metric or else by its name.
 
     Args:
-        score: SPLIT/NAME, or a column's name.
+        score: SPLIT/NAME, or the name of a column.
         settings: of a run, by dotted key.
 
     >>> less_is_better("val/loss_tta"), less_is_better("val/acc")
@@ -118,7 +111,7 @@ def _progress(run: RunRecord, optimized: str) -> dict[str, float | None]:
     best = None
     if optimized in metrics and metrics[optimized].notna().any():
         scores = metrics[optimized].to_numpy(dtype=float)
-        # Of equal ones the first epoch.
+        # The first epoch of a tie.
         place = np.nanargmin(scores) if less_is_better(optimized, run.config) else np.nanargmax(scores)
         best = int(metrics["epoch"].iloc[int(place)])
     return {

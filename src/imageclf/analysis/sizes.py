@@ -1,7 +1,7 @@
 """How large the pictures of a data set are.
 
-A table of pictures has a row per file: `id, path, label, split, width, height, bytes, format, mode, frames,
-fault`; a picture with a fault cannot be read and counts in no size.
+`pictures` has a row per file: `id, path, label, split, width, height, bytes, format, mode, frames, fault`; a
+picture with a fault cannot be read and is left out.
 
 Source: lesson 2 of fast.ai: `plt.hist(row_sz)`, then `plt.hist(row_sz[row_sz < 1000])`.
 """
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 LIMIT = 1000
-"""Pixels: where some sides are longer, those that are not are drawn once more by themselves."""
+"""Pixels: if some sides are longer, the shorter ones get a second histogram of their own."""
 
 
 class SizeRow(NamedTuple):
@@ -34,7 +34,7 @@ def measures(pictures: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
 
 
 def size_rows(pictures: pd.DataFrame) -> list[SizeRow]:
-    """Return a row per measure; none where no picture can be read."""
+    """Return a row per measure; none if no picture can be read."""
     return [
         SizeRow(name, int(sides.min()), float(np.median(sides)), int(sides.max()))
         for name, sides in measures(pictures).items()
@@ -43,12 +43,12 @@ def size_rows(pictures: pd.DataFrame) -> list[SizeRow]:
 
 
 def kind_rows(pictures: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """Return (format, mode, number) of the readable pictures, the most frequent first."""
+    """Return (format, mode, count) of the readable pictures, the most frequent first."""
     readable = pictures[pictures["fault"] == ""]
-    counts = Counter(zip(readable["format"].tolist(), readable["mode"].tolist(), strict=True))
+    counts = Counter(zip(readable["format"], readable["mode"], strict=True))
     return [(form, mode, count) for (form, mode), count in counts.most_common()]
 
 
 def num_enlarged(pictures: pd.DataFrame, size: int) -> int:
-    """Count the readable pictures whose shorter side is below `size` pixels."""
+    """Count the readable pictures whose shorter side is less than `size` pixels."""
     return int((measures(pictures)["shorter side"] < size).sum())

@@ -6,20 +6,20 @@ from pathlib import Path
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.predictions import probabilities_of
-from imageclf.system.files import write_text
+from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.system.cells import write_csv
 
 
 def probability_submission(
     predictions: pd.DataFrame, classes: Sequence[str], sample: Path | None = None
 ) -> pd.DataFrame:
-    """Return a column `id` (the file's stem), then one probability per class: the dog-breed form.
+    """Return a column `id` (the file's stem), then one probability per class, as for dog breeds.
 
-    `sample` is the competition's sample_submission CSV: its ids, order of rows, order of columns and heading
-    of the first column are kept, and pictures that it does not list are left out.
+    `sample` is the competition's sample_submission CSV: its ids, row order, column order and the heading of
+    its first column are kept, and pictures that it does not list are left out.
 
     Raises:
-        InputError: two pictures share an id, or the sample asks for an id or a class that is not there.
+        InputError: two pictures share an id, or the sample has an id or a class that is not there.
     """
     table = pd.DataFrame(probabilities_of(predictions, classes), columns=list(classes))
     if sample is None:
@@ -31,7 +31,7 @@ def probability_submission(
     if set(columns) != set(classes):
         strange = sorted(set(columns) ^ set(classes))[0]
         raise InputError(
-            f"{sample} and the run disagree on the class {strange!r}: give the sample of this run's data"
+            f"{sample} and the run disagree on the class {strange!r}: give the sample of this data"
         )
     rows = table.iloc[_rows(predictions, wanted, sample)][columns].reset_index(drop=True)
     rows.insert(0, wanted.columns[0], wanted.iloc[:, 0], allow_duplicates=True)
@@ -41,33 +41,32 @@ def probability_submission(
 def label_submission(predictions: pd.DataFrame, sample: Path | None = None) -> pd.DataFrame:
     """Return two columns, `id` (the file's stem) and `label` (the predicted class).
 
-    `sample` is the competition's sample_submission CSV: its ids, order of rows and headings are kept.
+    `sample` is the competition's sample_submission CSV: its ids, row order and headings are kept.
 
     Raises:
-        InputError: two pictures share an id, or the sample asks for an id that is not there.
+        InputError: two pictures share an id, or the sample has an id that is not there.
     """
     if sample is None:
         return pd.DataFrame({"id": _ids(predictions, suffix=False), "label": list(predictions["prediction"])})
     wanted = _read_sample(sample)
     if len(wanted.columns) != 2:
         raise InputError(
-            f"{sample} has {len(wanted.columns)} columns, expected are an id and a label: use the other form"
+            f"{sample} has {len(wanted.columns)} columns, expected an id and a label: use the other form"
         )
-    # By position: both columns may carry the same heading.
+    # By position: both columns may have the same heading.
     wanted.isetitem(1, list(predictions["prediction"].iloc[_rows(predictions, wanted, sample)]))
     return wanted
 
 
 def write_submission(frame: pd.DataFrame, path: Path) -> None:
-    """Write a submission as CSV, whole or not at all."""
-    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    write_text(path, text)
+    """Write a submission as CSV."""
+    write_csv(frame, path, "%.9g")
 
 
 def _read_sample(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give the competition's sample_submission CSV")
-    # Text throughout: an id like 00123 must come back as it was written.
+    # Text throughout: an id such as 00123 must stay as it was written.
     return pd.read_csv(path, dtype=object, keep_default_na=False)
 
 
@@ -75,23 +74,20 @@ def _rows(predictions: pd.DataFrame, wanted: pd.DataFrame, sample: Path) -> list
     asked = list(wanted.iloc[:, 0])
     # Some competitions list "0021.png", most list "0021".
     suffix = bool(asked) and Path(asked[0]).name in {Path(path).name for path in predictions["path"]}
-    # A dictionary, for a sample of 100,000 rows would take minutes with list.index.
-    row_of = {identity: row for row, identity in enumerate(_ids(predictions, suffix))}
-    missing = next((identity for identity in asked if identity not in row_of), None)
+    row_of = {name: row for row, name in enumerate(_ids(predictions, suffix))}
+    missing = next((name for name in asked if name not in row_of), None)
     if missing is not None:
         raise InputError(
-            f"{sample} asks for the id {missing!r}, which was not predicted: predict the whole test set"
+            f"{sample} has the id {missing!r}, which was not predicted: predict the whole test set"
         )
-    return [row_of[identity] for identity in asked]
+    return [row_of[name] for name in asked]
 
 
 def _ids(predictions: pd.DataFrame, suffix: bool) -> list[str]:
-    ids = [Path(path).name if suffix else Path(path).stem for path in predictions["path"]]
-    seen: set[str] = set()
-    for identity in ids:
-        if identity in seen:
-            raise InputError(
-                f"two pictures share the id {identity!r}: a submission needs distinct file names"
-            )
-        seen.add(identity)
-    return ids
+    ids = pd.Series([Path(path).name if suffix else Path(path).stem for path in predictions["path"]])
+    repeated = ids[ids.duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"two pictures share the id {repeated.iloc[0]!r}: a submission needs distinct file names"
+        )
+    return ids.tolist()

@@ -12,7 +12,7 @@ import torch
 from imageclf import InputError
 from imageclf.callbacks.always.votes import Votes
 from imageclf.callbacks.callback import Callback, Order
-from imageclf.model.weights.tensors import is_whole
+from imageclf.model.weights.files import is_whole
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import replace, rotate
 from imageclf.system.signals import Notice

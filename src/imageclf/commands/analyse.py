@@ -1,4 +1,4 @@
-"""Look at every picture of a data set, and say what a training would meet."""
+"""Inspect every picture of a data set, and find the problems that training would meet."""
 
 import sys
 import warnings
@@ -28,10 +28,10 @@ _CHUNK = 16
 
 
 def analyse(config: dict[str, Any]) -> DataAnalysis:
-    """Return what is known of the data set of a config; a picture that cannot be read is named, not raised.
+    """Return the analysis of a config's data set; a picture that cannot be read is one of its problems.
 
     Raises:
-        InputError: the data set is not as the config says, as in training.
+        InputError: the data set does not fit the config, as in training.
     """
     node = config["data"]
     loading = take(Loading, node)
@@ -72,20 +72,20 @@ def inspect_all(paths: Sequence[str]) -> list[Inspection]:
 
 def _inspect_part(rows: range, paths: Sequence[str]) -> list[Inspection]:
     with warnings.catch_warnings():
-        # Pillow's remarks on odd files name no file, and would tear the progress bar.
+        # Pillow's warnings name no file, and would break the progress bar.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         return [inspect_picture(paths[row]) for row in rows]
 
 
 def split_without_broken(table: Table, node: dict[str, Any], faults: Sequence[str]) -> Table:
-    """Return the table with the splits of a training that leaves out broken pictures, where it does.
+    """Return the table split as in a training that skips broken pictures, whose split is "".
 
-    Those have the split "" then. With data.on_error=raise there is no such training, and nothing changes.
+    With data.on_error=raise there is no such training, and the table stays as it is.
 
     Args:
         table: all pictures, split.
         node: the data node.
-        faults: of the pictures, "" where there is none.
+        faults: of the pictures, "" if there is none.
     """
     broken = [row for row, fault in enumerate(faults) if fault]
     if node["on_error"] != "skip" or not broken:
@@ -98,33 +98,32 @@ def split_without_broken(table: Table, node: dict[str, Any], faults: Sequence[st
 
 
 def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
-    """Return the table with what was found of each picture beside it; the hashes are left out."""
-    columns = [name for name in Inspection._fields if name not in ("pixels", "look")]
-    about = pd.DataFrame({name: [getattr(each, name) for each in found] for name in columns})
+    """Return the table with the columns of each picture's inspection, but for its hashes."""
+    about = pd.DataFrame(found, columns=Inspection._fields).drop(columns=["pixels", "look"])
     frame = pd.concat([table.frame.reset_index(drop=True), about], axis=1)
     return frame.rename(columns={"num_bytes": "bytes"})
 
 
 def sheet_row(pictures: pd.DataFrame) -> int | None:
-    """Return the first training picture that can be read, or the first that can, or None."""
-    readable = pictures.index[pictures["fault"] == ""]
-    trained = readable[pictures.loc[readable, "split"] == "train"]
-    return next(map(int, (*trained[:1], *readable[:1])), None)
+    """Return the row of the first readable training picture, else of the first readable one, else None."""
+    readable = pictures["fault"] == ""
+    rows = [*np.flatnonzero(readable & (pictures["split"] == "train")), *np.flatnonzero(readable)]
+    return int(rows[0]) if rows else None
 
 
 def draw_views(path: str, augmentation: Any, loading: Loading, seed: int) -> NDArray[np.uint8]:
-    """Return a picture as it is and six augmented views of it, `[7, size, size, 3]`, as training does."""
+    """Return a picture as it is and six augmented views, as in training, `[7, size, size, 3]`."""
     labels = np.zeros(1, dtype=np.int64)
     dataset = PictureDataset([path], labels, augmentation, loading.resize, crop_pct=1.0, seed=seed)
     rows, views = np.zeros(NUM_VIEWS, dtype=np.int64), np.arange(NUM_VIEWS)
     images = dataset[Request(rows, views, epoch=0, size=loading.size)].images
-    assert images is not None, "a dataset of files gives pictures"
+    assert images is not None, "a dataset of files returns pictures"
     shown: NDArray[np.uint8] = images.permute(0, 2, 3, 1).numpy()
     return shown
 
 
 def summary_table(analysis: DataAnalysis) -> RichTable:
-    """Return what is known of a data set as the terminal shows it."""
+    """Return the headline numbers and problems of a data set for the terminal."""
     table = RichTable(box=SIMPLE_HEAD, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -132,8 +131,8 @@ def summary_table(analysis: DataAnalysis) -> RichTable:
     balance = class_balance(analysis.pictures, analysis.classes)
     for card in data_cards(analysis.pictures, balance, analysis.problems):
         table.add_row(*map(cell, (card.title, card.value, card.note)))
-    firsts = {each.kind: str(analysis.pictures["id"].iat[each.row]) for each in reversed(analysis.problems)}
     for kind, count in count_kinds(analysis.problems).items():
-        note = f"{firsts[kind]}{', ...' if count > 1 else ''}"
+        first = next(problem for problem in analysis.problems if problem.kind == kind)
+        note = f"{analysis.pictures['id'].iat[first.row]}{', ...' if count > 1 else ''}"
         table.add_row(*map(cell, (f"  {KINDS[kind].title}", f"{count:,}", note)), style="yellow")
     return table

@@ -1,12 +1,11 @@
-"""One table of any tree of runs, in the terminal and as files."""
+"""One table of all runs below a folder, in the terminal and as files."""
 
-import csv
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from rich.table import Table
 
 from imageclf import InputError
@@ -23,8 +22,7 @@ from imageclf.analysis import (
 from imageclf.commands.records import find_runs, read_record
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns
-from imageclf.system.cells import without_formulas
-from imageclf.system.files import write_text
+from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.printable import cell
 
 log = logging.getLogger(__name__)
@@ -36,8 +34,8 @@ class CollectOptions:
 
     Args:
         root: folder of runs, at any depth.
-        sort: a column of the table; None: the runs' optimized metric.
-        out: folder that gets the files; None: root.
+        sort: a column of the table; None: the metric that the runs optimize.
+        out: folder for the files; None: root.
     """
 
     root: str
@@ -46,20 +44,20 @@ class CollectOptions:
 
 
 def collect(options: CollectOptions) -> Runs:
-    """Read all runs below a folder, at whatever stage they are.
+    """Read all runs below a folder, finished or not.
 
     Raises:
-        InputError: there is no such folder, or it holds no run, or `sort` is no column.
+        InputError: there is no such folder, it holds no run, or `sort` is not a column.
     """
     root = Path(options.root).expanduser()
     if not root.is_dir():
         raise InputError(f"root={options.root}: there is no such folder")
     records = [read_record(run_dir, root) for run_dir in find_runs(root)]
     if not records:
-        raise InputError(f"root={options.root} holds no run: give a folder that imageclf-train has made")
+        raise InputError(f"root={options.root} holds no run: give a folder that imageclf-train has written")
     sort = options.sort or optimized_metric(records)
     table = run_table(records, sort)
-    # Before the first epoch nobody has the score.
+    # Before the first epoch no run has the score.
     if options.sort is not None or sort in table:
         table = sort_runs(table, sort, records)
     ranked = [records[place] for place in table.index]
@@ -67,10 +65,10 @@ def collect(options: CollectOptions) -> Runs:
 
 
 def write_files(runs: Runs, out: Path) -> Path:
-    """Write collect.csv, collect.html, and of folds folds.csv and oof.csv; return the page."""
-    _write_table(runs.table, out / "collect.csv")
+    """Write collect.csv and collect.html, folds.csv and oof.csv if there are folds; return the page."""
+    write_csv(without_formulas(runs.table), out / "collect.csv")
     if runs.folds:
-        _write_table(fold_table(runs.folds), out / "folds.csv")
+        write_csv(without_formulas(fold_table(runs.folds)), out / "folds.csv")
     for number, group in enumerate(runs.folds, 1):
         name = "oof.csv" if len(runs.folds) == 1 else f"oof-{number}.csv"
         write_predictions(out_of_fold(group), out / name)
@@ -78,13 +76,13 @@ def write_files(runs: Runs, out: Path) -> Path:
 
 
 def optimized_metric(records: Sequence[RunRecord]) -> str:
-    """Return the metric that most runs optimise."""
-    named = [str(run.config.get("optimized_metric") or "val/acc") for run in records]
-    return max(dict.fromkeys(named), key=named.count)
+    """Return the metric that most runs optimize; the first of a tie."""
+    names = Counter(str(run.config.get("optimized_metric") or "val/acc") for run in records)
+    return names.most_common(1)[0][0]
 
 
 def terminal_tables(runs: Runs, width: int) -> list[Table]:
-    """Return the runs, and the cross-validations among them, as tables of at most `width` characters."""
+    """Return the runs and their cross-validations as tables of at most `width` characters."""
     tables = [_table(runs.columns, width, f"{len(runs.records)} runs, best {runs.sort} first", "collect.csv")]
     if runs.folds:
         tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))
@@ -92,16 +90,19 @@ def terminal_tables(runs: Runs, width: int) -> list[Table]:
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Return the columns that fit into `width` characters; of the dispensable ones the last goes first."""
+    """Return the columns that fit into `width` characters; the last of the highest rank is left out first."""
     kept = list(columns)
-    while sum(map(_width, kept)) + 1 > width and any(column.rank for column in kept):
-        highest = max(column.rank for column in kept)
-        kept.remove([column for column in kept if column.rank == highest][-1])
+    while sum(map(_width, kept)) + 1 > width:
+        # Reversed: max returns the first of a tie.
+        last = max(reversed(kept), key=lambda column: column.rank)
+        if last.rank == 0:
+            break
+        kept.remove(last)
     return kept
 
 
 def _width(column: Column) -> int:
-    # Two spaces and a line between columns.
+    # Between columns there are two spaces and a line.
     return max(map(len, (column.title, *column.cells))) + 3
 
 
@@ -117,11 +118,11 @@ def _table(columns: Sequence[Column], width: int, title: str, file: str) -> Tabl
 
 
 def _folds(records: Sequence[RunRecord]) -> list[Folds]:
-    """Return the cross-validations whose predictions can be joined; what is left out is said."""
+    """Return the cross-validations whose predictions can be joined, and log what is left out."""
     joined = []
     for group in find_folds(records):
         if group.replaced:
-            log.warning("folds: %s ran again and does not count", ", ".join(group.replaced))
+            log.warning("folds: %s was run again and does not count", ", ".join(group.replaced))
         try:
             out_of_fold(group)
         except InputError as error:
@@ -129,8 +130,3 @@ def _folds(records: Sequence[RunRecord]) -> list[Folds]:
         else:
             joined.append(group)
     return joined
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    write_text(path, text)

@@ -1,9 +1,9 @@
-"""Write a finished run in a form that needs none of this package."""
+"""Write a finished run in a format that does not need this package."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save_file
@@ -12,7 +12,7 @@ from imageclf import InputError
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
-from imageclf.model.weights.saved import load_into
+from imageclf.model.weights.files import load_into
 from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.training.trained import TrainedRun, build_trained, read_trained
 
@@ -38,82 +38,79 @@ class ExportOptions:
     trust: str | Sequence[str] = ()
 
 
-class Trained(NamedTuple):
-    """What a run has trained.
-
-    Args:
-        models: one, or the members of an ensemble.
-        classes: in class order.
-        expects: what the weights expect of a picture.
-        size: pixels a side of the last phase.
-    """
-
-    models: Sequence[ImageClassifier]
-    classes: tuple[str, ...]
-    expects: DataConfig
-    size: int
-
-
 def export(options: ExportOptions) -> Path:
     """Write a folder with weights, config and README.md, and return it.
 
     Raises:
-        InputError: the run is not finished, has no such weights, or they cannot be written so.
+        InputError: the run is not finished, has no such weights, or they do not fit the format.
     """
     run_dir = Path(options.run).expanduser()
     if not (run_dir / "summary.json").exists():
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
     folder = Path(options.output).expanduser() if options.output else run_dir / "export" / options.format
     run = read_trained(run_dir, options.weights, options.trust)
+    models, expects = load_trained(run)
     write = _write_timm if options.format == "timm" else _write_onnx
-    write(load_trained(run), run, options, folder)
+    write(models, expects, run, options, folder)
     return folder
 
 
-def load_trained(run: TrainedRun) -> Trained:
-    """Return the classifiers of a run's files of weights, in eval mode on the CPU."""
+def load_trained(run: TrainedRun) -> tuple[list[ImageClassifier], DataConfig]:
+    """Return the classifiers of a run, in eval mode on the CPU, and what they expect of a picture.
+
+    There are several if the weights are those of an ensemble.
+    """
     models = []
     for file in run.files:
         module, expects = build_trained(run)
         load_into(module.model, file)
         models.append(module.model.eval())
-    return Trained(models, run.classes, expects, run.size)
+    return models, expects
 
 
-def _write_timm(trained: Trained, run: TrainedRun, options: ExportOptions, folder: Path) -> None:
-    if len(trained.models) > 1:
+def _write_timm(
+    models: Sequence[ImageClassifier],
+    expects: DataConfig,
+    run: TrainedRun,
+    options: ExportOptions,
+    folder: Path,
+) -> None:
+    if len(models) > 1:
         raise InputError(
-            f"weights={options.weights} is an ensemble of {len(trained.models)} networks, and format=timm "
+            f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
             "holds one: give weights=soup, average or final, or format=onnx"
         )
-    written = to_timm(
-        trained.models[0], run.backbone, trained.classes, trained.expects, trained.size, run.resize
-    )
+    content = to_timm(models[0], run.backbone, run.classes, expects, run.size, run.resize)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "model.safetensors", lambda path: save_file(written.state, path))
-    if written.head:
-        write_atomically(folder / "head.safetensors", lambda path: save_file(written.head_state, path))
-    write_json(folder / "config.json", written.config)
-    _write_readme(folder, "timm", run, trained, head=written.head)
+    write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))
+    if content.head:
+        write_atomically(folder / "head.safetensors", lambda path: save_file(content.head_state, path))
+    write_json(folder / "config.json", content.config)
+    _write_readme(folder, "timm", run, head=content.head)
 
 
-def _write_onnx(trained: Trained, run: TrainedRun, options: ExportOptions, folder: Path) -> None:
+def _write_onnx(
+    models: Sequence[ImageClassifier],
+    expects: DataConfig,
+    run: TrainedRun,
+    options: ExportOptions,
+    folder: Path,
+) -> None:
     about = {
-        "classes": list(trained.classes),
-        "size": trained.size,
+        "classes": list(run.classes),
+        "size": run.size,
         "input": options.input,
         "resize": run.resize,
-        **asdict(trained.expects),
+        **asdict(expects),
     }
     write_atomically(
-        folder / "model.onnx",
-        lambda path: write_onnx(trained.models, path, trained.size, options.input, about),
+        folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about)
     )
     write_json(folder / "config.json", about)
-    _write_readme(folder, "onnx", run, trained, input=options.input)
+    _write_readme(folder, "onnx", run, input=options.input)
 
 
-def _write_readme(folder: Path, form: str, run: TrainedRun, trained: Trained, **values: str) -> None:
+def _write_readme(folder: Path, form: str, run: TrainedRun, **values: str) -> None:
     environment = Environment(
         loader=PackageLoader("imageclf.model.export", "."),
         undefined=StrictUndefined,
@@ -121,5 +118,4 @@ def _write_readme(folder: Path, form: str, run: TrainedRun, trained: Trained, **
         autoescape=False,
     )
     template = environment.get_template(f"export_{form}.md.j2")
-    text = template.render(backbone=run.backbone, resize=run.resize, trained=trained, **values)
-    write_text(folder / "README.md", text + "\n")
+    write_text(folder / "README.md", template.render(run=run, **values) + "\n")

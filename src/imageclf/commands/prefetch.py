@@ -3,7 +3,7 @@
 from typing import Any
 
 from imageclf.model import create_backbone
-from imageclf.model.weights.hub import cached_file
+from imageclf.model.weights.pretrained import cached_file
 
 
 def prefetch(model: dict[str, Any]) -> str:

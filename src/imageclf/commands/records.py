@@ -1,14 +1,13 @@
-"""Read what there is of a run, at any moment of its life."""
+"""Find runs and read them, finished or not."""
 
 import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from stat import S_ISREG
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from omegaconf import OmegaConf
@@ -27,70 +26,70 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Plain = dict[str, object]
 
-# Beside a config.yaml any of these says that it is one of a run.
-_BEGUN = {"train.log", "split.csv", "metrics.csv"}
-# A run writes a file at each epoch's end and at each checkpoint; so many times as long is too quiet.
+# Any of these beside a config.yaml shows that it is that of a run.
+_STARTED = {"train.log", "split.csv", "metrics.csv"}
+# A run writes a file at the end of each epoch and at each checkpoint; it counts as stopped after this many
+# times as long without one.
 _PATIENCE = 3
 _LEAST_SECONDS = 600.0
 
 
 def find_runs(root: Path) -> Iterator[Path]:
-    """Yield the run directories of a tree, in order; nothing is looked for inside of a run.
+    """Yield the run directories of a tree, in order; folders inside a run are not searched.
 
-    A job that failed before it had a config counts, if it says so in failed.json.
+    A job that failed before it had a config counts, if it left a failed.json.
     """
     for folder, below, files in os.walk(root):
         # Hidden folders hold Hydra's copies of configs.
         below[:] = sorted(name for name in below if not name.startswith("."))
-        begun = not _BEGUN.isdisjoint(files) or Path(folder, ".hydra").is_dir()
-        started = "config.yaml" in files and begun
-        if started or "failed.json" in files or "summary.json" in files:
+        has_started = not _STARTED.isdisjoint(files) or Path(folder, ".hydra").is_dir()
+        if ("config.yaml" in files and has_started) or not {"failed.json", "summary.json"}.isdisjoint(files):
             below.clear()
             yield Path(folder)
 
 
 def read_record(run_dir: Path, root: Path) -> RunRecord:
-    """Read a run; a file that is missing or half written counts as not there, and the latter is said."""
-    config = _whole(partial(_read_config, run_dir), Plain())
-    summary = _whole(partial(read_json, run_dir / "summary.json"), Plain())
-    failure = _whole(partial(read_json, run_dir / "failed.json"), Plain())
-    metrics = _whole(lambda: read_numbers(run_dir / "metrics.csv"), pd.DataFrame())
+    """Read a run; a missing file is taken as empty, and so is a damaged one, with a warning."""
+    config = _read_or(Plain(), lambda: _read_config(run_dir))
+    summary = _read_or(Plain(), lambda: read_json(run_dir / "summary.json"))
+    failure = _read_or(Plain(), lambda: read_json(run_dir / "failed.json"))
+    metrics = _read_or(pd.DataFrame(), lambda: read_numbers(run_dir / "metrics.csv"))
     flat = flatten(config)
     listed = summary.get("classes")
     classes = [str(name) for name in listed] if isinstance(listed, list) else []
-    # Large, and of use only where folds are joined.
-    has_fold = flat.get("data.fold") is not None and bool(classes)
-    path = run_dir / "predictions" / "valid.csv"
+    predictions = pd.DataFrame()
+    # Large, and needed only to join folds.
+    if flat.get("data.fold") is not None and classes:
+        path = run_dir / "predictions" / "valid.csv"
+        predictions = _read_or(predictions, lambda: read_predictions(path, classes))
+    report = run_dir / "report.html"
     return RunRecord(
         name=run_dir.relative_to(root).as_posix() if run_dir != root else run_dir.resolve().name,
         status=status_of(run_dir, summary, failure, _patience(flat, metrics)),
         cause=" ".join(str(failure.get("cause") or "").split()) if not summary else "",
         config=flat,
-        choices=_whole(lambda: _read_choices(run_dir), {}),
+        choices=_read_or({}, lambda: _read_choices(run_dir)),
         summary=summary,
         metrics=metrics,
-        epochs=_whole(lambda: _num_epochs(config), None),
-        predictions=_whole(lambda: read_predictions(path, classes), pd.DataFrame())
-        if has_fold
-        else pd.DataFrame(),
+        epochs=_read_or(None, lambda: _num_epochs(config)),
+        predictions=predictions,
         classes=classes,
-        report=str(report.absolute()) if (report := run_dir / "report.html").exists() else "",
+        report=str(report.absolute()) if report.exists() else "",
     )
 
 
 def status_of(
     run_dir: Path, summary: Mapping[str, object], failure: Mapping[str, object], patience: float
 ) -> str:
-    """Return finished, what failed.json says, running or stopped.
+    """Return finished, the status in failed.json, running or stopped.
 
-    A run that holds its lock is running, one that has let go of it is not. Without a lock the age of its
-    newest file decides.
+    A run is running while it holds its lock. If it has no lock file, the age of its newest file decides.
 
     Args:
         run_dir: of the run.
-        summary: empty before the run is finished.
+        summary: empty until the run is finished.
         failure: content of failed.json.
-        patience: seconds without a new file after which a run has stopped.
+        patience: seconds without a new file after which a run is taken to have stopped.
     """
     if summary:
         return "finished"
@@ -99,13 +98,12 @@ def status_of(
         return "running"
     if failure:
         return str(failure.get("status") or "failed")
-    if locked is False:
-        return "stopped"
-    return "running" if time.time() - _newest(run_dir) < patience else "stopped"
+    is_recent = locked is None and time.time() - _newest(run_dir) < patience
+    return "running" if is_recent else "stopped"
 
 
 def is_locked(path: Path) -> bool | None:
-    """Return whether another process holds a lock on a file; None where there is no file or no locks."""
+    """Return whether another process holds a lock on a file; None without a file, or if locks do not work."""
     try:
         with path.open("rb") as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -117,10 +115,10 @@ def is_locked(path: Path) -> bool | None:
 
 
 def _newest(run_dir: Path) -> float:
-    """Return the time of the newest file of a run, also one level down."""
+    """Return the time of the newest file of a run, at most one level down."""
     paths = [*run_dir.glob("*"), *run_dir.glob("*/*")]
-    # A file may be gone by now: each one is written under another name first.
-    found = [stat for path in paths if (stat := _whole(path.lstat, None)) is not None]
+    # A temporary file may be gone by now.
+    found = [stat for path in paths if (stat := _read_or(None, path.lstat)) is not None]
     return max((stat.st_mtime for stat in found if S_ISREG(stat.st_mode)), default=0.0)
 
 
@@ -133,14 +131,14 @@ def _patience(config: Mapping[str, object], metrics: pd.DataFrame) -> float:
 
 def _read_config(run_dir: Path) -> dict[str, object]:
     if (run_dir / "config.yaml").exists():
-        # As written: what comes from the environment stays a name.
+        # Unresolved: references to environment variables stay as they are.
         return _mapping(run_dir / "config.yaml")
     raw = run_dir / ".hydra" / "config.yaml"
     return _without_references(_mapping(raw)) if raw.exists() else {}
 
 
 def _read_choices(run_dir: Path) -> dict[str, str]:
-    """Return the option of each config group that Hydra has written down, but for its own groups."""
+    """Return the option of each config group as Hydra recorded it, without its own groups."""
     path = run_dir / ".hydra" / "hydra.yaml"
     if not path.exists():
         return {}
@@ -153,16 +151,11 @@ def _mapping(path: Path) -> dict[str, object]:
     return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
 
 
-def _without_references(node: object) -> dict[str, object]:
-    """Return a config in which nothing was resolved yet, with what cannot be told marked so."""
-    if not isinstance(node, dict):
-        raise InputError("the config is not a mapping")
-    return {
-        str(key): _without_references(value)
-        if isinstance(value, dict)
-        else (UNKNOWN if isinstance(value, str) and "${" in value else value)
-        for key, value in node.items()
-    }
+def _without_references(node: Any) -> Any:
+    """Return an unresolved config with `UNKNOWN` in place of each reference."""
+    if isinstance(node, dict):
+        return {str(key): _without_references(value) for key, value in node.items()}
+    return UNKNOWN if isinstance(node, str) and "${" in node else node
 
 
 def _num_epochs(config: Mapping[str, object]) -> int | None:
@@ -171,12 +164,12 @@ def _num_epochs(config: Mapping[str, object]) -> int | None:
     return Schedule.from_plain(phases).epochs if phases else None
 
 
-def _whole(read: Callable[[], T], otherwise: T) -> T:
-    """Return what can be read, or say what cannot and go on."""
+def _read_or(default: T, read: Callable[[], T]) -> T:
+    """Return what `read` returns, or the default, with a warning unless the file is just missing."""
     try:
         return read()
     except FileNotFoundError:
-        return otherwise
+        return default
     except (InputError, OSError, ValueError, TypeError, YAMLError, OmegaConfBaseException) as error:
         log.warning("left out: %s", str(error).splitlines()[0])
-        return otherwise
+        return default

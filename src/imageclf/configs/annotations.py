@@ -37,17 +37,6 @@ def describe(annotation: Any) -> str:
     return " or ".join(", ".join(_options(annotation)).rsplit(", ", 1))
 
 
-def written(value: Any) -> str:
-    """Return a plain value as it stands in a config.
-
-    >>> written(None), written(True), written(3)
-    ('null', 'true', '3')
-    """
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _options(annotation: Any) -> list[str]:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):

@@ -11,7 +11,7 @@ from imageclf import InputError
 from imageclf.configs import read_object
 from imageclf.model import Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
-from imageclf.model.weights.tensors import save_tensors
+from imageclf.model.weights.files import save_tensors
 from imageclf.system.files import inside, write_json
 
 # Candidates that are made of several weights; their scores are results of the run.

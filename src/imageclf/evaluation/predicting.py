@@ -15,7 +15,7 @@ from imageclf.evaluation.candidates import candidate_files, mean_predictions
 from imageclf.evaluation.preserve import preserved
 from imageclf.evaluation.presets import PLAIN, WeightedViews
 from imageclf.model import ClassifierModule, Collector, Predictions
-from imageclf.model.weights.saved import load_into
+from imageclf.model.weights.files import load_into
 
 
 @contextmanager

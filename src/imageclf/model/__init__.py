@@ -1,20 +1,20 @@
-"""The network and how it learns: any timm backbone, a head, layer groups, weights without a hub."""
+"""The network and its training step: any timm backbone, a head, layer groups, losses, weights."""
 
 from imageclf.model.backbone import DataConfig, create_backbone, data_config, expected_crop_pct, num_features
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.compiling import compile_backbone
-from imageclf.model.groups import LayerGroups, freeze_to, layer_groups, learning_norms, parameter_groups
+from imageclf.model.groups import freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
 from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
-from imageclf.model.metrics import check_metric, further_scores
+from imageclf.model.metrics import check_metric
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
 from imageclf.model.predictions import Collector, Predictions
 from imageclf.model.weights.averaging import average_probabilities, average_weights
 from imageclf.model.weights.batch_norm import refresh_norms
-from imageclf.model.weights.digest import weights_digest
-from imageclf.model.weights.loading import body_weights, efficientnet_lite_to_timm, load_weights
-from imageclf.model.weights.soup import Score, Soup, greedy_soup
+from imageclf.model.weights.files import weights_digest
+from imageclf.model.weights.pretrained import load_weights
+from imageclf.model.weights.soup import Score, greedy_soup
 
 __all__ = [
     "BinaryCrossEntropy",
@@ -24,24 +24,19 @@ __all__ = [
     "FastaiHead",
     "FocalLoss",
     "ImageClassifier",
-    "LayerGroups",
     "LinearHead",
     "Mixing",
     "Predictions",
     "Score",
-    "Soup",
     "average_probabilities",
     "average_weights",
-    "body_weights",
     "check_metric",
     "class_weights",
     "compile_backbone",
     "create_backbone",
     "data_config",
-    "efficientnet_lite_to_timm",
     "expected_crop_pct",
     "freeze_to",
-    "further_scores",
     "greedy_soup",
     "layer_groups",
     "learning_norms",

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.model.picture_sizes import check_sizes, size_options, takes_option
-from imageclf.model.weights.hub import cached_file, check_reachable
-from imageclf.model.weights.loading import body_weights, load_weights
+from imageclf.model.weights.pretrained import body_weights, cached_file, check_reachable, load_weights
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,19 @@ def create_backbone(
 
     Args:
         name: any name that timm knows.
-        weights: hub, packaged, none, or the path of a file; position embeddings of another size of
-            picture are resampled by timm.
-        size: pixels a side of the pictures that it will see, one or several; None: the architecture's own.
-        drop_path_rate: share of the pictures that skip the last block while it trains, falling to 0 at the
+        weights: hub, packaged, none, or the path of a file; timm resamples position embeddings of another
+            picture size.
+        size: pixels a side of the pictures, one or several sizes; None: the architecture's own.
+        drop_path_rate: fraction of the pictures that skip the last block in training, falling to 0 at the
             first block; None: the architecture's own.
 
     Raises:
-        InputError: timm does not know the name, or the weights are not to be had, or the architecture does
-            not take the sizes, or no `drop_path_rate`.
+        InputError: timm does not know the name, the weights cannot be loaded, or the architecture does not
+            accept the sizes or a `drop_path_rate`.
     """
     if not _is_known(name):
         raise InputError(f"model.backbone={name}: timm has no such model{_suggestion(name)}")
-    # Before the model: a missing file should not cost the time of building one.
+    # Before the model, which takes time to build.
     state = load_weights(weights, name)
     sizes = [size] if isinstance(size, int) else sorted(size or ())
     options = size_options(name, sizes)
@@ -62,13 +61,13 @@ def create_backbone(
     options |= {"num_classes": 0, "pretrained": weights == "hub", **_drop_path(name, drop_path_rate)}
     backbone = _create(name, options)
     if state is not None:
-        # Strict: a tensor that is silently left random costs days.
+        # Strict: a tensor that silently stays random costs days.
         _load(backbone, state, name, options)
     return backbone
 
 
 def data_config(backbone: nn.Module) -> DataConfig:
-    """Return what the backbone's weights expect of a picture, as timm knows it."""
+    """Return what the backbone's weights expect of a picture, according to timm."""
     config = resolve_model_data_config(backbone)
     return DataConfig(
         mean=tuple(config["mean"]),
@@ -79,17 +78,17 @@ def data_config(backbone: nn.Module) -> DataConfig:
 
 
 def expected_crop_pct(name: str) -> float | None:
-    """Return `crop_pct` of a backbone that is not built yet; None where timm has no config by that name."""
+    """Return the `crop_pct` of a backbone by its name; None if timm has no config of that name."""
     config = timm.get_pretrained_cfg(name) if _is_known(name) else None
     return None if config is None else float(resolve_data_config(pretrained_cfg=config.to_dict())["crop_pct"])
 
 
 @torch.no_grad()
 def num_features(backbone: nn.Module, size: int) -> int:
-    """Return F, the width of the features, by looking at those of one black picture."""
+    """Return F, the width of the features, from a forward pass with one black picture."""
     modes = [module.training for module in backbone.modules()]
     backbone.eval()
-    # timm's own attributes say it for most families, a forward pass for all.
+    # timm's own attributes are right for most families, a forward pass is for all.
     features: Tensor = backbone(torch.zeros(1, 3, size, size))
     for module, mode in zip(backbone.modules(), modes, strict=True):
         module.training = mode
@@ -106,16 +105,16 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
         if file is None:
             check_reachable(name)
         else:
-            # Without this a node that has no internet asks for it again and again.
+            # Without this a node without internet would try to download it again and again.
             options["pretrained_cfg_overlay"] = {"file": str(file)}
     try:
         return timm.create_model(name, **options)
     except (OSError, RuntimeError) as error:
-        # Without a download such an error is a bug, not a network's.
+        # Without a download such an error is a bug.
         if not options["pretrained"]:
             raise
         raise InputError(
-            f"model.weights=hub: the weights of {name} are neither cached nor to be fetched "
+            f"model.weights=hub: the weights of {name} are not cached and cannot be downloaded "
             f"({type(error).__name__}); connect once, or give model.weights=PATH, packaged or none"
         ) from error
 
@@ -130,14 +129,14 @@ def _load(backbone: nn.Module, state: dict[str, Tensor], name: str, options: dic
     except RuntimeError as error:
         raise InputError(
             f"model.weights: tensors of the file have other shapes than those of {name}; "
-            "is it of another model, or made for another size of picture?"
+            "is it of another model, or for another picture size?"
         ) from error
 
 
 def _resampled(state: dict[str, Tensor], name: str, options: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors as timm fits them to another size of picture: position embeddings above all."""
-    # Each family has a filter of its own for that, which timm applies when it loads what is pretrained.
-    # No classes: with a number of them, timm would not mind a tensor that is missing.
+    """Return the tensors as timm adapts them to another picture size, above all position embeddings."""
+    # Each family has its own filter for that, which timm applies when it loads pretrained weights.
+    # No classes: with a classifier timm would tolerate missing tensors.
     overlay = {"state_dict": state, "num_classes": 0}
     donor = timm.create_model(name, **{**options, "pretrained": True}, pretrained_cfg_overlay=overlay)
     return donor.state_dict()
@@ -147,7 +146,7 @@ def _drop_path(name: str, rate: float | None) -> dict[str, float]:
     if rate is None:
         return {}
     if not 0 <= rate < 1:
-        raise InputError(f"model.drop_path_rate={rate}: give a share from 0 to below 1, or null")
+        raise InputError(f"model.drop_path_rate={rate}: give a number from 0 to below 1, or null")
     if not takes_option(name, "drop_path_rate", rate):
         raise InputError(f"model.drop_path_rate={rate}: {name} has no drop path; give null")
     return {"drop_path_rate": rate}
@@ -156,7 +155,7 @@ def _drop_path(name: str, rate: float | None) -> dict[str, float]:
 def _is_known(name: str) -> bool:
     try:
         timm.get_pretrained_cfg(name)
-    except RuntimeError:  # The part behind the dot names no weights.
+    except RuntimeError:  # The part after the dot names no weights.
         return False
     return bool(timm.is_model(name))
 

@@ -1,4 +1,4 @@
-"""The network: a body, a head, and the normalisation that the body's weights expect."""
+"""The network: a backbone, a head, and the normalisation that the backbone's weights expect."""
 
 import torch
 from torch import Tensor, nn
@@ -27,17 +27,17 @@ class ImageClassifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
-        # Buffers: they follow the model to its device and into every checkpoint.
+        # Buffers move with the model to its device and into every checkpoint.
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Turn uint8 pictures `[B, 3, H, W]` in 0..255 into floats as the backbone expects them.
+        """Return uint8 pictures `[B, 3, H, W]` in 0..255 as the floats that the backbone expects.
 
-        Strides are kept: pictures that arrive channels-last stay so.
+        Strides are kept: channels-last pictures stay channels-last.
         """
         if images.is_cuda:
-            # Two kernels in the place of four, each of which goes through the whole batch.
+            # Two kernels instead of four, each of which reads and writes the whole batch.
             return (images * (1 / (255 * self.std))).sub_(self.mean / self.std)
         return (images.float() / 255 - self.mean) / self.std
 

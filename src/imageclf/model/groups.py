@@ -1,4 +1,7 @@
-"""Layer groups: the body cut into N - 1 pieces in forward order, the head alone in the last one."""
+"""Layer groups: the body cut into N - 1 pieces in forward order, the head as the last group.
+
+The layers of a body are timm's own: its coarse ones are cut into groups, its fine ones count for layer decay.
+"""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -6,23 +9,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from timm.models import group_parameters
+from timm.models._manipulate import group_with_matcher
+from timm.optim import auto_group_layers  # type: ignore[attr-defined]
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from imageclf import InputError
 from imageclf.model.classifier import ImageClassifier
-from imageclf.model.layers import layer_depths, ordered_layers
 
 
 @dataclass(frozen=True)
 class LayerGroups:
-    """Which parameters and modules form each group; names are those of the whole classifier.
+    """The parameters and modules of each group, under their names in the whole classifier.
 
     Args:
         names: body0, body1, ..., head.
         parameters: names of each group's parameters.
         modules: names of each group's modules.
-        depths: how many layers each parameter lies below the head, in timm's fine layers; 0 in the head.
+        depths: number of fine layers between each parameter and the head; 0 in the head.
     """
 
     names: tuple[str, ...]
@@ -45,12 +50,12 @@ class LayerGroups:
 def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
     """Cut a classifier into layer groups.
 
-    The body's layers are taken in timm's own order and cut evenly by count, the earlier pieces
-    getting the odd ones: a ResNet's stem, 1, 2 | 3, 4 | head, as fastai 0.7 cuts it.
+    The body's layers, in timm's order, are divided evenly by count, and the first pieces get the odd ones: a
+    ResNet's stem, 1, 2 | 3, 4 | head, as in fastai 0.7.
 
     Args:
         model: the classifier.
-        num_groups: N; at least 1 for the body and 1 for the head.
+        num_groups: N, of which at least one is of the body.
 
     Raises:
         InputError: the body has fewer layers than pieces.
@@ -58,7 +63,6 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
     layers = ordered_layers(model.backbone)
     if not 2 <= num_groups <= len(layers) + 1:
         raise InputError(f"model.groups={num_groups}: this backbone allows 2 to {len(layers) + 1}")
-    # array_split hands the odd layers to the first pieces.
     pieces = np.array_split(np.arange(len(layers)), num_groups - 1)
     bodies = [tuple(f"backbone.{name}" for layer in piece for name in layers[layer]) for piece in pieces]
     head = tuple(f"head.{name}" for name, _ in model.head.named_parameters())
@@ -75,31 +79,31 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
 
 
 def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> None:
-    """Let the groups from `first` on train and freeze those below it, in gradients and in mode.
+    """Train the groups from `first` on and freeze those below it, in gradients and in mode.
 
-    A frozen group is in eval mode: batch norm keeps its statistics and dropout does nothing, so its
-    features can be cached. Applying it again changes nothing.
+    A frozen group is in eval mode: batch norm keeps its statistics and dropout does nothing, so its features
+    can be cached. Applying it again changes nothing.
 
     Args:
         model: the network that `groups` was made of.
         groups: its layer groups.
         first: index of the first group that trains.
-        train_bn: whether batch norm of the body's training groups uses batch statistics.
+        train_bn: whether batch norm in the body's training groups uses batch statistics.
 
     Source: `learn.freeze_to(first)` of fastai 0.7, with `learn.bn_freeze(not train_bn)`.
     """
     parameters, modules = dict(model.named_parameters()), dict(model.named_modules())
     for index, _ in enumerate(groups.names):
-        # They stay in the optimizer: one without a gradient is passed over there.
+        # They stay in the optimizer, which skips parameters without a gradient.
         for name in groups.parameters[index]:
             parameters[name].requires_grad_(index >= first)
         for name in groups.modules[index]:
             # Not .train(): it would reach into children of other groups.
-            modules[name].training = index >= first and not (_is_fixed_norm(name, modules[name], train_bn))
+            modules[name].training = index >= first and not _is_fixed_norm(name, modules[name], train_bn)
 
 
 def learning_norms(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> set[str]:
-    """Return the names of the batch norms that `freeze_to` lets gather statistics; arguments as there."""
+    """Return the names of the batch norms that `freeze_to` leaves in training mode; same arguments."""
     modules = dict(model.named_modules())
     names = {name for members in groups.modules[first:] for name in members}
     norms = {name for name in names if isinstance(modules[name], _BatchNorm)}
@@ -109,17 +113,17 @@ def learning_norms(model: nn.Module, groups: LayerGroups, first: int, train_bn: 
 def parameter_groups(
     model: ImageClassifier, groups: LayerGroups, weight_decay: float, by_layer: bool = False
 ) -> list[dict[str, Any]]:
-    """Return optimizer groups, named after their layer group, with learning rate 0.
+    """Return the optimizer's parameter groups, named after their layer group, with learning rate 0.
 
-    Norms, biases and what the architecture lists go without weight decay: they form a second row of
-    groups behind the first, under the same names with `/no_decay` behind.
+    Norms, biases and what the architecture lists have no weight decay: they follow in groups of their own,
+    named `body0/no_decay` and so on.
 
     Args:
         model: the classifier.
         groups: its layer groups.
-        weight_decay: of the tensors that take one.
-        by_layer: split each of them by layer, first layer first, into groups such as `body0/12` that
-            carry their `depth` below the head: layer decay needs it, and a step takes longer.
+        weight_decay: of the other tensors.
+        by_layer: split each group by layer, first layer first, into groups such as `body0/12` with their
+            `depth` below the head; layer decay needs this, and a step takes longer.
     """
     parameters = dict(model.named_parameters())
     exempt = _no_decay(model)
@@ -134,6 +138,42 @@ def parameter_groups(
     return [{**row, "params": [parameters[name] for name in row["params"]]} for row in rows if row["params"]]
 
 
+def ordered_layers(backbone: nn.Module) -> list[list[str]]:
+    """Return the names of the parameters of each coarse layer, in forward order."""
+    names = [name for name, _ in backbone.named_parameters()]
+    matcher: Any = getattr(backbone, "group_matcher", None)
+    if matcher is not None:
+        layer_of: Mapping[str, int] = group_parameters(backbone, _coarsest(matcher), reverse=True)
+    else:
+        # Three timm families have no group_matcher; their stages are registered in forward order.
+        stages = list(dict.fromkeys(map(_stage, names)))
+        layer_of = {name: stages.index(_stage(name)) for name in names}
+    layers: dict[int, list[str]] = {}
+    for name in names:
+        layers.setdefault(layer_of[name], []).append(name)
+    return [layers[key] for key in sorted(layers)]
+
+
+def layer_depths(backbone: nn.Module) -> dict[str, int]:
+    """Return the number of fine layers between each parameter of a body and the head.
+
+    0 is the layer of the head itself, which has the norm before it in some families.
+
+    Source: `timm.optim.param_groups_layer_decay`, whose `lr_scale` is `layer_decay ** depth`.
+    """
+    matcher: Any = getattr(backbone, "group_matcher", None)
+    if matcher is None:
+        numbers: dict[str, int] = auto_group_layers(backbone)
+        # One more for the classifier, which the body does not have.
+        return {name: max(numbers.values()) + 1 - number for name, number in numbers.items()}
+    names = [name for name, _ in backbone.named_parameters()]
+    classifier = f"{_classifier(backbone)}.weight"
+    # The classifier is not there, but its name is enough for its number.
+    named = [(name, None) for name in (*names, classifier)]
+    numbers = group_with_matcher(iter(named), matcher(coarse=False), reverse=True)
+    return {name: max(numbers.values()) - numbers[name] for name in names}
+
+
 def _split(row: dict[str, Any], depths: Mapping[str, int]) -> list[dict[str, Any]]:
     layers: dict[int, list[str]] = {}
     for name in row["params"]:
@@ -145,23 +185,20 @@ def _split(row: dict[str, Any], depths: Mapping[str, int]) -> list[dict[str, Any
 
 
 def _modules_of(model: nn.Module, parameters: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Assign each module the last group among its parameters; one without any, that of the module before."""
+    """Assign each module the last group among its parameters, else that of the module before."""
     named = dict(model.named_parameters())
-    # By the tensor: a module that several blocks share has a name in each of them.
+    # By tensor: a module that several blocks share has several names.
     group_of = {named[name]: index for index, group in enumerate(parameters) for name in group}
     members: list[list[str]] = [[] for _ in parameters]
     last = 0
     for prefix, module in model.named_modules():
         inside = [group_of[parameter] for parameter in module.parameters()]
         own = [group_of[parameter] for parameter in module.parameters(recurse=False)]
-        group = max(inside) if inside else _group_before(prefix, last, len(parameters))
+        in_head = prefix.partition(".")[0] == "head"
+        group = max(inside, default=len(parameters) - 1 if in_head else last)
         members[group].append(prefix)
-        last = max(own) if own else last
+        last = max(own, default=last)
     return tuple(tuple(names) for names in members)
-
-
-def _group_before(prefix: str, last: int, num_groups: int) -> int:
-    return num_groups - 1 if prefix.startswith("head.") or prefix == "head" else last
 
 
 def _is_fixed_norm(name: str, module: nn.Module, train_bn: bool) -> bool:
@@ -174,3 +211,24 @@ def _no_decay(model: ImageClassifier) -> set[str]:
     listed: set[str] = getattr(model.backbone, "no_weight_decay", set)()
     exempt = {name for pattern in listed for name in fnmatch.filter(names, f"backbone.{pattern}")}
     return exempt | {name for name, ndim in names.items() if ndim <= 1}
+
+
+def _stage(name: str) -> str:
+    """Return the top module of a parameter, with its index if it is a list: `stages.2`."""
+    top, _, rest = name.partition(".")
+    index = rest.partition(".")[0]
+    return f"{top}.{index}" if index.isdigit() else top
+
+
+def _coarsest(matcher: Any) -> Any:
+    try:
+        return matcher(coarse=True)
+    except AssertionError:  # RDNet has one kind of layer only.
+        return matcher(coarse=False)
+
+
+def _classifier(backbone: nn.Module) -> str:
+    config: Mapping[str, Any] = getattr(backbone, "pretrained_cfg", None) or {}
+    name = config.get("classifier") or "head"
+    # Distilled models have two.
+    return name if isinstance(name, str) else str(name[0])

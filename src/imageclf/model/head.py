@@ -38,7 +38,7 @@ class FastaiHead(nn.Sequential):
             nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )
-        # As fastai does: torch's default suits a layer that is not followed by ReLU less.
+        # As in fastai; torch's default is not meant for layers followed by ReLU.
         for layer in self:
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight)

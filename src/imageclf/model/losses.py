@@ -1,7 +1,7 @@
 """Losses besides torch's own, and class weights: (logits `[B, C]`, targets) -> scalar.
 
-Targets are labels `[B]`, or shares `[B, C]` of each class in a mixed picture. Whatever the loss,
-probabilities are the softmax of the logits, and val/loss is the mean of -log(that of the right class).
+Targets are labels `[B]`, or shares `[B, C]` of each class in a mixed picture. With any loss, probabilities
+are the softmax of the logits, and val/loss is the mean of -log(probability of the true class).
 """
 
 import math
@@ -18,15 +18,15 @@ ClassWeights = Literal["none", "balanced", "sqrt"] | Sequence[float]
 
 
 class FocalLoss(nn.Module):
-    """Cross-entropy in which a class counts (1 - its probability)^gamma times: less, the surer it is.
+    """Cross-entropy that weights each class by (1 - its probability)^gamma, so that easy pictures count less.
 
-    With `gamma` 0 it is `torch.nn.CrossEntropyLoss`, also in how it takes the mean: over labels it is
-    weighted by `weight`, over shares it is plain.
+    With `gamma` 0 it is `torch.nn.CrossEntropyLoss`, also in its mean: weighted by `weight` over labels,
+    plain over shares.
 
     Args:
-        gamma: from 0; the paper takes 2.
+        gamma: from 0; 2 in the paper.
         label_smoothing: part of each target that is spread evenly over all classes, from 0 to below 1.
-        weight: of each class `[C]`; None: all weigh the same.
+        weight: of each class `[C]`; None: equal weights.
 
     Raises:
         InputError: a value is outside its range.
@@ -44,13 +44,13 @@ class FocalLoss(nn.Module):
             raise InputError(f"model.loss.gamma={gamma}: give a number from 0")
         self.gamma = gamma
         self.label_smoothing = _checked(label_smoothing)
-        # What follows from config and pictures is not saved.
+        # Not saved: it follows from the config and the pictures.
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over a batch."""
         logs = functional.log_softmax(_precise(logits), dim=1)
-        # Away from 0, where a power below 1 has an endless slope.
+        # Away from 0, where a power below 1 has an infinite slope.
         doubts = (-torch.expm1(logs)).clamp_min(torch.finfo(logs.dtype).tiny)
         shares = _smooth(_shares(targets, logs), self.label_smoothing)
         losses = -shares * doubts**self.gamma * logs
@@ -61,23 +61,24 @@ class FocalLoss(nn.Module):
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Ask of each class by itself whether it is in the picture: the mean over pictures and classes.
+    """Binary cross-entropy of each class by itself: the mean over pictures and classes.
 
-    The network learns sigmoids, but what it predicts is still the softmax of its logits: the order of
-    the classes is the same, and the probabilities of a picture sum to 1. The mean over classes makes
-    gradients C times smaller than those of a sum: SGD wants a higher learning rate for it.
+    The network learns sigmoids, but its predictions are still the softmax of its logits: the classes have
+    the same order, and the probabilities of a picture sum to 1. The mean over classes makes gradients C
+    times smaller than a sum would, so SGD needs a higher learning rate.
 
     Args:
         label_smoothing: part of each target that is spread evenly over all classes, from 0 to below 1.
-        target_threshold: a class is in a mixed picture where its share is above this, from 0 to below
-            1; None: shares are targets as they are.
-        weight: of each class `[C]`, for the pictures that show it; None: all weigh the same.
+        target_threshold: a class counts as present in a mixed picture if its share is above this, from 0 to
+            below 1; None: shares are the targets.
+        weight: of each class `[C]`, for the pictures that show it; None: equal weights.
 
     Raises:
         InputError: a value is outside its range.
 
-    Source: section 3 of https://arxiv.org/abs/2110.00476; of labels equal to
-    `timm.loss.BinaryCrossEntropy`, which smooths no shares and weighs classes, not pictures.
+    Source: section 3 of https://arxiv.org/abs/2110.00476; for labels equal to
+        `timm.loss.BinaryCrossEntropy`, which
+    does not smooth shares and weights classes, not pictures.
     """
 
     weight: Tensor | None
@@ -95,7 +96,7 @@ class BinaryCrossEntropy(nn.Module):
             )
         self.label_smoothing = _checked(label_smoothing)
         self.target_threshold = target_threshold
-        # What follows from config and pictures is not saved.
+        # Not saved: it follows from the config and the pictures.
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -108,22 +109,21 @@ class BinaryCrossEntropy(nn.Module):
         losses = functional.binary_cross_entropy_with_logits(logits, goals, reduction="none").mean(dim=1)
         if self.weight is None:
             return losses.mean()
-        # A weight of each column alone would leave what that column learns as it is.
+        # By picture: a weight per column would not change what that column learns.
         weights = shares @ self.weight.to(shares.dtype)
         return (losses * weights).sum() / weights.sum()
 
 
 def class_weights(how: ClassWeights, counts: Mapping[str, int]) -> Tensor | None:
-    """Return weights `[C]` that make up for rare classes, or None.
+    """Return weights `[C]` that compensate for rare classes, or None.
 
     Args:
-        how: balanced: n / (C * count), so that all classes count the same together; sqrt: its square
-            root; none; or a weight for each class.
+        how: balanced: n / (C * count), so that each class has the same total weight; sqrt: its square root;
+            none; or a weight for each class.
         counts: training pictures of each class, in class order; n is their sum.
 
     Raises:
-        InputError: a class without pictures cannot be balanced, or a list is not one weight above 0 for
-            each class.
+        InputError: a class to balance has no pictures, or a list is not one weight above 0 for each class.
     """
     if how == "none":
         return None
@@ -154,7 +154,7 @@ def _checked(label_smoothing: float) -> float:
 
 
 def _precise(logits: Tensor) -> Tensor:
-    # Half precision is too coarse for logarithms.
+    # Half precision is not accurate enough for logarithms.
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

@@ -1,4 +1,4 @@
-"""Further metrics of predictions: torchmetrics' own, or any function of probabilities and labels."""
+"""Further metrics of predictions: those of torchmetrics, or any function of probabilities and labels."""
 
 import logging
 import math
@@ -22,25 +22,25 @@ def further_scores(
     predictions: Predictions,
     notice: Callable[[str], None] = log.warning,
 ) -> dict[str, float]:
-    """Return the value of each metric, NaN where it cannot be computed; nothing is kept in the metrics.
+    """Return the value of each metric, NaN if it cannot be computed; the metrics keep no state.
 
-    What torchmetrics warns of is not computed either: AUROC would count a class without pictures as 0.
+    A value with a warning from torchmetrics becomes NaN too: AUROC would count a class without pictures as 0.
 
     Args:
         metrics: by name; (probabilities `[N, C]` in 0..1, labels `[N]`) -> scalar.
         predictions: all labelled.
-        notice: is told the name of a metric that cannot be computed, and why.
+        notice: receives a sentence about each metric that cannot be computed.
     """
     scores = {}
     for name, metric in metrics.items():
         try:
-            scores[name], doubts = _value(metric, predictions)
-        # A score beside the training must not end it, whatever a metric raises.
+            scores[name], reasons = _value(metric, predictions)
+        # An additional score must not end the training, whatever a metric raises.
         except Exception as error:
-            scores[name], doubts = math.nan, [str(error) or type(error).__name__]
-        if doubts or not math.isfinite(scores[name]):
+            scores[name], reasons = math.nan, [str(error) or type(error).__name__]
+        if reasons or not math.isfinite(scores[name]):
             scores[name] = math.nan
-            notice(f"metrics.{name} cannot be computed: {first_line(*doubts, 'it is not finite')}")
+            notice(f"metrics.{name} cannot be computed: {first_line(*reasons, 'it is not finite')}")
     return scores
 
 
@@ -48,14 +48,15 @@ def check_metric(name: str, metric: MetricFunction, num_classes: int) -> None:
     """Try a metric on made-up predictions.
 
     Raises:
-        InputError: it takes no probabilities and labels of several classes, or gives no single number.
+        InputError: it does not accept probabilities and labels of several classes, or returns no single
+            number.
     """
     labels = torch.arange(8) % num_classes
     probabilities = torch.nn.functional.one_hot(labels.flip(0), num_classes).float()
     made_up = (probabilities + 1) / (num_classes + 1)
     try:
         _value(metric, Predictions(torch.arange(8), labels, made_up))
-    # Whatever a metric raises: it is not one for this.
+    # A metric may raise anything.
     except Exception as error:
         raise InputError(
             f"metrics.{name} is no metric of probabilities [N, C] and labels [N]: "
@@ -73,13 +74,13 @@ def first_line(*texts: str) -> str:
 
 
 def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, list[str]]:
-    """Return a metric's value and what it warned of."""
-    # What rounding lifts above 1 torchmetrics would take for logits.
+    """Return a metric's value and its warnings."""
+    # Rounding may exceed 1, and torchmetrics would take that for logits.
     probabilities = predictions.probabilities.clamp(0, 1)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            # Called, a metric looks at these predictions alone; its compute() would ask all ranks.
+            # A call computes the metric of these predictions alone; compute() would gather from all ranks.
             value = torch.as_tensor(metric(probabilities, predictions.labels))
     finally:
         if isinstance(metric, Metric):

@@ -11,13 +11,13 @@ from imageclf import InputError
 class Mixing:
     """Mix the pictures of a batch with each other, and erase parts of them.
 
-    All draws come from the global generators on the CPU, which are seeded at every batch from the
-    position, but for the noise that fills what is erased: it is drawn on the device.
+    All draws come from the CPU's global generators, which are seeded at every batch by its position; only
+    the noise that fills erased parts is drawn on the device.
 
     Args:
-        mixup: parameter of the Beta distribution that weights two pictures; 0: no mixup.
-        cutmix: likewise for the area that one picture lends to another; 0: no cutmix. With both, each
-            batch takes one or the other.
+        mixup: parameter of the Beta distribution of the weight of two mixed pictures; 0: no mixup.
+        cutmix: the same for the area that is pasted from another picture; 0: no cutmix. With both, each
+            batch gets one of them at random.
         erase: probability that a part of a picture is replaced by noise.
 
     Raises:
@@ -45,12 +45,12 @@ class Mixing:
         if self._erase > 0:
             erasing = RandomErasing(self._erase, mode="pixel", device=images.device)
             images = erasing(images.clone())
-        ways = [
-            way(alpha=float(alpha), num_classes=num_classes)
-            for way, alpha in self._alphas.items()
+        transforms = [
+            transform(alpha=float(alpha), num_classes=num_classes)
+            for transform, alpha in self._alphas.items()
             if alpha > 0
         ]
-        if not ways:
+        if not transforms:
             return images, labels
-        mixed, targets = ways[int(torch.randint(len(ways), ()))](images, labels)
+        mixed, targets = transforms[int(torch.randint(len(transforms), ()))](images, labels)
         return mixed, targets

@@ -1,4 +1,4 @@
-"""The LightningModule: one step for pictures and cached features alike, exact validation on any ranks."""
+"""The LightningModule: one step for pictures and cached features, exact validation on any number of ranks."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from imageclf.model.classifier import ImageClassifier
-from imageclf.model.fused import can_fuse
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
 from imageclf.model.predictions import Collector, Predictions, gather_rows
@@ -30,7 +29,7 @@ class BatchLike(Protocol):
 
     @property
     def features(self) -> Tensor | None:
-        """Return cached features `[B, F]`, which take the pictures' place."""
+        """Return cached features `[B, F]` in place of the pictures."""
 
     @property
     def labels(self) -> Tensor:
@@ -38,11 +37,11 @@ class BatchLike(Protocol):
 
     @property
     def rows(self) -> Tensor:
-        """Return positions in the table `[B]`."""
+        """Return rows of the table `[B]`."""
 
     @property
     def weight(self) -> float:
-        """Return the weight of the mean loss, where ranks have batches of different sizes."""
+        """Return the weight of the mean loss, for ranks with batches of different sizes."""
 
 
 class ClassifierModule(pl.LightningModule):
@@ -51,14 +50,14 @@ class ClassifierModule(pl.LightningModule):
     Args:
         model: the network.
         groups: its layer groups.
-        classes: names of the C classes; they travel in every checkpoint.
+        classes: names of the C classes, which are saved in every checkpoint.
         loss: (logits `[B, C]`, labels `[B]`) -> scalar.
-        optimizer: builds the optimizer from parameter groups; it gets `fused=True` where that is possible.
-        weight_decay: of the tensors that take one.
-        channels_last: keep convolution weights channels-last, as pictures arrive.
-        mixing: (normalised pictures, labels, number of classes) -> what the step sees in their place.
+        optimizer: builds the optimizer from parameter groups; it gets `fused=True` if possible.
+        weight_decay: of all tensors but norms, biases and what the architecture exempts.
+        channels_last: keep convolution weights channels-last, like the pictures.
+        mixing: (normalised pictures, labels, number of classes) -> (mixed pictures, targets).
         metrics: further scores of each validation, by name.
-        by_layer: give each layer a parameter group of its own, for a schedule with `layer_decay`.
+        by_layer: give each layer its own parameter group, for a schedule with `layer_decay`.
         state: of the run; receives the scores of each epoch. None: one of its own.
     """
 
@@ -83,14 +82,14 @@ class ClassifierModule(pl.LightningModule):
         self.classes = tuple(classes)
         self.loss = loss
         self.state = state or RunState()
-        # A mapping hides them from Lightning and from checkpoints: they keep nothing.
+        # A plain dict hides them from Lightning and checkpoints: they keep no state.
         self.metrics = dict(metrics or {})
-        # Warnings are given once: a class that is missing is missing in every epoch.
-        self._warnings: set[str] = set()
+        # Warnings so far: a metric that cannot be computed is reported once, not in every epoch.
+        self._warned: set[str] = set()
         self._mixing = mixing
         self._optimizer = optimizer
         self._weight_decay = weight_decay
-        # For the whole run, not by phase: a checkpoint knows optimizer state by the order of the groups.
+        # For the whole run, not by phase: checkpoints store optimizer state by the order of the groups.
         self._by_layer = by_layer
         self._collected = Collector()
         self._predictions: Predictions | None = None
@@ -98,7 +97,7 @@ class ClassifierModule(pl.LightningModule):
         self._validated_at = -1
 
     def forward(self, batch: BatchLike) -> Tensor:
-        """Return logits `[B, C]` from cached features where the batch has them, else from its pictures."""
+        """Return logits `[B, C]` from the batch's cached features if it has them, else from its pictures."""
         logits: Tensor = self.model.head(self._features(batch))
         return logits
 
@@ -123,7 +122,7 @@ class ClassifierModule(pl.LightningModule):
 
     def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
         """Collect the probabilities of a batch."""
-        # Half precision would make equal probabilities of different ones.
+        # Half precision would round different probabilities to equal ones.
         self._collected.add(batch.rows, batch.labels, self(batch).float().softmax(1))
 
     def validation_predictions(self) -> Predictions | None:
@@ -160,7 +159,7 @@ class ClassifierModule(pl.LightningModule):
         self.log(name, value, sync_dist=True)
 
     def gather(self, collected: Collector) -> Predictions:
-        """Return the predictions of all batches and ranks in table order, on the CPU; a collective call."""
+        """Join the batches of all ranks in table order, on the CPU; a collective call."""
         none = torch.zeros(0, dtype=torch.long)
         parts = collected.joined() or (none, none, torch.zeros(0, len(self.classes)))
         rows, labels, probabilities = (self._all_rows(part) for part in parts)
@@ -169,13 +168,13 @@ class ClassifierModule(pl.LightningModule):
         return Predictions(rows[order], labels[order], probabilities[order])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the class names beside the weights."""
+        """Store the class names with the weights."""
         checkpoint["classes"] = list(self.classes)
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
         groups = parameter_groups(self.model, self.groups, self._weight_decay, self._by_layer)
-        # Given only where it is possible: elsewhere torch chooses among its implementations.
+        # Passed only if true: otherwise torch chooses among its implementations.
         return self._optimizer(groups, fused=True) if self._fuses() else self._optimizer(groups)
 
     def _gathered(self) -> Predictions:
@@ -190,8 +189,8 @@ class ClassifierModule(pl.LightningModule):
         return can_fuse(self.device.type, precision, clips)
 
     def _warn_once(self, text: str) -> None:
-        if text not in self._warnings:
-            self._warnings.add(text)
+        if text not in self._warned:
+            self._warned.add(text)
             log.warning(text)
 
     def _features(self, batch: BatchLike) -> Tensor:
@@ -206,3 +205,24 @@ class ClassifierModule(pl.LightningModule):
             return part
         strategy = self.trainer.strategy
         return gather_rows(part, strategy.all_gather, strategy.root_device)
+
+
+def can_fuse(device: str, precision: str, clips: bool) -> bool:
+    """Return whether an optimizer may use its fused implementation, one kernel for all weights.
+
+    Under autocast Lightning does not clip gradients then, and in float16 the optimizer unscales them itself,
+    so that callbacks before the step would see them scaled.
+
+    Args:
+        device: of the weights: cuda, mps or cpu.
+        precision: of the Trainer.
+        clips: whether gradients are clipped.
+
+    Source: https://github.com/Lightning-AI/pytorch-lightning/issues/21435.
+
+    >>> can_fuse("cuda", "bf16-mixed", clips=False), can_fuse("cpu", "32-true", clips=False)
+    (True, False)
+    """
+    if device != "cuda" or precision == "16-mixed":
+        return False
+    return precision == "32-true" or not clips

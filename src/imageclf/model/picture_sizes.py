@@ -1,7 +1,8 @@
-"""Which sizes of picture an architecture takes, and the options that build it for them."""
+"""The picture sizes that an architecture accepts, and the options that build it for them."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import timm
@@ -11,29 +12,29 @@ from torch import nn
 
 from imageclf import InputError
 
-# Every architecture of timm that is particular about sizes takes multiples of one of these.
+# Every timm architecture with restricted sizes accepts multiples of one of these.
 _STEPS = (8, 14)
 
 
 def fixed_size(name: str) -> int | None:
-    """Return the pixels a side that an architecture is built for, None where it takes any."""
+    """Return the pixels a side that an architecture is built for, None if it accepts any."""
     config = timm.get_pretrained_cfg(name)
-    # Deprecated names have no config, and none of them is of a fixed size.
+    # Deprecated names have no config, and none of them has a fixed size.
     return _own_size(name) if config is not None and config.fixed_input_size else None
 
 
 def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Return the options of `timm.create_model` for pictures of these sizes.
 
-    One size: position embeddings are built for it. Several: they keep the architecture's own size, where
-    its weights were trained, and are resampled in each forward pass; windows keep theirs.
+    For one size position embeddings are built for it. For several they keep the size that the weights were
+    trained at, and are resampled in each forward pass; windows keep their size.
 
     Args:
         name: any name that timm knows.
         sizes: pixels a side; none: the architecture's own.
     """
     if not sizes or fixed_size(name) is None:
-        # A convolutional architecture would refuse the options.
+        # Convolutional architectures do not have the options.
         return {}
     if len(sizes) == 1:
         return {"img_size": sizes[0]}
@@ -41,7 +42,7 @@ def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
 
 
 def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> None:
-    """Refuse sizes that an architecture does not take, before its weights are fetched.
+    """Refuse sizes that an architecture does not accept, before its weights are downloaded.
 
     Args:
         name: any name that timm knows.
@@ -49,11 +50,11 @@ def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> Non
         options: as `size_options` returns them.
 
     Raises:
-        InputError: it does not take one of them; the sentence names sizes that it takes.
+        InputError: it does not accept one of them; the message names sizes that it accepts.
     """
     refused = [size for size in sizes if not takes_size(name, size, options)]
     if refused and fixed_size(name) is not None and not options:
-        # Several sizes; each of them for itself may be as good as another.
+        # Several sizes, each of which may be accepted by itself.
         options = {"img_size": None}
         refused = [size for size in sizes if not takes_size(name, size, options)]
         if not refused:
@@ -61,19 +62,17 @@ def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> Non
                 f"model.backbone={name} takes pictures of one size only, and the schedule has "
                 f"{', '.join(map(str, sizes))}: give every phase the same size, or take a convolutional model"
             )
-    # One that fails at its own size, too, cannot be asked without numbers: its first pass will tell.
+    # If it fails at its own size as well, it cannot be tried without numbers: its first batch will show.
     if refused and takes_size(name, _own_size(name), options):
-        near = nearest(refused[0], lambda size: takes_size(name, size, options))
-        # Far from all, its own will do.
-        named = near or [_own_size(name)]
+        accepted = nearest(refused[0], lambda size: takes_size(name, size, options)) or [_own_size(name)]
         raise InputError(
             f"model.backbone={name} takes no pictures of {refused[0]} px, but of "
-            f"{' and '.join(map(str, named))}; change data.size, or the size of the phase"
+            f"{' and '.join(map(str, accepted))}; change data.size, or the size of the phase"
         )
 
 
 def takes_size(name: str, size: int, options: dict[str, Any]) -> bool:
-    """Return whether an architecture makes features of pictures of `size` pixels a side.
+    """Return whether an architecture accepts pictures of `size` pixels a side.
 
     Args:
         name: any name that timm knows.
@@ -87,14 +86,14 @@ def takes_size(name: str, size: int, options: dict[str, Any]) -> bool:
         with torch.no_grad():
             body(torch.zeros(1, 3, size, size, device="meta"))
     except NotImplementedError:
-        return True  # An operation that needs numbers: the training will tell.
-    except Exception:  # Each architecture says it in its own way: an assertion, a shape, an index.
+        return True  # An operation that needs numbers: the training will show.
+    except Exception:  # Architectures fail in many ways: an assertion, a shape, an index.
         return False
     return _fills_patches(body, size)
 
 
 def takes_option(name: str, option: str, value: object) -> bool:
-    """Return whether an architecture knows an option of `timm.create_model`."""
+    """Return whether an architecture has an option of `timm.create_model`."""
     try:
         _skeleton(name, **{option: value})
     except TypeError as error:
@@ -105,34 +104,35 @@ def takes_option(name: str, option: str, value: object) -> bool:
 
 
 def nearest(size: int, is_legal: Callable[[int], bool]) -> list[int]:
-    """Return the nearest legal sizes below and above, within 128 pixels.
+    """Return the nearest legal sizes below and above that are at most 128 pixels away.
 
     >>> nearest(100, lambda size: size % 14 == 0), nearest(20, lambda size: size % 32 == 0)
     ([98, 112], [32])
     """
     around = range(max(8, size - 128), size + 129)
     steps = [each for each in around if any(each % step == 0 for step in _STEPS)]
-    below = next((each for each in reversed(steps) if each < size and is_legal(each)), None)
-    above = next((each for each in steps if each > size and is_legal(each)), None)
-    return [each for each in (below, above) if each is not None]
+    below = filter(is_legal, (each for each in reversed(steps) if each < size))
+    above = filter(is_legal, (each for each in steps if each > size))
+    # At most one of each: every question builds a model.
+    return [*islice(below, 1), *islice(above, 1)]
 
 
 def _own_size(name: str) -> int:
     config = timm.get_pretrained_cfg(name)
-    # Deprecated names and users' own models may tell none.
+    # Deprecated names and users' own models may have none.
     return int(config.input_size[-1]) if config is not None and config.input_size else 224
 
 
-# Kept, for an architecture of any size is asked about one after the other.
+# Cached: an architecture of any size is tried with one size after another.
 @lru_cache(maxsize=1)
 def _skeleton(name: str, **options: Any) -> nn.Module:
-    # Shapes without numbers: this takes neither memory nor a random draw.
+    # Shapes without numbers take neither memory nor random draws.
     with torch.device("meta"):
         skeleton: nn.Module = timm.create_model(name, num_classes=0, **options)
     return skeleton.eval()
 
 
 def _fills_patches(body: nn.Module, size: int) -> bool:
-    """Return whether the patches cover the picture: built for 50 px, patches of 16 would drop two columns."""
+    """Return whether the patches cover the picture; patches of 16 would drop two columns of 50 pixels."""
     embed = next((each for each in body.modules() if isinstance(each, PatchEmbed)), None)
     return embed is None or all(size % side == 0 for side in embed.patch_size)

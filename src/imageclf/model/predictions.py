@@ -1,4 +1,4 @@
-"""What a network predicts of labelled pictures, and how right it is."""
+"""Predictions of labelled pictures, collected from batches and ranks."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,17 +6,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Batches that stay on the device: it is waited for once for all of them.
+from imageclf.analysis.scores import accuracy, log_loss
+
+# Batches that stay on the device before they are copied together.
 _KEPT = 64
-# Rows that are gathered at a time from all ranks.
+# Rows that are gathered from all ranks at a time.
 _GATHERED = 16_384
 
 
 class Predictions(NamedTuple):
-    """Probabilities of pictures, sorted by their row in the table; on the CPU.
+    """Probabilities of pictures, sorted by their row in the table, on the CPU.
 
     Args:
-        rows: positions in the table `[N]`, each once.
+        rows: of the table `[N]`, each once.
         labels: class indices `[N]`.
         probabilities: `[N, C]`.
     """
@@ -27,22 +29,19 @@ class Predictions(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Share of pictures whose most probable class is the right one."""
-        return float((self.probabilities.argmax(1) == self.labels).double().mean())
+        """Fraction of pictures whose most probable class is the true one."""
+        return accuracy(self.probabilities.numpy(), self.labels.numpy())
 
     @property
     def loss(self) -> float:
-        """Mean of -log(probability of the right class)."""
-        # Probabilities of 0 would make the mean infinite for one picture.
-        right = self.probabilities.double().gather(1, self.labels[:, None])
-        return float(-right.clamp_min(1e-15).log().mean())
+        """Mean of -log(probability of the true class)."""
+        return log_loss(self.probabilities.numpy(), self.labels.numpy())
 
 
 class Collector:
-    """Rows, labels and outputs `[B, ...]` of many batches, kept on the CPU.
+    """Rows, labels and outputs `[B, ...]` of many batches, collected on the CPU.
 
-    Batch by batch the device would be waited for each time, and all at the end its memory would fill up: so
-    they are copied many at a time.
+    Many batches are copied at a time: each copy waits for the device, but all of them would fill its memory.
     """
 
     def __init__(self) -> None:
@@ -50,13 +49,13 @@ class Collector:
         self._collected: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, rows: Tensor, labels: Tensor, outputs: Tensor) -> None:
-        """Take what a batch has given."""
+        """Add the rows, labels and outputs of a batch."""
         self._recent.append((rows, labels, outputs))
         if len(self._recent) == _KEPT:
             self._move()
 
     def joined(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Return rows, labels and outputs of all batches in the order they came; None of no batch."""
+        """Return rows, labels and outputs of all batches in order; None without any batch."""
         self._move()
         return _joined(self._collected) if self._collected else None
 
@@ -68,15 +67,15 @@ class Collector:
 
 
 def gather_rows(part: Tensor, gather: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
-    """Concatenate tensors `[N, ...]` on the CPU over the ranks, the first rank's first; a collective call.
+    """Concatenate the tensors `[N, ...]` of all ranks in their order, on the CPU; a collective call.
 
     Args:
         part: of this rank; N may differ between ranks.
         gather: stacks tensors of one shape over the ranks.
-        device: that `gather` takes tensors of; only some rows at a time are there.
+        device: of the tensors that `gather` takes; only some rows at a time are there.
     """
     lengths = gather(torch.tensor(len(part), device=device)).tolist()
-    # `gather` wants one shape; the ranks' shares differ by a picture.
+    # `gather` needs one shape, and ranks may differ by a picture.
     padded = part.new_zeros(max(lengths), *part.shape[1:])
     padded[: len(part)] = part
     pieces = [gather(piece.to(device)).cpu() for piece in torch.split(padded, _GATHERED)]

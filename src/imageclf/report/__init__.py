@@ -1,9 +1,8 @@
-"""Pages, plots and tables made of the numbers of analysis. Imports no torch."""
+"""Pages, plots and tables of the numbers in analysis. Imports no torch."""
 
 from imageclf.report.data_numbers import data_cards
 from imageclf.report.data_page import DataAnalysis, write_data_report
-from imageclf.report.plots.confusion_plot import confusion_figure
-from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
+from imageclf.report.plots.curves import learning_rate_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
 from imageclf.report.plots.sheet import NUM_VIEWS
 from imageclf.report.plots.style import save_figure
@@ -14,11 +13,8 @@ __all__ = [
     "NUM_VIEWS",
     "DataAnalysis",
     "Runs",
-    "accuracy_figure",
-    "confusion_figure",
     "data_cards",
     "learning_rate_figure",
-    "loss_figure",
     "lr_find_figure",
     "save_figure",
     "write_data_report",

@@ -1,4 +1,4 @@
-"""Everything known of a data set as files: tables, plots, and one page that tells it."""
+"""The analysis of a data set as files: tables, plots and a page."""
 
 import csv
 from collections.abc import Sequence
@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from imageclf.analysis.balance import SPLITS, class_balance
 from imageclf.analysis.problems import Problem, problem_table
 from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows
-from imageclf.report.data_numbers import data_cards, pixels
-from imageclf.report.page import png_plot, render_page, svg_plot
+from imageclf.report.data_numbers import data_cards
+from imageclf.report.galleries import common_folder, problem_galleries
+from imageclf.report.page import pixels, png_plot, render_page, svg_plot
 from imageclf.report.plots.balance_plot import balance_figure
 from imageclf.report.plots.sheet import sheet_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import save_figure
-from imageclf.report.problem_pictures import problem_galleries
-from imageclf.report.run_pictures import common_folder
-from imageclf.system.cells import without_formulas
-from imageclf.system.files import write_bytes, write_text
+from imageclf.system.cells import without_formulas, write_csv
+from imageclf.system.files import write_bytes
 
 PICTURE_COLUMNS = (
     *("id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"),
@@ -32,16 +31,15 @@ PICTURE_COLUMNS = (
 
 @dataclass(frozen=True)
 class DataAnalysis:
-    """What is known of a data set.
+    """What was found out about a data set.
 
     Args:
-        pictures: a row per file, with `PICTURE_COLUMNS`; sizes in pixels, 0 of a file that is no picture.
+        pictures: a row per file, with `PICTURE_COLUMNS`; sizes in pixels, 0 if the file is not a picture.
         classes: names, in class order.
         problems: of the pictures, by row.
-        size: pixels a side that training brings pictures to.
-        views: a picture as it is and six augmented views of it, `[7, size, size, 3]`; None if none can
-            be read.
-        config: what decided all this, as YAML.
+        size: pixels a side in training.
+        views: a picture as it is and six augmented views, `[7, size, size, 3]`; None if none can be read.
+        config: the data and transforms nodes, as YAML.
     """
 
     pictures: pd.DataFrame
@@ -53,14 +51,13 @@ class DataAnalysis:
 
 
 def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
-    """Write three CSVs, up to three PNGs and analysis.html, and return the page's path."""
+    """Write three CSVs, up to three PNGs and analysis.html, and return the path of the page."""
     balance = class_balance(analysis.pictures, analysis.classes)
     figures = _figures(analysis, balance)
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
     for name, table in _tables(analysis, balance).items():
-        text = without_formulas(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        write_text(folder / f"{name}.csv", text)
+        write_csv(without_formulas(table), folder / f"{name}.csv", quoting=csv.QUOTE_NONNUMERIC)
     target = folder / "analysis.html"
     write_bytes(target, _page(analysis, balance, figures))
     return target
@@ -90,7 +87,7 @@ def _page(analysis: DataAnalysis, balance: pd.DataFrame, figures: dict[str, Figu
     descriptions = {
         "balance": "Pictures of each class, by split",
         "sizes": "Histograms of width, height and shorter side",
-        "augmented": "A picture as it is and six augmented views of it",
+        "augmented": "A picture as it is, and six augmented views of it",
     }
     plots = {
         name: (png_plot if name == "augmented" else svg_plot)(figure, descriptions[name])

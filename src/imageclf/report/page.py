@@ -1,36 +1,53 @@
-"""What every page shares: one HTML file with everything inside, no network, no script."""
+"""What all pages share: one HTML file each, without network or script, and how they print numbers."""
 
 import base64
+import math
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from imageclf.report.plots.style import png_bytes, svg_bytes
-from imageclf.report.run_numbers import duration, percent
+
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline number, ready to print."""
+
+    key: str
+    title: str
+    value: str
+    note: str
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure as a `data:` address, with the words for those who do not see it."""
+    """A figure as a `data:` URI, with a description for screen readers."""
 
     image: str
     description: str
 
 
 def svg_plot(figure: Figure, description: str) -> Plot:
-    """Return a figure of lines and words, sharp at any size."""
-    # An SVG inside of <img> runs no script and shares no ids with its neighbours.
-    return Plot(_address("svg+xml", svg_bytes(figure)), description)
+    """Return a figure of lines and text, sharp at any size."""
+    # An SVG inside <img> runs no script and shares no ids with its neighbours.
+    return Plot(data_uri("svg+xml", svg_bytes(figure)), description)
 
 
 def png_plot(figure: Figure, description: str) -> Plot:
     """Return a figure of photographs."""
-    return Plot(_address("png", png_bytes(figure)), description)
+    return Plot(data_uri("png", png_bytes(figure)), description)
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Return an image as a `data:` URI; `kind` is jpeg, png or svg+xml."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def render_page(template: str, **values: object) -> bytes:
-    """Fill in a template of this package, and return the page in UTF-8."""
+    """Render a template of this package, in UTF-8."""
     # autoescape by name would not know the ending .j2, and class names may contain markup.
     environment = Environment(
         # Finds the template in an installed wheel too.
@@ -41,9 +58,44 @@ def render_page(template: str, **values: object) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, duration=duration)
-    # "replace": a file name that is no UTF-8 is shown with a question mark.
+    # "replace": a file name that is not UTF-8 is shown with a question mark.
     return environment.get_template(template).render(values).encode("utf-8", "replace")
 
 
-def _address(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+def percent(fraction: float, pictures: int = 0) -> str:
+    """Return a fraction in percent, with a second decimal from 1,000 pictures on."""
+    return f"{100 * fraction:.{2 if pictures >= 1000 else 1}f} %"
+
+
+def score_text(name: str, value: float, pictures: int = 1000) -> str:
+    """Return a score as text: accuracies in percent, all others with four decimals; "-" for NaN.
+
+    >>> score_text("val/acc_tta", 0.9375), score_text("val/loss", 0.21)
+    ('93.75 %', '0.2100')
+    """
+    if math.isnan(value):
+        return ABSENT
+    return percent(value, pictures) if "/acc" in name else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text in one or two units.
+
+    >>> duration(3725)
+    '1 h 02 min'
+    """
+    # Rounded first: 59.6 seconds are one minute, not 60 seconds.
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def pixels(value: float) -> str:
+    """Return a number of pixels, with a decimal only if it is not whole.
+
+    >>> pixels(1200.0), pixels(96.5)
+    ('1,200', '96.5')
+    """
+    return f"{value:,.1f}".removesuffix(".0")

@@ -1,4 +1,4 @@
-"""The numbers of a report: headline cards and tables."""
+"""The numbers of a run's report: headline cards and the rows of its tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imageclf.analysis.confusion import class_accuracies
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
-from imageclf.analysis.scores import class_accuracies
+from imageclf.report.page import Card, duration, score_text
 from imageclf.system.machine import Machine
 
 _CARDS = {
@@ -17,9 +18,9 @@ _CARDS = {
     "val/acc_tta": "Accuracy with TTA",
     "val/acc_ensemble": "Ensemble",
     "val/acc_average": "Averaged weights",
-    "val/acc_average_bn": "Averaged, norms anew",
+    "val/acc_average_bn": "Averaged, new batch norm",
     "val/acc_soup": "Greedy soup",
-    "val/acc_soup_bn": "Soup, norms anew",
+    "val/acc_soup_bn": "Soup, new batch norm",
     "val/acc_best": "Best candidate",
     "val/loss": "Loss",
     "val/loss_tta": "Loss with TTA",
@@ -33,18 +34,8 @@ _CARDS = {
 
 
 @dataclass(frozen=True)
-class Card:
-    """One headline number, ready to print."""
-
-    key: str
-    title: str
-    value: str
-    note: str
-
-
-@dataclass(frozen=True)
 class PhaseRow:
-    """What one phase did; NaN where it was not measured."""
+    """One phase; NaN where something was not measured."""
 
     name: str
     epochs: int
@@ -56,13 +47,25 @@ class PhaseRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """How one class was recognised: `accuracy` in 0..1, `mistaken` pictures were `taken_for` one other."""
+    """One class: its `accuracy` in 0..1, and the class that most of its mistakes are `confused_with`."""
 
     name: str
     pictures: int
     accuracy: float
-    mistaken: int
-    taken_for: str
+    mistakes: int
+    confused_with: str
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """The end of a cycle: both losses, whether they show over-fitting, and what to do about it."""
+
+    phase: str
+    epoch: int
+    train: float
+    valid: float
+    verdict: str
+    advice: str
 
 
 def headline_cards(summary: Mapping[str, object]) -> list[Card]:
@@ -71,25 +74,24 @@ def headline_cards(summary: Mapping[str, object]) -> list[Card]:
 
 
 def machine_line(summary: Mapping[str, object]) -> str:
-    """Return what the run trained on and how it computed there; empty where the summary does not say."""
+    """Return the machine that the run trained on, and its settings; "" if the summary does not say."""
     known: dict[str, Any] = {name: summary[name] for name in Machine._fields if name in summary}
     return Machine(**known).sentence if len(known) == len(Machine._fields) else ""
 
 
 def phase_rows(metrics: pd.DataFrame) -> list[PhaseRow]:
-    """Return a row per phase, in running order, from the table with a row per epoch."""
+    """Return a row per phase, in running order; `metrics` has a row per epoch."""
     if metrics.empty:
         return []
     return [_phase_row(str(name), epochs) for name, epochs in metrics.groupby("phase", sort=False)]
 
 
 def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[ClassRow]:
-    """Return a row per class that has pictures, the worst recognised first.
+    """Return a row per class that has pictures, lowest accuracy first.
 
     `matrix` is a confusion matrix `[C, C]` with the truth in rows.
     """
     accuracies, sizes = class_accuracies(matrix), matrix.sum(axis=1)
-    # Without the diagonal the largest number of a row is its most frequent mistake.
     mistakes = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
     most, worst = mistakes.max(axis=1), mistakes.argmax(axis=1)
     rows = [
@@ -100,23 +102,14 @@ def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[Clas
     return sorted(rows, key=lambda row: (row.accuracy, -row.pictures))
 
 
-def percent(fraction: float, pictures: int = 0) -> str:
-    """Return a fraction as text in percent, with a second decimal only where the pictures can tell it."""
-    return f"{100 * fraction:.{2 if pictures >= 1000 else 1}f} %"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as text in the two largest units that matter.
-
-    >>> duration(3725)
-    '1 h 02 min'
-    """
-    # Rounded first: 59.6 seconds are one minute, not 60 seconds.
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+def fit_rows(metrics: pd.DataFrame) -> list[FitRow]:
+    """Return a row per end of a cycle, in running order; none if the losses were not measured."""
+    if not {"train/loss_plain", "val/loss"} <= set(metrics.columns):
+        return []
+    ends = metrics.dropna(subset=["train/loss_plain", "val/loss"])
+    fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy(dtype=float)]
+    rows = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits), strict=True)
+    return [FitRow(phase, epoch, *fit, verdict, ADVICE[verdict]) for phase, epoch, fit, verdict in rows]
 
 
 def _card(key: str, summary: Mapping[str, object]) -> Card:
@@ -124,17 +117,15 @@ def _card(key: str, summary: Mapping[str, object]) -> Card:
     note = ""
     if key.startswith("val/acc") and pictures:
         note = f"{round(value * pictures):,} of {pictures:,}"
-    # This number was chosen for being high on the same pictures; the reader must know.
+    # It was selected for being high on these very pictures, and readers must know.
     if key == "val/acc_best" and summary.get("best"):
         note = f"selected: {summary['best']}"
     return Card(key, _CARDS[key], _text(key, value, pictures), note)
 
 
 def _text(key: str, value: float, pictures: int) -> str:
-    if "/acc" in key:
-        return percent(value, pictures)
-    if "/loss" in key:
-        return f"{value:.4f}"
+    if "/" in key:
+        return score_text(key, value, pictures)
     return duration(value) if key == "seconds" else f"{int(value):,}"
 
 
@@ -157,25 +148,3 @@ def _phase_row(name: str, epochs: pd.DataFrame) -> PhaseRow:
 
 def _column(epochs: pd.DataFrame, name: str) -> pd.Series:
     return epochs[name] if name in epochs else pd.Series(np.nan, index=epochs.index)
-
-
-@dataclass(frozen=True)
-class FitRow:
-    """What two losses that are measured alike say at a cycle's end."""
-
-    phase: str
-    epoch: int
-    train: float
-    valid: float
-    verdict: str
-    advice: str
-
-
-def fit_rows(metrics: pd.DataFrame) -> list[FitRow]:
-    """Return a row per cycle's end, in running order; none where it was not measured."""
-    if not {"train/loss_plain", "val/loss"} <= set(metrics.columns):
-        return []
-    ends = metrics.dropna(subset=["train/loss_plain", "val/loss"])
-    fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy(dtype=float)]
-    places = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits), strict=True)
-    return [FitRow(phase, epoch, *fit, verdict, ADVICE[verdict]) for phase, epoch, fit, verdict in places]

@@ -1,12 +1,13 @@
-"""One HTML file that tells what a run did: no network, no script, everything inside."""
+"""The report of one run."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from imageclf.analysis.confusion import confusion_matrix, most_confused
-from imageclf.analysis.predictions import label_indices, probabilities_of
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of
 from imageclf.analysis.run_files import RunFiles, read_run
 from imageclf.analysis.scores import accuracy, log_loss
+from imageclf.report.galleries import Gallery, common_folder, prediction_galleries
 from imageclf.report.page import Plot, render_page, svg_plot
 from imageclf.report.plots.confusion_plot import confusion_figure
 from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
@@ -19,15 +20,13 @@ from imageclf.report.run_numbers import (
     machine_line,
     phase_rows,
 )
-from imageclf.report.run_pictures import Gallery, common_folder, galleries
 from imageclf.system.files import write_bytes
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What the predictions say: `classes` and the scores are empty or None where no label is known."""
+    """The validation predictions; if no label is known, scores are None and `classes` is empty."""
 
-    pictures: int
     labelled: int
     accuracy: float | None
     loss: float | None
@@ -41,12 +40,11 @@ class Validation:
 def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
     """Write `report.html` from the files of a run directory and return its path.
 
-    Files that a run does not have leave their section out. A picture that cannot be read becomes a grey tile
-    with its name. `pictures` is where relative paths in predictions/valid.csv start, the working directory if
-    not given.
+    A missing file leaves its section out; a picture that cannot be read becomes a grey tile with its name.
+    Relative paths in predictions/valid.csv start at `pictures`, by default the working directory.
 
     Raises:
-        InputError: the directory holds no run, or a file in it is damaged.
+        InputError: the directory is not that of a run, or a file in it is damaged.
     """
     run = read_run(run_dir)
     page = render_page(
@@ -103,10 +101,9 @@ def _validation(run: RunFiles, root: Path) -> Validation | None:
         return None
     probabilities, labels = probabilities_of(table, run.classes), label_indices(table, run.classes)
     known = labels >= 0
-    # From the probabilities, so that matrix, scores and tiles cannot contradict each other.
+    # From the probabilities, so that matrix, scores and tiles agree.
     matrix = confusion_matrix(labels[known], probabilities[known].argmax(axis=1), len(run.classes))
     return Validation(
-        pictures=len(table),
         labelled=int(known.sum()),
         accuracy=accuracy(probabilities[known], labels[known]) if known.any() else None,
         loss=log_loss(probabilities[known], labels[known]) if known.any() else None,
@@ -115,6 +112,6 @@ def _validation(run: RunFiles, root: Path) -> Validation | None:
         else None,
         confused=most_confused(matrix, run.classes)[:20],
         classes=class_rows(matrix, run.classes),
-        galleries=galleries(table, probabilities, labels, root),
+        galleries=prediction_galleries(table, probabilities, labels, root),
         folder=common_folder(list(table["path"])),
     )

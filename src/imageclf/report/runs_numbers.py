@@ -1,20 +1,19 @@
-"""The cells of a table of runs, as the terminal and the page show them."""
+"""The columns of a table of runs, as the terminal and the page show them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from imageclf.analysis.run_settings import short_names
-from imageclf.report.run_numbers import duration, percent
+from imageclf.report.page import ABSENT, duration, score_text
 
 _SHOWN_SCORES = ("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
-_ABSENT = "-"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column ready to print; where room is short, those of the highest `rank` are left out first."""
+    """A column ready to print; if they do not all fit, those of the highest `rank` are left out first."""
 
     name: str
     title: str
@@ -24,33 +23,35 @@ class Column:
 
 
 def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list[Column]:
-    """Return the columns of `run_table` that are worth a look, in reading order.
+    """Return the columns of `run_table` to show, in reading order.
 
     Args:
         table: of runs.
-        settings: its columns in which the runs were told different things.
-        sort: is shown whatever it is.
+        settings: its columns that are settings.
+        sort: the column that orders the runs; it is always shown.
     """
     titles = short_names(settings)
     scores = [name for name in dict.fromkeys((sort, *_SHOWN_SCORES)) if "/" in name and name in table]
     labels = [name for name in ("task_name", "tags") if name in table]
     return [
         *(_text(table, name, name, rank=0) for name in ("run", "status")),
-        # What they are sorted by stands where a narrow window shows it.
+        # The score that orders them stands where a narrow window shows it.
         *_scores(table, scores[:1], rank=0),
         *(_text(table, name, titles[name], rank=1) for name in settings),
         *(_text(table, name, name.replace("_", " "), rank=2) for name in labels),
         *_scores(table, scores[1:], rank=2),
         Column("epochs", "epochs", True, 0, _epochs(table)),
-        Column("best_epoch", "best epoch", True, 2, [_whole(value) for value in table["best_epoch"]]),
-        Column("seconds", "time", True, 1, [_time(value) for value in table["seconds"]]),
+        Column(
+            "best_epoch", "best epoch", True, 2, _present(table["best_epoch"], lambda epoch: str(int(epoch)))
+        ),
+        Column("seconds", "time", True, 1, _present(table["seconds"], duration)),
     ]
 
 
 def fold_columns(table: pd.DataFrame) -> list[Column]:
-    """Return the columns of `fold_table` that are worth a look: scores as mean ± standard deviation."""
-    own = ("folds_done", "folds")
-    settings = [name for name in map(str, table.columns) if name not in own and "/" not in name]
+    """Return the columns of `fold_table` to show, with scores as mean ± standard deviation."""
+    counts = ("folds_done", "folds")
+    settings = [name for name in map(str, table.columns) if name not in counts and "/" not in name]
     titles = short_names(settings)
     means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
     done = [f"{done} of {folds}" for done, folds in zip(table["folds_done"], table["folds"], strict=True)]
@@ -60,17 +61,6 @@ def fold_columns(table: pd.DataFrame) -> list[Column]:
         *_scores(table, ["oof/acc", "oof/loss"], rank=0),
         *(Column(name, name, True, 2, _spreads(table, name)) for name in means),
     ]
-
-
-def score_text(name: str, value: float) -> str:
-    """Return a score as text: accuracies in percent, all else with four decimals.
-
-    >>> score_text("val/acc_tta", 0.9375), score_text("val/loss", 0.21)
-    ('93.75 %', '0.2100')
-    """
-    if "/acc" in name:
-        return percent(value, 1000) if pd.notna(value) else _ABSENT
-    return f"{value:.4f}" if pd.notna(value) else _ABSENT
 
 
 def _scores(table: pd.DataFrame, names: Sequence[str], rank: int) -> list[Column]:
@@ -91,9 +81,5 @@ def _epochs(table: pd.DataFrame) -> list[str]:
     return [f"{done}/{'?' if pd.isna(total) else int(total)}" for done, total in pairs]
 
 
-def _whole(value: float) -> str:
-    return str(int(value)) if pd.notna(value) else _ABSENT
-
-
-def _time(value: float) -> str:
-    return _ABSENT if pd.isna(value) else duration(value)
+def _present(values: pd.Series, show: Callable[[float], str]) -> list[str]:
+    return [ABSENT if pd.isna(value) else show(value) for value in values]

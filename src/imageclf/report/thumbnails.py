@@ -1,38 +1,37 @@
-"""Pictures small enough to travel inside a report."""
+"""Pictures small enough to embed in a page."""
 
-import base64
 import io
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from imageclf.data.pictures.decode import open_picture
+from imageclf.report.page import data_uri
 
 
 def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
-    """Return a picture as a `data:` address of a JPEG, turned as EXIF says; None if it cannot be read.
+    """Return a picture as a `data:` URI of a JPEG, rotated as EXIF says; None if it cannot be read.
 
-    `longest_side` is in pixels; smaller pictures are not enlarged, transparent ones get a white ground.
+    `longest_side` is in pixels; smaller pictures are not enlarged, transparent ones get a white background.
     """
     try:
         with open_picture(path) as picture:
-            # Lets the JPEG decoder skip detail that is thrown away anyway.
+            # Lets the JPEG decoder skip detail that is not needed.
             picture.draft("RGB", (2 * longest_side, 2 * longest_side))
             small = _opaque(ImageOps.exif_transpose(picture))
     # Pillow raises SyntaxError for broken PNG chunks and ValueError for broken EXIF or modes.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    # After turning and draft: the limit holds for what is shown.
     small.thumbnail((longest_side, longest_side))
     content = io.BytesIO()
     small.save(content, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+    return data_uri("jpeg", content.getvalue())
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     layer = picture.convert("RGBA")
-    ground = Image.new("RGB", layer.size, "white")
-    ground.paste(layer, mask=layer.getchannel("A"))
-    return ground
+    background = Image.new("RGB", layer.size, "white")
+    background.paste(layer, mask=layer.getchannel("A"))
+    return background

@@ -1,9 +1,26 @@
-"""Cells of CSVs that people open in a spreadsheet, which takes some texts for formulas."""
+"""CSV files, and cells that a spreadsheet would take for formulas."""
+
+import csv
+from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
+from imageclf.system.files import write_text
+
 # https://owasp.org/www-community/attacks/CSV_Injection
 _STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_csv(
+    table: pd.DataFrame,
+    path: Path,
+    float_format: str | None = None,
+    quoting: Literal[0, 2] = csv.QUOTE_MINIMAL,
+) -> None:
+    """Write a table as CSV, whole or not at all; `quoting` is one of the csv module's constants."""
+    text = table.to_csv(index=False, lineterminator="\n", float_format=float_format, quoting=quoting)
+    write_text(path, text)
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

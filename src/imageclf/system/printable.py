@@ -1,9 +1,11 @@
-"""Text for a terminal: names of files, folders and classes may hold what a terminal obeys."""
+"""Text for a terminal: names of files, folders and classes may contain control characters."""
 
 import logging
 import sys
 import unicodedata
+from collections.abc import Callable
 
+from rich.console import Console
 from rich.text import Text
 
 # Line ends and tabs are how messages are laid out.
@@ -28,6 +30,29 @@ def printable(text: str) -> str:
 def cell(text: object) -> Text:
     """Return a cell or title of a table for the terminal; rich would take [red] in a str for markup."""
     return Text(printable(str(text)))
+
+
+def written(value: object, number: Callable[[float], str] = str) -> str:
+    """Return a plain value as it stands in a config and is typed on the command line.
+
+    >>> written(None), written(True), written([1e-4, 3])
+    ('null', 'true', '[0.0001,3]')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(written(each, number) for each in value)}]"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def console(width: int = 100) -> Console:
+    """Return a console that prints tables; a file or a pipe gets lines of up to `width` characters.
+
+    Rich would assume 80 there, and cut the tables.
+    """
+    return Console(width=None if sys.stdout.isatty() else width)
 
 
 def show(text: object) -> None:

@@ -30,7 +30,7 @@ from imageclf.model import (
     num_features,
 )
 from imageclf.model.metrics import MetricFunction
-from imageclf.model.weights.tensors import CheckpointFiles
+from imageclf.model.weights.files import CheckpointFiles
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks

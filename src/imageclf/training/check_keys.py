@@ -6,13 +6,14 @@ from dataclasses import MISSING, fields
 from typing import Any, NamedTuple, get_type_hints
 
 from imageclf import InputError
-from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.annotations import accepts, describe
 from imageclf.configs.instantiate import locate_target
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.schedule import Phase
+from imageclf.system.printable import written
 
 # Values that the program hands to what it builds, besides those for callbacks, and that a config may not set.
 OFFERED = ("in_features", "num_classes", "params")

@@ -13,9 +13,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from imageclf import InputError
-from imageclf.analysis.run_settings import written
 from imageclf.system.files import write_text
-from imageclf.system.printable import cell
+from imageclf.system.printable import cell, written
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,12 @@ import lightning as pl
 
 from imageclf import InputError
 from imageclf.configs import Trust, check_node, load_config, read_config, read_object
-from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.annotations import accepts, describe
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
-from imageclf.model.weights.saved import classes_of
+from imageclf.model.weights.files import classes_of
+from imageclf.system.printable import written
 from imageclf.training.build import build_module, build_trainer
 
 # Above any phase's; a picture of that size has a gigabyte as floats.

@@ -12,7 +12,7 @@ from imageclf.configs.options import ClusterOptions
 from imageclf.launch.jobs import Job, plain_config
 from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
-from imageclf.model.weights.hub import cached_file
+from imageclf.model.weights.pretrained import cached_file
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.parts.table import read_table
 

@@ -1,1 +1,1 @@
-"""A trained model for others: an ONNX file, a folder that timm opens."""
+"""A trained model without this package: as an ONNX file, or as a folder for timm."""

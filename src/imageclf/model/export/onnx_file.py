@@ -1,4 +1,4 @@
-"""A trained classifier, or several, as one ONNX file: pictures to probabilities."""
+"""One trained classifier or several as an ONNX file: pictures to probabilities."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ class Probabilities(nn.Module):
 
     Args:
         models: of the same classes.
-        scale: of the pictures' values: 1 for 0 to 255, 255 for 0 to 1.
+        scale: factor for the values of the pictures: 1 for 0 to 255, 255 for 0 to 1.
     """
 
     def __init__(self, models: Sequence[ImageClassifier], scale: float) -> None:
@@ -30,8 +30,8 @@ class Probabilities(nn.Module):
         self._scale = scale
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return probabilities of pictures, normalising inside."""
-        # The classifier divides by 255 itself.
+        """Return the probabilities of pictures that are not normalised."""
+        # The classifier itself divides by 255.
         scaled = pictures.float() * self._scale
         each = torch.stack([model(scaled).softmax(1) for model in self.models])
         return each.mean(0)
@@ -44,14 +44,14 @@ def write_onnx(
     input_type: Input,
     metadata: Mapping[str, object],
 ) -> None:
-    """Write an ONNX file with the input `pictures` and the output `probabilities`, for batches of any length.
+    """Write an ONNX file with the input `pictures` and the output `probabilities`, for any batch size.
 
     Args:
         models: of the same classes; the file holds all of them.
         path: of the file.
         size: pixels a side.
         input_type: uint8: pictures from 0 to 255; float: from 0 to 1.
-        metadata: JSON values by name, which the file carries.
+        metadata: JSON values by name, stored in the file.
 
     Raises:
         InputError: ONNX is not installed.
@@ -61,16 +61,16 @@ def write_onnx(
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError("format=onnx needs the package onnx: pip install 'imageclf[export]'") from error
-    # ONNX knows no strides such as channels-last.
+    # ONNX has no strides such as channels-last.
     plain = [model.to(memory_format=torch.contiguous_format) for model in models]
     network = Probabilities(plain, scale=255.0 if input_type == "float" else 1.0).eval()
-    # Two pictures: torch takes a batch of one for a batch that is always one.
+    # Two pictures: torch would take a batch of one for a fixed batch size.
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8 if input_type == "uint8" else torch.float32)
-    # They count the nodes that they remove.
+    # Both log how many nodes they remove.
     for name in ("onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # Of torch's own code, while it exports.
+        # From torch's own code.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,

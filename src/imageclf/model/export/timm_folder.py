@@ -1,4 +1,4 @@
-"""A trained classifier in the terms of stock timm: tensors in its names, and its own kind of config."""
+"""A trained classifier as stock timm reads it: tensors in its names, and its kind of config."""
 
 import re
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from imageclf import InputError
 from imageclf.model.backbone import DataConfig
 from imageclf.model.classifier import ImageClassifier
 
-# How timm crops what `data.resize` names.
+# timm's crop mode for each value of `data.resize`.
 _CROP_MODES = {"crop": "center", "squish": "squash", "pad": "border", "random_resized_crop": "center"}
 
 
 @dataclass(frozen=True)
 class TimmFolder:
-    """What goes into a folder that `timm.create_model("local-dir:FOLDER")` reads.
+    """The content of a folder that `timm.create_model("local-dir:FOLDER")` reads.
 
     Args:
         config: of config.json.
-        state: of model.safetensors: timm's own names, with the classifier where timm has one like the head.
-        head: layers of a head that timm knows nothing of, as code; "" where the head is timm's classifier.
+        state: of model.safetensors, in timm's names; with the classifier if the head is one of timm's.
+        head: the layers of any other head as code, else "".
         head_state: of head.safetensors.
     """
 
@@ -52,7 +52,7 @@ def to_timm(
         resize: how they become squares.
 
     Raises:
-        InputError: the head is made of other layers than torch's own.
+        InputError: the head has layers that are not torch's own.
     """
     arguments = _size_arguments(model.backbone, expects, size)
     stock = timm.create_model(backbone, num_classes=len(classes), **arguments)
@@ -88,30 +88,30 @@ def layers_as_code(head: nn.Module) -> str:
     'nn.Dropout(p=0.5, inplace=False), nn.Linear(in_features=4, out_features=2)'
 
     Raises:
-        InputError: it is no sequence of torch's own layers.
+        InputError: it is not a sequence of torch's own layers.
     """
     layers = list(head) if isinstance(head, nn.Sequential) else [head]
     strange = [layer for layer in layers if not type(layer).__module__.startswith("torch.nn.modules.")]
     if strange:
         raise InputError(
-            f"format=timm: the head {type(head).__name__} is no sequence of torch.nn layers, and stock timm "
-            "could not build it; give format=onnx"
+            f"format=timm: the head {type(head).__name__} is not a sequence of torch.nn layers, and timm "
+            "cannot build it; give format=onnx"
         )
-    # The text of a layer is the call that makes it; older versions of torch know no bias of batch norm.
+    # The repr of a layer is the call that builds it; older torch has no bias in batch norm.
     return ", ".join(f"nn.{layer!r}".replace(", bias=True", "") for layer in layers)
 
 
 def _size_arguments(backbone: Any, expects: DataConfig, size: int) -> dict[str, Any]:
-    """Return the options of `timm.create_model` that a body was built with for its sizes of picture."""
+    """Return the options of `timm.create_model` that a backbone was built with for its picture sizes."""
     if getattr(backbone, "dynamic_img_size", False):
-        # Of whatever size its position embeddings are.
+        # The size of its position embeddings.
         return {"img_size": backbone.patch_embed.img_size[0], "dynamic_img_size": True}
     return {} if expects.fixed_size is None else {"img_size": size}
 
 
 @torch.no_grad()
 def _take_over(stock: nn.Module, model: ImageClassifier, size: int) -> bool:
-    """Load body and head into timm's own model; return whether it computes the same then."""
+    """Load backbone and head into timm's own model; return whether it then computes the same."""
     linear = _last_linear(model.head)
     classifier: Any = stock.get_classifier()  # type: ignore[operator]
     if linear is None or not isinstance(classifier, nn.Linear):
@@ -127,12 +127,12 @@ def _take_over(stock: nn.Module, model: ImageClassifier, size: int) -> bool:
 
 
 def _last_linear(head: nn.Module) -> nn.Linear | None:
-    """Return the linear layer of a head that in evaluation is nothing else."""
+    """Return the linear layer of a head that has nothing but that and dropout."""
     layers = [layer for layer in head.children() if not isinstance(layer, nn.Dropout)]
     return layers[0] if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
 
 
 def _plain(module: nn.Module) -> dict[str, Tensor]:
-    # Safetensors knows no strides such as channels-last, and no shared memory.
+    # Safetensors supports neither strides such as channels-last nor shared memory.
     state = module.state_dict()
     return {name: state[name].detach().clone(memory_format=torch.contiguous_format) for name in state}

@@ -21,7 +21,6 @@ def average_weights(states: Sequence[State]) -> State:
     """
     if not states:
         raise ValueError("average_weights needs at least one state dict")
-    # By the last one's names: snapshots of one run all have the same.
     return {name: _mean([state[name] for state in states]) for name in states[-1]}
 
 
@@ -30,7 +29,7 @@ def blend(average: State, state: State, count: int) -> State:
 
     Args:
         average: of `count` state dicts.
-        state: the one to add; integer tensors are its.
+        state: the one to add, which also determines integer tensors.
         count: at least 1.
     """
     return {name: _blend(average[name], tensor, count) for name, tensor in state.items()}
@@ -47,7 +46,7 @@ def average_probabilities(probabilities: Sequence[np.ndarray]) -> np.ndarray:
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not tensors[-1].is_floating_point():
         return tensors[-1].clone()
-    # Summing in double keeps the mean of equal tensors equal to them.
+    # In double, so that the mean of equal tensors is equal to them.
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[-1].dtype)
 
 

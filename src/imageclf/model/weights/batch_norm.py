@@ -1,4 +1,4 @@
-"""Batch norm after averaging weights: measure again what the averaged network's layers see."""
+"""Batch norm of averaged weights: its running statistics have to be estimated again."""
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def refresh_norms(model: nn.Module, names: Collection[str], batches: Iterable[Tensor]) -> list[_BatchNorm]:
-    """Estimate the running statistics of batch norms anew from one pass, and return these norms.
+    """Estimate the running statistics of batch norms again in one pass, and return these norms.
 
-    All batches count alike. Modes and momenta are as before afterwards.
+    All batches have equal weight. Modes and momenta are restored afterwards.
 
     Args:
-        model: a network, best in eval mode: dropout would add a noise that predictions do not have.
+        model: best in eval mode: dropout would add noise that predictions do not have.
         names: of the batch norms, which are in training mode meanwhile.
-        batches: what the model takes.
+        batches: inputs of the model.
 
     Source: `torch.optim.swa_utils.update_bn`; without dropout, https://arxiv.org/abs/1801.05134.
     """
@@ -30,11 +30,11 @@ def refresh_norms(model: nn.Module, names: Collection[str], batches: Iterable[Te
 
 @contextmanager
 def _measuring(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Let norms forget what they have measured and measure the mean over what they see."""
+    """Reset the running statistics of norms, and let them average over all batches."""
     before = [(norm, norm.momentum, norm.training) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        # Without a momentum all batches count alike.
+        # Without a momentum all batches have equal weight.
         norm.momentum, norm.training = None, True
     try:
         yield

@@ -1,4 +1,4 @@
-"""A greedy soup: the average of those weights that each make it better on validation."""
+"""A greedy soup: the average of those weights that each improve it on validation."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -7,31 +7,20 @@ from imageclf.model.weights.averaging import State, blend
 
 
 class Score(NamedTuple):
-    """How weights do on validation.
-
-    Args:
-        accuracy: 0 to 1.
-        loss: mean over the pictures.
-    """
+    """The scores of weights on validation: accuracy in 0..1, and mean loss."""
 
     accuracy: float
     loss: float
 
     @property
     def order(self) -> tuple[float, float]:
-        """A key that sorts the most accurate first; among equals, the one with the lowest loss."""
-        # With 51 pictures ties are common, and the loss says which is surer.
+        """A key that sorts the most accurate first, and ties by loss."""
+        # Ties are common with 51 pictures.
         return -self.accuracy, self.loss
 
 
 class Soup(NamedTuple):
-    """Averaged weights.
-
-    Args:
-        members: whose weights are in it, in the order in which they came.
-        state: the average.
-        score: of the average.
-    """
+    """Averaged weights, the names of those averaged in order, and the score of the average."""
 
     members: tuple[str, ...]
     state: State
@@ -41,9 +30,7 @@ class Soup(NamedTuple):
 def greedy_soup(
     scores: Mapping[str, Score], load: Callable[[str], State], judge: Callable[[State], Score]
 ) -> Soup:
-    """Return the running average of weights, best ones first, to which each is added only if that is better.
-
-    Better is more accurate, or as accurate with a lower loss.
+    """Return the running average of weights, added best first, and only if that improves its score.
 
     Args:
         scores: of each alone, at least one.

@@ -1,4 +1,4 @@
-"""How many pictures each class has, as bars."""
+"""The number of pictures of each class, as bars."""
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,13 @@ from imageclf.analysis.balance import SPLITS
 from imageclf.report.plots.style import BLUE, GREEN, INK, ORANGE, add_legend, label_axes, new_figure, plain
 
 _COLOURS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
-
-
 _MOST_NAMES = 60
 
 
 def balance_figure(balance: pd.DataFrame) -> Figure:
-    """Draw the pictures of each class, the largest class first, stacked by split.
+    """Draw the number of pictures of each class, the largest first, stacked by split.
 
-    Beyond 60 classes, which have no room for their names, bars stand upright without any.
+    More than 60 classes leave no room for their names: the bars are vertical then, without names.
     """
     totals = balance[list(SPLITS)].sum(axis=1)
     ordered = balance.iloc[np.argsort(-totals.to_numpy(), kind="stable")]
@@ -46,7 +44,7 @@ def _upright(ordered: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="x")
     places, bottom = np.arange(1, len(ordered) + 1), np.zeros(len(ordered))
     for split in _filled(ordered):
-        # As wide as the pitch: a thousand bars with slits between them would flicker.
+        # No gaps: a thousand bars with slits between them would flicker.
         axes.bar(places, ordered[split], bottom=bottom, width=1, color=_COLOURS[split], label=split)
         bottom += ordered[split].to_numpy()
     axes.set_xlim(0.5, len(ordered) + 0.5)
@@ -61,7 +59,7 @@ def _filled(balance: pd.DataFrame) -> list[str]:
 
 
 def _write_totals(axes: Axes, totals: NDArray[np.float64]) -> None:
-    # Room for the numbers behind the longest bar.
+    # Room for the number behind the longest bar.
     axes.set_xlim(0, max(totals.max(), 1) * 1.06)
     for place, total in enumerate(totals):
         axes.annotate(

@@ -1,4 +1,4 @@
-"""The plot of a confusion matrix, from two classes to hundreds."""
+"""The plot of a confusion matrix, of two classes or of hundreds."""
 
 import math
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 from imageclf.report.plots.style import BLUE, INK, ORANGE, label_axes, new_figure, plain
 
 _WIDEST = 10.8  # inches: the width of the report's column
-_PITCH = 0.11  # inches between two names that can still be told apart
+_PITCH = 0.11  # inches between two names that can still be read
 _MOST_LINES = 150  # classes; beyond that lines between cells would hide the cells
 _MOST_NUMBERS = 25  # classes; beyond that the numbers would not fit into the cells
 
 
 def confusion_figure(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
-    """Draw a confusion matrix `[C, C]`, the truth in rows: right answers in blue, mistakes in orange.
+    """Draw a confusion matrix `[C, C]`, the truth in rows: correct predictions in blue, mistakes in orange.
 
-    A cell's strength is its share of the row; mistakes are drawn stronger than they are (square root), for
-    one picture in a hundred must be seen. Up to 25 classes the counts are written into the cells; with many
-    classes the names are thinned out.
+    The intensity of a cell is its share of the row; that of mistakes is the square root of it, so that one
+    picture in a hundred is visible. Up to 25 classes the counts are written into the cells; with many
+    classes only some of them are named.
     """
     names = [plain(name, 22) for name in classes]
     num_classes = len(names)
     margin = 0.65 + 0.075 * max(len(name) for name in names)
     cell_width = min(_cell_size(num_classes), (_WIDEST - margin) / num_classes)
-    # With many classes rows may be taller than columns: a page scrolls down, not sideways.
+    # With many classes rows may be taller than columns are wide: a page scrolls down, not sideways.
     cell_height = max(cell_width, min(_PITCH, 14 / num_classes))
     figure, axes = new_figure(margin + cell_width * num_classes, margin + cell_height * num_classes)
     axes.grid(visible=False)
@@ -43,24 +43,29 @@ def confusion_figure(matrix: NDArray[np.integer], classes: Sequence[str]) -> Fig
 
 
 def _cell_size(num_classes: int) -> float:
-    """Return the size of a cell in inches: generous for few classes, so that a matrix of two is no stamp."""
+    """Return the size of a cell in inches, larger with few classes."""
     return min(0.95, max(0.34, 4.6 / num_classes))
 
 
 def _colours(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the colour of each cell, `[C, C, 3]` in 0..1."""
-    # A class without pictures has an empty row: 0 / 1 instead of 0 / 0.
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    right = np.eye(len(matrix), dtype=np.bool_)
-    strength = np.where(right, shares, np.sqrt(shares))[..., None]
-    target = np.where(right[..., None], to_rgb(BLUE), to_rgb(ORANGE))
-    colours: NDArray[np.float64] = 1 - strength * (1 - target)
+    shares = _shares(matrix)
+    correct = np.eye(len(matrix), dtype=np.bool_)
+    intensity = np.where(correct, shares, np.sqrt(shares))[..., None]
+    target = np.where(correct[..., None], to_rgb(BLUE), to_rgb(ORANGE))
+    colours: NDArray[np.float64] = 1 - intensity * (1 - target)
     return colours
+
+
+def _shares(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
+    # A class without pictures has an empty row: 0 / 1 instead of 0 / 0.
+    shares: NDArray[np.float64] = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def _name_classes(axes: Axes, names: list[str], cell: tuple[float, float]) -> None:
     num_classes = len(names)
-    # 1e-9: a cell of exactly the pitch must not lose every second name to rounding.
+    # 1e-9: rounding must not hide every second name if a cell has exactly the pitch.
     every_x, every_y = (math.ceil(_PITCH / size - 1e-9) for size in cell)
     size = 8.5 if num_classes <= 12 else 7.5 if num_classes <= 40 else 6.5
     flat = max(len(name) for name in names) * 0.085 <= cell[0]
@@ -76,7 +81,7 @@ def _separate_cells(axes: Axes, num_classes: int) -> None:
     axes.spines[:].set_visible(num_classes > _MOST_LINES)
     if num_classes > _MOST_LINES:
         return
-    # Minor ticks lie between the cells, which gives the lines without a second artist per cell.
+    # Minor ticks between the cells draw the lines without an artist per cell.
     borders = np.arange(num_classes + 1) - 0.5
     axes.set_xticks(borders, minor=True)
     axes.set_yticks(borders, minor=True)
@@ -84,7 +89,7 @@ def _separate_cells(axes: Axes, num_classes: int) -> None:
 
 
 def _write_counts(axes: Axes, matrix: NDArray[np.integer], size: float) -> None:
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    shares = _shares(matrix)
     for row, column in zip(*np.nonzero(matrix), strict=True):
         colour = "white" if shares[row, column] > 0.55 else INK
         axes.text(

@@ -1,4 +1,4 @@
-"""Plots of a run over its steps and epochs: learning rates, losses, accuracy."""
+"""Curves of a run over its steps and epochs: learning rates, losses, accuracy."""
 
 import math
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from imageclf.report.plots.style import (
     BLUE,
@@ -16,6 +16,7 @@ from imageclf.report.plots.style import (
     ORANGE,
     add_legend,
     label_axes,
+    label_epochs,
     new_figure,
     shade_phases,
 )
@@ -25,15 +26,15 @@ def learning_rate_figure(plan: pd.DataFrame) -> Figure:
     """Draw the learning rate of each layer group over the steps of a plan.
 
     `plan` has a row per training step: `step`, `phase` and a column `lr/<group>` per group; 0 (frozen) and
-    NaN (`auto`, not found yet) leave a gap. The axis is logarithmic when the groups' peaks differ more than
+    NaN (`auto`, not found yet) leave a gap. The axis is logarithmic if the groups' peaks differ more than
     tenfold.
     """
     figure, axes = new_figure(10.8, 3.4)
     rates = plan.filter(regex="^lr/").astype("float64")
-    # A logarithm knows no zero, and a frozen group has no rate to show.
+    # Frozen groups are not drawn.
     rates = rates.where(rates > 0)
     colours = _group_colours(rates.shape[1])
-    # A gap between phases, a vertical stroke at a restart inside of one.
+    # A gap between phases, a vertical line at a restart within a phase.
     first = plan["phase"].ne(plan["phase"].shift())
     for colour, (column, values) in zip(colours, rates.items(), strict=True):
         steps, heights = (_broken(series, first) for series in (plan["step"], values))
@@ -47,9 +48,10 @@ def learning_rate_figure(plan: pd.DataFrame) -> Figure:
 
 
 def loss_figure(metrics: pd.DataFrame) -> Figure:
-    """Draw the training loss and, where there is one, the validation loss over the epochs.
+    """Draw the training loss and, if there is one, the validation loss over the epochs.
 
-    `metrics` has a row per epoch: `epoch`, `phase`, `train/loss` and perhaps `val/loss`; NaN leaves a gap.
+    `metrics` has a row per epoch: `epoch`, `phase`, `train/loss` and perhaps `val/loss`, NaN where not
+    measured.
     """
     curves = {"train/loss": ("training", BLUE), "val/loss": ("validation", ORANGE)}
     return _epoch_figure(metrics, curves, "loss")
@@ -69,16 +71,13 @@ def accuracy_figure(metrics: pd.DataFrame) -> Figure:
 def _epoch_figure(metrics: pd.DataFrame, curves: dict[str, tuple[str, str]], y: str) -> Figure:
     figure, axes = new_figure(5.3, 3.3)
     for column, (label, colour) in curves.items():
-        # A logger may write the column and leave it blank: without validation, or before the first TTA.
+        # A column may be blank: without validation, or before the first TTA.
         if column in metrics and metrics[column].notna().any():
-            # TTA runs at cycle ends only: a line through NaN would draw nothing.
             known = metrics[metrics[column].notna()]
             line = "D" if column.endswith("_tta") else "o-"
             axes.plot(known["epoch"], known[column], line, color=colour, markersize=4, label=label)
     shade_phases(axes, list(metrics["phase"]), list(metrics["epoch"]))
-    # Half an epoch means nothing.
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    label_axes(axes, "epoch", y)
+    label_epochs(axes, y)
     add_legend(axes)
     return figure
 
@@ -89,8 +88,8 @@ def _broken(values: pd.Series, first: pd.Series) -> np.ndarray:
 
 
 def _group_colours(count: int) -> list[str | tuple[float, ...]]:
-    """Return blues from light to dark for the groups of the body and orange for the head, which is last."""
-    # From 0.45: paler blues vanish on white.
+    """Return blues from light to dark for the groups of the body, and orange for the head, which is last."""
+    # From 0.45: paler blues are hardly visible on white.
     blues = colormaps["Blues"](np.linspace(0.45, 0.95, max(count - 1, 1)))
     body: list[str | tuple[float, ...]] = [tuple(blue) for blue in blues[: count - 1]]
     return [*body, ORANGE]
@@ -100,7 +99,7 @@ def _scale_rates(axes: Axes, peaks: np.ndarray) -> None:
     known = peaks[peaks > 0]
     if known.size and known.max() > 10 * known.min():
         axes.set_yscale("log")
-        # A cosine ends near zero: two decades below the lowest peak show its shape.
+        # A cosine ends near zero: up to two decades below the lowest peak show its shape.
         axes.set_ylim(10 ** math.floor(math.log10(known.min()) - 1.5), known.max() * 1.6)
     else:
         axes.set_ylim(bottom=0)
@@ -109,7 +108,7 @@ def _scale_rates(axes: Axes, peaks: np.ndarray) -> None:
 
 
 def _mark_unknown(axes: Axes, plan: pd.DataFrame, rates: pd.DataFrame) -> None:
-    # A phase with some groups frozen is not blank: its head has a rate.
+    # The head always trains, so only an unknown rate leaves all groups blank.
     blank = rates.isna().all(axis=1)
     for _, steps in plan[blank].groupby("phase", sort=False)["step"]:
         axes.text(

@@ -16,7 +16,7 @@ def lr_find_figure(
     """Draw the loss over the learning rate, raw and smoothed, and mark the suggestion.
 
     `curve` has the columns `lr`, `loss` and `smoothed`, a row per step of the search. Without a suggestion
-    `reason` is written into the plot. The part where the loss explodes is cut off.
+    `reason` is written into the plot. The part where the loss diverges is cut off.
 
     Source: `learn.sched.plot()` of fast.ai 0.7, `learn.lr_find(suggest_funcs=valley)` of fast.ai 2.
     """
@@ -37,18 +37,18 @@ def _limit_loss(axes: Axes, smoothed: np.ndarray) -> None:
     finite = smoothed[np.isfinite(smoothed)]
     if finite.size == 0:
         return
-    # The first third is before the valley and before the explosion, whatever the range of the search.
+    # The first third comes before the valley and before the loss diverges, whatever the range of the search.
     low, start = float(finite.min()), float(finite[: max(1, len(finite) // 3)].max())
     height = start - low if start > low else max(abs(start) * 0.1, 1e-6)
     axes.set_ylim(low - 0.35 * height, start + 0.6 * height)
 
 
 def _mark_suggestion(axes: Axes, curve: pd.DataFrame, suggestion: float, method: str) -> None:
-    # The suggestion need not be one of the rates tried.
+    # The suggestion need not be one of the rates that were tried.
     nearest = int(np.abs(np.log(curve["lr"].to_numpy(dtype=np.float64) / suggestion)).argmin())
     axes.axvline(suggestion, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot([suggestion], [curve["smoothed"].iloc[nearest]], "o", color=ORANGE, markersize=7, zorder=4)
-    # Near the right edge the text goes to the left of the line, or it would be cut.
+    # Near the right edge the text is to the left of the line, or it would be cut off.
     left = axes.transAxes.inverted().transform(axes.transData.transform((suggestion, 0)))[0] > 0.55
     axes.annotate(
         f"{suggestion:.1e} ({plain(method, 28)})".replace("e-0", "e-"),

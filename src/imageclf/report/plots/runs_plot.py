@@ -1,45 +1,43 @@
-"""The curves of many runs over each other."""
+"""The curves of many runs in one plot."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from imageclf.report.plots.style import BLUE, GREEN, ORANGE, label_axes, new_figure, shade_phases
+from imageclf.report.plots.style import BLUE, GREEN, ORANGE, label_epochs, new_figure, shade_phases
 
-# The best runs get a colour each; more than these nobody can tell apart.
+# The best runs get a colour each; more colours could not be told apart.
 COLOURS = (BLUE, ORANGE, GREEN, "#8a4fa3", "#c2416b", "#7a6a2b")
 _OTHERS = "#c3cad3"
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each run, best first; those behind the sixth share a grey."""
+    """Return the colour of each run, best first; from the seventh on all are grey."""
     return {name: COLOURS[place] if place < len(COLOURS) else _OTHERS for place, name in enumerate(names)}
 
 
 def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[str, str]) -> Figure:
-    """Draw one score of each run over its epochs, the best runs in colour and on top.
+    """Draw one score of each run over the epochs, the best runs in colour and on top.
 
-    `curves` has the runs that have the score, best first; a table has a row per epoch: `epoch`, `phase` and
-    the score, NaN where it was not measured; `chosen` has each run's colour. Phases are shaded where all runs
-    have the same.
+    `curves` holds the runs that have the score, best first; each table has a row per epoch: `epoch`, `phase`
+    and the score, NaN where it was not measured; `chosen` is the colour of each run. Phases are shaded if
+    all runs have the same ones.
     """
     figure, axes = new_figure(5.9, 3.6)
     for name, metrics in reversed(list(curves.items())):
         known = metrics[metrics[score].notna()]
         is_best = chosen[name] != _OTHERS
-        # A run of one epoch is a point: a line of one point is invisible.
+        # A line through a single point would be invisible.
         mark = "o" if len(known) < 3 else None
         width = 1.6 if is_best else 1.0
         axes.plot(
             known["epoch"], known[score], color=chosen[name], linewidth=width, marker=mark, markersize=4
         )
     _shade_common(axes, list(curves.values()))
-    # Half an epoch means nothing.
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    label_axes(axes, "epoch", score)
+    label_epochs(axes, score)
     if "/acc" in score:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     return figure
@@ -48,6 +46,6 @@ def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[
 def _shade_common(axes: Axes, tables: Sequence[pd.DataFrame]) -> None:
     longest = max(tables, key=len)
     phases = list(longest["phase"])
-    # A run that is under way has the beginning of them.
+    # A run that is not finished has only the first of them.
     if all(list(each["phase"]) == phases[: len(each)] for each in tables):
         shade_phases(axes, phases, list(longest["epoch"]))

@@ -1,4 +1,4 @@
-"""One picture as it is and as training sees it.
+"""One picture as it is, and augmented as in training.
 
 Source: lesson 2 of fast.ai: `get_augs()` and `plots(ims, rows=2)`.
 """
@@ -15,7 +15,7 @@ NUM_VIEWS = 7
 
 
 def sheet_figure(views: NDArray[np.uint8]) -> Figure:
-    """Draw a picture large, and beside it six views; `views` is `[7, size, size, 3]`, the picture first."""
+    """Draw a large picture and six augmented views; `views` is `[7, size, size, 3]`, the picture first."""
     figure = Figure(figsize=(10.8, 4.5), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(2, 5)
     _show(figure.add_subplot(grid[:, :2]), views[0], "as it is")
@@ -28,6 +28,6 @@ def sheet_figure(views: NDArray[np.uint8]) -> Figure:
 def _show(axes: Axes, picture: NDArray[np.uint8], title: str) -> None:
     axes.imshow(picture)
     axes.set_axis_off()
-    # The large one is lower than its two rows: all are to start on one line.
+    # Aligned at the top: the large picture is not as high as the two rows.
     axes.set_anchor("NW")
     axes.set_title(title, fontsize=8.5, color=GREY, loc="left")

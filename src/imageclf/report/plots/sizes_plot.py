@@ -1,4 +1,4 @@
-"""How large the pictures are, as histograms."""
+"""The sizes of pictures, as histograms."""
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,13 @@ from imageclf.analysis.sizes import LIMIT, measures
 from imageclf.report.plots.style import BLUE, GREEN, GREY, INK, ORANGE, add_legend, label_axes, new_row
 
 _COLOURS = {"width": BLUE, "height": ORANGE, "shorter side": GREEN}
-
-
 _MOST_BINS = 60
 
 
 def sizes_figure(pictures: pd.DataFrame, size: int) -> Figure:
-    """Draw histograms of widths, heights and shorter sides; `size` is what training makes of them, marked.
+    """Draw histograms of widths, heights and shorter sides, with a mark at `size`, that of training.
 
-    Where a side is of 1000 pixels or more there are two: of all, and of those below.
+    If a side has 1000 pixels or more there are two plots: of all sides, and of the shorter ones.
     """
     sides = measures(pictures)
     large = any((values >= LIMIT).any() for values in sides.values())
@@ -27,20 +25,20 @@ def sizes_figure(pictures: pd.DataFrame, size: int) -> Figure:
     _draw(row[0], sides, size)
     if large:
         _draw(row[1], {name: values[values < LIMIT] for name, values in sides.items()}, size)
-        _entitle(row[0], "all")
-        _entitle(row[1], f"those below {LIMIT} pixels")
-    # Of one plot: the colours mean the same in both.
+        _set_title(row[0], "all")
+        _set_title(row[1], f"less than {LIMIT} pixels")
+    # One legend: the colours mean the same in both.
     add_legend(row[0])
     return figure
 
 
 def _draw(axes: Axes, sides: dict[str, NDArray[np.int64]], size: int) -> None:
     edges = _edges(np.concatenate(list(sides.values())))
-    # Only one is filled: three tints over each other would be a grey.
+    # Only one is filled: three tints on top of each other would be grey.
     axes.hist(sides["shorter side"], bins=edges, color=_COLOURS["shorter side"], alpha=0.18)
     for name, values in sides.items():
         axes.hist(values, bins=edges, histtype="step", color=_COLOURS[name], linewidth=1.5, label=name)
-    # Room for the mark's name above the highest bar.
+    # Room for the text of the mark above the highest bar.
     axes.margins(y=0.13)
     _mark(axes, size, edges[0], edges[-1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -48,7 +46,7 @@ def _draw(axes: Axes, sides: dict[str, NDArray[np.int64]], size: int) -> None:
 
 
 def _mark(axes: Axes, size: int, low: float, high: float) -> None:
-    # A mark far off the pictures would squeeze them into a corner.
+    # A mark far away would squeeze the histogram into a corner.
     if not low - (high - low) <= size <= high + (high - low):
         return
     axes.axvline(size, color=INK, linewidth=1, linestyle=(0, (4, 3)))
@@ -65,15 +63,15 @@ def _mark(axes: Axes, size: int, low: float, high: float) -> None:
 
 
 def _edges(values: NDArray[np.int64]) -> list[float]:
-    """Return edges between whole numbers of pixels, all bins of one width."""
+    """Return the edges of bins of equal width, between whole numbers of pixels."""
     if not values.size:
         return [0.0, float(LIMIT)]
     low, high = int(values.min()), int(values.max())
     step = max(1, -(-(high - low + 1) // _MOST_BINS))
-    # A lone size would be a block as wide as the plot.
+    # A single size would be a block as wide as the plot.
     margin = 5 * step if high - low < 10 else 0
     return [edge - 0.5 for edge in range(low - margin, high + margin + step + 1, step)]
 
 
-def _entitle(axes: Axes, title: str) -> None:
+def _set_title(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=8.5, color=GREY, loc="left")

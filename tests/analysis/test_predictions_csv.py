@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 
 from imageclf import InputError
-from imageclf.analysis import (
-    label_indices,
-    predictions_table,
-    probabilities_of,
-    read_classes,
-    read_predictions,
-    write_predictions,
-)
+from imageclf.analysis import predictions_table, read_predictions, write_predictions
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_classes
 
 CLASSES = ["cat", "NA", "label", 'ünï,code "x"']
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(4), size=3).astype(np.float32)
@@ -83,7 +77,7 @@ def test_labels_become_positions_and_unknown_ones_minus_one(table):
 
 
 def test_a_label_that_is_no_class_is_refused(table):
-    with pytest.raises(InputError, match="'cat' is not among the classes dog"):
+    with pytest.raises(InputError, match="'cat' is not one of the classes dog"):
         label_indices(table, ["dog", "label"])
 
 
@@ -100,7 +94,7 @@ def test_a_table_of_other_classes_is_refused(table, tmp_path):
 
 def test_a_damaged_probability_is_refused(tmp_path):
     (tmp_path / "valid.csv").write_text("id,path,label,prediction,cat\n1,a.jpg,cat,cat,much\n")
-    with pytest.raises(InputError, match="no number"):
+    with pytest.raises(InputError, match="not a number"):
         read_predictions(tmp_path / "valid.csv", ["cat"])
 
 

@@ -1,6 +1,6 @@
 """The table of predictions: a row per picture, a probability per class.
 
-Columns are `id, path, label, prediction`, then the classes in their order, each headed by its name; a class
+Columns are `id, path, label, prediction`, then one per class, in class order and headed by its name; a class
 named like one of the first four is headed `class:<name>`. An unknown label is empty.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf import InputError
-from imageclf.system.files import write_text
+from imageclf.system.cells import write_csv
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
 
@@ -22,7 +22,7 @@ def class_columns(classes: Sequence[str]) -> list[str]:
     """Return the heading of each class's column.
 
     Raises:
-        InputError: two classes would get the same heading.
+        InputError: two classes would share a heading.
     """
     columns = [f"class:{name}" if name in TEXT_COLUMNS else name for name in classes]
     twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -38,7 +38,7 @@ def predictions_table(
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
 ) -> pd.DataFrame:
-    """Build the table from `probabilities` `[N, C]`; `labels` are class names, None or "" where unknown.
+    """Return the table of `probabilities` `[N, C]`; `labels` are class names, None or "" where unknown.
 
     Raises:
         InputError: the numbers of ids, paths, labels, rows or classes disagree.
@@ -47,52 +47,44 @@ def predictions_table(
     shape = (len(ids), len(classes))
     if probabilities.shape != shape or len(paths) != len(ids) or len(known) != len(ids):
         raise InputError(
-            f"{len(ids)} ids, {len(paths)} paths, {len(known)} labels, {len(classes)} classes do not go with "
+            f"{len(ids)} ids, {len(paths)} paths, {len(known)} labels, {len(classes)} classes do not match "
             f"probabilities of shape {probabilities.shape}: give {shape}"
         )
     # dtype=object keeps Python's strings; numpy's own would copy every name at full width.
     names = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     text = dict(zip(TEXT_COLUMNS, (list(ids), list(paths), known, names), strict=True))
     numbers = pd.DataFrame(probabilities, columns=class_columns(classes))
-    # Built from one block, for a thousand classes added one by one fragment the table.
+    # Built from one block: a thousand columns added one by one would fragment the table.
     return pd.concat([pd.DataFrame(text, dtype=object), numbers], axis=1)
 
 
 def write_predictions(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, whole or not at all; nine digits keep a float32 exactly."""
-    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    write_text(path, text)
+    """Write the table as CSV; nine digits keep a float32 exactly."""
+    write_csv(frame, path, "%.9g")
 
 
 def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
     """Read the table of `write_predictions`; ids, paths and labels are text exactly as written.
 
     Raises:
-        InputError: the file is missing, its columns are not those of `classes`, or a probability is no
+        InputError: the file is missing, its columns are not those of `classes`, or a probability is not a
             number.
     """
     expected = [*TEXT_COLUMNS, *class_columns(classes)]
     header = _header(path)
     if header != expected:
-        raise InputError(
-            f"{path} has the columns {_some(header)}, expected are {_some(expected)}: predict again"
-        )
+        raise InputError(f"{path} has the columns {_some(header)}, expected {_some(expected)}: predict again")
     types = dict.fromkeys(TEXT_COLUMNS, "object") | dict.fromkeys(expected[4:], "float64")
     try:
         # Without keep_default_na=False an id or class called "NA" would turn into a missing value.
-        return pd.read_csv(
-            path,
-            dtype=types,
-            keep_default_na=False,
-            encoding_errors="surrogateescape",
-        )
+        return pd.read_csv(path, dtype=types, keep_default_na=False, encoding_errors="surrogateescape")
     except ValueError as error:
-        raise InputError(f"{path} holds a probability that is no number ({error}): predict again") from error
+        raise InputError(f"{path} has a probability that is not a number ({error}): predict again") from error
 
 
 def read_classes(path: Path) -> list[str]:
     """Return the class names that head the columns of a predictions CSV, in order."""
-    # Only here a class really called class:label cannot be told from label.
+    # A class that is really called class:label cannot be told from label here.
     reserved = {f"class:{name}": name for name in TEXT_COLUMNS}
     return [reserved.get(column, column) for column in _header(path)[4:]]
 
@@ -112,7 +104,7 @@ def label_indices(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int
     strange = next((label for label in frame["label"] if label not in position), None)
     if strange is not None:
         raise InputError(
-            f"the label {strange!r} is not among the classes {_some(classes)}: correct the label"
+            f"the label {strange!r} is not one of the classes {_some(classes)}: correct the label"
         )
     return np.array([position[label] for label in frame["label"]], dtype=np.int64)
 

@@ -1,0 +1,128 @@
+"""Files of weights: written atomically, and read without trusting who wrote them; and a digest of weights."""
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from torch import nn
+
+from imageclf import InputError
+from imageclf.system.files import regular_file, write_atomically
+
+
+def save_tensors(content: dict[str, Any], path: Path) -> None:
+    """Save tensors and plain values atomically."""
+    write_atomically(path, lambda temporary: write_tensors(content, temporary))
+
+
+def write_tensors(content: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values with torch.save.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written for another reason.
+    """
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        # torch's writer hides the file's own error behind a complaint about positions.
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        # Ctrl-C, or a signal that ends the run.
+        if cause is not None and not isinstance(cause, Exception):
+            raise cause from None
+        raise
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Write the Trainer's checkpoints straight to their place.
+
+    Lightning's own way uses memory and a file in the system's temporary folder, which may be on another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint; the caller makes it durable."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(checkpoint, Path(path))
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file of torch.save is complete: its zip holds a CRC-32 of every tensor."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def load_into(model: nn.Module, file: Path) -> None:
+    """Load the weights of a file into a model.
+
+    Raises:
+        InputError: it is not a file of weights, or one of another model.
+    """
+    state = _read(file).get("state_dict")
+    if not isinstance(state, dict):
+        raise InputError(f"{file} holds no weights")
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{file} holds the weights of another model than config.yaml says: {reason}"
+        ) from None
+
+
+def classes_of(file: Path) -> tuple[str, ...]:
+    """Return the class names in a file of weights.
+
+    Raises:
+        InputError: it is not a file of weights, or has no class names.
+    """
+    classes = _read(file).get("classes")
+    names = classes if isinstance(classes, list | tuple) else []
+    if len(names) < 2 or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise InputError(f"{file} carries no list of class names")
+    return tuple(names)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return a hash of a module's parameters and buffers, by name, type, shape and value."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    _check_stored(regular_file(file))
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    # The restricted unpickler raises anything if torch.save has not written the file.
+    except Exception as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise InputError(f"{file} is damaged, or no file of weights ({reason})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file} holds no weights")
+    return content
+
+
+def _check_stored(file: Path) -> None:
+    """Refuse compressed entries: torch.save writes none, and a small file could unpack to gigabytes."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise InputError(f"{file} is damaged, or no file of weights ({error})") from None
+    total = sum(entry.file_size for entry in entries)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or total > file.stat().st_size:
+        raise InputError(f"{file} is no file of weights: it holds packed data")

@@ -1,0 +1,158 @@
+"""Pictures as tiles: predictions of a run, with truth and probability, and problems of a data set."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
+from imageclf.analysis.problems import KINDS, Problem, count_kinds
+from imageclf.report.thumbnails import thumbnail_uri
+
+_PROBLEM_SIDE = 176  # pixels: twice what a tile shows on a narrow screen
+# Hint, and what an empty gallery says.
+_GALLERIES = {
+    "Most wrong": ("confident in a wrong class", "No picture was misclassified."),
+    "Most uncertain": ("top probability closest to chance", "No pictures."),
+    "Most right": ("confident in the true class", "No picture was classified correctly."),
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One prediction: `image` is a `data:` URI, None if unreadable; `right` is None if unlabelled."""
+
+    image: str | None
+    name: str
+    path: str
+    truth: str
+    prediction: str
+    probability: float
+    right: bool | None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A row of tiles under a heading."""
+
+    title: str
+    hint: str
+    empty: str
+    tiles: list[Tile]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: `image` is a `data:` URI, None if the file cannot be read."""
+
+    image: str | None
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class ProblemTile:
+    """One problem: its picture, followed by the picture that it repeats, if any."""
+
+    pictures: list[Picture]
+    detail: str
+
+
+@dataclass(frozen=True)
+class ProblemGallery:
+    """All problems of a kind: their number, and the first of them as tiles."""
+
+    kind: str
+    title: str
+    meaning: str
+    count: int
+    tiles: list[ProblemTile]
+
+
+def prediction_galleries(
+    predictions: pd.DataFrame,
+    probabilities: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    root: Path,
+    k: int = 12,
+) -> list[Gallery]:
+    """Return the most wrong, most uncertain and most right pictures, up to `k` each.
+
+    `probabilities` is `[N, C]`, `labels` is `[N]` with -1 where unknown; relative paths start at `root`.
+    Without any label only the uncertain ones are returned.
+    """
+    rows = {"Most uncertain": most_uncertain(probabilities, k)}
+    if (labels >= 0).any():
+        wrong, right = most_wrong(probabilities, labels, k), most_right(probabilities, labels, k)
+        rows = {"Most wrong": wrong, **rows, "Most right": right}
+    folder, top = common_folder(list(predictions["path"])), probabilities.max(axis=1)
+    return [
+        Gallery(
+            title,
+            *_GALLERIES[title],
+            [_tile(predictions.iloc[row], float(top[row]), root, folder) for row in chosen],
+        )
+        for title, chosen in rows.items()
+    ]
+
+
+def problem_galleries(
+    problems: Sequence[Problem], paths: Sequence[str], limit: int = 24
+) -> list[ProblemGallery]:
+    """Return a gallery per kind of problem that occurs, with up to `limit` tiles.
+
+    Args:
+        problems: of the pictures.
+        paths: of all pictures.
+        limit: tiles of a kind.
+    """
+    folder = common_folder(list(paths))
+    galleries = []
+    for kind, count in count_kinds(problems).items():
+        chosen = [problem for problem in problems if problem.kind == kind][:limit]
+        tiles = [_problem_tile(problem, paths, folder) for problem in chosen]
+        galleries.append(ProblemGallery(kind, *KINDS[kind], count, tiles))
+    return galleries
+
+
+def common_folder(paths: list[str]) -> str:
+    """Return the folder that all paths start with, with its slash; "" if there is none.
+
+    >>> common_folder(["/data/cats/1.jpg", "/data/dogs/2.jpg"])
+    '/data/'
+    """
+    # Of the parents, not the paths: the common path of one picture alone would be the picture.
+    parents = {str(Path(path).parent) for path in paths}
+    # A mixture of absolute and relative paths has no common folder.
+    if len({parent.startswith("/") for parent in parents}) != 1:
+        return ""
+    folder = os.path.commonpath(parents)
+    return "" if folder in ("", ".", "/") else f"{folder}/"
+
+
+def _tile(row: pd.Series, probability: float, root: Path, folder: str) -> Tile:
+    path, truth, prediction = str(row["path"]), str(row["label"]), str(row["prediction"])
+    return Tile(
+        # An absolute path replaces the root.
+        image=thumbnail_uri(root / path),
+        name=Path(path).name,
+        path=path.removeprefix(folder),
+        truth=truth,
+        prediction=prediction,
+        probability=probability,
+        right=truth == prediction if truth else None,
+    )
+
+
+def _problem_tile(problem: Problem, paths: Sequence[str], folder: str) -> ProblemTile:
+    rows = [problem.row] if problem.other < 0 else [problem.row, problem.other]
+    chosen = [Path(paths[row]) for row in rows]
+    pictures = [
+        Picture(thumbnail_uri(path, _PROBLEM_SIDE), path.name, str(path).removeprefix(folder))
+        for path in chosen
+    ]
+    return ProblemTile(pictures, problem.detail)
