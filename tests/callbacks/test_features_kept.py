@@ -172,24 +172,23 @@ def test_features_of_another_size_or_split_are_others(parts: Any) -> None:
     assert len({feature_key(*built, split, size) for split in ("train", "valid") for size in (32, 48)}) == 4
 
 
-def test_features_of_stored_jpegs_are_others_than_those_of_the_files(parts: Any) -> None:
+@pytest.mark.parametrize(
+    ("key", "two_alike", "other"),
+    [
+        ("data.cache", ("raw", "none"), "jpeg"),
+        # On the device, views are resampled otherwise.
+        ("data.device_store", ("off", "auto"), "on"),
+    ],
+)
+def test_features_of_other_pixels_are_others(
+    parts: Any, key: str, two_alike: tuple[str, str], other: str
+) -> None:
     keys = []
-    for cache in ("raw", "jpeg", "none"):
-        trainer, module, data = parts(f"data.cache={cache}")
+    for value in (*two_alike, other):
+        trainer, module, data = parts(f"{key}={value}")
         data.setup("fit")
         keys.append(feature_key(trainer, module, data, "train", 32))
-    raw, jpeg, none = keys
-    assert raw == none != jpeg
-
-
-def test_features_of_views_from_the_device_are_others_than_those_of_the_cpu(parts: Any) -> None:
-    keys = []
-    for how in ("off", "auto", "on"):
-        trainer, module, data = parts(f"data.device_store={how}")
-        data.setup("fit")
-        keys.append(feature_key(trainer, module, data, "train", 32))
-    off, auto, on = keys
-    assert off == auto != on
+    assert keys[0] == keys[1] != keys[2]
 
 
 @pytest.mark.parametrize("part", ["mean", "std"])
