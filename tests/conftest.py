@@ -12,6 +12,7 @@ os.environ.setdefault("IMAGECLF_TEST_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +44,18 @@ class Outcome(NamedTuple):
     def mistakes(self) -> list[str]:
         """The sentences about mistakes."""
         return [line for line in self.err.splitlines() if line.startswith("imageclf: ")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as long all but every n-th case of a test that is marked `sampled(n)`."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("sampled"):
+            test = item.nodeid.partition("[")[0]
+            if cases[test] % mark.args[0]:
+                item.add_marker(pytest.mark.long)
+            cases[test] += 1
 
 
 def pytest_collection_finish() -> None:

@@ -1,22 +1,11 @@
 """Which cases of a test run in `make test`, and which in `make test-all` alone."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import pytest
 
 
-def every(step: int, cases: Iterable[Any]) -> list[Any]:
-    """Mark as long all but every `step`-th case, the first one included; a tuple is several arguments."""
-    return [case if number % step == 0 else _long(case) for number, case in enumerate(cases)]
-
-
-def only(short: Iterable[Any], cases: Iterable[Any]) -> list[Any]:
-    """Mark as long all cases but those that are named."""
-    kept = list(short)
-    return [case if case in kept else _long(case) for case in cases]
-
-
-def _long(case: Any) -> Any:
-    values = case if isinstance(case, tuple) else (case,)
-    return pytest.param(*values, marks=pytest.mark.long)
+def only(short: Container[Any], cases: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Mark as long all cases but the short ones."""
+    return [case if case in short else pytest.param(*case, marks=pytest.mark.long) for case in cases]
