@@ -148,6 +148,7 @@ def parts(bitmaps: Path, tmp_path: Path) -> Callable[..., Parts]:
         "data.split_seed=1",
     ],
 )
+@pytest.mark.sampled(3)
 def test_whatever_changes_features_makes_them_anew(parts: Any, override: str) -> None:
     assert feature_key(*parts(override), "train", 32) != feature_key(*parts(), "train", 32)
 
@@ -163,6 +164,7 @@ def test_features_of_pictures_that_are_shrunk_to_another_size_first_are_others(p
     "override",
     ["data.batch_size=7", "transforms=fastai2", "model.head.dropout=0.5", "schedule.phases.one.lr=1"],
 )
+@pytest.mark.sampled(3)
 def test_what_changes_no_features_leaves_them_as_they_are(parts: Any, override: str) -> None:
     assert feature_key(*parts(override), "train", 32) == feature_key(*parts(), "train", 32)
 
