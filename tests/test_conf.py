@@ -182,6 +182,7 @@ def test_a_file_opens_with_a_command_that_is_installed(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.sampled(4)
 def test_the_command_that_a_file_opens_with_is_right(path, composed):
     commands = COMMAND.findall(header(path))
     assert commands
