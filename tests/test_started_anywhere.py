@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 OF_SIGNALS = ["system/test_signals.py", "system/test_files.py", "launch/test_requeue.py"]
 
