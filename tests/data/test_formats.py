@@ -16,7 +16,7 @@ from imageclf.data.pictures.formats import FORMATS, open_picture
 from imageclf.data.pictures.inspect import inspect_picture
 from imageclf.report.thumbnails import thumbnail_uri
 
-SOURCE = Path(__file__).parents[1] / "src" / "imageclf"
+SOURCE = Path(__file__).parents[2] / "src" / "imageclf"
 PIXELS = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
 
 
