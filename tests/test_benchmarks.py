@@ -58,6 +58,7 @@ def check(figures: dict[str, Any], names: set[str]) -> None:
     assert result["ratio_to_fastest_peer"].keys() == names - peers.keys() != set()
 
 
+@pytest.mark.long
 def test_a_run_draws_pictures_and_ends_with_its_figures(pictures: Path) -> None:
     figures = run(
         *OPTIONS,
