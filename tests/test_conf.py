@@ -195,6 +195,7 @@ def test_the_command_that_a_file_opens_with_is_right(path, composed):
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, name) for group in GROUPS for name in options(group)])
+@pytest.mark.sampled(3)
 def test_an_option_composes_and_passes_the_check(group, option, config_with):
     assert check(config_with(group, option), TrainOptions) is None
 

@@ -73,6 +73,7 @@ def test_the_page_on_gpus_holds_commands_and_keys() -> None:
 
 
 @pytest.mark.parametrize("override", GPU_KEYS)
+@pytest.mark.sampled(3)
 def test_a_key_that_the_page_on_gpus_names_passes_the_check(
     override: str, composed: Callable[..., DictConfig]
 ) -> None:
