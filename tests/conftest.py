@@ -1,6 +1,6 @@
 """Fixtures that all tests share: drawn pictures, composed configs, the commands in this process."""
 
-import copy
+import gc
 import logging
 import os
 
@@ -12,6 +12,7 @@ os.environ.setdefault("IMAGECLF_TEST_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -20,10 +21,9 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from composing import compose_from, composed_in, for_job
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from PIL import Image
 
 from imageclf.configs import CONF_DIR, entry, paths
@@ -44,6 +44,24 @@ class Outcome(NamedTuple):
     def mistakes(self) -> list[str]:
         """The sentences about mistakes."""
         return [line for line in self.err.splitlines() if line.startswith("imageclf: ")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as long all but every n-th case of a test that is marked `sampled(n)`."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("sampled"):
+            test = item.nodeid.partition("[")[0]
+            if cases[test] % mark.args[0]:
+                item.add_marker(pytest.mark.long)
+            cases[test] += 1
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out all that was imported: it takes a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -107,14 +125,9 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DictConf
     output = tmp_path_factory.mktemp("output")
 
     def run(*overrides: str, name: str = "train", folder: str = CONF_DIR) -> DictConfig:
-        with initialize_config_dir(folder, version_base="1.3"):
-            cfg = compose(name, overrides=list(overrides), return_hydra_config=True)
-        with open_dict(cfg):
-            cfg.hydra.runtime.output_dir = str(output)
-            cfg.hydra.job.num = 0
-            HydraConfig.instance().set_config(copy.deepcopy(cfg))
-            del cfg["hydra"]
-        return cfg
+        if folder == CONF_DIR:
+            return composed_in(output, overrides, name)
+        return for_job(compose_from(folder, overrides, name), output)
 
     return run
 

@@ -58,6 +58,7 @@ def check(figures: dict[str, Any], names: set[str]) -> None:
     assert result["ratio_to_fastest_peer"].keys() == names - peers.keys() != set()
 
 
+@pytest.mark.long
 def test_a_run_draws_pictures_and_ends_with_its_figures(pictures: Path) -> None:
     figures = run(
         *OPTIONS,
@@ -78,6 +79,7 @@ def test_all_loaders_run_on_some_of_the_pictures_that_are_there(loader: ModuleTy
     assert figures["pictures"] == 50
 
 
+@pytest.mark.long
 def test_a_first_start_is_timed_on_each_number_of_cores(pictures: Path, tmp_path: Path) -> None:
     options = ("--pictures", str(pictures), "--num-pictures", "70", "--sizes", "64", "32")
     figures = run(

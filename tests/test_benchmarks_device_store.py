@@ -13,6 +13,7 @@ OPTIONS = ["--sizes", "16", "24", "--transforms", "side_on", "--batch-size", "8"
 PARTS = {"draws", "maps", "tables", "host", "torch", "device", "batch", "cpu_path"}
 
 
+@pytest.mark.long
 def test_a_run_ends_with_the_milliseconds_of_every_part() -> None:
     command = [sys.executable, str(FOLDER / "device_store.py"), *OPTIONS, "--rounds", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -210,6 +210,7 @@ def finished(output: Path, *options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, figures
 
 
+@pytest.mark.long
 def test_what_does_not_fit_is_skipped_and_the_figures_are_there(tmp_path: Path) -> None:
     code, figures = finished(tmp_path / "gpu.json", "--minutes", "0")
     assert code == 0

@@ -41,6 +41,7 @@ def sets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize("script", TIMED)
+@pytest.mark.long
 def test_a_timing_ends_with_the_figures_of_every_round(script: str) -> None:
     figures = run(script, "--rounds", "2", "--threads", "1", *TINY, "data.size=32")
     assert figures["rounds"] == 2

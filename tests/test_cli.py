@@ -373,6 +373,7 @@ def spoilt(dataset, here):
         (["model=null"], "Config group override must be a string or a list"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_mistake_is_one_sentence_that_names_it(arguments, named, tiny, command, spoilt):
     outcome = command("train", *tiny, *arguments)
     assert outcome.code == 1
@@ -423,6 +424,7 @@ def test_a_process_says_a_mistake_in_one_sentence(mistaken):
 
 
 @pytest.mark.parametrize("before", [(), IN_THE_BACKGROUND], ids=["as it is", "in the background"])
+@pytest.mark.sampled(2)
 def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path, before):
     long = ["schedule.phases.finetune.cycle_len=500", "~callbacks.tta"]
     process = start(tmp_path, *tiny, *long, before=before)
@@ -468,6 +470,7 @@ def test_a_run_is_exported(run, command, here):
         ("train", ["debug=fast"], "Could not find 'debug/fast'"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_mistake_in_the_further_commands_is_one_sentence(main, arguments, named, run, tiny, command, here):
     words = [each.format(run=run) for each in arguments]
     outcome = command(main, *(tiny if main == "train" else ()), *words)

@@ -181,6 +181,7 @@ def test_a_file_opens_with_a_command_that_is_installed(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.sampled(4)
 def test_the_command_that_a_file_opens_with_is_right(path, composed):
     commands = COMMAND.findall(header(path))
     assert commands
@@ -193,6 +194,7 @@ def test_the_command_that_a_file_opens_with_is_right(path, composed):
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, name) for group in GROUPS for name in options(group)])
+@pytest.mark.sampled(3)
 def test_an_option_composes_and_passes_the_check(group, option, config_with):
     assert check(config_with(group, option), TrainOptions) is None
 

@@ -74,6 +74,7 @@ def test_the_page_on_gpus_holds_commands_and_keys() -> None:
 
 
 @pytest.mark.parametrize("override", GPU_KEYS)
+@pytest.mark.sampled(3)
 def test_a_key_that_the_page_on_gpus_names_passes_the_check(
     override: str, composed: Callable[..., DictConfig]
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_key_that_the_page_on_gpus_names_passes_the_check(
 
 
 @pytest.mark.parametrize("command", [*HYDRA, *GPU_COMMANDS])
+@pytest.mark.sampled(3)
 def test_the_command_composes_and_passes_the_check(command: str, composed: Callable[..., DictConfig]) -> None:
     from omegaconf import OmegaConf
 

@@ -54,6 +54,7 @@ def compiled(backend: str) -> str:
     return f"model.compile={backend}"
 
 
+@pytest.mark.long
 def test_through_all_phases_it_trains_what_the_plain_body_does(train: Train) -> None:
     plain = train(*THREE_PHASES, RECORDER, "model.head.dropout=0.0", name="plain")
     run = train(*THREE_PHASES, RECORDER, "model.head.dropout=0.0", compiled("aot_eager"), name="compiled")
@@ -70,6 +71,7 @@ def test_its_checkpoints_bear_the_same_names(train: Train) -> None:
     assert names[0] == names[1]
 
 
+@pytest.mark.long
 def test_changes_of_phase_do_not_add_up_to_the_limit_of_compilations(
     train: Train, caplog: pytest.LogCaptureFixture, graphs: list[list[int]]
 ) -> None:

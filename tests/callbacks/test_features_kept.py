@@ -148,6 +148,7 @@ def parts(bitmaps: Path, tmp_path: Path) -> Callable[..., Parts]:
         "data.split_seed=1",
     ],
 )
+@pytest.mark.sampled(3)
 def test_whatever_changes_features_makes_them_anew(parts: Any, override: str) -> None:
     assert feature_key(*parts(override), "train", 32) != feature_key(*parts(), "train", 32)
 
@@ -163,6 +164,7 @@ def test_features_of_pictures_that_are_shrunk_to_another_size_first_are_others(p
     "override",
     ["data.batch_size=7", "transforms=fastai2", "model.head.dropout=0.5", "schedule.phases.one.lr=1"],
 )
+@pytest.mark.sampled(3)
 def test_what_changes_no_features_leaves_them_as_they_are(parts: Any, override: str) -> None:
     assert feature_key(*parts(override), "train", 32) == feature_key(*parts(), "train", 32)
 
@@ -172,24 +174,23 @@ def test_features_of_another_size_or_split_are_others(parts: Any) -> None:
     assert len({feature_key(*built, split, size) for split in ("train", "valid") for size in (32, 48)}) == 4
 
 
-def test_features_of_stored_jpegs_are_others_than_those_of_the_files(parts: Any) -> None:
+@pytest.mark.parametrize(
+    ("key", "two_alike", "other"),
+    [
+        ("data.cache", ("raw", "none"), "jpeg"),
+        # On the device, views are resampled otherwise.
+        ("data.device_store", ("off", "auto"), "on"),
+    ],
+)
+def test_features_of_other_pixels_are_others(
+    parts: Any, key: str, two_alike: tuple[str, str], other: str
+) -> None:
     keys = []
-    for cache in ("raw", "jpeg", "none"):
-        trainer, module, data = parts(f"data.cache={cache}")
+    for value in (*two_alike, other):
+        trainer, module, data = parts(f"{key}={value}")
         data.setup("fit")
         keys.append(feature_key(trainer, module, data, "train", 32))
-    raw, jpeg, none = keys
-    assert raw == none != jpeg
-
-
-def test_features_of_views_from_the_device_are_others_than_those_of_the_cpu(parts: Any) -> None:
-    keys = []
-    for how in ("off", "auto", "on"):
-        trainer, module, data = parts(f"data.device_store={how}")
-        data.setup("fit")
-        keys.append(feature_key(trainer, module, data, "train", 32))
-    off, auto, on = keys
-    assert off == auto != on
+    assert keys[0] == keys[1] != keys[2]
 
 
 @pytest.mark.parametrize("part", ["mean", "std"])

@@ -1,4 +1,7 @@
-"""A real SLURM for the tests of this folder, started once; they are skipped where it cannot be."""
+"""A real SLURM for the tests of this folder, started once; they are skipped where it cannot be.
+
+They are marked `alone`: its ports are fixed, so one test process at a time can have one.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

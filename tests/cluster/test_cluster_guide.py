@@ -43,6 +43,7 @@ def test_every_key_of_the_cluster_is_in_the_guide() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     server: SlurmServer, pictures: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from processes import wait_until
 from slurm_server import SlurmServer
 from small_runs import SMALL, THREE_PHASES
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 SAVES = "+callbacks.saves={_target_: probes.Saves}"
 # The second batch of the second epoch of a phase whose end is the first place that is saved by itself.

@@ -6,7 +6,7 @@ import pytest
 from cluster_runs import SLURM
 from slurm_server import SlurmServer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 def test_jobs_that_sbatch_refuses_are_one_sentence_and_the_same_folder_can_be_used_again(

@@ -9,7 +9,7 @@ from cluster_runs import SLURM, TWO_RANKS, final_weights, finish, jobs_of, start
 from processes import wait_until
 from slurm_server import SlurmServer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 SAVES = "+callbacks.saves={_target_: probes.Saves}"
 HELD = "+callbacks.hold={_target_: cluster_probes.WaitForSignal, epoch: 1, batch: 0}"

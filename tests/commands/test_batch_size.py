@@ -64,46 +64,49 @@ def test_pictures_on_the_device_take_their_part_of_its_memory(pictures, how, cac
     assert taken_by_pictures(node, augmentation, data, 16, device) == expected
 
 
-def search(pictures: Path, folder: Path, *overrides: str, memory: int = resource.RLIM_INFINITY):
-    """Run the command under a limit on its memory, in bytes."""
-    typed = ["data=folder", f"data.root={pictures}", "data.train=.", "data.valid=null", "data.num_workers=0"]
-    typed += [
-        "trainer=cpu",
-        "model.backbone=test_resnet",
-        "model.weights=none",
-        "schedule=minimal",
+def typed(pictures: Path, folder: Path) -> list[str]:
+    """Return what is typed to search with a small body."""
+    return [
+        "data=folder", f"data.root={pictures}", "data.train=.", "data.valid=null", "data.num_workers=0",
+        "trainer=cpu", "model.backbone=test_resnet", "model.weights=none", "schedule=minimal",
         f"hydra.run.dir={folder}",
-    ]
-    return subprocess.run(
-        [sys.executable, "-m", "imageclf.batch_size", *typed, *overrides],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["auto", "on"])
+def test_with_room_enough_it_is_the_limit(where, command, pictures, tmp_path):
+    small = ["limit=8", "data.size=32", f"data.device_store={where}"]
+    outcome = command("batch_size", *typed(pictures, tmp_path), *small)
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "data.batch_size=8"), outcome.err
+
+
+def search(pictures: Path, folder: Path, memory: int) -> int:
+    """Return the batch size that a process with so many bytes of memory finds."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "imageclf.batch_size",
+            *typed(pictures, folder),
+            "limit=1024",
+            "data.size=256",
+        ],
         capture_output=True,
         text=True,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
     )
-
-
-def test_with_room_enough_it_is_the_limit(pictures, tmp_path):
-    done = search(pictures, tmp_path, "limit=8", "data.size=32")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "data.batch_size=8"), done.stderr
-
-
-def test_it_is_found_beside_pictures_on_the_device(pictures, tmp_path):
-    done = search(pictures, tmp_path, "limit=8", "data.size=32", "data.device_store=on")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "data.batch_size=8"), done.stderr
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.splitlines()[-1].removeprefix("data.batch_size="))
 
 
 @pytest.mark.long
 def test_with_less_memory_it_is_less(pictures, tmp_path):
-    found = {}
-    for gigabytes in (5, 9):
-        done = search(pictures, tmp_path, "limit=1024", "data.size=256", memory=gigabytes << 30)
-        assert done.returncode == 0, done.stderr
-        found[gigabytes] = int(done.stdout.splitlines()[-1].removeprefix("data.batch_size="))
-    assert 0 < found[5] < found[9] < 1024
+    less, more = (search(pictures, tmp_path, gigabytes << 30) for gigabytes in (5, 9))
+    assert 0 < less < more < 1024
 
 
-def test_a_schedule_of_cached_features_alone_needs_no_search(pictures, tmp_path):
-    done = search(pictures, tmp_path, "schedule=head_only")
-    assert done.returncode == 1
-    assert "every phase trains on cached features" in done.stderr
+def test_a_schedule_of_cached_features_alone_needs_no_search(command, pictures, tmp_path):
+    outcome = command("batch_size", *typed(pictures, tmp_path), "schedule=head_only")
+    assert outcome.code == 1
+    assert "every phase trains on cached features" in outcome.err

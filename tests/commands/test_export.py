@@ -87,6 +87,7 @@ def test_the_config_says_how_pictures_are_prepared(finished_run, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("uint8", "tensor(uint8)"), ("float", "tensor(float)")])
+@pytest.mark.sampled(2)
 def test_onnxruntime_computes_what_torch_computes_for_batches_of_any_length(
     kind, dtype, finished_run, pictures, tmp_path
 ):
@@ -114,6 +115,7 @@ def test_an_onnx_file_carries_its_classes(finished_run, tmp_path):
     assert (carried["classes"], carried["size"]) == (CLASSES, 32)
 
 
+@pytest.mark.long
 def test_the_best_candidate_is_taken_by_default(validated_run, pictures, tmp_path):
     folder = exported(validated_run, "onnx", tmp_path)
     (found,) = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"pictures": pictures.numpy()})
@@ -122,6 +124,7 @@ def test_the_best_candidate_is_taken_by_default(validated_run, pictures, tmp_pat
 
 @pytest.mark.parametrize("form", ["timm", "onnx"])
 @pytest.mark.parametrize("which", ["finished_run", "validated_run"])
+@pytest.mark.sampled(3)
 def test_the_code_of_the_readme_runs_without_this_package(form, which, request, dataset, tmp_path):
     run_dir = request.getfixturevalue(which)
     folder = exported(run_dir, form, tmp_path / "out", weights="final")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cache_jobs import (
-    CONTEXT,
     build_and_hold,
     check_and_make_store,
     look_and_get_later,
@@ -17,6 +16,7 @@ from cache_jobs import (
     start,
     wait_until,
 )
+from fork_server import FORK_SERVER
 from PIL import Image
 from presets import caching, smooth
 
@@ -86,7 +86,7 @@ def test_a_killed_build_is_done_anew_to_the_same_bytes(paths, form, undisturbed,
 
 @pytest.mark.parametrize("job", [make_store, check_and_make_store])
 def test_four_jobs_at_once_make_one_store_between_them(paths, form, undisturbed, tmp_path, job):
-    barrier = CONTEXT.Barrier(4)
+    barrier = FORK_SERVER.Barrier(4)
     jobs = [start(job, paths, tmp_path, form, SIDE, barrier) for _ in range(4)]
     for job in jobs:
         job.join(60)
@@ -104,7 +104,7 @@ def test_a_second_run_decodes_nothing(paths, tmp_path):
 
 
 def test_a_job_waits_for_another_to_build_and_not_for_it_to_end(tmp_path: Path):
-    looked, built, late_has_it, may_end = (CONTEXT.Event() for _ in range(4))
+    looked, built, late_has_it, may_end = (FORK_SERVER.Event() for _ in range(4))
     builder = start(build_and_hold, tmp_path, "key", looked, built, may_end)
     # It has looked for the result before the other made it, and asks again now that the other uses it.
     late = start(look_and_get_later, tmp_path, "key", looked, built, late_has_it)

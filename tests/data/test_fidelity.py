@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import only
 from presets import STAMPS, preset
 from reference import one_view, original, render
 
@@ -9,15 +10,17 @@ from imageclf.data import PictureDataset, Request
 from imageclf.data.views.augmentation import NUM_DRAWS, draw_views, plain_views
 from imageclf.data.views.draws import uniforms
 
-SIZES = [32, 64, 128, 224, 288]
 RESIZES = ["crop", "squish", "pad", "random_resized_crop"]
 PRESETS = ["side_on", "top_down", "none", "fastai2"]
 # In steps of 255.
 LIMIT = 3.0
 SEED = 42
 PATHS = [str(path) for path in sorted(STAMPS.glob("*/*.jpg"))]
-# Every sixth takes a minute, all of them four.
-SOME = pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.long)], ids=["some", "all"])
+# Of which pictures, at which sizes: some of them at each, all at one.
+CASES = pytest.mark.parametrize(
+    ("step", "size"),
+    only([(6, 32), (6, 128)], [(6, 32), (6, 64), (6, 128), (1, 128), (6, 224), (6, 288)]),
+)
 
 
 def differences(paths, augmentation, resize, size, view, crop_pct=1.0):
@@ -50,29 +53,25 @@ def test_the_stamps_are_found():
     assert len(PATHS) == 255
 
 
-@SOME
-@pytest.mark.parametrize("size", SIZES)
+@CASES
 @pytest.mark.parametrize("resize", RESIZES)
 def test_the_picture_as_it_is_is_within_three_steps_of_the_reference(resize, size, step):
     check(PATHS[::step], preset("side_on"), resize, size, 0)
 
 
-@SOME
-@pytest.mark.parametrize("size", SIZES)
+@CASES
 def test_a_crop_that_keeps_a_share_is_within_three_steps_of_the_reference(size, step):
     check(PATHS[::step], preset("side_on"), "crop", size, 0, crop_pct=0.875)
 
 
-@SOME
-@pytest.mark.parametrize("size", SIZES)
+@CASES
 @pytest.mark.parametrize("resize", RESIZES)
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_drawn_view_is_within_three_steps_of_the_reference(name, resize, size, step):
     check(PATHS[::step], preset(name), resize, size, 1)
 
 
-@SOME
-@pytest.mark.parametrize("size", SIZES)
+@CASES
 def test_what_rand_augment_starts_from_is_within_three_steps_of_the_reference(size, step):
     check(PATHS[::step], preset("rand_augment", extra=None), "random_resized_crop", size, 1)
 

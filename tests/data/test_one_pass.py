@@ -110,6 +110,7 @@ def names(root):
 
 @pytest.mark.parametrize("form", ["raw", "jpeg"])
 @pytest.mark.parametrize("resize", ["crop", "pad"])
+@pytest.mark.sampled(3)
 def test_stores_are_those_of_one_process_whoever_makes_them(paths, tmp_path, use, form, resize):
     expected = {size: reference(paths, size, side, resize, form) for size, side in SIDES.items()}
     for processes in (0, 1, 2, 3):
@@ -121,6 +122,7 @@ def test_stores_are_those_of_one_process_whoever_makes_them(paths, tmp_path, use
 
 @pytest.mark.parametrize("form", ["raw", "jpeg"])
 @pytest.mark.parametrize("processes", [0, 1, 2, 3])
+@pytest.mark.sampled(3)
 def test_stores_made_with_the_check_are_the_same(paths, tmp_path, use, form, processes):
     use(processes)
     kept = caching(tmp_path, cache=form)

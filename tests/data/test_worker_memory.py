@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch.multiprocessing
 from presets import preset
 
@@ -25,6 +26,7 @@ def epoch_requests(epoch, batches=60):
     return (Request(chosen, np.ones(32, dtype=np.int64), epoch, 32) for chosen in rows)
 
 
+@pytest.mark.long
 def test_workers_over_a_million_rows_grow_by_less_than_a_twentieth_an_epoch():
     assert len(STAMPS) > 100
     paths = [STAMPS[row % len(STAMPS)] for row in range(ROWS)]

@@ -133,6 +133,7 @@ def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pyt
         (["data.train=nowhere"], "nowhere"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_mistake_is_one_sentence_and_nothing_is_made(
     arguments: list[str], says: str, tiny: list[str], command, tmp_path, monkeypatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_both_ranks_are_still_equal_after_a_search(searches: tuple[Path, Path]) 
     ids=["3 + 2", "5 + 4", "3 whole", "1 left out"],
 )
 @pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.sampled(3)
 def test_an_uneven_last_batch_teaches_two_ranks_what_it_teaches_one(
     pictures: Path, tmp_path: Path, batch_size: int, rest: int, accumulation: int
 ) -> None:

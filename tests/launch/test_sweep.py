@@ -115,6 +115,7 @@ def test_a_resumed_job_keeps_its_config(resumed):
         (["hydra.sweep.dir=new", "hydra.sweeper.max_batch_size=1"], "hydra.sweeper.max_batch_size=1: "),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_sweep_that_cannot_be_meant_is_refused(faulty, tiny, arguments, sentence):
     before = (faulty[0] / "multirun.yaml").read_bytes()
     code, said = train(faulty[0].parent, "-m", *tiny, *SWEEP, *arguments)
@@ -144,6 +145,7 @@ def test_a_single_run_does_not_go_on_with_a_sweep(tiny, tmp_path):
         ("schedule.phases.head.cycle_len=1,0", "job 1 (schedule.phases.head.cycle_len=0): "),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_mistake_in_one_job_is_said_before_the_first_starts(swept, sentence, tiny, tmp_path):
     code, said = train(tmp_path, "-m", *tiny, swept)
     assert code == 1

@@ -119,6 +119,7 @@ def test_many_families_are_looked_at():
 
 @pytest.mark.parametrize("num_groups", [2, 3, 5])
 @pytest.mark.parametrize("name", [*TINY, *OTHERS])
+@pytest.mark.sampled(10)
 def test_every_parameter_and_module_is_in_exactly_one_group(name, num_groups):
     model = skeleton(name)
     groups = layer_groups(model, num_groups)
@@ -128,6 +129,7 @@ def test_every_parameter_and_module_is_in_exactly_one_group(name, num_groups):
 
 @pytest.mark.parametrize("num_groups", [2, 3, 5])
 @pytest.mark.parametrize("name", [*TINY, *OTHERS])
+@pytest.mark.sampled(10)
 def test_the_head_is_alone_in_the_last_group(name, num_groups):
     *bodies, head = layer_groups(skeleton(name), num_groups).parameters
     assert sorted(head) == ["head.1.bias", "head.1.weight"]
@@ -136,6 +138,7 @@ def test_the_head_is_alone_in_the_last_group(name, num_groups):
 
 @pytest.mark.parametrize("num_groups", [2, 3, 5])
 @pytest.mark.parametrize("name", IN_ORDER)
+@pytest.mark.sampled(7)
 def test_groups_follow_one_another_as_pictures_pass_through(name, num_groups):
     backbone = create_backbone(name, "none", size=64)
     model = classifier(backbone, LinearHead(num_features(backbone, 64), 3)).eval()

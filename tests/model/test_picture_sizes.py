@@ -52,6 +52,7 @@ def folder(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore:torch.searchsorted:UserWarning")
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multidimensional indexing:UserWarning")
 @pytest.mark.parametrize(("name", "size"), [*DYNAMIC, ("test_vit", 192), (SWIN, 112)])
+@pytest.mark.sampled(3)
 def test_weights_of_another_size_are_loaded_as_timm_loads_them(name, size, folder):
     path = trained(name, folder)
     ours = create_backbone(name, path, size).state_dict()
@@ -68,6 +69,7 @@ def test_weights_of_another_size_are_loaded_as_timm_loads_them(name, size, folde
 
 # Swin keeps the windows of its own size, so only there it is the model that is built for that size alone.
 @pytest.mark.parametrize(("name", "size"), [*DYNAMIC, (SWIN, 224)])
+@pytest.mark.sampled(2)
 def test_one_of_several_sizes_gives_the_features_of_a_model_built_for_it(name, size, folder):
     path = trained(name, folder)
     several = create_backbone(name, path, {size, 2 * size}).eval()

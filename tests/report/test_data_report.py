@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,19 +69,36 @@ def written(folder, analysis):
     return Page(write_data_report(analysis, folder))
 
 
-@pytest.fixture
-def sound(tmp_path):
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
     views = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
-    return analysis_of(draw(tmp_path, 10), views=views)
+    return analysis_of(draw(tmp_path_factory.mktemp("sound"), 10), views=views)
 
 
-@pytest.fixture
-def troubled(tmp_path):
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory):
     """Thirty pictures, tiny for the size; the first two are one, and the third has gone."""
-    pictures = draw(tmp_path, 30)
-    pictures.loc[2, ["path", "fault"]] = [str(tmp_path / "gone.png"), "there is no such file"]
+    folder = tmp_path_factory.mktemp("troubled")
+    pictures = draw(folder, 30)
+    pictures.loc[2, ["path", "fault"]] = [str(folder / "gone.png"), "there is no such file"]
     keys = [b"0", b"0", b"", *(str(row).encode() for row in range(3, 30))]
     return analysis_of(pictures, size=300, pixels=keys)
+
+
+@pytest.fixture(scope="module")
+def report(sound, tmp_path_factory):
+    """The folder of the sound data set's report."""
+    return write_data_report(sound, tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="module")
+def sound_page(report):
+    return Page(report / "analysis.html")
+
+
+@pytest.fixture(scope="module")
+def troubled_page(troubled, tmp_path_factory):
+    return written(tmp_path_factory.mktemp("report"), troubled)
 
 
 def test_tables_plots_and_page_are_written(sound, tmp_path):
@@ -94,55 +112,47 @@ def test_tables_plots_and_page_are_written(sound, tmp_path):
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in plots)
 
 
-def test_the_tables_can_be_read_back(sound, tmp_path):
-    write_data_report(sound, tmp_path)
-    read = pd.read_csv(tmp_path / "pictures.csv", keep_default_na=False, dtype={"id": str})
+def test_the_tables_can_be_read_back(sound, report):
+    read = pd.read_csv(report / "pictures.csv", keep_default_na=False, dtype={"id": str})
     pd.testing.assert_frame_equal(read, sound.pictures, check_dtype=False)
 
 
-def test_the_classes_are_counted(sound, tmp_path):
-    write_data_report(sound, tmp_path)
-    rows = pd.read_csv(tmp_path / "classes.csv").to_numpy().tolist()
+def test_the_classes_are_counted(report):
+    rows = pd.read_csv(report / "classes.csv").to_numpy().tolist()
     assert rows == [["<b>cat</b>", 4, 1, 0, 0.5], ["dog & co", 4, 1, 0, 0.5]]
 
 
-def test_the_page_loads_nothing_from_elsewhere(troubled, tmp_path):
-    page = written(tmp_path / "out", troubled)
-    assert "script" not in page.tags
-    outward = [each for each in page.addresses if not each.startswith(("data:", "#"))]
+def test_the_page_loads_nothing_from_elsewhere(troubled_page):
+    assert "script" not in troubled_page.tags
+    outward = [each for each in troubled_page.addresses if not each.startswith(("data:", "#"))]
     assert outward == []
 
 
-def test_a_link_leads_to_each_kind_of_problem(troubled, tmp_path):
-    page = written(tmp_path / "out", troubled)
-    links = {each[1:] for each in page.addresses if each.startswith("#")}
+def test_a_link_leads_to_each_kind_of_problem(troubled_page):
+    links = {each[1:] for each in troubled_page.addresses if each.startswith("#")}
     assert links == {"broken", "contradiction", "duplicate", "tiny"}
-    assert links <= page.anchors
+    assert links <= troubled_page.anchors
 
 
-def test_names_are_escaped(troubled, tmp_path):
-    page = written(tmp_path / "out", troubled)
-    assert "Labelled dog & co here and <b>cat</b> there." in page.text
-    assert "root: <pictures>" in page.text
-    assert "b" not in page.tags
+def test_names_are_escaped(troubled_page):
+    assert "Labelled dog & co here and <b>cat</b> there." in troubled_page.text
+    assert "root: <pictures>" in troubled_page.text
+    assert "b" not in troubled_page.tags
 
 
-def test_a_sound_data_set_is_said_to_have_no_problems(sound, tmp_path):
-    page = written(tmp_path / "out", sound)
-    assert "None: every picture can be read" in page.text
-    assert "Pictures with problems" not in page.text
+def test_a_sound_data_set_is_said_to_have_no_problems(sound_page):
+    assert "None: every picture can be read" in sound_page.text
+    assert "Pictures with problems" not in sound_page.text
 
 
-def test_both_plots_and_the_sheet_are_on_the_page(sound, tmp_path):
-    page = written(tmp_path / "out", sound)
-    assert (page.pictures("svg+xml"), page.pictures("png")) == (2, 1)
+def test_both_plots_and_the_sheet_are_on_the_page(sound_page):
+    assert (sound_page.pictures("svg+xml"), sound_page.pictures("png")) == (2, 1)
 
 
-def test_problems_are_shown_as_pictures_up_to_24_of_a_kind(troubled, tmp_path):
-    page = written(tmp_path / "out", troubled)
+def test_problems_are_shown_as_pictures_up_to_24_of_a_kind(troubled_page):
     # A contradiction and a duplicate of two pictures each, and 24 of 29 tiny ones.
-    assert page.pictures("jpeg") == 2 + 2 + 24
-    assert "And 5 more, in problems.csv ." in page.text
+    assert troubled_page.pictures("jpeg") == 2 + 2 + 24
+    assert "And 5 more, in problems.csv ." in troubled_page.text
 
 
 def test_every_problem_is_in_the_table_however_many_there_are(troubled, tmp_path):
@@ -151,14 +161,14 @@ def test_every_problem_is_in_the_table_however_many_there_are(troubled, tmp_path
     assert kinds == {"tiny": 29, "broken": 1, "contradiction": 1, "duplicate": 1}
 
 
-def test_a_picture_that_has_gone_is_a_tile_with_its_name(troubled, tmp_path):
-    assert "gone.png cannot be read" in written(tmp_path / "out", troubled).text
+def test_a_picture_that_has_gone_is_a_tile_with_its_name(troubled_page):
+    assert "gone.png cannot be read" in troubled_page.text
 
 
-def test_paths_are_shown_from_the_folder_that_all_share(sound, tmp_path):
-    page = written(tmp_path / "out", sound)
-    assert f"{tmp_path}/" in page.text
-    assert tmp_path.name in page.text
+def test_paths_are_shown_from_the_folder_that_all_share(sound, sound_page):
+    folder = Path(sound.pictures["path"][0]).parent
+    assert f"{folder}/" in sound_page.text
+    assert folder.name in sound_page.text
 
 
 def test_the_pictures_that_training_enlarges_are_counted(sound, tmp_path):

@@ -1,6 +1,5 @@
 """Jobs that share a cache, each in a process of its own."""
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,21 +8,19 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from fork_server import FORK_SERVER
 from presets import caching
 
 from imageclf.data.pictures import shrinking
 from imageclf.data.pictures.cache import Cache, Kind
 from imageclf.data.pictures.verify import unreadable
 
-# As the ranks of a run start: from a server that has loaded all that is heavy.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["imageclf.worker"])
 AMPLE = 10**12
 
 
 def start(job: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a job; it ends with this process at the latest."""
-    process = CONTEXT.Process(target=job, args=arguments, daemon=True)
+    process = FORK_SERVER.Process(target=job, args=arguments, daemon=True)
     process.start()
     return process
 
@@ -69,7 +66,7 @@ def hold(root: Path, key: str, holds: Any, may_end: Any) -> None:
 @contextmanager
 def used_elsewhere(root: Path, key: str, job: Callable[..., None] | None = None) -> Iterator[None]:
     """Have another process use a result meanwhile, by `hold` or another job."""
-    holds, may_end = CONTEXT.Event(), CONTEXT.Event()
+    holds, may_end = FORK_SERVER.Event(), FORK_SERVER.Event()
     user = start(job or hold, root, key, holds, may_end)
     try:
         assert holds.wait(60)

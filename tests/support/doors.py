@@ -1,19 +1,20 @@
 """The door that trains, in processes of a fork server: each starts in a fraction of a second."""
 
-import multiprocessing
 import os
 import signal
 import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["imageclf.worker"])
+from fork_server import FORK_SERVER, as_from_a_shell
+
+from imageclf import worker
+from imageclf.configs import run_main
 
 
 def start_door(run_dir: Path, **environment: str) -> ForkServerProcess:
     """Start `python -m imageclf.worker RUN_DIR` in a process group of its own."""
-    process = _CONTEXT.Process(target=_door, args=(run_dir, environment))
+    process = FORK_SERVER.Process(target=_door, args=(run_dir, environment))
     process.start()
     return process
 
@@ -30,11 +31,7 @@ def through_door(run_dir: Path, **environment: str) -> int:
 
 def _door(run_dir: Path, environment: dict[str, str]) -> None:
     os.setsid()
-    # As in a process that a shell starts, data workers are forked.
-    multiprocessing.set_start_method("fork", force=True)
+    as_from_a_shell()
     os.environ |= environment
     sys.argv = ["worker", str(run_dir), "trust=all"]
-    from imageclf import worker
-    from imageclf.configs import run_main
-
     run_main(worker.job)

@@ -1,7 +1,6 @@
 """Stop a real run at a point, let it go on through the one door, and say where it differs from another."""
 
 import json
-import multiprocessing
 import shutil
 import signal
 from hashlib import sha256
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from fork_server import FORK_SERVER, as_from_a_shell
 from resume_cases import Case, Position, Setting
 from resume_probes import STOP
 from small_runs import SMALL, composed, phases
@@ -135,17 +135,14 @@ def go(run_dir: Path, ranks: int) -> None:
 
 def exit_code(run_dir: Path) -> int | None:
     """Go through the one door in a process of its own, as one of one rank, and return how it ended."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["imageclf.worker"])
-    process = context.Process(target=_alone, args=(run_dir,))
+    process = FORK_SERVER.Process(target=_alone, args=(run_dir,))
     process.start()
     process.join()
     return process.exitcode
 
 
 def _alone(run_dir: Path) -> None:
-    # As where a job is started by itself: the fork server's method would be that of data workers.
-    multiprocessing.set_start_method("fork", force=True)
+    as_from_a_shell()
     run(run_dir)
 
 

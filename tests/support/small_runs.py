@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from composing import composed_in
+from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR
 from imageclf.launch.start import train
 from imageclf.training.directory import prepare
 
@@ -54,14 +52,7 @@ THREE_PHASES = phases(
 
 def composed(overrides: list[str], run_dir: Path) -> DictConfig:
     """Return the training config as Hydra composes it for a job in `run_dir`."""
-    with initialize_config_dir(CONF_DIR, version_base="1.3"):
-        cfg = compose("train", overrides=overrides, return_hydra_config=True)
-    with open_dict(cfg):
-        cfg.hydra.runtime.output_dir = str(run_dir)
-    HydraConfig.instance().set_config(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    return cfg
+    return composed_in(run_dir, tuple(overrides))
 
 
 def train_small(run_dir: Path, pictures: Path, *overrides: str) -> Path:

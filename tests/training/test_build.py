@@ -106,6 +106,7 @@ def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):
         ("sync_batchnorm", "not tested"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_what_the_program_sets_itself_is_refused_with_what_to_use_instead(key, remedy, config, tmp_path):
     with pytest.raises(InputError) as refused:
         build_trainer(config(f"+trainer.{key}=3"), 3, tmp_path, [])
@@ -123,6 +124,7 @@ def test_everything_that_the_program_sets_itself_is_refused():
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed", "ddp_spawn", "dp"])
+@pytest.mark.sampled(2)
 def test_a_strategy_that_is_not_tested_is_refused(strategy, config, tmp_path):
     with pytest.raises(InputError) as refused:
         build_trainer(config(f"+trainer.strategy={strategy}"), 3, tmp_path, [])
@@ -172,6 +174,7 @@ def test_short_forms_of_a_precision_are_taken_without_a_warning(given, config, t
         ("trainer.gradient_clip_val=0.5", "gradient_clip_val", 0.5),
     ],
 )
+@pytest.mark.sampled(2)
 def test_the_rest_of_the_trainer_is_the_users(override, name, value, config, tmp_path):
     assert getattr(build_trainer(config(override), 3, tmp_path, []), name) == value
 
@@ -240,6 +243,7 @@ def test_an_optimizer_of_the_users_own_is_built(config):
         ("transforms.max_zoom=0.5", "transforms.max_zoom=0.5: give a number from 1 to 10"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_value_out_of_range_is_refused_by_its_key(override, sentence, config):
     given = config(override)
     with pytest.raises(InputError) as refused:

@@ -67,6 +67,7 @@ def refusal(config) -> str:
         ("++trainer.devces=2", "trainer.devces", "trainer.devices"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_a_misspelt_key_is_refused_with_the_nearest_one(config, override, key, nearest):
     assert refusal(config(override)) == f"{key}: there is no such key; did you mean {nearest}?"
 
@@ -119,6 +120,7 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ("schedule.phases=null", "schedule.phases=null: give a mapping"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_a_value_of_a_wrong_type_is_refused_with_what_the_key_takes(config, override, sentence):
     assert refusal(config(override)) == sentence
 
@@ -137,6 +139,7 @@ def test_a_value_of_a_wrong_type_is_refused_with_what_the_key_takes(config, over
         "analysis",
     ],
 )
+@pytest.mark.sampled(4)
 def test_a_key_that_is_needed_cannot_be_removed(config, key):
     assert refusal(config(f"~{key}")).startswith(f"{key} is missing")
 
@@ -174,6 +177,7 @@ def test_a_key_that_is_needed_cannot_be_removed(config, key):
         "ckpt_path=auto",
     ],
 )
+@pytest.mark.sampled(3)
 def test_what_is_legal_passes(config, override):
     assert check(config(override), TrainOptions) is None
 
@@ -219,6 +223,7 @@ def test_what_is_legal_passes(config, override):
         ),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_part_of_the_users_own_is_checked_against_its_signature(config, override, sentence):
     assert refusal(config(override)).startswith(sentence)
 
@@ -239,6 +244,7 @@ class Asking(pl.Callback):
 
 
 @pytest.mark.parametrize("name", Offered._fields)
+@pytest.mark.sampled(3)
 def test_what_the_program_hands_to_a_callback_cannot_be_set(config, name):
     node = f"{{_target_: {__name__}.Asking, {name}: 3}}"
     assert refusal(config(f"+callbacks.asking={node}")).startswith(f"callbacks.asking.{name}: there is no ")

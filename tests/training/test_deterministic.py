@@ -83,6 +83,7 @@ def operations(config) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("backbone", MODELS)
+@pytest.mark.sampled(3)
 def test_a_step_of_a_usual_model_is_deterministic_where_that_is_asked_for(operations, backbone):
     size = 224 if backbone.startswith("vit") else 64
     assert operations(f"model.backbone={backbone}", size=size) & REFUSED == set()
@@ -100,6 +101,7 @@ def test_a_step_of_a_usual_model_is_deterministic_where_that_is_asked_for(operat
         ["model/optimizer=lamb"],
     ],
 )
+@pytest.mark.sampled(3)
 def test_so_are_losses_heads_mixing_and_optimizers(operations, overrides):
     assert operations(*overrides) & REFUSED == set()
 

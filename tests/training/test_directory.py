@@ -122,6 +122,7 @@ def test_a_summary_is_read(started):
         "model.weights=hub",
     ],
 )
+@pytest.mark.sampled(4)
 def test_another_value_than_the_run_was_started_with_is_named(start, started, override):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, override)
@@ -148,6 +149,7 @@ def test_every_other_value_is_named_and_no_equal_one(start, started):
         "optimized_metric=val/loss",
     ],
 )
+@pytest.mark.sampled(4)
 def test_what_does_not_change_the_result_may_differ(start, started, override):
     assert start("ckpt_path=auto", HERE, override) is True
 
@@ -161,6 +163,7 @@ def test_what_does_not_change_the_result_may_differ(start, started, override):
         (["trainer.devices=2", "+trainer.num_nodes=2"], 4),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_run_does_not_go_on_with_another_number_of_ranks(start, started, typed, ranks):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, *typed)

@@ -79,6 +79,7 @@ def spoil(run_dir, **values):
 
 
 @pytest.mark.parametrize("target", CODE)
+@pytest.mark.sampled(5)
 def test_a_head_of_other_code_is_not_built(target, hostile, refused):
     spoil(hostile, model__head={"_target_": target, "command": "touch canary"})
     assert "model.head._target_" in refused("predict")
@@ -130,6 +131,7 @@ def test_a_transform_of_other_code_is_not_built(extra, hostile, refused):
         [],
     ],
 )
+@pytest.mark.sampled(4)
 def test_a_head_that_no_training_has_written_is_one_sentence(head, hostile, refused):
     spoil(hostile, model__head=head)
     refused("predict")
@@ -157,6 +159,7 @@ def test_a_head_that_no_training_has_written_is_one_sentence(head, hostile, refu
         ("transforms__max_zoom", "a"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_a_value_that_no_training_has_written_is_one_sentence(key, value, hostile, refused):
     spoil(hostile, **{key: value})
     refused("predict")
@@ -192,6 +195,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("model: " + "${" * 20_000, "model"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_config_that_is_none_is_one_sentence(text, said, hostile, refused):
     (hostile / "config.yaml").write_text(text)
     assert said in refused("predict")
@@ -233,6 +237,7 @@ def candidates(files, best="final"):
         "{",
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_list_of_candidates_that_is_none_is_one_sentence(text, hostile, refused):
     (hostile / "snapshots" / "candidates.json").write_text(text)
     refused("predict")
@@ -246,6 +251,7 @@ def test_a_size_that_the_run_has_not_used_is_one_sentence(size, hostile, refused
 
 @pytest.mark.parametrize("name", ["summary.json", "config.yaml", "snapshots/final.ckpt"])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to a device"])
+@pytest.mark.sampled(4)
 def test_what_is_no_file_is_not_opened(kind, name, hostile, refused):
     (hostile / name).unlink()
     if kind == "pipe":
@@ -309,6 +315,7 @@ def of_other_classes(path):
     ],
 )
 @pytest.mark.parametrize("main", ["predict", "export"])
+@pytest.mark.sampled(5)
 def test_a_file_of_weights_that_is_none_is_one_sentence(main, mend, hostile, refused):
     mend(hostile / "snapshots" / "final.ckpt")
     assert "final.ckpt" in refused(main, "weights=final")

@@ -198,6 +198,7 @@ def test_a_metric_can_be_monitored(fit):
         (["model=resnet34", "model/loss=focal", "model.backbone=test_resnet"], FocalLoss, 0.0),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_loss_is_chosen_and_changed_by_override(override, loss, smoothing, parts):
     built = parts(*override, "model.weights=none").module.loss
     assert type(built) is loss
@@ -288,6 +289,7 @@ def test_without_class_weights_a_loss_gets_none(parts):
         ),
     ],
 )
+@pytest.mark.sampled(4)
 def test_a_mistake_is_one_sentence_before_training(overrides, sentence, tiny, command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     outcome = command("train", *tiny, *overrides)
@@ -308,6 +310,7 @@ def test_a_mistake_is_one_sentence_before_training(overrides, sentence, tiny, co
         ("torchmetrics.classification.MulticlassF1Score, higher_is_better: false}", True),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_metric_says_by_itself_or_by_its_node_which_way_it_is_better(composed, tiny, node, lower):
     config = to_plain(composed(*tiny, f"+metrics.mine={{_target_: {node}"))
     assert lower_is_better("val/mine", config) is lower

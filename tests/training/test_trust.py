@@ -60,6 +60,7 @@ def test_what_it_does_not_name_is_refused_with_the_way_to_allow_it(go_on):
 @pytest.mark.parametrize(
     "trust", ["trust=[own_code]", "trust=own_code", "trust=[a,own_code.Own]", "trust=all"]
 )
+@pytest.mark.sampled(2)
 def test_what_is_trusted_goes_on(trust, go_on):
     go_on(trust)
 
@@ -72,6 +73,7 @@ def test_what_is_trusted_goes_on(trust, go_on):
         "trainer", "trainer.profiler", "metrics.own", "logger.own", "schedule.phases.head", "extras",
     ],
 )  # fmt: skip
+@pytest.mark.sampled(4)
 def test_other_code_is_refused_wherever_it_stands(key, begun, go_on):
     change(begun, f"{key}._target_", "os.system")
     with pytest.raises(InputError, match=r"_target_=os\.system"):
@@ -128,6 +130,7 @@ def test_the_script_for_a_cluster_tells_the_door_what_its_runs_name(begun):
         ["debug=profile"], ["data=csv"], ["trainer=ddp"],
     ],
 )  # fmt: skip
+@pytest.mark.sampled(4)
 def test_all_that_our_configs_name_may_be_built(overrides, composed):
     config = OmegaConf.to_container(composed(*overrides), resolve=False)
     assert len(targets_of(config)) > 10
