@@ -1,7 +1,10 @@
+import re
+from dataclasses import fields
+
 import pytest
 
 from imageclf import InputError
-from imageclf.schedule import Phase, Place, Schedule
+from imageclf.schedule import Phase, Place, RunState, Schedule
 
 GROUPS = ("body0", "body1", "head")
 NAMES = ["head"] * 2 + ["finetune"] * 7 + ["bigger"] * 6
@@ -137,3 +140,9 @@ def test_a_phase_that_does_not_fit_the_groups_is_named(finetune, groups, message
 def test_auto_without_a_finder_is_refused_before_the_run():
     with pytest.raises(InputError, match=r"^schedule\.phases\.finetune\.lr=auto needs"):
         lesson().check(GROUPS, has_finder=False)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(RunState)])
+def test_every_fact_of_a_run_says_who_writes_and_who_reads_it(name):
+    (said,) = re.findall(rf"^        {name}: (.*?)(?=^        \S|^    \S|\Z)", RunState.__doc__, re.M | re.S)
+    assert len(re.findall(r"[Rr]eads?|skips|writes|saves|add|record", said)) >= 2
