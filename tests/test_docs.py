@@ -20,6 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
 HYDRA = [command for command in COMMANDS if command.startswith("imageclf-")]
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 GPU_PAGE = (ROOT / "docs/gpu.md").read_text(encoding="utf-8")
 GPU_COMMANDS = re.findall(r"^imageclf-.*$", GPU_PAGE, re.MULTILINE)
 GPU_KEYS = sorted(set(re.findall(r"`((?:trainer|data|model)[a-z_.]*=[^`]+)`", GPU_PAGE)))
@@ -119,17 +120,14 @@ def test_the_command_composes_and_passes_the_check(command: str, composed: Calla
     check(plain, options.get(main, TrainOptions))
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted(set(re.findall(r"`((?:callbacks|schedule|data|model|analysis)/(?:[a-z_]+\.py)?)`", README))),
-)
-def test_a_module_that_the_readme_names_exists(path: str) -> None:
-    assert (ROOT / "src/imageclf" / path).exists()
-
-
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(conf/[a-z_/.]*)`", README))))
-def test_a_config_that_the_readme_names_exists(path: str) -> None:
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(conf/[a-z_/.]*)`", README + ARCHITECTURE))))
+def test_a_config_that_a_page_names_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\((docs/[a-z_/.]*)\)", README))))
+def test_a_page_that_the_readme_links_exists(path: str) -> None:
+    assert (ROOT / path).is_file()
 
 
 @pytest.mark.long
