@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Plain = dict[str, object]
 
-# Any of these beside a config.yaml shows that it is that of a run.
+# Any of these next to a config.yaml shows that it belongs to a run.
 _STARTED = {"train.log", "split.csv", "metrics.csv"}
 # A run writes a file at the end of each epoch and at each checkpoint; it counts as stopped after this many
 # times as long without one.

@@ -25,16 +25,14 @@ from imageclf.system.files import write_bytes
 
 @dataclass(frozen=True)
 class Validation:
-    """The validation predictions; if no label is known, scores are None and `classes` is empty."""
+    """How the labelled validation pictures were classified."""
 
-    labelled: int
-    accuracy: float | None
-    loss: float | None
-    confusion: Plot | None
+    pictures: int
+    accuracy: float
+    loss: float
+    confusion: Plot
     confused: list[tuple[str, str, int]]
     classes: list[ClassRow]
-    galleries: list[Gallery]
-    folder: str
 
 
 def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
@@ -57,7 +55,9 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
         curves=_curves(run),
         fits=fit_rows(run.metrics),
         searches=_searches(run),
-        validation=_validation(run, pictures or Path.cwd()),
+        validation=_validation(run),
+        galleries=_galleries(run, pictures or Path.cwd()),
+        folder=common_folder(list(run.predictions.get("path", []))),
     )
     target = run_dir / "report.html"
     write_bytes(target, page)
@@ -83,35 +83,34 @@ def _curves(run: RunFiles) -> list[tuple[str, Plot]]:
 
 
 def _searches(run: RunFiles) -> list[tuple[str, Plot]]:
-    return [
-        (
-            search.phase,
-            svg_plot(
-                lr_find_figure(search.curve, search.suggestion, search.method, search.reason),
-                f"Loss over the learning rate before the phase {search.phase}",
-            ),
-        )
-        for search in run.searches
-    ]
+    plots = []
+    for search in run.searches:
+        figure = lr_find_figure(search.curve, search.suggestion, search.method, search.reason)
+        description = f"Loss over the learning rate before the phase {search.phase}"
+        plots.append((search.phase, svg_plot(figure, description)))
+    return plots
 
 
-def _validation(run: RunFiles, root: Path) -> Validation | None:
-    table = run.predictions
-    if table.empty:
+def _validation(run: RunFiles) -> Validation | None:
+    labelled = run.predictions[run.predictions["label"] != ""] if len(run.predictions) else run.predictions
+    if labelled.empty:
         return None
-    probabilities, labels = probabilities_of(table, run.classes), label_indices(table, run.classes)
-    known = labels >= 0
+    probabilities, labels = probabilities_of(labelled, run.classes), label_indices(labelled, run.classes)
     # From the probabilities, so that matrix, scores and tiles agree.
-    matrix = confusion_matrix(labels[known], probabilities[known].argmax(axis=1), len(run.classes))
+    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(run.classes))
     return Validation(
-        labelled=int(known.sum()),
-        accuracy=accuracy(probabilities[known], labels[known]) if known.any() else None,
-        loss=log_loss(probabilities[known], labels[known]) if known.any() else None,
-        confusion=svg_plot(confusion_figure(matrix, run.classes), "Confusion matrix")
-        if known.any()
-        else None,
+        pictures=len(labelled),
+        accuracy=accuracy(probabilities, labels),
+        loss=log_loss(probabilities, labels),
+        confusion=svg_plot(confusion_figure(matrix, run.classes), "Confusion matrix"),
         confused=most_confused(matrix, run.classes)[:20],
         classes=class_rows(matrix, run.classes),
-        galleries=prediction_galleries(table, probabilities, labels, root),
-        folder=common_folder(list(table["path"])),
     )
+
+
+def _galleries(run: RunFiles, root: Path) -> list[Gallery]:
+    table = run.predictions
+    if table.empty:
+        return []
+    probabilities, labels = probabilities_of(table, run.classes), label_indices(table, run.classes)
+    return prediction_galleries(table, probabilities, labels, root)

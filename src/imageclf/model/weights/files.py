@@ -89,7 +89,7 @@ def classes_of(file: Path) -> tuple[str, ...]:
     classes = _read(file).get("classes")
     names = classes if isinstance(classes, list | tuple) else []
     if len(names) < 2 or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise InputError(f"{file} carries no list of class names")
+        raise InputError(f"{file} has no list of class names")
     return tuple(names)
 
 
