@@ -83,7 +83,7 @@ def _unpacked(packed: tuple[bytes, list[int]], memory: Memory) -> Any:
 
 
 def _parts(memory: Memory, lengths: Sequence[int]) -> list[memoryview]:
-    view, ends = memoryview(memory), accumulate(lengths)
+    view, ends = memory.data, accumulate(lengths)
     return [view[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
