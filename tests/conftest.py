@@ -4,10 +4,10 @@ import gc
 import logging
 import os
 
-# One thread a process: the runs are tiny, two cores are shared, and sums do not depend on the machine.
+# One thread per process: the runs are tiny, the cores are shared, and sums do not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
-# What these tests say holds on the CPU, on every machine, and also in the processes that they start: so no
-# GPU is visible but to the tests marked gpu, which start theirs with what was set here before.
+# The tests hold on the CPU of every machine, and so do the processes that they start: only the tests marked
+# gpu see GPUs, by restoring the variable in their own processes.
 os.environ.setdefault("IMAGECLF_TEST_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
     @property
     def mistakes(self) -> list[str]:
-        """The sentences about mistakes."""
+        """The error messages."""
         return [line for line in self.err.splitlines() if line.startswith("imageclf: ")]
 
 
@@ -66,7 +66,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep imageclf's cache out of the user's home; matplotlib's list of fonts takes long to make anew."""
+    """Keep imageclf's cache out of the user's home, but share matplotlib's slow list of fonts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -74,7 +74,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def draw(root: Path, count: int, seed: int) -> None:
-    """Draw `count` pictures of each class, told apart by their colour, into a folder per class."""
+    """Draw `count` pictures per class into a folder per class; each class has its own colour."""
     generator = np.random.default_rng(seed)
     for index, name in enumerate(COLOURS):
         (root / name).mkdir(parents=True)
@@ -115,13 +115,13 @@ def tiny(dataset: Path) -> list[str]:
     sizes = [f"schedule.phases.{phase}.size=32" for phase in ("head", "finetune")]
     data = ["data=folder", f"data.root={dataset}", "data.size=32", "data.batch_size=8", "data.num_workers=0"]
     model = ["model.backbone=test_resnet", "model.weights=none", "schedule=quick", *sizes]
-    # Where there is a GPU too: what is bit for bit is so on the CPU.
+    # Bitwise tests hold on the CPU only.
     return [*data, *model, "trainer=cpu"]
 
 
 @pytest.fixture(scope="session")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DictConfig]:
-    """Return a function that composes a command's config as Hydra does, and leaves it as written."""
+    """Return a function that composes a command's config as Hydra does, without resolving it."""
     output = tmp_path_factory.mktemp("output")
 
     def run(*overrides: str, name: str = "train", folder: str = CONF_DIR) -> DictConfig:

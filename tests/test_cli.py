@@ -412,10 +412,12 @@ def mistaken(tmp_path_factory):
     return process.returncode, out, err
 
 
+@pytest.mark.long
 def test_a_process_exits_with_1_after_a_mistake(mistaken):
     assert mistaken[0] == 1
 
 
+@pytest.mark.long
 def test_a_process_says_a_mistake_in_one_sentence(mistaken):
     _, out, err = mistaken
     said = [line for line in err.splitlines() if line.startswith("imageclf: ")]

@@ -1,4 +1,4 @@
-"""Jobs that share a cache, each in a process of its own."""
+"""Jobs that share a cache, each in its own process."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Configs as Hydra composes them for a job, each once: a composition takes a quarter of a second."""
+"""Configs as Hydra composes them for a job, each cached: a composition takes a quarter of a second."""
 
 import copy
 from functools import lru_cache
@@ -12,12 +12,12 @@ from imageclf.configs import CONF_DIR
 
 
 def composed_in(run_dir: Path, overrides: tuple[str, ...], name: str = "train") -> DictConfig:
-    """Return a command's config as written, for a job in `run_dir`."""
+    """Return a command's unresolved config for a job in `run_dir`."""
     return for_job(_composed(overrides, name), run_dir)
 
 
 def for_job(composed: DictConfig, run_dir: Path) -> DictConfig:
-    """Return a copy of a composed config without Hydra's own part, which becomes that of the current job."""
+    """Return a copy without Hydra's own node, which becomes the HydraConfig of the current job."""
     cfg = copy.deepcopy(composed)
     with open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(run_dir)
@@ -28,7 +28,7 @@ def for_job(composed: DictConfig, run_dir: Path) -> DictConfig:
 
 
 def compose_from(folder: str, overrides: tuple[str, ...], name: str) -> DictConfig:
-    """Compose the config of a command whose file is in `folder`, with Hydra's own part."""
+    """Compose the config of a command whose file is in `folder`, with Hydra's own node."""
     with initialize_config_dir(folder, version_base="1.3"):
         return compose(name, overrides=list(overrides), return_hydra_config=True)
 

@@ -13,7 +13,7 @@ from imageclf.configs import run_main
 
 
 def start_door(run_dir: Path, **environment: str) -> ForkServerProcess:
-    """Start `python -m imageclf.worker RUN_DIR` in a process group of its own."""
+    """Start `python -m imageclf.worker RUN_DIR` in its own process group."""
     process = FORK_SERVER.Process(target=_door, args=(run_dir, environment))
     process.start()
     return process

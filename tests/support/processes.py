@@ -1,4 +1,4 @@
-"""Processes of this machine as /proc shows them, and waiting for what they do."""
+"""The processes of this machine as /proc lists them, and waiting for conditions."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def wait_until(condition: Callable[[], bool], complaint: str, seconds: float) -> None:
-    """Wait for a condition, asked five times a second."""
+    """Wait for a condition, polled five times a second."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, complaint

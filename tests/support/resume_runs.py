@@ -1,4 +1,4 @@
-"""Stop a real run at a point, let it go on through the one door, and say where it differs from another."""
+"""Stop a real run at a point, resume it, and list where it differs from an undisturbed run."""
 
 import json
 import shutil
@@ -134,7 +134,7 @@ def go(run_dir: Path, ranks: int) -> None:
 
 
 def exit_code(run_dir: Path) -> int | None:
-    """Go through the one door in a process of its own, as one of one rank, and return how it ended."""
+    """Run a directory on one rank in its own process, and return the exit code."""
     process = FORK_SERVER.Process(target=_alone, args=(run_dir,))
     process.start()
     process.join()

@@ -1,4 +1,4 @@
-"""A real finished run, trained once, and configs for what a run is built of."""
+"""A real finished run, trained once, and plain configs."""
 
 import signal
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def config(composed, tiny):
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """Let a test fail that hangs."""
+    """Fail a test that hangs for a minute."""
 
     def ring(*signalled: object) -> None:
         raise TimeoutError("it hangs")

@@ -1,4 +1,4 @@
-"""Real runs in this process, small enough for a second each."""
+"""Real runs in this process that take about a second each."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ SMALL = [
     "model.head.dropout=0.2",
     "callbacks.lr_finder.num_steps=8",
     "~callbacks.report",
-    # Where there is a GPU too: what is bit for bit is so on the CPU.
+    # Bitwise tests hold on the CPU only.
     "trainer=cpu",
 ]
 
@@ -38,7 +38,7 @@ def flow(values: Any) -> str:
 
 
 def phases(**named: dict[str, Any]) -> list[str]:
-    """Return overrides that put these phases in the place of the lesson's."""
+    """Return overrides that replace the lesson's phases by these."""
     removed = [f"~schedule.phases.{name}" for name in ("head", "augment", "finetune", "bigger")]
     return [*removed, *(f"+schedule.phases.{name}={flow(values)}" for name, values in named.items())]
 
