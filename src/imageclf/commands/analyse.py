@@ -4,27 +4,41 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
 
 from imageclf.analysis import KINDS, class_balance, count_kinds, find_problems, find_twins
+from imageclf.configs import to_plain
+from imageclf.configs.options import TrainOptions
 from imageclf.data import Loading, PictureDataset, Request, Splitting, Table
 from imageclf.data.parallel import chunks, mapped, num_processes
 from imageclf.data.pictures.inspect import Inspection, inspect_picture
-from imageclf.report import NUM_VIEWS, DataAnalysis, data_cards
-from imageclf.system.printable import cell
+from imageclf.report import NUM_VIEWS, DataAnalysis, data_cards, write_data_report
+from imageclf.system.printable import cell, console, show
+from imageclf.training.check_keys import check
 from imageclf.training.parts.augmentation import build_augmentation
 from imageclf.training.parts.table import read_source, read_table, take
 
 _CHUNK = 16
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Write what is known of the data set of a config into a folder, and print a summary."""
+    config = to_plain(cfg)
+    check(config, TrainOptions)
+    analysis = analyse(config)
+    page = write_data_report(analysis, folder)
+    console().print(summary_table(analysis))
+    show(page)
 
 
 def analyse(config: dict[str, Any]) -> DataAnalysis:

@@ -10,9 +10,12 @@ from typing import Any
 import lightning as pl
 import torch
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.callbacks.lr_finder import trial_step
+from imageclf.configs import to_plain
+from imageclf.configs.options import BatchSizeOptions
 from imageclf.data import Augmentation, Batch, ImageData
 from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
 from imageclf.data.pictures.store import raw_bytes
@@ -20,6 +23,8 @@ from imageclf.launch.one_process import in_one_process
 from imageclf.model import freeze_to
 from imageclf.schedule import Place, Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.check_keys import check
+from imageclf.training.logs import log_to_file
 from imageclf.training.parts.augmentation import build_augmentation
 from imageclf.training.parts.table import read_table
 
@@ -27,6 +32,16 @@ log = logging.getLogger(__name__)
 
 # The first step allocates the optimizer's state, the second has all that training has.
 _STEPS = 2
+
+
+def run(cfg: DictConfig, folder: Path) -> float:
+    """Print the largest batch as an override, and return it."""
+    config = to_plain(cfg)
+    check(config, BatchSizeOptions)
+    log_to_file(folder)
+    found = find_batch_size(config, folder)
+    print(f"data.batch_size={found}")
+    return float(found)
 
 
 def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from imageclf import InputError
@@ -15,6 +16,8 @@ from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.saved import load_into
 from imageclf.system.files import write_atomically
+from imageclf.system.printable import show
+from imageclf.training.check_keys import checked
 from imageclf.training.trained import TrainedRun, build_trained, read_trained
 
 
@@ -53,6 +56,11 @@ class Trained(NamedTuple):
     classes: tuple[str, ...]
     expects: DataConfig
     size: int
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Write the folder, and print where it is."""
+    show(export(checked(cfg, ExportOptions)))
 
 
 def export(options: ExportOptions) -> Path:

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
+from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.analysis.lr_curve import Suggestion
+from imageclf.configs import to_plain
+from imageclf.configs.options import LrFindOptions
 from imageclf.launch.one_process import in_one_process
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.check_keys import check
+from imageclf.training.logs import log_to_file
 from imageclf.training.parts.sides import stored_sides
 from imageclf.training.parts.table import read_table
 
@@ -22,6 +27,18 @@ class _StopBeforeTraining(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Ask the Trainer to stop."""
         trainer.should_stop = True
+
+
+def run(cfg: DictConfig, folder: Path) -> float | None:
+    """Search, print the suggestion and where its plot is, and return it."""
+    config = to_plain(cfg)
+    check(config, LrFindOptions)
+    log_to_file(folder)
+    phase, suggestion = search(config, folder)
+    shown = f"{suggestion.lr:.2e}" if suggestion.lr else f"none, because {suggestion.reason}"
+    print(f"{phase}: suggested learning rate of the head {shown}")
+    print(folder / "lr_find" / f"{phase}.png")
+    return suggestion.lr
 
 
 def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:

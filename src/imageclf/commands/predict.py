@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from omegaconf import DictConfig
+
 from imageclf import InputError
 from imageclf.analysis import write_predictions
 from imageclf.callbacks.always.summary import predictions_of
@@ -14,7 +16,10 @@ from imageclf.evaluation.chosen import predict_with
 from imageclf.evaluation.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
 from imageclf.model import DataConfig
 from imageclf.schedule import Schedule
+from imageclf.system.printable import show
 from imageclf.training.build import build_data
+from imageclf.training.check_keys import checked
+from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import folder_table, without_broken
 from imageclf.training.trained import TrainedRun, build_predicting_trainer, build_trained, read_trained
 
@@ -67,6 +72,13 @@ class PredictOptions:
             return PLAIN
         num_augmented = 4 if self.num_augmented is None else self.num_augmented
         return weighted_views(self.tta or "fastai07", num_augmented, self.beta)
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Predict, write the CSV, and print where it is."""
+    options = checked(cfg, PredictOptions)
+    log_to_file(Path(options.run))
+    show(predict_folder(options))
 
 
 def predict_folder(options: PredictOptions) -> Path:

@@ -1,12 +1,23 @@
 """Get the weights that a training would load, before it runs where there is no internet."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
+from imageclf.configs.options import PrefetchOptions
 from imageclf.model import create_backbone
 from imageclf.model.weights.hub import cached_file
+from imageclf.training.check_keys import checked
 
 
-def prefetch(model: dict[str, Any]) -> str:
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Fetch the weights, and print where they are."""
+    print(prefetch(checked(cfg, PrefetchOptions).model))
+
+
+def prefetch(model: Mapping[str, Any]) -> str:
     """Return a sentence that says where a model's weights are; those of the hub are fetched first.
 
     Args:

@@ -7,13 +7,18 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
+import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
 from imageclf.configs.keys import unknown_key
+from imageclf.configs.paths import CONF_DIR
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
 
@@ -55,6 +60,33 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return run
+
+
+def command(
+    config_name: str, arguments: Callable[[list[str]], list[str]] = list
+) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
+    """Make a console command of a function that takes the composed config and Hydra's output directory.
+
+    Args:
+        config_name: the command's YAML below conf/.
+        arguments: rewrites the command line before Hydra reads it.
+    """
+    folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
+
+    def decorate(body: Callable[[DictConfig, Path], object]) -> Callable[[], NoReturn]:
+        @hydra.main(config_path=folder, config_name=name, version_base="1.3")
+        @recorded
+        @functools.wraps(body)
+        def job(cfg: DictConfig) -> object:
+            return body(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+        def compose_and_call() -> None:
+            sys.argv[1:] = arguments(sys.argv[1:])
+            job()
+
+        return functools.wraps(body)(functools.partial(run_main, compose_and_call))
+
+    return decorate
 
 
 def run_main(main: Callable[[], object]) -> NoReturn:

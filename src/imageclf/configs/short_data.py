@@ -8,7 +8,7 @@ from imageclf import InputError
 from imageclf.configs.paths import CONF_DIR
 
 
-def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+def expand_data(arguments: Sequence[str], options: Collection[str] | None = None) -> list[str]:
     """Return the arguments with data=PATH replaced by the keys that it stands for.
 
     A PATH without a folder `train` is taken for folders of classes. Keys that are given as well win;
@@ -16,11 +16,12 @@ def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]
 
     Args:
         arguments: of the command line.
-        options: of the config group `data`.
+        options: of the config group `data`; None: those of conf/ and of a folder given by --config-dir.
 
     Raises:
         InputError: a PATH with a slash is no folder.
     """
+    options = data_options(arguments) if options is None else options
     short = next((each for each in arguments if _is_folder(each, options)), None)
     if short is None:
         return list(arguments)

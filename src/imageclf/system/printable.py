@@ -4,6 +4,7 @@ import logging
 import sys
 import unicodedata
 
+from rich.console import Console
 from rich.text import Text
 
 # Line ends and tabs are how messages are laid out.
@@ -28,6 +29,15 @@ def printable(text: str) -> str:
 def cell(text: object) -> Text:
     """Return a cell or title of a table for the terminal; rich would take [red] in a str for markup."""
     return Text(printable(str(text)))
+
+
+def console(width: int = 100) -> Console:
+    """Return the terminal for tables; rich would take a file or a pipe for 80 columns wide and cut them.
+
+    Args:
+        width: of a file or a pipe, in characters.
+    """
+    return Console(width=None if sys.stdout.isatty() else width)
 
 
 def show(text: object) -> None:

@@ -3,14 +3,16 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs.annotations import accepts, describe, written
 from imageclf.configs.instantiate import locate_target
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
-from imageclf.configs.plain import Plain
+from imageclf.configs.plain import Plain, to_plain
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.schedule import Phase
 
@@ -36,6 +38,20 @@ class Rule(NamedTuple):
     required: tuple[str, ...] = ()
     open: bool = False
     offered: tuple[str, ...] = ()
+
+
+T = TypeVar("T")
+
+
+def checked(cfg: DictConfig, options: type[T]) -> T:
+    """Return the composed config of a command as its dataclass.
+
+    Raises:
+        InputError: as `check`, or a value is out of range.
+    """
+    config = to_plain(cfg)
+    check(config, options)
+    return options(**config)
 
 
 def check(config: Plain, top: type) -> None:
