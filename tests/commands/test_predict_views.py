@@ -1,17 +1,15 @@
 """imageclf-predict with test-time augmentation."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from imageclf import InputError
 from imageclf.commands.predict import PredictOptions, predict_folder
-from imageclf.configs import load_config
 from imageclf.evaluation.presets import PLAIN, weighted_views
 from imageclf.training.build import build_parts
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import read_run_config
 
 CLASSES = ["blue", "green", "red"]
 
@@ -62,7 +60,7 @@ def test_five_crops_are_the_mean_of_what_the_network_says_of_ten_views(predict, 
 
     from imageclf.data import Request
 
-    config = load_config(Path(finished_run) / "config.yaml")
+    config = read_run_config(finished_run)
     _, module, data = build_parts(config, table_of_run(finished_run, config))
     content = torch.load(finished_run / "snapshots/final.ckpt", weights_only=True)
     module.model.load_state_dict(content["state_dict"])

@@ -17,12 +17,12 @@ H100 = Device("cuda", "NVIDIA H100", has_bf16=True)
 
 
 @pytest.fixture
-def data(config):
+def data(parsed):
     """Return a function that builds the data of a run with workers as the machine has cores for."""
 
     def build(*overrides):
-        given = config("data.num_workers=auto", *overrides)
-        return build_parts(given, read_table(given["data"], verify=False)).data
+        given = parsed("data.num_workers=auto", *overrides)
+        return build_parts(given, read_table(given.data, verify=False)).data
 
     return build
 

@@ -70,10 +70,10 @@ class FakeTrainer:
 
 
 @pytest.mark.parametrize(("device", "asked"), [("cpu", []), ("meta", [True])])
-def test_the_module_asks_for_it_where_its_weights_are(device, asked, config, monkeypatch):
+def test_the_module_asks_for_it_where_its_weights_are(device, asked, parsed, monkeypatch):
     # No kind but CUDA is fused, and there may be none here: another one stands for it.
     monkeypatch.setattr("imageclf.model.module.can_fuse", lambda kind, *rest: kind == "meta")
-    module, _ = build_module(config("model.backbone=test_resnet")["model"], {"a": 1, "b": 1}, {32})
+    module, _ = build_module(parsed("model.backbone=test_resnet").model, {"a": 1, "b": 1}, {32})
     noted: list[bool] = []
 
     def note(groups: list[dict], fused: bool = False) -> torch.optim.Optimizer:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -15,18 +16,16 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.callbacks.lr_finder import trial_step
 from imageclf.configs import to_plain
-from imageclf.configs.options import BatchSizeOptions
-from imageclf.data import Augmentation, Batch, ImageData
+from imageclf.data import Batch, ImageData
 from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
 from imageclf.data.pictures.store import raw_bytes
 from imageclf.launch.one_process import in_one_process
 from imageclf.model import freeze_to
 from imageclf.schedule import Place, Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
-from imageclf.training.check_keys import check
 from imageclf.training.logs import log_to_file
-from imageclf.training.parts.augmentation import build_augmentation
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import DataOptions, RunConfig, parse
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +33,20 @@ log = logging.getLogger(__name__)
 _STEPS = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchSizeConfig(RunConfig):
+    """What imageclf-batch-size takes.
+
+    Args:
+        limit: the largest number of pictures that is tried.
+    """
+
+    limit: int
+
+
 def run(cfg: DictConfig, folder: Path) -> float:
     """Print the largest batch as an override, and return it."""
-    config = to_plain(cfg)
-    check(config, BatchSizeOptions)
+    config = parse(to_plain(cfg), BatchSizeConfig)
     log_to_file(folder)
     found = find_batch_size(config, folder)
     print(f"data.batch_size={found}")
@@ -72,27 +81,25 @@ def demanding(schedule: Schedule, size: int) -> dict[str, Place]:
     return {f"{place.size or size} px, from {place.phase.unfreeze_to}": place for place in reversed(places)}
 
 
-def find_batch_size(config: dict[str, Any], folder: Path) -> int:
+def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
     """Return the largest number of pictures a step and process that every phase can train on.
 
     Args:
-        config: of a training, and `limit`, the largest number to try.
+        config: of a training, and the largest number to try.
         folder: for whatever the Trainer writes.
 
     Raises:
         InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
     """
     config = in_one_process(config, whole_batches=False)
-    pl.seed_everything(config["seed"], verbose=False)
-    node = config["data"]
-    # What is asked is the memory of a step, beside pictures on the device; how they get there is no matter.
-    config = {**config, "data": {**node, "cache": "none", "device_store": "off"}}
-    parts = build_parts(config, read_table(node, verify=False))
-    needed = {name: config["callbacks"][name] for name in ("unfreezing", "warm_restarts")}
-    taken = partial(taken_by_pictures, node, build_augmentation(config["transforms"]), parts.data)
-    trial = _Trial(parts.schedule, config["limit"], taken)
-    callbacks = build_callbacks({**config, "callbacks": needed}, parts.schedule, folder, ends=False)
-    trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
+    pl.seed_everything(config.seed, verbose=False)
+    table, taken = read_table(config.data, verify=False), partial(taken_by_pictures, config)
+    needed = {name: config.callbacks[name] for name in ("unfreezing", "warm_restarts")}
+    config = replace(config, data=_read_from_files(config.data), callbacks=needed)
+    parts = build_parts(config, table)
+    trial = _Trial(parts.schedule, config.limit, partial(taken, parts.data))
+    callbacks = build_callbacks(config, parts.schedule, folder, ends=False)
+    trainer = build_trainer(config.trainer, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
     if min(trial.found.values()) == 0:
         raise InputError(
@@ -101,20 +108,26 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
     return min(trial.found.values())
 
 
-def taken_by_pictures(
-    node: dict[str, Any], augmentation: Augmentation, data: ImageData, size: int, device: torch.device
-) -> int:
+def _read_from_files(data: DataOptions) -> DataOptions:
+    """Keep pictures nowhere: what is searched is the memory of a step, however its pictures are read."""
+    return replace(
+        data,
+        loading=replace(data.loading, device_store="off"),
+        caching=replace(data.caching, cache="none"),
+    )
+
+
+def taken_by_pictures(config: RunConfig, data: ImageData, size: int, device: torch.device) -> int:
     """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it.
 
     Args:
-        node: the data node.
-        augmentation: what a view may do.
+        config: of the training.
         data: the pictures.
         size: pixels a side.
         device: that trains.
     """
-    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
-    if obstacle is not None or not is_asked(node["device_store"], device):
+    obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms)
+    if obstacle is not None or not is_asked(config.data.loading.device_store, device):
         return 0
     num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize)
     return num_bytes if memory_obstacle(num_bytes, size, device) is None else 0

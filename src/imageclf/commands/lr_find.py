@@ -1,8 +1,8 @@
 """Search the learning rate of one phase on the model as it starts."""
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightning as pl
 from omegaconf import DictConfig
@@ -10,15 +10,26 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.analysis.lr_curve import Suggestion
 from imageclf.configs import to_plain
-from imageclf.configs.options import LrFindOptions
 from imageclf.launch.one_process import in_one_process
+from imageclf.schedule import Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
-from imageclf.training.check_keys import check
+from imageclf.training.check_values import check_callbacks
 from imageclf.training.logs import log_to_file
-from imageclf.training.parts.sides import stored_sides
-from imageclf.training.parts.table import read_table
+from imageclf.training.parts.table import read_table, stored_sides
+from imageclf.training.run_config import RunConfig, parse
 
 _NEEDED = ("unfreezing", "precompute", "progressive_resizing", "lr_finder", "warm_restarts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrFindConfig(RunConfig):
+    """What imageclf-lr-find takes.
+
+    Args:
+        phase: name of the phase whose learning rate is searched; None: the first one.
+    """
+
+    phase: str | None
 
 
 class _StopBeforeTraining(pl.Callback):
@@ -31,8 +42,7 @@ class _StopBeforeTraining(pl.Callback):
 
 def run(cfg: DictConfig, folder: Path) -> float | None:
     """Search, print the suggestion and where its plot is, and return it."""
-    config = to_plain(cfg)
-    check(config, LrFindOptions)
+    config = parse(to_plain(cfg), LrFindConfig)
     log_to_file(folder)
     phase, suggestion = search(config, folder)
     shown = f"{suggestion.lr:.2e}" if suggestion.lr else f"none, because {suggestion.reason}"
@@ -41,11 +51,11 @@ def run(cfg: DictConfig, folder: Path) -> float | None:
     return suggestion.lr
 
 
-def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:
+def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
     """Search before the first batch of a phase, and return its name and the suggestion.
 
     Args:
-        config: of a training, and the phase's name under `phase` (None: the first one).
+        config: of a training, and the phase.
         folder: receives `lr_find/`.
 
     Raises:
@@ -54,32 +64,32 @@ def search(config: dict[str, Any], folder: Path) -> tuple[str, Suggestion]:
     config, phase = one_phase(config)
     # The rate of a run is that of its global batch.
     config = in_one_process(config, whole_batches=True)
-    pl.seed_everything(config["seed"], verbose=False)
-    parts = build_parts(config, read_table(config["data"], sides=stored_sides(config)))
+    pl.seed_everything(config.seed, verbose=False)
+    parts = build_parts(config, read_table(config.data, sides=stored_sides(config)))
     callbacks = [*build_callbacks(config, parts.schedule, folder, ends=False), _StopBeforeTraining()]
-    trainer = build_trainer(config, 1, folder, callbacks)
+    trainer = build_trainer(config.trainer, 1, folder, callbacks)
     trainer.fit(parts.module, datamodule=parts.data)
     found = json.loads((folder / "lr_find" / f"{phase}.json").read_text(encoding="utf-8"))
     return phase, Suggestion(found["suggestion"], found["reason"])
 
 
-def one_phase(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def one_phase(config: LrFindConfig) -> tuple[LrFindConfig, str]:
     """Return a config with one phase alone, its learning rate to be found, and the phase's name.
 
     Raises:
         InputError: there is no such phase.
     """
-    phases = config["schedule"]["phases"]
-    name = config["phase"] or next(iter(phases))
+    phases = config.schedule.phases
+    name = config.phase or next(iter(phases))
     if name not in phases:
         raise InputError(f"phase={name}: the schedule has {', '.join(phases)}")
-    rates = phases[name].get("lr")
     # A list of rates becomes their ratio to the head's.
-    if isinstance(rates, list):
+    if isinstance(phases[name].lr, list):
         raise InputError(
             f"phase={name} has a list of learning rates; give schedule.phases.{name}.lr=auto and lr_ratio"
         )
     # Nothing that writes, validates or ends a run belongs to a search.
-    needed = {key: node for key, node in config["callbacks"].items() if key in _NEEDED}
-    schedule = {"phases": {name: {**phases[name], "lr": "auto"}}}
-    return {**config, "callbacks": needed, "schedule": schedule, "logger": None, "metrics": {}}, name
+    needed = {key: node for key, node in config.callbacks.items() if key in _NEEDED}
+    schedule = Schedule({name: replace(phases[name], lr="auto")})
+    check_callbacks(needed, schedule)
+    return replace(config, callbacks=needed, schedule=schedule, metrics={}), name

@@ -1,5 +1,6 @@
 """Print and plot what a training will do, without training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,24 +8,22 @@ from omegaconf import DictConfig
 
 from imageclf.callbacks.always.plan_files import phase_table, write_plan
 from imageclf.configs import to_plain
-from imageclf.configs.options import TrainOptions
 from imageclf.schedule import step_rows
 from imageclf.system.printable import console
 from imageclf.training.build import build_parts
-from imageclf.training.check_keys import check
 from imageclf.training.parts.table import read_table
 from imageclf.training.planned_machine import machine_line
+from imageclf.training.run_config import RunConfig, parse
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Print the phases as a table; write plan.csv and plan.png."""
-    config = to_plain(cfg)
-    check(config, TrainOptions)
+    config = parse(to_plain(cfg), RunConfig)
     # The plan needs the architecture, not its weights.
-    config["model"]["weights"] = "none"
-    schedule, module, data = build_parts(config, read_table(config["data"], verify=False))
+    config = replace(config, model=replace(config.model, weights="none"))
+    schedule, module, data = build_parts(config, read_table(config.data, verify=False))
     console().print(phase_table(schedule, module, data))
-    print(machine_line(config["trainer"], data))
+    print(machine_line(config.trainer, data))
     rows = step_rows(
         schedule,
         module.groups.names,

@@ -11,17 +11,19 @@ from imageclf import InputError
 from imageclf.analysis import write_predictions
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.configs import check_node
-from imageclf.data import ImageData, Table
+from imageclf.data import Caching, ImageData, Loading
 from imageclf.evaluation.chosen import predict_with
 from imageclf.evaluation.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
-from imageclf.model import DataConfig
-from imageclf.schedule import Schedule
+from imageclf.schedule import Phase, Schedule
 from imageclf.system.printable import show
-from imageclf.training.build import build_data
 from imageclf.training.check_keys import checked
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import folder_table, without_broken
+from imageclf.training.run_config import build_augmentation
 from imageclf.training.trained import TrainedRun, build_predicting_trainer, build_trained, read_trained
+
+# The folder that the run kept its caches in is not for this command to write into.
+_NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat")
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,21 @@ def predict_folder(options: PredictOptions) -> Path:
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
     output = output_of(options, run_dir, folder)
     run = read_trained(run_dir, options.weights, options.trust)
-    transforms = _transforms(run, options, run_dir)
-    table = without_broken(folder_table(folder, run.classes), _data_node(run, options))
+    augmentation = build_augmentation(_transforms(run, options, run_dir))
+    loading = _loading(run, options)
+    table = without_broken(folder_table(folder, run.classes), loading, _NO_CACHE)
     module, expects = build_trained(run)
     trainer = build_predicting_trainer(run_dir)
     module.to(trainer.strategy.root_device)
-    data = _build_data(run, options, transforms, table, expects)
+    data = ImageData(
+        table=table,
+        loading=loading,
+        schedule=Schedule({"predict": Phase()}),
+        augmentation=augmentation,
+        crop_pct=expects.crop_pct,
+        seed=run.seed,
+        caching=_NO_CACHE,
+    )
     # Its device decides how many workers there are, and whether batches are pinned.
     data.trainer = trainer
     predictions = predict_with(trainer, module, data, "test", run.size, run.files, options.views())
@@ -117,30 +128,17 @@ def _transforms(run: TrainedRun, options: PredictOptions, run_dir: Path) -> dict
     return kept
 
 
-def _data_node(run: TrainedRun, options: PredictOptions) -> dict[str, Any]:
-    return {
-        "size": run.size,
-        "resize": run.resize,
-        "oversample": "none",
-        "batch_size": options.batch_size,
-        "num_workers": options.num_workers,
-        "on_error": options.on_error,
-        # Each picture is looked at once: nothing is gained by keeping them.
-        "device_store": "off",
-        # The folder that the run kept its caches in is not for this command to write into.
-        "cache": "none",
-        "cache_dir": None,
-        "cache_gb": 1,
-        "fingerprint": "stat",
-    }
-
-
-def _build_data(
-    run: TrainedRun, options: PredictOptions, transforms: dict[str, Any], table: Table, expects: DataConfig
-) -> ImageData:
-    schedule = Schedule.from_plain({"predict": {}})
-    config = {"data": _data_node(run, options), "transforms": transforms, "seed": run.seed}
-    return build_data(config, table, schedule, expects)
+def _loading(run: TrainedRun, options: PredictOptions) -> Loading:
+    return Loading(
+        size=run.size,
+        batch_size=options.batch_size,
+        num_workers=options.num_workers,
+        resize=run.resize,
+        oversample="none",
+        on_error=options.on_error,
+        # Each picture is read once: nothing is gained by keeping it.
+        device_store="off",
+    )
 
 
 def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:

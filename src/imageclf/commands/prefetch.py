@@ -1,15 +1,26 @@
 """Get the weights that a training would load, before it runs where there is no internet."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from imageclf.configs.options import PrefetchOptions
 from imageclf.model import create_backbone
 from imageclf.model.weights.hub import cached_file
 from imageclf.training.check_keys import checked
+
+
+@dataclass(frozen=True)
+class PrefetchOptions:
+    """What imageclf-prefetch takes.
+
+    Args:
+        model: as for a training.
+    """
+
+    model: Mapping[str, Any]
 
 
 def run(cfg: DictConfig, folder: Path) -> None:

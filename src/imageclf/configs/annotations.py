@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 
@@ -23,7 +24,8 @@ def accepts(annotation: Any, value: Any) -> bool:
         return isinstance(value, str)
     if origin in (Sequence, list, tuple):
         return isinstance(value, list | tuple) and all(accepts(args[0], each) for each in value)
-    if origin in (Mapping, dict):
+    # A dataclass is made of a mapping, whose keys are checked by themselves.
+    if origin in (Mapping, dict) or is_dataclass(annotation):
         return isinstance(value, Mapping)
     return True
 
@@ -57,7 +59,7 @@ def _options(annotation: Any) -> list[str]:
         return [repr(each) if each in ("on", "off") else str(each) for each in args]
     if origin in (Sequence, list, tuple):
         return [f"a list (of {describe(args[0])})"]
-    if origin in (Mapping, dict):
+    if origin in (Mapping, dict) or is_dataclass(annotation):
         return ["a mapping"]
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
     return [names.get(annotation, getattr(annotation, "__name__", str(annotation)))]

@@ -15,8 +15,8 @@ from torch import nn
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
 from imageclf.configs import instantiate
-from imageclf.configs.options import Offered
-from imageclf.data import Caching, ImageData, Loading, Table
+from imageclf.configs.options import ModelOptions, Offered
+from imageclf.data import ImageData, Table
 from imageclf.model import (
     ClassifierModule,
     DataConfig,
@@ -32,14 +32,12 @@ from imageclf.model.weights.tensors import CheckpointFiles
 from imageclf.schedule import Schedule
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
-from imageclf.training.check_values import check_callbacks, check_trainer
 from imageclf.training.extras import labels_of
 from imageclf.training.parts.accelerator import settle
-from imageclf.training.parts.augmentation import build_augmentation
 from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
 from imageclf.training.parts.optimizer import build_optimizer
-from imageclf.training.parts.table import take
+from imageclf.training.run_config import RunConfig
 
 # In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
 PREPARING = (
@@ -65,32 +63,39 @@ class Parts(NamedTuple):
     data: ImageData
 
 
-def build_parts(config: dict[str, Any], table: Table) -> Parts:
-    """Build schedule, model and data.
+def build_parts(config: RunConfig, table: Table) -> Parts:
+    """Build model and data.
 
     Raises:
         InputError: parts of the config contradict each other or the data.
     """
-    schedule = Schedule.from_plain(config["schedule"]["phases"])
-    check_callbacks(config["callbacks"], schedule)
+    schedule, size = config.schedule, config.data.loading.size
     counts = dict(zip(table.classes, table.class_counts("train").tolist(), strict=True))
-    all_sizes = schedule.sizes(config["data"]["size"])
     metrics = build_metrics(config, table.num_classes)
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
-    module, expects = build_module(config["model"], counts, all_sizes, metrics, by_layer)
+    module, expects = build_module(config.model, counts, schedule.sizes(size), metrics, by_layer)
     schedule.check(
         module.groups.names,
-        has_finder="lr_finder" in config["callbacks"],
+        has_finder="lr_finder" in config.callbacks,
         has_validation=len(table.rows("valid")) > 0,
     )
-    if config["model"]["compile"] is not None:
+    if config.model.compile is not None:
         variants = {(place.size, place.phase.unfreeze_to, place.phase.bn) for place in schedule.places}
-        compile_backbone(module.model.backbone, config["model"]["compile"], len(variants))
-    return Parts(schedule, module, build_data(config, table, schedule, expects))
+        compile_backbone(module.model.backbone, config.model.compile, len(variants))
+    data = ImageData(
+        table=table,
+        loading=config.data.loading,
+        schedule=schedule,
+        augmentation=config.transforms,
+        crop_pct=expects.crop_pct,
+        seed=config.seed,
+        caching=config.data.caching,
+    )
+    return Parts(schedule, module, data)
 
 
 def build_callbacks(
-    config: dict[str, Any],
+    config: RunConfig,
     schedule: Schedule,
     run_dir: Path,
     ends: bool = True,
@@ -105,10 +110,10 @@ def build_callbacks(
         ends: whether plan, summary and report are among them.
         notice: what signals have said; None: nobody listens to them.
     """
-    nodes = config["callbacks"]
-    best = (nodes.get("checkpoint") or {}).get("best")
+    nodes = config.callbacks
+    best = nodes.get("checkpoint", {}).get("best")
     lower = best is not None and bool(lower_is_better(best, config))
-    given = Offered(schedule, run_dir, config["seed"], {}, {}, notice, lower)
+    given = Offered(schedule, run_dir, config.seed, {}, {}, notice, lower)
     offered = given._asdict()
     own = [name for name in nodes if name not in (*PREPARING, *SAVING, "report")]
     names = [name for name in (*PREPARING, *own, *SAVING) if name in nodes]
@@ -118,13 +123,13 @@ def build_callbacks(
     return [
         *callbacks,
         Plan(run_dir, schedule, given.found),
-        Summary(run_dir, labels_of(config), config["analysis"]["submission"]),
+        Summary(run_dir, labels_of(config), config.analysis.submission),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]
 
 
 def build_module(
-    node: dict[str, Any],
+    options: ModelOptions,
     counts: Mapping[str, int],
     all_sizes: set[int],
     metrics: Mapping[str, MetricFunction] | None = None,
@@ -133,7 +138,7 @@ def build_module(
     """Build the LightningModule, and return what its weights expect of a picture.
 
     Args:
-        node: the model node.
+        options: the model node.
         counts: training pictures of each class, in class order.
         all_sizes: pixels a side that the run will use.
         metrics: further scores of each validation, by name.
@@ -142,71 +147,57 @@ def build_module(
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
     """
-    backbone = create_backbone(node["backbone"], node["weights"], all_sizes, node["drop_path_rate"])
+    backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
     expects = data_config(backbone)
     features = num_features(backbone, min(all_sizes))
-    head: nn.Module = instantiate(node["head"], "model.head", in_features=features, num_classes=len(counts))
+    head: nn.Module = instantiate(options.head, "model.head", in_features=features, num_classes=len(counts))
     model = ImageClassifier(backbone, head, expects.mean, expects.std)
     module = ClassifierModule(
         model=model,
-        groups=layer_groups(model, node["groups"]),
+        groups=layer_groups(model, options.groups),
         classes=tuple(counts),
-        loss=build_loss(node, counts),
-        optimizer=partial(build_optimizer, node["optimizer"]),
-        weight_decay=float(node["optimizer"].get("weight_decay", 0.0)),
-        channels_last=node["channels_last"],
-        mixing=None if node["mixing"] is None else instantiate(node["mixing"], "model.mixing"),
+        loss=build_loss(options, counts),
+        optimizer=partial(build_optimizer, options.optimizer),
+        weight_decay=float(options.optimizer.get("weight_decay", 0.0)),
+        channels_last=options.channels_last,
+        mixing=None if options.mixing is None else instantiate(options.mixing, "model.mixing"),
         metrics=metrics,
         by_layer=by_layer,
     )
     return module, expects
 
 
-def build_data(config: dict[str, Any], table: Table, schedule: Schedule, expects: DataConfig) -> ImageData:
-    """Build the LightningDataModule."""
-    return ImageData(
-        table=table,
-        loading=take(Loading, config["data"]),
-        schedule=schedule,
-        augmentation=build_augmentation(config["transforms"]),
-        crop_pct=expects.crop_pct,
-        seed=config["seed"],
-        caching=take(Caching, config["data"]),
-    )
-
-
 def build_trainer(
-    config: dict[str, Any],
+    node: Mapping[str, Any],
     max_epochs: int,
     run_dir: Path,
     callbacks: list[pl.Callback],
+    loggers: Mapping[str, Mapping[str, Any]] | None = None,
     has_validation: bool = True,
 ) -> pl.Trainer:
     """Build the Trainer.
 
     Args:
-        config: of the run.
+        node: the trainer node, checked.
         max_epochs: epochs of the schedule.
         run_dir: of the run.
         callbacks: in the order of their hooks.
+        loggers: nodes by name.
         has_validation: whether any picture is held out.
 
     Raises:
-        InputError: the node sets what the program sets itself, or asks for what this machine has not.
+        InputError: the node asks for what this machine does not have.
     """
-    node = config["trainer"]
-    check_trainer(node)
     node = {**node, **settle(node)}
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}
-    loggers = _instances(config["logger"] or {}, "logger", {})
     trainer: pl.Trainer = instantiate(
         {**node, "profiler": _profiler(node)},
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
-        logger=loggers or False,
+        logger=_instances(loggers or {}, "logger", {}) or False,
         default_root_dir=str(run_dir),
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -240,6 +231,4 @@ def _profiler(node: Mapping[str, Any]) -> Any:
 
 
 def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:
-    return [
-        instantiate(node, f"{group}.{name}", **offered) for name, node in nodes.items() if node is not None
-    ]
+    return [instantiate(node, f"{group}.{name}", **offered) for name, node in nodes.items()]

@@ -1,17 +1,16 @@
 """Refuse what cannot be, before any picture is read or any model is built."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from imageclf import InputError
-from imageclf.data import Caching, Loading, Splitting
+from imageclf.configs import locate_target
+from imageclf.configs.options import ModelOptions
+from imageclf.data import Augmentation, Caching, Loading
 from imageclf.data.device_choice import likely_form, obstacle_of, refused
-from imageclf.data.views.augmentation import Augmentation
 from imageclf.schedule import Schedule
 from imageclf.training.parts.accelerator import check_accelerator
-from imageclf.training.parts.augmentation import build_augmentation
-from imageclf.training.parts.loss import check_weights
-from imageclf.training.parts.metrics import build_metrics
-from imageclf.training.parts.table import take
 
 # What the schedule means: these cannot be removed.
 REQUIRED = ("unfreezing", "warm_restarts")
@@ -34,38 +33,32 @@ RESERVED = {
 }
 
 
-def check_values(config: dict[str, Any]) -> None:
-    """Build all that is cheap, so that a value out of range is refused before any picture is read.
-
-    Raises:
-        InputError: the first such value.
-    """
-    check_callbacks(config["callbacks"], Schedule.from_plain(config["schedule"]["phases"]))
-    check_trainer(config["trainer"])
-    take(Loading, config["data"])
-    take(Splitting, config["data"])
-    take(Caching, config["data"])
-    check_device_store(config["data"], build_augmentation(config["transforms"]))
-    check_weights(config["model"])
-    build_metrics(config)
-
-
-def check_device_store(node: dict[str, Any], augmentation: Augmentation) -> None:
+def check_device_store(loading: Loading, caching: Caching, augmentation: Augmentation) -> None:
     """Refuse pictures on the device where other keys rule them out.
-
-    Args:
-        node: the data node.
-        augmentation: what a view may do.
 
     Raises:
         InputError: `data.device_store` is on.
     """
-    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
-    if node["device_store"] == "on" and obstacle is not None:
+    obstacle = obstacle_of(likely_form(caching.cache), augmentation)
+    if loading.device_store == "on" and obstacle is not None:
         raise refused(obstacle)
 
 
-def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
+def check_class_weights(model: ModelOptions) -> None:
+    """Refuse class weights for a loss that takes none.
+
+    Raises:
+        InputError: its signature has no `weight`.
+    """
+    how, loss = model.class_weights, model.loss
+    if how != "none" and "weight" not in inspect.signature(locate_target(loss, "model.loss")).parameters:
+        raise InputError(
+            f"model.class_weights={how}: {loss['_target_']} takes no weight; "
+            "give none, or model/loss=cross_entropy, focal or bce"
+        )
+
+
+def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
     """Refuse to go without a callback that the schedule asks for.
 
     Raises:
@@ -88,7 +81,7 @@ def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
             )
 
 
-def check_trainer(node: dict[str, Any]) -> None:
+def check_trainer(node: Mapping[str, Any]) -> None:
     """Refuse what the program sets itself, and say where it is set instead.
 
     Raises:

@@ -18,10 +18,10 @@ from imageclf.configs import (
     to_plain,
     to_saved,
 )
-from imageclf.configs.options import TrainOptions
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.run_config import RunConfig
 
 # What may differ when a run goes on: it does not change what is computed. Devices and nodes may as long as
 # they make as many ranks.
@@ -54,11 +54,12 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         InputError: the directory holds a run and `ckpt_path` is not auto, or an override contradicts
             the saved config.
     """
-    check_directory(cfg, run_dir, overrides)
     saved = run_dir / "config.yaml"
     if not saved.exists():
         save_config(cfg, saved)
         return True
+    # Now that nobody else writes there; `check_directory` has looked before.
+    check_directory(cfg, run_dir, overrides)
     take_over(saved, cfg, overrides)
     return not (run_dir / "summary.json").exists()
 
@@ -102,7 +103,7 @@ def check_trusted(cfg: DictConfig, saved: Path) -> None:
     """
     check_saved(read_config(saved), OmegaConf.to_container(cfg, resolve=False), cfg.trust, saved)
     try:
-        check(load_config(saved), TrainOptions)
+        check(load_config(saved), RunConfig)
     except InputError as error:
         raise InputError(f"{saved}: {error}") from error
 

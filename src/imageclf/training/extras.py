@@ -16,34 +16,33 @@ from imageclf import InputError
 from imageclf.analysis.run_settings import written
 from imageclf.system.files import write_atomically
 from imageclf.system.printable import cell
+from imageclf.training.run_config import RunConfig
 
 log = logging.getLogger(__name__)
 
-# By these a run is found.
-LABELS = ("experiment", "task_name", "tags")
 
-
-def check_tags(config: Mapping[str, Any]) -> None:
+def check_tags(config: RunConfig) -> None:
     """Refuse a run without tags where they are asked for.
 
     Raises:
         InputError: there are none.
     """
-    if config["extras"]["enforce_tags"] and not config["tags"]:
+    if config.extras.enforce_tags and not config.tags:
         raise InputError("tags=[]: extras.enforce_tags asks for some; give tags=[baseline,resnet]")
 
 
-def labels_of(config: Mapping[str, Any]) -> dict[str, Any]:
+def labels_of(config: RunConfig) -> dict[str, str | None]:
     """Return what a run is found by, as text or None."""
     # summary.json is flat.
-    return {name: config[name] for name in LABELS} | {"tags": ", ".join(config["tags"]) or None}
+    tags = ", ".join(config.tags) or None
+    return {"experiment": config.experiment, "task_name": config.task_name, "tags": tags}
 
 
-def announce(run_dir: Path, config: Mapping[str, Any]) -> None:
+def announce(run_dir: Path, config: RunConfig) -> None:
     """Log the tags, and show the run's config as a tree, in the terminal and in config_tree.log."""
-    if config["tags"]:
-        log.info("tags: %s", ", ".join(config["tags"]))
-    if config["extras"]["print_config"]:
+    if config.tags:
+        log.info("tags: %s", ", ".join(config.tags))
+    if config.extras.print_config:
         # As saved: what comes from the environment stays a name.
         saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
         tree = config_tree(

@@ -1,5 +1,6 @@
 """What a run trains on and how it computes there, as the plan says it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from imageclf import InputError
@@ -8,7 +9,7 @@ from imageclf.system.machine import Machine
 from imageclf.training.parts.accelerator import choose, num_ranks, read_device
 
 
-def machine_line(node: dict[str, Any], data: ImageData) -> str:
+def machine_line(node: Mapping[str, Any], data: ImageData) -> str:
     """Return the plan's line about this machine; a run may be planned where it is not to train."""
     try:
         return f"trains on {planned_machine(node, data).sentence}"
@@ -16,7 +17,7 @@ def machine_line(node: dict[str, Any], data: ImageData) -> str:
         return f"does not train on this machine: {error}"
 
 
-def planned_machine(node: dict[str, Any], data: ImageData) -> Machine:
+def planned_machine(node: Mapping[str, Any], data: ImageData) -> Machine:
     """Return what a run would train on, on this machine.
 
     Args:

@@ -8,6 +8,7 @@ import lightning as pl
 from imageclf import InputError
 from imageclf.configs import Trust, check_node, load_config, read_config, read_object
 from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.options import ModelOptions
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.chosen import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
@@ -16,17 +17,6 @@ from imageclf.training.build import build_module, build_trainer
 
 # Above any phase's; a picture of that size has a gigabyte as floats.
 _MAX_SIZE = 8192
-# What training alone needs of the model node.
-_UNTRAINED = {
-    "weights": "none",
-    "drop_path_rate": None,
-    "groups": 2,
-    "class_weights": "none",
-    "compile": None,
-    "mixing": None,
-    "loss": {"_target_": "torch.nn.CrossEntropyLoss"},
-    "optimizer": {"_target_": "torch.optim.SGD"},
-}
 
 
 class TrainedRun(NamedTuple):
@@ -94,9 +84,21 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
     Raises:
         InputError: there is no such network.
     """
-    node = {**_UNTRAINED, "backbone": run.backbone, "head": run.head, "channels_last": run.channels_last}
+    options = ModelOptions(
+        backbone=run.backbone,
+        weights="none",
+        drop_path_rate=None,
+        groups=2,
+        head=run.head,
+        optimizer={"_target_": "torch.optim.SGD"},
+        loss={"_target_": "torch.nn.CrossEntropyLoss"},
+        class_weights="none",
+        channels_last=run.channels_last,
+        compile=None,
+        mixing=None,
+    )
     try:
-        return build_module(node, dict.fromkeys(run.classes, 1), run.sizes)
+        return build_module(options, dict.fromkeys(run.classes, 1), run.sizes)
     except InputError:
         raise
     # Whatever values do that no training has had.
@@ -114,7 +116,7 @@ def build_predicting_trainer(run_dir: Path) -> pl.Trainer:
         "precision": "auto",
         "enable_progress_bar": False,
     }
-    return build_trainer({"trainer": node, "logger": None}, 1, run_dir, [])
+    return build_trainer(node, 1, run_dir, [])
 
 
 def _value(config: dict[str, Any], key: str, annotation: Any, source: Path) -> Any:

@@ -186,13 +186,11 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
     return choice.arguments
 
 
-def num_ranks(trainer: dict[str, Any]) -> int:
+def num_ranks(trainer: Mapping[str, Any]) -> int:
     """Return how many processes a trainer node asks for on this machine."""
     devices = trainer.get("devices", 1)
     if isinstance(devices, list):
         return len(devices)
     if devices in ("auto", -1, "-1"):
-        import torch
-
         return max(1, torch.cuda.device_count()) if trainer.get("accelerator") != "cpu" else 1
     return int(devices)

@@ -2,13 +2,13 @@
 
 import logging
 import warnings
-from typing import Any
 
 from imageclf import InputError
 from imageclf.analysis import less_is_better
 from imageclf.configs import instantiate, locate_target
 from imageclf.model import check_metric
 from imageclf.model.metrics import MetricFunction
+from imageclf.training.run_config import Node, RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -29,29 +29,27 @@ _KEYS = ("min_classes", "higher_is_better")
 PLENTY = 1000
 
 
-def score_names(config: dict[str, Any]) -> tuple[str, ...]:
+def score_names(config: RunConfig) -> tuple[str, ...]:
     """Return the names of all scores that a training config may optimise."""
-    named = [name for name, node in config["metrics"].items() if node is not None]
-    return (*OWN, *(f"{split}/{name}" for split in ("val", "test") for name in named))
+    return (*OWN, *(f"{split}/{name}" for split in ("val", "test") for name in config.metrics))
 
 
-def epoch_scores(config: dict[str, Any]) -> tuple[str, ...]:
+def epoch_scores(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the scores whose best epoch a checkpoint may be kept of."""
-    named = [f"val/{name}" for name, node in config["metrics"].items() if node is not None]
-    callbacks = {name for name, node in config["callbacks"].items() if node is not None}
-    views = _OF_VIEWS if "tta" in callbacks else ()
-    return (*_OF_EPOCH, *views, *(("train/loss_plain",) if "fit_verdict" in callbacks else ()), *named)
+    views = _OF_VIEWS if "tta" in config.callbacks else ()
+    plain = ("train/loss_plain",) if "fit_verdict" in config.callbacks else ()
+    return (*_OF_EPOCH, *views, *plain, *(f"val/{name}" for name in config.metrics))
 
 
-def lower_is_better(score: str, config: dict[str, Any]) -> bool | None:
+def lower_is_better(score: str, config: RunConfig) -> bool | None:
     """Return whether of a score less is better; None where its metric does not say so.
 
     Args:
         score: SPLIT/NAME.
-        config: of a training.
+        config: of the run.
     """
     name = score.partition("/")[2]
-    node = config["metrics"].get(name)
+    node = config.metrics.get(name)
     if node is None:
         return less_is_better(score)
     higher = node.get("higher_is_better")
@@ -63,18 +61,19 @@ def lower_is_better(score: str, config: dict[str, Any]) -> bool | None:
     return not higher if isinstance(higher, bool) else None
 
 
-def check_score(key: str, score: str | None, names: tuple[str, ...], config: dict[str, Any]) -> None:
-    """Refuse to look for the best of a score that there is not, or that may be better either way.
-
-    Args:
-        key: where it stands in the config.
-        score: SPLIT/NAME; None: nothing is looked for.
-        names: of all scores that may be given.
-        config: of a training.
+def check_scores(config: RunConfig) -> None:
+    """Try the metrics, and refuse to look for the best of a score that is not there or has no direction.
 
     Raises:
-        InputError: such a score.
+        InputError: such a metric or score.
     """
+    build_metrics(config)
+    best = config.callbacks.get("checkpoint", {}).get("best")
+    _check_score("optimized_metric", config.optimized_metric, score_names(config), config)
+    _check_score("callbacks.checkpoint.best", best, epoch_scores(config), config)
+
+
+def _check_score(key: str, score: str | None, names: tuple[str, ...], config: RunConfig) -> None:
     if score is None:
         return
     if score not in names:
@@ -87,13 +86,13 @@ def check_score(key: str, score: str | None, names: tuple[str, ...], config: dic
         )
 
 
-def build_metrics(config: dict[str, Any], num_classes: int = PLENTY) -> dict[str, MetricFunction]:
+def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, MetricFunction]:
     """Build the metrics, and try each on made-up predictions.
 
     A node's `min_classes` leaves it out where there are fewer classes, with a notice.
 
     Args:
-        config: of a training.
+        config: of the run.
         num_classes: C.
 
     Raises:
@@ -101,19 +100,17 @@ def build_metrics(config: dict[str, Any], num_classes: int = PLENTY) -> dict[str
             the optimized one and left out.
     """
     metrics: dict[str, MetricFunction] = {}
-    for name, node in config["metrics"].items():
+    for name, node in config.metrics.items():
         if f"val/{name}" in OWN:
             raise InputError(f"metrics.{name}: val/{name} is what the program scores; choose another name")
-        if node is None:
-            continue
         if num_classes < node.get("min_classes", 0):
-            _leave_out(name, node["min_classes"], num_classes, config["optimized_metric"])
+            _leave_out(name, node["min_classes"], num_classes, config.optimized_metric)
             continue
         metrics[name] = _build(name, node, num_classes)
     return metrics
 
 
-def _build(name: str, node: dict[str, Any], num_classes: int) -> MetricFunction:
+def _build(name: str, node: Node, num_classes: int) -> MetricFunction:
     values = {key: value for key, value in node.items() if key not in _KEYS}
     with warnings.catch_warnings():
         # Of buffers that grow from batch to batch; here there is one batch.
