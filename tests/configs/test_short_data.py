@@ -14,7 +14,7 @@ NAMES += ["${oc.env:HOME}", "back\\slash", "ends\\", "\\'", "\\\\"]
 
 
 def expanded(*arguments):
-    return expand_data(arguments, OPTIONS)
+    return expand_data(arguments)
 
 
 @pytest.fixture

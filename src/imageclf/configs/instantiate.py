@@ -1,4 +1,4 @@
-"""The one wrapper around hydra.utils.instantiate."""
+"""The one wrapper around hydra.utils.instantiate: mistakes become one sentence that names the key."""
 
 import inspect
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ def locate_target(node: Any, key: str) -> Any:
 
 
 def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -> Any:
-    """Build what a node names, handing it those of the offered values that its signature takes.
+    """Build what a node names; of the offered values it gets those that its signature takes.
 
     Args:
         node: plain values with a `_target_`.
-        key: where the node stands in the config, for the messages.
+        key: of the node in the config, for the messages.
         args: positional arguments.
         offered: values that only the program has, such as the schedule.
 

@@ -1,4 +1,4 @@
-"""Check a composed config once, before anything is built: every key by name, every own value by type."""
+"""Check a composed config before anything is built: every key by name, every value of ours by type."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -8,19 +8,27 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs.annotations import accepts, describe, written
 from imageclf.configs.instantiate import locate_target
-from imageclf.configs.keys import unknown_key
+from imageclf.configs.keys import accepts, describe, unknown_key, written
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, to_plain
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.schedule import Phase
 
-# Values that the program hands to what it builds, besides those for callbacks, and that a config may not set.
+# Nodes of ours, which have no `_target_`, and nodes that have one; those of groups of any names come besides.
+OWN_NODES = {"model": ModelOptions, "analysis": AnalysisOptions, "extras": Extras, "cluster": ClusterOptions}
+TARGETS = (
+    "transforms",
+    "trainer",
+    "transforms.extra",
+    "trainer.profiler",
+    *(f"model.{name}" for name in ("head", "optimizer", "loss", "mixing")),
+)
+# Values that the program passes to what it builds, besides those for callbacks; a config may not set them.
 OFFERED = ("in_features", "num_classes", "params")
-# And those of one node alone.
+# And those of a single node.
 OFFERED_TO = {"model.loss": ("weight",)}
-# Keys of a group's nodes that the program reads itself and does not hand on.
+# Keys of a group's nodes that the program reads and does not pass on.
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
 
 
@@ -64,16 +72,16 @@ def check(config: Plain, top: type) -> None:
     Raises:
         InputError: the first mistake, with the nearest legal key or what the key takes.
     """
-    legal = [f"{name}.{key}".lstrip(".") for name, rule in _rules(config, top) for key in rule.types]
-    for key, rule in _rules(config, top):
+    rules = list(_rules(config, top))
+    legal = [f"{name}.{key}".lstrip(".") for name, rule in rules for key in rule.types]
+    for key, rule in rules:
         _check_node(_select(config, key), rule, key, legal)
 
 
 def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
     """Yield (key of a node, its rule), outer nodes first."""
     yield "", _rule_of(top)
-    for key, rule in _own_nodes(config):
-        yield key, rule
+    yield from _own_nodes(config)
     for key in _target_nodes(config):
         yield key, _target_rule(locate_target(_select(config, key), key), key)
 
@@ -84,14 +92,9 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
         yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
         for name in config["schedule"].get("phases") or {}:
             yield f"schedule.phases.{name}", _rule_of(Phase)
-    if isinstance(config.get("model"), dict):
-        yield "model", _rule_of(ModelOptions)
-    if isinstance(config.get("analysis"), dict):
-        yield "analysis", _rule_of(AnalysisOptions)
-    if isinstance(config.get("extras"), dict):
-        yield "extras", _rule_of(Extras)
-    if isinstance(config.get("cluster"), dict):
-        yield "cluster", _rule_of(ClusterOptions)
+    for key, options in OWN_NODES.items():
+        if isinstance(config.get(key), dict):
+            yield key, _rule_of(options)
     if isinstance(config.get("data"), dict):
         yield "data", _data_rule(config["data"])
 
@@ -108,21 +111,9 @@ def _rule_of(*classes: Any, **more: Any) -> Rule:
 
 
 def _target_nodes(config: Plain) -> Iterator[str]:
-    for key in ("transforms", "trainer"):
-        if isinstance(config.get(key), dict):
-            yield key
-    for group, name in (("transforms", "extra"), ("trainer", "profiler")):
-        if isinstance((config.get(group) or {}).get(name), dict):
-            yield f"{group}.{name}"
+    yield from (key for key in TARGETS if isinstance(_select(config, key), dict))
     for group in ("callbacks", "metrics", "logger"):
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
-    model = config.get("model")
-    if isinstance(model, dict):
-        yield from (
-            f"model.{name}"
-            for name in ("head", "optimizer", "loss", "mixing")
-            if isinstance(model.get(name), dict)
-        )
 
 
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:

@@ -7,7 +7,7 @@ import lightning as pl
 
 from imageclf import InputError
 from imageclf.configs import Trust, check_node, load_config, read_config, read_object
-from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.keys import accepts, describe, written
 from imageclf.configs.options import ModelOptions
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.chosen import candidate_files

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from imageclf.configs.annotations import accepts, describe, written
+from imageclf.configs.keys import accepts, describe, written
 
 Rate = float | Sequence[float] | Literal["auto"]
 
