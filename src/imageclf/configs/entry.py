@@ -130,7 +130,7 @@ def _answer_ctrl_c() -> None:
 
 
 def _call(main: Callable[[], object]) -> None:
-    """Call a Hydra main, and again with a + before each key that the YAML leaves out: `check` judges those."""
+    """Call a Hydra main, and again with a + before each key that the YAML leaves out, for `check`."""
     while True:
         try:
             main()

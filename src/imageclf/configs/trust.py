@@ -172,7 +172,7 @@ def _is_trusted(name: str, trust: Trust) -> bool:
 
 
 def _lives_in(name: str, home: Home) -> bool:
-    """Return whether a dotted name is a class of a home; nothing outside its package is imported to find out."""
+    """Return whether a dotted name is a class of a home, importing nothing outside its package."""
     module, _, attribute = name.rpartition(".")
     root = home.package.partition(".")[0]
     # Importing runs code: only modules of the home's package, or of one above it, are imported.
