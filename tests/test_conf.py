@@ -30,13 +30,12 @@ from imageclf.training.build import (
     PREPARING,
     SAVING,
     build_callbacks,
-    build_module,
     build_parts,
     build_trainer,
 )
 from imageclf.training.check_keys import check
-from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics
+from imageclf.training.parts.module import build_loss, build_module
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import RunConfig, parse
 

@@ -12,8 +12,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from imageclf import InputError
 from imageclf.configs import instantiate
 from imageclf.schedule import Phase, Schedule
-from imageclf.training.build import build_callbacks, build_module, build_parts, build_trainer
+from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.check_values import RESERVED, check_callbacks
+from imageclf.training.parts.module import build_module
 from imageclf.training.parts.table import read_table
 
 NODES = {

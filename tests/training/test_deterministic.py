@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from imageclf.data import Batch
-from imageclf.training.build import build_module
+from imageclf.training.parts.module import build_module
 
 # Operations without a deterministic kernel on CUDA, in the words of the dispatcher.
 REFUSED = {

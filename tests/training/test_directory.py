@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.configs import load_config, to_plain
+from imageclf.configs import load_config, read_object, to_plain
 from imageclf.model.weights.tensors import save_tensors
-from imageclf.training.directory import check_directory, prepare, read_summary
+from imageclf.training.directory import check_directory, prepare
 
 HERE = "hydra.run.dir=."
 
@@ -105,7 +105,7 @@ def test_a_finished_run_has_nothing_left_to_do(start, started):
 
 def test_a_summary_is_read(started):
     (started / "summary.json").write_text('{"val/acc": 0.5, "classes": ["a"]}')
-    assert read_summary(started) == {"val/acc": 0.5, "classes": ["a"]}
+    assert read_object(started / "summary.json") == {"val/acc": 0.5, "classes": ["a"]}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from imageclf.launch.start import start, train
 from imageclf.model import BinaryCrossEntropy, FocalLoss
 from imageclf.training.build import build_parts
 from imageclf.training.directory import prepare
-from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
+from imageclf.training.parts.module import build_loss
 from imageclf.training.parts.table import read_table
 
 CLASSES = ["blue", "green", "red"]

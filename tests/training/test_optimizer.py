@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from imageclf.model.fused import can_fuse
-from imageclf.training.build import build_module
-from imageclf.training.parts.optimizer import build_optimizer
+from imageclf.training.parts.module import build_module, build_optimizer
 
 ADAMW, SGD, LAMB = "torch.optim.AdamW", "torch.optim.SGD", "timm.optim.Lamb"
 

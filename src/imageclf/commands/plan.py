@@ -1,18 +1,23 @@
 """Print and plot what a training will do, without training."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
 
+from imageclf import InputError
 from imageclf.callbacks.always.plan_files import phase_table, write_plan
 from imageclf.configs import to_plain
+from imageclf.data import ImageData
 from imageclf.schedule import step_rows
+from imageclf.system.machine import Machine
 from imageclf.system.printable import console
 from imageclf.training.build import build_parts
+from imageclf.training.parts.accelerator import choose, num_ranks, read_device
 from imageclf.training.parts.table import read_table
-from imageclf.training.planned_machine import machine_line
 from imageclf.training.run_config import RunConfig, parse
 
 
@@ -34,3 +39,28 @@ def run(cfg: DictConfig, folder: Path) -> None:
     )
     write_plan(pd.DataFrame(rows), folder)
     print(folder / "plan.png")
+
+
+def machine_line(node: Mapping[str, Any], data: ImageData) -> str:
+    """Return the plan's line about this machine; a run may be planned on a machine that cannot train it."""
+    try:
+        return f"trains on {planned_machine(node, data).sentence}"
+    except InputError as error:
+        return f"does not train on this machine: {error}"
+
+
+def planned_machine(node: Mapping[str, Any], data: ImageData) -> Machine:
+    """Return what a run would train on, on this machine.
+
+    Args:
+        node: the trainer node.
+        data: of the run; how its pictures are kept is not known yet.
+
+    Raises:
+        InputError: the machine does not have what the node asks for.
+    """
+    device = read_device(node)
+    choice = choose(node, device)
+    decodes = data.caching.cache in ("jpeg", "none")
+    workers = data.loading.workers(len(data.table), device.kind != "cpu", decodes, num_ranks(node))
+    return Machine.of(device.kind, device.name, choice.precision, choice.deterministic, workers)

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import to_plain
+from imageclf.configs import read_object, to_plain
 from imageclf.launch.outer import follow, leading
 from imageclf.launch.ranks import run_ranks
 from imageclf.launch.slurm.requeue import requeued
@@ -18,7 +18,7 @@ from imageclf.system.locks import held
 from imageclf.system.printable import show
 from imageclf.system.signals import noted
 from imageclf.system.world import World
-from imageclf.training.directory import check_directory, prepare, read_summary
+from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
 from imageclf.training.failure import noted_failure
@@ -70,7 +70,7 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], tell: Callable[[
 
 def score_of(run_dir: Path, metric: str | None) -> float | None:
     """Return a metric of a finished run; None where it has none of that name."""
-    score = read_summary(run_dir).get(metric or "")
+    score = read_object(run_dir / "summary.json").get(metric or "")
     return float(score) if score is not None else None
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,33 +9,21 @@ import lightning as pl
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from torch import nn
 
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
 from imageclf.configs import instantiate
-from imageclf.configs.options import ModelOptions, Offered
+from imageclf.configs.options import Offered
 from imageclf.data import ImageData, Table
-from imageclf.model import (
-    ClassifierModule,
-    DataConfig,
-    ImageClassifier,
-    compile_backbone,
-    create_backbone,
-    data_config,
-    layer_groups,
-    num_features,
-)
-from imageclf.model.metrics import MetricFunction
+from imageclf.model import ClassifierModule, compile_backbone
 from imageclf.model.weights.tensors import CheckpointFiles
 from imageclf.schedule import Schedule
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
 from imageclf.training.extras import labels_of
 from imageclf.training.parts.accelerator import settle
-from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
-from imageclf.training.parts.optimizer import build_optimizer
+from imageclf.training.parts.module import build_module
 from imageclf.training.run_config import RunConfig
 
 # In this order hooks run, whatever the order in the config: first those that prepare and measure a step,
@@ -126,45 +113,6 @@ def build_callbacks(
         Summary(run_dir, labels_of(config), config.analysis.submission),
         *_instances({name: nodes[name] for name in nodes if name == "report"}, "callbacks", offered),
     ]
-
-
-def build_module(
-    options: ModelOptions,
-    counts: Mapping[str, int],
-    all_sizes: set[int],
-    metrics: Mapping[str, MetricFunction] | None = None,
-    by_layer: bool = False,
-) -> tuple[ClassifierModule, DataConfig]:
-    """Build the LightningModule, and return what its weights expect of a picture.
-
-    Args:
-        options: the model node.
-        counts: training pictures of each class, in class order.
-        all_sizes: pixels a side that the run will use.
-        metrics: further scores of each validation, by name.
-        by_layer: give each layer an optimizer group of its own.
-
-    Raises:
-        InputError: the architecture does not take the sizes, or a part refuses its values.
-    """
-    backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
-    expects = data_config(backbone)
-    features = num_features(backbone, min(all_sizes))
-    head: nn.Module = instantiate(options.head, "model.head", in_features=features, num_classes=len(counts))
-    model = ImageClassifier(backbone, head, expects.mean, expects.std)
-    module = ClassifierModule(
-        model=model,
-        groups=layer_groups(model, options.groups),
-        classes=tuple(counts),
-        loss=build_loss(options, counts),
-        optimizer=partial(build_optimizer, options.optimizer),
-        weight_decay=float(options.optimizer.get("weight_decay", 0.0)),
-        channels_last=options.channels_last,
-        mixing=None if options.mixing is None else instantiate(options.mixing, "model.mixing"),
-        metrics=metrics,
-        by_layer=by_layer,
-    )
-    return module, expects
 
 
 def build_trainer(

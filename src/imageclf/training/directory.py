@@ -14,7 +14,6 @@ from imageclf.configs import (
     check_saved,
     load_config,
     read_config,
-    read_object,
     save_config,
     to_plain,
     to_saved,
@@ -127,15 +126,6 @@ def key_of(override: str) -> str:
     ('trainer.precision', 'model.head')
     """
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
-
-
-def read_summary(run_dir: Path) -> dict[str, Any]:
-    """Return the summary of a finished run.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    return read_object(run_dir / "summary.json")
 
 
 def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[str]) -> list[str]:

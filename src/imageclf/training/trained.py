@@ -13,7 +13,8 @@ from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.chosen import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.saved import classes_of
-from imageclf.training.build import build_module, build_trainer
+from imageclf.training.build import build_trainer
+from imageclf.training.parts.module import build_module
 
 # Above any phase's; a picture of that size has a gigabyte as floats.
 _MAX_SIZE = 8192
