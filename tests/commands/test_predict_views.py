@@ -93,8 +93,8 @@ def test_the_options_say_which_views(given, expected):
     ("given", "said"),
     [
         ({"num_augmented": -1}, "num_augmented=-1: give a whole number from 0"),
-        ({"tta": "fastai1", "num_augmented": 4}, "num_augmented=4: tta=fastai1 has a number of its own"),
-        ({"beta": 0.3}, "beta=0.3: give tta=fastai2 or another besides"),
+        ({"tta": "fastai1", "num_augmented": 4}, "num_augmented=4: tta=fastai1 has fixed views"),
+        ({"beta": 0.3}, "beta=0.3: give tta=fastai2 or another one, too"),
         ({"tta": "fastai1", "beta": 2}, "beta=2: give a number from 0 to 1, or null for that of fastai1"),
     ],
 )

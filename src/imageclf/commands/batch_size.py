@@ -1,4 +1,4 @@
-"""Find the largest batch that the memory holds, in the phase that needs the most of it."""
+"""Find the largest batch that fits into memory in the most demanding phase."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -86,7 +86,7 @@ def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
 
     Args:
         config: of a training, and the largest number to try.
-        folder: for whatever the Trainer writes.
+        folder: for the files of the Trainer.
 
     Raises:
         InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
@@ -160,7 +160,7 @@ class _Trial(pl.Callback):
             pictures = torch.empty(self._taken(size, device), dtype=torch.uint8, device=device)
             fits = partial(_fits, trainer, pl_module, size)
             self.found[name] = largest_that_fits(fits, self._limit)
-            # Until here they had their share.
+            # Until here they took up their memory.
             del pictures
             log.info("%s: %d pictures", name, self.found[name])
         trainer.should_stop = True
@@ -189,7 +189,7 @@ def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # oneDNN says no more than this when it finds no room for a convolution on the CPU.
+    # The only message of oneDNN when it has no memory for a convolution on the CPU.
     on_cpu = "could not create a primitive" in str(error)
     return isinstance(error, torch.OutOfMemoryError) or is_oom_error(error) or on_cpu
 

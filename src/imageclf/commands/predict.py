@@ -35,13 +35,13 @@ class PredictOptions:
         data: folder of pictures, at any depth.
         weights: best, final, average, average_bn, soup, soup_bn, ensemble, or a snapshot PHASE-CYCLE.
         tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
-        num_augmented: views besides the picture itself; None: 4 where `tta` takes a number.
+        num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
         output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
         batch_size: pictures at once.
         num_workers: processes that read pictures; auto: as in training.
         on_error: a picture that cannot be read: raise, or skip it.
-        trust: modules whose classes may be built besides ours, as the run's config.yaml names them, or all.
+        trust: further modules whose classes the run's config.yaml may name, or all.
     """
 
     run: str
@@ -59,9 +59,9 @@ class PredictOptions:
     def __post_init__(self) -> None:
         """Refuse views that there cannot be."""
         if self.tta is not None and self.tta not in DRAWN and self.num_augmented is not None:
-            raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has a number of its own")
+            raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has fixed views")
         if self.beta is not None and self.tta is None and self.num_augmented is None:
-            raise InputError(f"beta={self.beta}: give tta=fastai2 or another besides")
+            raise InputError(f"beta={self.beta}: give tta=fastai2 or another one, too")
         self.views()
 
     def views(self) -> WeightedViews:
@@ -109,7 +109,7 @@ def predict_folder(options: PredictOptions) -> Path:
         seed=run.seed,
         caching=_NO_CACHE,
     )
-    # Its device decides how many workers there are, and whether batches are pinned.
+    # Its device decides on the number of workers, and whether batches are pinned.
     data.trainer = trainer
     predictions = predict_with(trainer, module, data, "test", run.size, run.files, options.views())
     write_predictions(predictions_of(table, predictions), output)
@@ -117,11 +117,11 @@ def predict_folder(options: PredictOptions) -> Path:
 
 
 def _transforms(run: TrainedRun, options: PredictOptions, run_dir: Path) -> dict[str, Any]:
-    """Return the transforms node: it says what views are drawn, and how much detail pictures keep."""
+    """Return the transforms node, checked: it decides on drawn views, and how much detail pictures keep."""
     node = run.config.get("transforms")
     if not isinstance(node, dict):
         raise InputError(f"{run_dir / 'config.yaml'}: transforms={node}: a run has a mapping there")
-    # Only drawn views go through the part of one's own.
+    # Only drawn views go through the user's own part.
     is_drawn = any(number > 0 for number in options.views().numbers)
     kept = dict(node) if is_drawn else node | {"extra": None}
     check_node(kept, "transforms", options.trust, run_dir / "config.yaml")
@@ -142,7 +142,7 @@ def _loading(run: TrainedRun, options: PredictOptions) -> Loading:
 
 
 def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:
-    """Return where the CSV goes; never where the run has put predictions of its own."""
+    """Return the path of the CSV; it is none of the run's own predictions."""
     if options.output is not None:
         return Path(options.output).expanduser()
     name = folder.resolve().name

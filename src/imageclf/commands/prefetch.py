@@ -1,4 +1,4 @@
-"""Get the weights that a training would load, before it runs where there is no internet."""
+"""Fetch the weights that a training will load, for machines without internet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ def prefetch(model: Mapping[str, Any]) -> str:
         model: the model node.
 
     Raises:
-        InputError: there is no such model, or its weights are not to be had.
+        InputError: there is no such model, or its weights cannot be fetched.
     """
     weights, backbone = model["weights"], model["backbone"]
-    # By building the model: what is fetched is what a training loads, and a wrong file is refused.
+    # Building the model fetches exactly what a training loads, and refuses a wrong file.
     create_backbone(backbone, weights)
     if weights == "hub":
         return f"the weights of {backbone} are in {cached_file(backbone) or 'the cache of timm'}"

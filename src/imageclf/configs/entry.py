@@ -1,4 +1,4 @@
-"""Make commands of functions, and turn whatever happens in them into one sentence and an exit code."""
+"""Make commands of functions, and turn every outcome into one sentence and an exit code."""
 
 import functools
 import os
@@ -99,7 +99,7 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     The exit happens here, outside hydra.main: inside a job it would end a whole sweep. A multirun exits
     with the highest code among its jobs.
     """
-    # Hydra would print its own shortened traceback and exit with 1, whatever happened.
+    # Hydra would print its own shortened traceback and always exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _answer_ctrl_c()
     log_printable()

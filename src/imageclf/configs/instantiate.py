@@ -13,7 +13,7 @@ def locate_target(node: Any, key: str) -> Any:
     """Return the class or function that a node's `_target_` names.
 
     Raises:
-        InputError: there is no `_target_`, or nothing of that name can be imported.
+        InputError: `_target_` is missing, or cannot be imported.
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise InputError(f"{key} needs a _target_: the dotted name of a class or function")

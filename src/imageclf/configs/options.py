@@ -34,7 +34,7 @@ class Offered(NamedTuple):
 
 @dataclass(frozen=True)
 class Extras:
-    """What is done besides training.
+    """What is done in addition to training.
 
     Args:
         print_config: show the composed config as a tree, and write it to config_tree.log.
@@ -87,13 +87,13 @@ class ClusterOptions:
         cpus_per_task: None: as many as the cluster gives.
         mem_gb: memory of a node; None: as much as the cluster gives.
         minutes: time limit.
-        signal_seconds: how long before the time limit a run hears of it.
+        signal_seconds: how long before the time limit a run gets a signal.
         max_num_timeout: how often a job that reached its time limit is put back into the queue.
         partition: None: the cluster's default.
         account: None: the user's default.
         array_parallelism: jobs that run at a time.
         setup: lines of shell before the training.
-        shared_paths: folders that compute nodes see, whatever their file system.
+        shared_paths: folders that compute nodes see, on any file system.
         wait: whether the command waits for its jobs.
         print: write the sbatch script instead of submitting.
     """
@@ -115,7 +115,7 @@ class ClusterOptions:
     print: bool
 
     def __post_init__(self) -> None:
-        """Refuse what SLURM would refuse, or misunderstand."""
+        """Refuse values that SLURM would refuse or misread."""
         for name in ("nodes", "tasks_per_node", "cpus_per_task", "mem_gb", "minutes", "array_parallelism"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -30,6 +30,14 @@ def to_plain(cfg: DictConfig) -> Plain:
     return {str(key): value for key, value in plain.items()}
 
 
+def select(config: Plain, key: str) -> Any:
+    """Return the value of a dotted key; None where there is none, the config itself for an empty key."""
+    node: Any = config
+    for name in key.split(".") if key else []:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
 def save_config(cfg: DictConfig, path: Path) -> None:
     """Write a resolved config; values that read the environment stay as written.
 

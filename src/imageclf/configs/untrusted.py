@@ -56,7 +56,7 @@ def _text(path: Path, limit: int) -> str:
     with path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise InputError(f"{path} has more than {limit:,} bytes: that is no file of a run")
+        raise InputError(f"{path} has more than {limit:,} bytes: no run writes such a file")
     return content.decode("utf-8")
 
 
@@ -87,4 +87,4 @@ def _check_events(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > MAX_DEPTH or nodes > MAX_NODES:
-            raise InputError(f"more than {MAX_DEPTH} levels or {MAX_NODES:,} values: that is no config")
+            raise InputError(f"more than {MAX_DEPTH} levels or {MAX_NODES:,} values: no config has so many")

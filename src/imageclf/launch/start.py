@@ -1,4 +1,4 @@
-"""What a Hydra job does: check, make the run directory, go through the one door."""
+"""What a Hydra job does: check the config, make the run directory, train."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Train what a config says, and return its optimized metric.
+    """Train a composed config, and return its optimized metric.
 
     Args:
         cfg: the composed config.
@@ -56,7 +56,7 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
 
 
 def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], tell: Callable[[Path], None]) -> None:
-    # What is refused beside a run that is there says nothing about that run.
+    # A refusal to resume is no failure of the run that is there.
     with nullcontext() if (run_dir / "config.yaml").exists() else noted_failure(run_dir):
         config = check_job(cfg, run_dir, overrides)
     with requeued(), held(run_dir):
@@ -88,7 +88,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse a seed or a metric that there cannot be.
+    """Refuse an illegal seed, sweep or metric.
 
     Raises:
         InputError: such a value.
@@ -98,8 +98,8 @@ def check_top(config: RunConfig) -> None:
         raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
     if config.resume_sweep is not None:
         raise InputError(
-            f"resume_sweep={config.resume_sweep}: it goes on with a sweep, so give -m and what it swept; "
-            "one run goes on by hydra.run.dir=PATH ckpt_path=auto"
+            f"resume_sweep={config.resume_sweep}: it resumes a sweep, so give -m and what it swept; "
+            "a single run is resumed by hydra.run.dir=PATH ckpt_path=auto"
         )
     check_scores(config)
     if metric is not None:
@@ -123,7 +123,7 @@ def check_direction(metric: str, direction: str) -> None:
 
 
 def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) -> None:
-    """Go through the one door, in this process, in one per rank, or as one of an outer launcher's tasks.
+    """Train a run directory in this process, in one process per rank, or as one of an outer launcher's tasks.
 
     Args:
         run_dir: holds config.yaml.
@@ -131,9 +131,9 @@ def train(run_dir: Path, tell: Callable[[Path], None] = lambda run_dir: None) ->
     """
     config = read_run_config(run_dir)
     ranks, launched = total_ranks(config.trainer, World.of_process()), World.of_process().size > 1
-    # Reading every picture takes long, and a signal ends it at once.
+    # Reading all pictures takes long; a signal ends it at once.
     with noted(run_dir) as notice:
-        # Here, before any rank starts: all of them read the same split.csv.
+        # Before any rank starts: all of them read the same split.csv.
         table = table_of_run(run_dir, config)
         held_out = len(table.rows("valid"))
         if 0 < held_out < ranks:
@@ -156,7 +156,7 @@ def total_ranks(trainer: Mapping[str, Any], world: World) -> int:
         world: what an outer launcher has started.
 
     Raises:
-        InputError: that is not what the node says.
+        InputError: the node asks for another number.
     """
     devices, nodes = num_ranks(trainer), int(trainer.get("num_nodes", 1))
     if world.size > 1 and devices * nodes != world.size:

@@ -134,7 +134,7 @@ def build_trainer(
         has_validation: whether any picture is held out.
 
     Raises:
-        InputError: the node asks for what this machine does not have.
+        InputError: this machine does not have what the node asks for.
     """
     node = {**node, **settle(node)}
     if not has_validation:
@@ -158,7 +158,7 @@ def build_trainer(
 
 
 def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
-    """Return what tells the Trainer its rank, where Lightning would take a SLURM job for srun's tasks.
+    """Return the plugin that tells the Trainer its rank, where Lightning would mistake a SLURM job for srun.
 
     Args:
         environment: of this process.
@@ -168,7 +168,7 @@ def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
     # A batch script without srun, or a rank of ours inside of a job.
     if num_tasks(environment) == 1 or not SLURMEnvironment.detect():
         return [LightningEnvironment()]
-    # We requeue by ourselves: Lightning would save inside its handler
+    # The program requeues: Lightning would save inside its signal handler
     # (https://github.com/Lightning-AI/pytorch-lightning/issues/21406).
     return [SLURMEnvironment(auto_requeue=False)]
 

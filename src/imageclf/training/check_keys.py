@@ -11,11 +11,11 @@ from imageclf import InputError
 from imageclf.configs.instantiate import locate_target
 from imageclf.configs.keys import accepts, describe, unknown_key, written
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
-from imageclf.configs.plain import Plain, to_plain
+from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.schedule import Phase
 
-# Nodes of ours, which have no `_target_`, and nodes that have one; those of groups of any names come besides.
+# Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
 OWN_NODES = {"model": ModelOptions, "analysis": AnalysisOptions, "extras": Extras, "cluster": ClusterOptions}
 TARGETS = (
     "transforms",
@@ -24,7 +24,7 @@ TARGETS = (
     "trainer.profiler",
     *(f"model.{name}" for name in ("head", "optimizer", "loss", "mixing")),
 )
-# Values that the program passes to what it builds, besides those for callbacks; a config may not set them.
+# Values that the program passes to what it builds (`Offered`: to callbacks); a config may not set them.
 OFFERED = ("in_features", "num_classes", "params")
 # And those of a single node.
 OFFERED_TO = {"model.loss": ("weight",)}
@@ -75,7 +75,7 @@ def check(config: Plain, top: type) -> None:
     rules = list(_rules(config, top))
     legal = [f"{name}.{key}".lstrip(".") for name, rule in rules for key in rule.types]
     for key, rule in rules:
-        _check_node(_select(config, key), rule, key, legal)
+        _check_node(select(config, key), rule, key, legal)
 
 
 def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
@@ -83,7 +83,7 @@ def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
     yield "", _rule_of(top)
     yield from _own_nodes(config)
     for key in _target_nodes(config):
-        yield key, _target_rule(locate_target(_select(config, key), key), key)
+        yield key, _target_rule(locate_target(select(config, key), key), key)
 
 
 def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
@@ -111,7 +111,7 @@ def _rule_of(*classes: Any, **more: Any) -> Rule:
 
 
 def _target_nodes(config: Plain) -> Iterator[str]:
-    yield from (key for key in TARGETS if isinstance(_select(config, key), dict))
+    yield from (key for key in TARGETS if isinstance(select(config, key), dict))
     for group in ("callbacks", "metrics", "logger"):
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
 
@@ -120,8 +120,8 @@ def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = inspect.signature(target).parameters
     ours = target.__module__.startswith("imageclf.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
-    handed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
-    offered = tuple(name for name in handed if name in parameters)
+    passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
+    offered = tuple(name for name in passed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.
     types: dict[str, Any] = {"_target_": str, "_partial_": bool}
     types |= {name: hints.get(name) for name in parameters if name not in offered}
@@ -144,10 +144,3 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
         if name not in node:
             full = f"{key}.{name}".lstrip(".")
             raise InputError(f"{full} is missing: give it a value, or do not remove it")
-
-
-def _select(config: Plain, key: str) -> Any:
-    node: Any = config
-    for name in key.split(".") if key else []:
-        node = node.get(name) if isinstance(node, dict) else None
-    return node

@@ -1,4 +1,4 @@
-"""Refuse what cannot be, before any picture is read or any model is built."""
+"""Refuse values that contradict each other, before any picture is read or any model is built."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from imageclf.training.parts.accelerator import check_accelerator
 
 # What the schedule means: these cannot be removed.
 REQUIRED = ("unfreezing", "warm_restarts")
-# What the program sets itself, and where the user says it instead.
+# What the program sets itself, and what the user sets instead.
 RESERVED = {
     "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
     "min_epochs": "epochs follow from the schedule",
@@ -23,9 +23,9 @@ RESERVED = {
     "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
     "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
     "enable_model_summary": "imageclf-plan counts the parameters of each layer group",
-    "plugins": "how checkpoints are written and who says the rank is settled",
+    "plugins": "how checkpoints are written and where the rank comes from is fixed",
     "enable_checkpointing": "use callbacks.checkpoint",
-    "use_distributed_sampler": "the data is dealt to the ranks by its own sampler",
+    "use_distributed_sampler": "the data has its own sampler, which shares it among the ranks",
     "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
     "num_sanity_val_steps": "every picture is checked before training",
     "check_val_every_n_epoch": "every epoch is validated",
@@ -59,7 +59,7 @@ def check_class_weights(model: ModelOptions) -> None:
 
 
 def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
-    """Refuse to go without a callback that the schedule asks for.
+    """Refuse a config without a callback that the schedule needs.
 
     Raises:
         InputError: such a callback was removed.
@@ -82,10 +82,10 @@ def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
 
 
 def check_trainer(node: Mapping[str, Any]) -> None:
-    """Refuse what the program sets itself, and say where it is set instead.
+    """Refuse what the program sets itself, naming what to use instead.
 
     Raises:
-        InputError: the node has such a key, or a strategy or precision that is not tested.
+        InputError: the node has such a key, or an untested strategy or precision.
     """
     for key, instead in RESERVED.items():
         if key in node:

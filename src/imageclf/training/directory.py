@@ -18,6 +18,7 @@ from imageclf.configs import (
     to_plain,
     to_saved,
 )
+from imageclf.configs.plain import select
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.parts.accelerator import num_ranks
@@ -139,8 +140,8 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
     changed = []
     for override in overrides:
         key = key_of(override)
-        was, now = _select(saved, key), _select(new, key)
-        if not key.startswith(FREE) and _without(was, key) != _without(now, key):
+        was, now = _without_free(select(saved, key), key), _without_free(select(new, key), key)
+        if not key.startswith(FREE) and was != now:
             changed.append(override)
     return changed
 
@@ -182,16 +183,10 @@ def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> 
         check_resumable(Path(ckpt_path))
 
 
-def _select(config: dict[str, Any], key: str) -> Any:
-    return OmegaConf.select(OmegaConf.create(config), key)
-
-
-def _without(node: Any, key: str) -> Any:
-    """Return a node as plain values, without what may differ."""
-    plain = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
-    if not isinstance(plain, dict):
-        return plain
-    return {str(name): value for name, value in plain.items() if f"{key}.{name!s}" not in FREE}
+def _without_free(node: Any, key: str) -> Any:
+    if not isinstance(node, dict):
+        return node
+    return {name: value for name, value in node.items() if f"{key}.{name}" not in FREE}
 
 
 def _chosen(overrides: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The one door that trains: all it is given is the run directory, after a kill and on many ranks too."""
+"""The one function that trains: it needs only the run directory, also after a kill and on many ranks."""
 
 import logging
 from pathlib import Path
@@ -29,7 +29,7 @@ def run(run_dir: Path, interruptible: bool = True) -> None:
 
     Raises:
         InputError: a mistake in the config or the data.
-        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 came.
+        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 arrived.
     """
     log_to_file(run_dir)
     config = read_run_config(run_dir)
@@ -54,7 +54,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     compile_log = [CompileLog(parts.schedule)] if config.model.compile is not None else []
     given = config.ckpt_path if config.ckpt_path != "auto" else None
-    # A restarted job goes on whatever its command line said the first time.
+    # A restarted job resumes, whatever its first command line was.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
     trainer = build_trainer(
         config.trainer,

@@ -1,4 +1,4 @@
-"""What a run is found by, and its config as a tree."""
+"""Labels that a run is found by, and its config as a tree."""
 
 import io
 import logging
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 
 def check_tags(config: RunConfig) -> None:
-    """Refuse a run without tags where they are asked for.
+    """Refuse a run without tags where `extras.enforce_tags` requires them.
 
     Raises:
-        InputError: there are none.
+        InputError: it has none.
     """
     if config.extras.enforce_tags and not config.tags:
         raise InputError("tags=[]: extras.enforce_tags asks for some; give tags=[baseline,resnet]")
 
 
 def labels_of(config: RunConfig) -> dict[str, str | None]:
-    """Return what a run is found by, as text or None."""
+    """Return the labels that a run is found by, as text or None."""
     # summary.json is flat.
     tags = ", ".join(config.tags) or None
     return {"experiment": config.experiment, "task_name": config.task_name, "tags": tags}
@@ -43,14 +43,14 @@ def announce(run_dir: Path, config: RunConfig) -> None:
     if config.tags:
         log.info("tags: %s", ", ".join(config.tags))
     if config.extras.print_config:
-        # As saved: what comes from the environment stays a name.
+        # As saved: values from the environment stay names.
         saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
         tree = config_tree(
             {str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {}
         )
         text = tree_text(tree)
         write_atomically(run_dir / "config_tree.log", lambda path: path.write_text(text, encoding="utf-8"))
-        # Rich takes a file or a pipe for 80 columns wide and would break the lines.
+        # In a file or a pipe rich would break lines at 80 columns.
         if sys.stdout.isatty():
             Console().print(tree)
         else:

@@ -26,7 +26,7 @@ class Source(Protocol):
     """Where the pictures come from."""
 
     def read(self) -> Table:
-        """Return all pictures; their split is open where the source does not say it."""
+        """Return all pictures, not split where the source leaves that open."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class RunConfig:
         ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
         resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
         cluster: where the run trains; None: on this machine.
-        trust: modules whose code the config.yaml of a run that goes on may name, besides ours and what the
-            command line names itself; all: any. In a config.yaml it has no effect.
+        trust: on resuming, modules whose code config.yaml may name in addition to ours and what the command
+            line names; all: any. In a config.yaml it has no effect.
     """
 
     data: DataOptions
@@ -139,7 +139,7 @@ def data_options(node: Node) -> DataOptions:
 
 
 def build_augmentation(node: Node) -> Augmentation:
-    """Build the transforms node, and before it the user's own part `extra`, if there is one.
+    """Build the transforms node, with the user's own part `extra` if it has one.
 
     Raises:
         InputError: a value is out of range.

@@ -1,4 +1,4 @@
-"""From the metrics nodes to what scores each validation besides val/loss and val/acc."""
+"""Build the metrics that score each validation next to val/loss and val/acc; find which way is better."""
 
 import logging
 import warnings
@@ -12,7 +12,7 @@ from imageclf.training.run_config import Node, RunConfig
 
 log = logging.getLogger(__name__)
 
-# Scores that every run has: keys of summary.json that a sweeper may ask for.
+# Scores of every run: keys of summary.json that a sweeper may optimize.
 _ENDS = ("", "_tta", "_ensemble", "_average", "_average_bn", "_soup", "_soup_bn", "_ema")
 OWN = (
     *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
@@ -42,7 +42,7 @@ def epoch_scores(config: RunConfig) -> tuple[str, ...]:
 
 
 def lower_is_better(score: str, config: RunConfig) -> bool | None:
-    """Return whether of a score less is better; None where its metric does not say so.
+    """Return whether lower values of a score are better; None where its metric does not tell.
 
     Args:
         score: SPLIT/NAME.
@@ -53,7 +53,7 @@ def lower_is_better(score: str, config: RunConfig) -> bool | None:
     if node is None:
         return less_is_better(score)
     higher = node.get("higher_is_better")
-    # torchmetrics' classes say so, but for those that choose another one by their task.
+    # Most classes of torchmetrics have it; those that choose another class by their task do not.
     if higher is None:
         higher = getattr(locate_target(node, f"metrics.{name}"), "higher_is_better", None)
     if not isinstance(higher, bool):
@@ -89,15 +89,15 @@ def _check_score(key: str, score: str | None, names: tuple[str, ...], config: Ru
 def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, MetricFunction]:
     """Build the metrics, and try each on made-up predictions.
 
-    A node's `min_classes` leaves it out where there are fewer classes, with a notice.
+    A node with `min_classes` is left out, with a warning, where there are fewer classes.
 
     Args:
         config: of the run.
         num_classes: C.
 
     Raises:
-        InputError: a node is no metric of several classes, bears a name that the program uses, or is
-            the optimized one and left out.
+        InputError: a node is no metric of several classes, has a name that the program uses, or is the
+            optimized one and left out.
     """
     metrics: dict[str, MetricFunction] = {}
     for name, node in config.metrics.items():
@@ -113,7 +113,7 @@ def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, Met
 def _build(name: str, node: Node, num_classes: int) -> MetricFunction:
     values = {key: value for key, value in node.items() if key not in _KEYS}
     with warnings.catch_warnings():
-        # Of buffers that grow from batch to batch; here there is one batch.
+        # About buffers that grow with each batch; here there is one batch.
         warnings.simplefilter("ignore")
         metric: MetricFunction = instantiate(values, f"metrics.{name}", num_classes=num_classes)
         check_metric(name, metric, num_classes)

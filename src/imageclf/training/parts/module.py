@@ -41,7 +41,7 @@ def build_module(
         counts: training pictures of each class, in class order.
         all_sizes: pixels a side that the run will use.
         metrics: further scores of each validation, by name.
-        by_layer: give each layer an optimizer group of its own.
+        by_layer: give each layer its own optimizer group.
 
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
@@ -77,19 +77,19 @@ def build_loss(model: ModelOptions, counts: Mapping[str, int]) -> nn.Module:
         InputError: class weights cannot be computed, or the loss refuses its values.
     """
     weight = class_weights(model.class_weights, counts)
-    # Only where it is asked for: a loss may have a weight of another meaning.
+    # Only on demand: a loss may have a `weight` with another meaning.
     offered = {} if weight is None else {"weight": weight}
     loss: nn.Module = instantiate(model.loss, "model.loss", **offered)
     return loss
 
 
 def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused: bool = False) -> Optimizer:
-    """Build what the optimizer node says over the groups of a model.
+    """Build the optimizer node for the parameter groups of a model.
 
     Args:
         node: the optimizer node.
         groups: of parameters.
-        fused: take the fused implementation, where the optimizer has one and the node does not say otherwise.
+        fused: use the fused implementation, if the optimizer has one and the node does not choose another.
 
     Raises:
         InputError: the optimizer refuses the node's values.

@@ -1,4 +1,4 @@
-"""Read a run's table of pictures, once: afterwards every rank and every restart reads split.csv."""
+"""Read a run's table of pictures once; afterwards every rank and every restart reads split.csv."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ def read_table(
         sides: see `without_broken`.
 
     Raises:
-        InputError: the folder or CSV is not as the config says, or a picture cannot be read.
+        InputError: the folder or CSV does not match the config, or a picture cannot be read.
     """
     table = data.source.read()
     if verify:
@@ -40,7 +40,7 @@ def read_table(
 
 
 def table_of_run(run_dir: Path, config: RunConfig) -> Table:
-    """Return the run's table, written down the first time, when the pictures are also shrunk."""
+    """Return the run's table; the first time it is written to split.csv, and the pictures are shrunk."""
     path = run_dir / "split.csv"
     # The folder may change while a run waits to go on; its pictures may not.
     if not path.exists():
@@ -88,14 +88,14 @@ def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
 def without_broken(
     table: Table, loading: Loading, caching: Caching, sides: Mapping[int, int] = MappingProxyType({})
 ) -> Table:
-    """Decode every picture once; raise for, or leave out, those that do not decode.
+    """Decode every picture once; raise for those that do not decode, or leave them out.
 
     Args:
         table: of pictures.
-        loading: says which of the two, and how a picture becomes a square.
+        loading: its `on_error` says which of the two.
         caching: where it is remembered that a set is whole.
-        sides: what `stored_side` says, by size: what a run will want its pictures shrunk to. That is done
-            with the same decoding, unless broken pictures may be left out: which ones shows only then.
+        sides: of the shrunk pictures that the run will want, by size, as `stored_side` gives them. They are
+            made from the same decoding, unless pictures may be left out: which ones is known only after it.
 
     Raises:
         InputError: pictures cannot be read and `on_error` is raise.
@@ -112,9 +112,9 @@ def without_broken(
 
 
 def stored_sides(config: RunConfig) -> dict[int, int]:
-    """Return what `stored_side` says for each size of a run, before its model is built.
+    """Return the side of the shrunk pictures for each size of a run, before its model is built.
 
-    Then one decoding serves for all; nothing where only the model can tell.
+    Nothing where only the built model can tell.
     """
     crop_pct = expected_crop_pct(config.model.backbone)
     if crop_pct is None:
