@@ -1,7 +1,7 @@
 """Train an existing run directory: `python -m imageclf.worker RUN_DIR`.
 
-srun and torchrun start it once for each rank. It builds no code but ours: `trust=mine,theirs` allows further modules, as in the script that
-`cluster.print=true` writes.
+srun and torchrun start it once for each rank. It builds no code but ours: `trust=mine,theirs` allows
+further modules, as in the script that `cluster.print=true` writes.
 """
 
 import sys
