@@ -42,25 +42,18 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 
 def machine_line(node: Mapping[str, Any], data: ImageData) -> str:
-    """Return the plan's line about this machine; a run may be planned on a machine that cannot train it."""
-    try:
-        return f"trains on {planned_machine(node, data).sentence}"
-    except InputError as error:
-        return f"does not train on this machine: {error}"
-
-
-def planned_machine(node: Mapping[str, Any], data: ImageData) -> Machine:
-    """Return what a run would train on, on this machine.
+    """Return what a run would train on, on this machine; it may be planned where it cannot train.
 
     Args:
         node: the trainer node.
         data: of the run; how its pictures are kept is not known yet.
-
-    Raises:
-        InputError: the machine does not have what the node asks for.
     """
-    device = read_device(node)
-    choice = choose(node, device)
+    try:
+        device = read_device(node)
+        choice = choose(node, device)
+    except InputError as error:
+        return f"does not train on this machine: {error}"
     decodes = data.caching.cache in ("jpeg", "none")
     workers = data.loading.workers(len(data.table), device.kind != "cpu", decodes, num_ranks(node))
-    return Machine.of(device.kind, device.name, choice.precision, choice.deterministic, workers)
+    machine = Machine.of(device.kind, device.name, choice.precision, choice.deterministic, workers)
+    return f"trains on {machine.sentence}"

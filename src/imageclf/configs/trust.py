@@ -187,7 +187,7 @@ def _lives_in(name: str, home: Home) -> bool:
         return False
     return (
         inspect.isclass(found)
-        and issubclass(found, _imported(home.base))
+        and issubclass(found, hydra.utils.get_class(home.base))
         and _within(found.__module__, home.package)
         and hydra.utils.get_object(name) is found
     )
@@ -195,9 +195,3 @@ def _lives_in(name: str, home: Home) -> bool:
 
 def _within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
-
-
-def _imported(name: str) -> type:
-    module, _, attribute = name.rpartition(".")
-    found: type = getattr(import_module(module), attribute)
-    return found
