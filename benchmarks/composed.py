@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning as pl
 import torch
@@ -15,18 +15,19 @@ from omegaconf import open_dict
 from imageclf.configs import CONF_DIR, to_plain
 from imageclf.training.build import Parts, build_callbacks, build_parts, build_trainer
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import RunConfig, parse
 
 
 class Composed(NamedTuple):
     """A training that is built and not started.
 
     Args:
-        config: as plain values.
+        config: parsed.
         parts: schedule, module, data.
         folder: of the run; holds its cache, too.
     """
 
-    config: dict[str, Any]
+    config: RunConfig
     parts: Parts
     folder: Path
 
@@ -35,7 +36,12 @@ class Composed(NamedTuple):
         schedule, state = self.parts.schedule, self.parts.state
         callbacks = build_callbacks(self.config, schedule, state, self.folder, ends=False)
         return build_trainer(
-            self.config, self.parts.schedule.epochs, self.folder, [*callbacks, *further], has_validation=False
+            self.config.trainer,
+            self.parts.schedule.epochs,
+            self.folder,
+            [*callbacks, *further],
+            self.config.logger,
+            has_validation=False,
         )
 
 
@@ -52,9 +58,9 @@ def composed(folder: Path, overrides: Sequence[str]) -> Composed:
     # Hydra alone knows its name, and there is none.
     with open_dict(cfg):
         cfg.experiment = None
-    config = to_plain(cfg)
-    pl.seed_everything(config["seed"], verbose=False)
-    return Composed(config, build_parts(config, read_table(config["data"])), folder)
+    config = parse(to_plain(cfg), RunConfig)
+    pl.seed_everything(config.seed, verbose=False)
+    return Composed(config, build_parts(config, read_table(config.data)), folder)
 
 
 def on_cpu(threads: int) -> None:

@@ -22,7 +22,7 @@ from imageclf.data.device_store import DeviceStore
 from imageclf.data.pictures.store import StoredPictures
 from imageclf.data.views.geometry import Resize, stored_size
 from imageclf.data.views.resample import resample
-from imageclf.training.parts.augmentation import build_augmentation
+from imageclf.training.run_config import build_augmentation
 
 SHAPES = ((500, 375), (500, 333), (375, 500), (500, 400))
 """(width, height) of the pictures before shrinking, in turn."""
@@ -128,8 +128,7 @@ def _wait(device: torch.device) -> None:
 def _augmentation(name: str) -> Augmentation:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         cfg = compose("train", overrides=[f"transforms={name}"])
-    augmentation: Augmentation = build_augmentation(to_plain(cfg.transforms))
-    return augmentation
+    return build_augmentation(to_plain(cfg.transforms))
 
 
 def _name(device: torch.device) -> str:

@@ -18,9 +18,8 @@ from gpu_probes import RESULT, EnoughError
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from imageclf.configs import CONF_DIR
+from imageclf.configs import CONF_DIR, read_object
 from imageclf.launch.start import start
-from imageclf.training.directory import read_summary
 
 
 def train(run_dir: Path, *overrides: str) -> Values:
@@ -32,7 +31,7 @@ def train(run_dir: Path, *overrides: str) -> Values:
     with open_dict(cfg):
         cfg.experiment = None
     start(cfg, run_dir, list(overrides))
-    return read_summary(run_dir)
+    return read_object(run_dir / "summary.json")
 
 
 def probed(run_dir: Path, probe: str, arguments: Mapping[str, float], *overrides: str) -> Values:

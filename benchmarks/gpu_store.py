@@ -18,7 +18,7 @@ from imageclf.configs import CONF_DIR, to_plain
 from imageclf.data import Caching, FolderSource, PictureDataset, Request
 from imageclf.data.device_store import DeviceStore
 from imageclf.data.views.resample import resample
-from imageclf.training.parts.augmentation import build_augmentation
+from imageclf.training.run_config import build_augmentation
 
 PRESETS = ("side_on", "top_down", "none", "fastai2")
 _ROUNDS = 20

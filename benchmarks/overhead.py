@@ -108,8 +108,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="imageclf-overhead-") as folder:
         run = composed(Path(folder), [*phases, f"+schedule.phases.all={phase}", *options.overrides])
         _, module, data = run.parts
-        node = run.config["model"]
-        bare = BareLoop(node["backbone"], node["weights"], len(module.classes), module)
+        model = run.config.model
+        bare = BareLoop(model.backbone, model.weights, len(module.classes), module)
         rounds = Rounds(bare, data.num_batches(data.schedule.at(0)))
         run.trainer(rounds).fit(module, datamodule=data)
     seconds = {name: each[WARM_UP:] for name, each in rounds.seconds.items()}

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-import imageclf.plan
+import imageclf.commands.plan
 from imageclf.system.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
@@ -301,7 +301,7 @@ def test_the_plan_is_a_file_with_a_row_per_step(planned):
 
 def test_the_plan_trains_nothing(planned, here):
     assert not list(here.rglob("*.ckpt"))
-    source = Path(imageclf.plan.__file__).read_text(encoding="utf-8")
+    source = Path(imageclf.commands.plan.__file__).read_text(encoding="utf-8")
     named = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
     named |= {
         name.name

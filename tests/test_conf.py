@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,28 @@ import torch
 from omegaconf import OmegaConf
 
 from imageclf.callbacks import Report
+from imageclf.commands.batch_size import BatchSizeConfig
 from imageclf.commands.cache import CacheOptions
 from imageclf.commands.collect import CollectOptions
 from imageclf.commands.export import ExportOptions
+from imageclf.commands.lr_find import LrFindConfig
 from imageclf.commands.predict import PredictOptions
+from imageclf.commands.prefetch import PrefetchOptions
 from imageclf.configs import CONF_DIR, instantiate, locate_target, to_plain
-from imageclf.configs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Phase, RunState, Schedule
 from imageclf.training.build import (
     build_callbacks,
-    build_module,
     build_parts,
     build_trainer,
 )
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import OUR_CALLBACKS
-from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics
+from imageclf.training.parts.module import build_loss, build_module
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import RunConfig, parse
 
 CONF = Path(CONF_DIR)
 # What a developer keeps in conf/local is not the project's.
@@ -43,12 +45,12 @@ NUM_FILES = 79
 # Files that others inherit: they are no options by themselves.
 PARTIAL = ("shared", "phase")
 COMMANDS = {
-    "train": ("train", CONF_DIR, TrainOptions),
-    "plan": ("plan", CONF_DIR, TrainOptions),
-    "lr-find": ("lr_find", CONF_DIR, LrFindOptions),
-    "batch-size": ("batch_size", CONF_DIR, BatchSizeOptions),
+    "train": ("train", CONF_DIR, RunConfig),
+    "plan": ("plan", CONF_DIR, RunConfig),
+    "lr-find": ("lr_find", CONF_DIR, LrFindConfig),
+    "batch-size": ("batch_size", CONF_DIR, BatchSizeConfig),
     "predict": ("predict", f"{CONF_DIR}/commands", PredictOptions),
-    "analyse": ("analyse", CONF_DIR, TrainOptions),
+    "analyse": ("analyse", CONF_DIR, RunConfig),
     "prefetch": ("prefetch", CONF_DIR, PrefetchOptions),
     "cache": ("cache", f"{CONF_DIR}/commands", CacheOptions),
     "collect": ("collect", f"{CONF_DIR}/commands", CollectOptions),
@@ -163,6 +165,12 @@ def config_with(composed, needed):
     return lambda group, option, *more: to_plain(composed(f"{group}={option}", *needed(group, option), *more))
 
 
+@pytest.fixture(scope="module")
+def parsed_with(config_with):
+    """Return a function that parses that config."""
+    return lambda group, option, *more: parse(config_with(group, option, *more), RunConfig)
+
+
 def test_every_file_is_found():
     assert len(FILES) == NUM_FILES
 
@@ -196,7 +204,7 @@ def test_the_command_that_a_file_opens_with_is_right(path, composed):
 @pytest.mark.parametrize(("group", "option"), [(group, name) for group in GROUPS for name in options(group)])
 @pytest.mark.sampled(3)
 def test_an_option_composes_and_passes_the_check(group, option, config_with):
-    assert check(config_with(group, option), TrainOptions) is None
+    assert check(config_with(group, option), RunConfig) is None
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -239,8 +247,8 @@ def test_transforms_are_an_augmentation(option, config_with):
 
 
 @pytest.mark.parametrize("option", options("schedule"))
-def test_a_schedule_fits_three_layer_groups(option, config_with):
-    schedule = Schedule.from_plain(config_with("schedule", option)["schedule"]["phases"])
+def test_a_schedule_fits_three_layer_groups(option, parsed_with):
+    schedule = parsed_with("schedule", option).schedule
     schedule.check(THREE_GROUPS)
     assert schedule.epochs >= 1
 
@@ -255,52 +263,52 @@ def test_a_models_backbone_is_known_to_timm(option):
 
 
 @pytest.mark.parametrize("option", options("model"))
-def test_a_model_is_built(option, config_with):
+def test_a_model_is_built(option, parsed_with):
     # The big ones take seconds to draw; all but the backbone's name is theirs.
     smaller = ["model.backbone=test_resnet"] if option in BIG else []
-    node = config_with("model", option, "model.weights=none", *smaller)["model"]
-    module, _ = build_module(node, {"cat": 3, "dog": 4}, {64})
+    options = parsed_with("model", option, "model.weights=none", *smaller).model
+    module, _ = build_module(options, {"cat": 3, "dog": 4}, {64})
     assert isinstance(module, ClassifierModule)
     assert module.groups.names == THREE_GROUPS
 
 
 @pytest.mark.parametrize("option", options("model/loss"))
-def test_a_loss_takes_labels_and_shares_and_weights(option, config_with):
-    node = config_with("model/loss", option, "model.class_weights=sqrt")["model"]
-    loss = build_loss(node, {"cat": 3, "dog": 4, "owl": 5})
+def test_a_loss_takes_labels_and_shares_and_weights(option, parsed_with):
+    options = parsed_with("model/loss", option, "model.class_weights=sqrt").model
+    loss = build_loss(options, {"cat": 3, "dog": 4, "owl": 5})
     for targets in (torch.tensor([0, 2]), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])):
         assert loss(torch.tensor([[1.0, 0.0, 2.0], [0.5, 3.0, -1.0]]), targets).shape == ()
 
 
 @pytest.mark.parametrize("option", options("model/optimizer"))
-def test_an_optimizer_takes_the_groups_of_a_model(option, config_with):
+def test_an_optimizer_takes_the_groups_of_a_model(option, parsed_with):
     small = ["model.backbone=test_resnet", "model.weights=none"]
-    node = config_with("model/optimizer", option, *small)["model"]
-    groups = build_module(node, {"cat": 3, "dog": 4}, {64})[0].configure_optimizers().param_groups
+    options = parsed_with("model/optimizer", option, *small).model
+    groups = build_module(options, {"cat": 3, "dog": 4}, {64})[0].configure_optimizers().param_groups
     assert [group["name"] for group in groups if "/" not in group["name"]] == list(THREE_GROUPS)
-    assert {group["weight_decay"] for group in groups} == {0.0, node["optimizer"]["weight_decay"]}
+    assert {group["weight_decay"] for group in groups} == {0.0, options.optimizer["weight_decay"]}
 
 
 @pytest.mark.parametrize(("option", "num_classes", "number"), [("none", 3, 0), ("all", 3, 4), ("all", 6, 5)])
-def test_metrics_are_built(option, num_classes, number, config_with):
-    assert len(build_metrics(config_with("metrics", option), num_classes)) == number
+def test_metrics_are_built(option, num_classes, number, parsed_with):
+    assert len(build_metrics(parsed_with("metrics", option), num_classes)) == number
 
 
 @pytest.mark.parametrize(("option", "pictures", "classes"), [("folder", 36, 3), ("csv", 24, 3)])
-def test_a_data_set_is_read(option, pictures, classes, config_with):
-    table = read_table(config_with("data", option)["data"])
+def test_a_data_set_is_read(option, pictures, classes, parsed_with):
+    table = read_table(parsed_with("data", option).data)
     assert (len(table), len(table.classes)) == (pictures, classes)
 
 
-def test_the_demo_has_as_many_pictures_as_its_comment_says(config_with):
+def test_the_demo_has_as_many_pictures_as_its_comment_says(parsed_with):
     said = re.findall(r"\d+", header(CONF / "data" / "stamps.yaml"))
-    table = read_table(config_with("data", "stamps")["data"], verify=False)
+    table = read_table(parsed_with("data", "stamps").data, verify=False)
     assert list(map(str, (len(table), len(table.classes), len(table.rows("valid"))))) == said
 
 
-def test_the_parts_of_a_run_are_built_from_the_defaults(config_with):
-    config = config_with("data", "folder", "model.weights=none", "data.num_workers=0")
-    parts = build_parts(config, read_table(config["data"]))
+def test_the_parts_of_a_run_are_built_from_the_defaults(parsed_with):
+    config = parsed_with("data", "folder", "model.weights=none", "data.num_workers=0")
+    parts = build_parts(config, read_table(config.data))
     assert list(parts.schedule.phases) == ["head", "augment", "finetune", "bigger"]
 
 
@@ -322,8 +330,10 @@ def test_every_callback_of_the_package_has_its_node():
 
 
 @pytest.mark.parametrize("option", sorted(set(options("callbacks")) - {"default"}))
-def test_a_callback_is_built_as_the_class_of_its_name(option, config_with, tmp_path):
-    config = config_with("callbacks", option)
+def test_a_callback_is_built_as_the_class_of_its_name(option, config_with, parsed_with, tmp_path):
+    # By itself it is no legal set: others are what the schedule means.
+    alone = config_with("callbacks", option)["callbacks"]
+    config = replace(parsed_with("callbacks", "default"), callbacks=alone)
     schedule = Schedule({"head": Phase(lr=1e-3)})
     built = build_callbacks(config, schedule, RunState(), tmp_path, ends=option == "report")
     ours = built if option != "report" else [each for each in built if isinstance(each, Report)]
@@ -331,8 +341,8 @@ def test_a_callback_is_built_as_the_class_of_its_name(option, config_with, tmp_p
 
 
 @pytest.mark.parametrize("option", ["auto", "cpu", "ddp"])
-def test_a_trainer_is_built(option, config_with, tmp_path):
-    trainer = build_trainer(config_with("trainer", option), 3, tmp_path, [])
+def test_a_trainer_is_built(option, parsed_with, tmp_path):
+    trainer = build_trainer(parsed_with("trainer", option).trainer, 3, tmp_path, [])
     assert isinstance(trainer, lightning.Trainer)
     assert trainer.max_epochs == 3
 

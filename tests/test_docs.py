@@ -81,14 +81,14 @@ def test_a_key_that_the_page_on_gpus_names_passes_the_check(
     from omegaconf import OmegaConf
 
     from imageclf.configs.entry import with_plus
-    from imageclf.configs.options import TrainOptions
+    from imageclf.training.run_config import RunConfig
 
     try:
         cfg = composed(override)
     except ConfigCompositionException as error:
         # As the command does with what the YAML leaves out.
         cfg = composed(*with_plus([override], error))
-    check(OmegaConf.to_container(cfg, resolve=True), TrainOptions)
+    check(OmegaConf.to_container(cfg, resolve=True), RunConfig)
 
 
 @pytest.mark.parametrize("command", [*HYDRA, *GPU_COMMANDS])
@@ -96,11 +96,14 @@ def test_a_key_that_the_page_on_gpus_names_passes_the_check(
 def test_the_command_composes_and_passes_the_check(command: str, composed: Callable[..., DictConfig]) -> None:
     from omegaconf import OmegaConf
 
+    from imageclf.commands.batch_size import BatchSizeConfig
     from imageclf.commands.cache import CacheOptions
     from imageclf.commands.collect import CollectOptions
     from imageclf.commands.export import ExportOptions
+    from imageclf.commands.lr_find import LrFindConfig
     from imageclf.commands.predict import PredictOptions
-    from imageclf.configs.options import BatchSizeOptions, LrFindOptions, PrefetchOptions, TrainOptions
+    from imageclf.commands.prefetch import PrefetchOptions
+    from imageclf.training.run_config import RunConfig
 
     main, *words = shlex.split(command)
     # What imageclf-analyse writes out in full before Hydra sees it.
@@ -111,15 +114,15 @@ def test_the_command_composes_and_passes_the_check(command: str, composed: Calla
     folder = folder if (folder / f"{MAINS[main]}.yaml").exists() else Path(CONF_DIR)
     plain = OmegaConf.to_container(composed(*overrides, name=MAINS[main], folder=str(folder)), resolve=True)
     options = {
-        "imageclf-lr-find": LrFindOptions,
-        "imageclf-batch-size": BatchSizeOptions,
+        "imageclf-lr-find": LrFindConfig,
+        "imageclf-batch-size": BatchSizeConfig,
         "imageclf-predict": PredictOptions,
         "imageclf-cache": CacheOptions,
         "imageclf-collect": CollectOptions,
         "imageclf-export": ExportOptions,
         "imageclf-prefetch": PrefetchOptions,
     }
-    check(plain, options.get(main, TrainOptions))
+    check(plain, options.get(main, RunConfig))
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`(conf/[a-z_/.]*)`", README + ARCHITECTURE))))

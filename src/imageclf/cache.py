@@ -1,35 +1,19 @@
 """imageclf-cache: list or clear what is kept between runs: shrunk pictures, features, verified sets."""
 
-import hydra
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.configs import command
 
 
-@hydra.main(config_path=f"{CONF_DIR}/commands", config_name="cache", version_base="1.3")
-@recorded
-def job(cfg: DictConfig) -> None:
+@command("commands/cache")
+def main(cfg: DictConfig, folder: Path) -> None:
     """Print what there is, or remove it."""
     # Imported here: --help and Tab need no torch.
-    from rich.console import Console
+    from imageclf.commands.cache import run
 
-    from imageclf.commands.cache import CacheOptions, clear, select, table_of
-    from imageclf.configs import to_plain
-    from imageclf.training.check_keys import check
-
-    config = to_plain(cfg)
-    check(config, CacheOptions)
-    options = CacheOptions(**config)
-    chosen = select(options)
-    if options.action == "clear":
-        print(clear(chosen))
-    else:
-        Console().print(table_of(chosen, options.root))
-
-
-def main() -> None:
-    """Run the command line."""
-    run_main(job)
+    run(cfg, folder)
 
 
 if __name__ == "__main__":

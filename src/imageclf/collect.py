@@ -2,36 +2,18 @@
 
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, recorded, run_main
-from imageclf.system.printable import console, show
+from imageclf.configs import command
 
 
-@hydra.main(config_path=f"{CONF_DIR}/commands", config_name="collect", version_base="1.3")
-@recorded
-def job(cfg: DictConfig) -> None:
+@command("commands/collect")
+def main(cfg: DictConfig, folder: Path) -> None:
     """Print the table; write collect.csv and collect.html, and print where the page is."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.commands.collect import CollectOptions, collect, terminal_tables, write_files
-    from imageclf.configs import to_plain
-    from imageclf.training.check_keys import check
+    from imageclf.commands.collect import run
 
-    config = to_plain(cfg)
-    check(config, CollectOptions)
-    options = CollectOptions(**config)
-    runs = collect(options)
-    page = write_files(runs, Path(options.out or options.root).expanduser())
-    terminal = console(width=500)
-    for table in terminal_tables(runs, terminal.width):
-        terminal.print(table)
-    show(page)
-
-
-def main() -> None:
-    """Run the command line."""
-    run_main(job)
+    run(cfg, folder)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,19 @@
 """imageclf-prefetch: fetch a model's weights into the cache, for nodes without internet."""
 
-import hydra
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from imageclf.configs import CONF_DIR, recorded, run_main
+from imageclf.configs import command
 
 
-@hydra.main(config_path=CONF_DIR, config_name="prefetch", version_base="1.3")
-@recorded
-def job(cfg: DictConfig) -> None:
-    """Fetch the weights, and say where they are."""
+@command("prefetch")
+def main(cfg: DictConfig, folder: Path) -> None:
+    """Fetch the weights, and print where they are."""
     # Imported here: --help and Tab need no torch.
-    from imageclf.commands.prefetch import prefetch
-    from imageclf.configs import to_plain
-    from imageclf.configs.options import PrefetchOptions
-    from imageclf.training.check_keys import check
+    from imageclf.commands.prefetch import run
 
-    config = to_plain(cfg)
-    check(config, PrefetchOptions)
-    print(prefetch(config["model"]))
-
-
-def main() -> None:
-    """Run the command line."""
-    run_main(job)
+    run(cfg, folder)
 
 
 if __name__ == "__main__":

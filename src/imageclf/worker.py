@@ -1,7 +1,7 @@
-"""The door as a command: `python -m imageclf.worker RUN_DIR` trains what a run directory says.
+"""Train an existing run directory: `python -m imageclf.worker RUN_DIR`.
 
-srun and torchrun start it once for each rank. It builds no code of others: `trust=mine,theirs` allows
-modules, and the script that `cluster.print=true` writes has it.
+srun and torchrun start it once for each rank. It builds no code but ours: `trust=mine,theirs` allows
+further modules, as in the script that `cluster.print=true` writes.
 """
 
 import sys
@@ -15,7 +15,7 @@ from imageclf.launch.tasks import train_task
 
 @recorded
 def job() -> None:
-    """Go through the door with the command line's run directory."""
+    """Train the run directory of the command line."""
     given = [each for each in sys.argv[1:] if not each.startswith("trust=")]
     if len(given) != 1 or not Path(given[0], "config.yaml").is_file():
         raise InputError(f"{' '.join(sys.argv[1:])}: give one run directory, which holds config.yaml")
@@ -29,7 +29,7 @@ def job() -> None:
 def check_code(run_dir: Path, trust: Trust) -> None:
     """Refuse a run directory whose config names code that is neither ours nor trusted.
 
-    What comes from the environment is the user's choice here: whoever made the run has composed it so.
+    It may read the environment: whoever made the run has composed it so.
 
     Raises:
         InputError: it does.

@@ -19,6 +19,7 @@ from imageclf.model import compile_backbone
 from imageclf.model.compiling import CompileClock
 from imageclf.training.build import build_parts
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import RunConfig, parse
 
 Train = Callable[..., Path]
 SHORT = phases(one={"lr": 1e-3, "unfreeze_to": 0})
@@ -105,8 +106,10 @@ def test_a_run_that_compiles_nothing_says_nothing_of_it(
 
 
 def test_building_a_run_compiles_nothing(pictures: Path, tmp_path: Path, graphs: list[list[int]]) -> None:
-    config = to_plain(composed([*SMALL, f"data.root={pictures}", compiled("counting")], tmp_path))
-    parts = build_parts(config, read_table(config["data"]))
+    config = parse(
+        to_plain(composed([*SMALL, f"data.root={pictures}", compiled("counting")], tmp_path)), RunConfig
+    )
+    parts = build_parts(config, read_table(config.data))
     assert graphs == []
     parts.module.model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
     assert graphs == [[2, 3, 32, 32]]

@@ -14,7 +14,7 @@ from small_runs import THREE_PHASES, composed, train_small
 from imageclf import InputError
 from imageclf.commands.predict import PredictOptions, predict_folder
 from imageclf.configs import to_plain
-from imageclf.training.check_values import check_values
+from imageclf.training.run_config import RunConfig, parse
 
 ON = "data.device_store=on"
 SETTING = Setting(1, 1, precompute=True, sizes="progressive", features=True)
@@ -99,13 +99,13 @@ def test_what_rules_it_out_is_said_before_any_picture_is_read(
     composed_with: Any, override: str, sentence: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        check_values(composed_with(ON, override))
+        parse(composed_with(ON, override), RunConfig)
     assert str(refused.value) == f"{ON}: {sentence}, or set data.device_store=auto"
 
 
 @pytest.mark.parametrize("override", ["data.cache=none", "data.cache=jpeg", "transforms=rand_augment"])
 def test_auto_goes_with_everything(composed_with: Any, override: str) -> None:
-    assert check_values(composed_with(override)) is None
+    assert parse(composed_with(override), RunConfig).data.loading.device_store == "auto"
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from imageclf.configs import to_plain
 from imageclf.data.pictures.cache import entries
 from imageclf.training.build import build_parts, build_trainer
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import RunConfig, parse
 
 HEAD = phases(one={"n_cycles": 2, "lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True})
 
@@ -129,10 +130,10 @@ def parts(bitmaps: Path, tmp_path: Path) -> Callable[..., Parts]:
 
     def build(*overrides: str) -> Parts:
         typed = [*SMALL, f"data.root={bitmaps}", *HEAD, f"data.cache_dir={tmp_path}/cache", *overrides]
-        config = to_plain(composed(typed, tmp_path))
-        pl.seed_everything(config["seed"], verbose=False)
-        built = build_parts(config, read_table(config["data"]))
-        return build_trainer(config, 1, tmp_path, []), built.module, built.data
+        config = parse(to_plain(composed(typed, tmp_path)), RunConfig)
+        pl.seed_everything(config.seed, verbose=False)
+        built = build_parts(config, read_table(config.data))
+        return build_trainer(config.trainer, 1, tmp_path, []), built.module, built.data
 
     return build
 

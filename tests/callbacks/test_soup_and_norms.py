@@ -14,10 +14,10 @@ from small_runs import THREE_PHASES, phases, train_small
 from torch.optim.swa_utils import update_bn
 
 from imageclf.commands.predict import PredictOptions, predict_folder
-from imageclf.configs import load_config
 from imageclf.model import average_weights
 from imageclf.training.build import Parts, build_parts
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import read_run_config
 
 Train = Callable[..., Path]
 State = dict[str, torch.Tensor]
@@ -59,7 +59,7 @@ def equal(one: State, other: State) -> bool:
 
 
 def rebuilt(run_dir: Path) -> Parts:
-    config = load_config(run_dir / "config.yaml")
+    config = read_run_config(run_dir)
     return build_parts(config, table_of_run(run_dir, config))
 
 

@@ -12,6 +12,7 @@ from imageclf.commands.analyse import analyse, inspect_all
 from imageclf.configs import to_plain
 from imageclf.report import NUM_VIEWS
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import RunConfig, parse
 
 BROKEN = {"train/cat/cut": "truncated", "train/cat/empty": "empty", "valid/dog/words": "not a picture"}
 ODD = {
@@ -178,7 +179,7 @@ def test_without_augmentation_a_square_picture_has_the_same_view_seven_times(con
 @pytest.mark.parametrize("split", ["stratified", "random", "fastai"])
 def test_the_splits_are_those_of_training(config, pictures, split):
     asked = config(pictures, "data.train=.", "data.valid=null", f"data.split={split}", "data.split_seed=3")
-    trained = read_table(asked["data"]).frame[["id", "split"]]
+    trained = read_table(parse(asked, RunConfig).data).frame[["id", "split"]]
     pd.testing.assert_frame_equal(analyse(asked).pictures[["id", "split"]], trained)
 
 
@@ -186,7 +187,7 @@ def test_the_splits_are_those_of_a_training_that_skips_broken_pictures(config, p
     root = shutil.copytree(pictures, tmp_path / "copy")
     (root / "blue" / "3.png").write_bytes(b"")
     asked = config(root, "data.train=.", "data.valid=null", "data.on_error=skip", "data.split=random")
-    trained = read_table(asked["data"]).frame.set_index("id")["split"]
+    trained = read_table(parse(asked, RunConfig).data).frame.set_index("id")["split"]
     shown = analyse(asked).pictures.set_index("id")["split"]
     assert shown.loc["blue/3"] == ""
     assert shown.drop("blue/3").to_dict() == trained.to_dict()
@@ -203,7 +204,9 @@ def test_groups_stay_whole_though_broken_pictures_are_skipped(composed, tmp_path
     keys = ["data.suffix=.png", "data.group_column=owner", "data.on_error=skip", "data.size=64"]
     asked = to_plain(composed("data=csv", f"data.root={tmp_path}", *keys, name="analyse"))
     shown = analyse(asked).pictures.set_index("id")["split"].drop("5")
-    assert shown.to_dict() == read_table(asked["data"]).frame.set_index("id")["split"].to_dict()
+    assert (
+        shown.to_dict() == read_table(parse(asked, RunConfig).data).frame.set_index("id")["split"].to_dict()
+    )
 
 
 def test_where_no_picture_can_be_read_there_is_an_analysis_all_the_same(config, tmp_path):

@@ -58,10 +58,11 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def test_pictures_on_the_device_take_their_part_of_its_memory(pictures, how, cache, extra, device, taken):
     table = folder_table(pictures, ("blue", "green", "red"))
     data = SimpleNamespace(table=table, side_of=lambda size: 24, loading=SimpleNamespace(resize="squish"))
-    node, augmentation = {"device_store": how, "cache": cache}, SimpleNamespace(extra=extra)
+    kept = SimpleNamespace(loading=SimpleNamespace(device_store=how), caching=SimpleNamespace(cache=cache))
+    config = SimpleNamespace(data=kept, transforms=SimpleNamespace(extra=extra))
     # 36 pictures of 30 by 24 pixels, squished to 24.
     expected = 36 * 24 * 24 * 3 if taken else 0
-    assert taken_by_pictures(node, augmentation, data, 16, device) == expected
+    assert taken_by_pictures(config, data, 16, device) == expected
 
 
 def typed(pictures: Path, folder: Path) -> list[str]:

@@ -1,17 +1,15 @@
 """imageclf-predict with test-time augmentation."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from imageclf import InputError
 from imageclf.commands.predict import PredictOptions, predict_folder
-from imageclf.configs import load_config
 from imageclf.evaluation.presets import PLAIN, weighted_views
 from imageclf.training.build import build_parts
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import read_run_config
 
 CLASSES = ["blue", "green", "red"]
 
@@ -62,7 +60,7 @@ def test_five_crops_are_the_mean_of_what_the_network_says_of_ten_views(predict, 
 
     from imageclf.data import Request
 
-    config = load_config(Path(finished_run) / "config.yaml")
+    config = read_run_config(finished_run)
     _, module, data = build_parts(config, table_of_run(finished_run, config))
     content = torch.load(finished_run / "snapshots/final.ckpt", weights_only=True)
     module.model.load_state_dict(content["state_dict"])
@@ -95,8 +93,8 @@ def test_the_options_say_which_views(given, expected):
     ("given", "said"),
     [
         ({"num_augmented": -1}, "num_augmented=-1: give a whole number from 0"),
-        ({"tta": "fastai1", "num_augmented": 4}, "num_augmented=4: tta=fastai1 has a number of its own"),
-        ({"beta": 0.3}, "beta=0.3: give tta=fastai2 or another besides"),
+        ({"tta": "fastai1", "num_augmented": 4}, "num_augmented=4: tta=fastai1 has fixed views"),
+        ({"beta": 0.3}, "beta=0.3: give tta=fastai2 or another one, too"),
         ({"tta": "fastai1", "beta": 2}, "beta=2: give a number from 0 to 1, or null for that of fastai1"),
     ],
 )

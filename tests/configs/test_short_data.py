@@ -5,8 +5,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from imageclf import InputError
-from imageclf.configs import data_options, expand_data
-from imageclf.configs.short_data import quoted
+from imageclf.configs import expand_data
+from imageclf.configs.short_data import data_options, quoted
 
 OPTIONS = ("csv", "folder", "stamps")
 NAMES = ["plain", "two words", "it's", 'say "x"', "a,b", "a=b", "[1]", "{x: 1}", "#1", "~x", "null", "12"]
@@ -14,7 +14,7 @@ NAMES += ["${oc.env:HOME}", "back\\slash", "ends\\", "\\'", "\\\\"]
 
 
 def expanded(*arguments):
-    return expand_data(arguments, OPTIONS)
+    return expand_data(arguments)
 
 
 @pytest.fixture

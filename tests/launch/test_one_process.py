@@ -17,18 +17,18 @@ TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
         ([*TWO_RANKS, "+trainer.num_nodes=2"], 1, 32),
     ],
 )
-def test_one_process_gets_one_device_and_the_batches_of_all_ranks(config, typed, devices, batch_size):
-    made = in_one_process(config(*typed), whole_batches=True)
-    trainer = made["trainer"]
+def test_one_process_gets_one_device_and_the_batches_of_all_ranks(parsed, typed, devices, batch_size):
+    made = in_one_process(parsed(*typed), whole_batches=True)
+    trainer = made.trainer
     assert (trainer["devices"], trainer["strategy"], trainer.get("num_nodes", 1)) == (devices, "auto", 1)
-    assert made["data"]["batch_size"] == batch_size
+    assert made.data.loading.batch_size == batch_size
 
 
 @pytest.mark.parametrize(("given", "made"), [(4, 8), ("[4, 6]", [8, 12])])
-def test_the_batches_of_a_phase_are_those_of_all_ranks_too(config, given, made):
+def test_the_batches_of_a_phase_are_those_of_all_ranks_too(parsed, given, made):
     phase = ["schedule.phases.head.n_cycles=2", f"++schedule.phases.head.batch_size={given}"]
-    schedule = in_one_process(config(*TWO_RANKS, *phase), whole_batches=True)["schedule"]
-    assert schedule["phases"]["head"]["batch_size"] == made
+    schedule = in_one_process(parsed(*TWO_RANKS, *phase), whole_batches=True).schedule
+    assert schedule.phases["head"].batch_size == made
 
 
 def test_the_search_for_two_ranks_is_that_of_one_with_both_their_batches(command, tiny, tmp_path):
@@ -52,8 +52,8 @@ def test_the_batch_that_fits_is_that_of_a_process(command, tiny, tmp_path):
     assert outcome.out.splitlines()[-1] == "data.batch_size=2"
 
 
-def test_one_of_several_tasks_is_told_to_start_the_command_by_itself(config, monkeypatch):
+def test_one_of_several_tasks_is_told_to_start_the_command_by_itself(parsed, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=r"^srun or torchrun started 2 tasks, .*: start it by itself$"):
-        in_one_process(config(), whole_batches=True)
+        in_one_process(parsed(), whole_batches=True)

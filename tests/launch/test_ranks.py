@@ -14,12 +14,12 @@ from probes import lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_small
 
 from imageclf import InputError
-from imageclf.configs import load_config
 from imageclf.launch.ranks import run_ranks
 from imageclf.system.errors import RankError
 from imageclf.training.directory import prepare
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import read_run_config
 
 KILL_RANK_1 = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
@@ -252,7 +252,7 @@ def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -
         "+callbacks.wait={_target_: probes.WaitForEver}",
     ]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    table_of_run(tmp_path, load_config(tmp_path / "config.yaml"))
+    table_of_run(tmp_path, read_run_config(tmp_path))
     parent = multiprocessing.get_context("spawn").Process(target=run_ranks, args=(tmp_path, 2))
     parent.start()
     pids = _pids(tmp_path, 2)

@@ -129,7 +129,7 @@ def test_a_sweep_that_cannot_be_meant_is_refused(faulty, tiny, arguments, senten
 def test_a_single_run_does_not_go_on_with_a_sweep(tiny, tmp_path):
     code, said = train(tmp_path, *tiny, "resume_sweep=sweep")
     assert code == 1
-    assert "resume_sweep=sweep: it goes on with a sweep, so give -m" in said
+    assert "resume_sweep=sweep: it resumes a sweep, so give -m" in said
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from imageclf.configs import CONF_DIR
 from imageclf.data import Augmentation, Caching
 from imageclf.data.views.augmentation import Picture, plain_views
 from imageclf.data.views.geometry import Resize, maps, shrink, stored_side, stored_size, warp
-from imageclf.training.parts.augmentation import build_augmentation
+from imageclf.training.run_config import build_augmentation
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 
@@ -28,8 +28,7 @@ def node(name: str) -> dict[str, Any]:
 
 def preset(name: str, **changes: Any) -> Augmentation:
     """Return a preset as it is shipped, but for the changes."""
-    augmentation: Augmentation = build_augmentation(node(name) | changes)
-    return augmentation
+    return build_augmentation(node(name) | changes)
 
 
 SIDE_ON = preset("side_on")

@@ -15,12 +15,12 @@ from resume_cases import Case, Position, Setting
 from resume_probes import STOP
 from small_runs import SMALL, composed, phases
 
-from imageclf.configs import load_config
 from imageclf.launch.ranks import run_ranks
 from imageclf.system.errors import RankError
 from imageclf.training.directory import prepare
 from imageclf.training.door import run
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import read_run_config
 
 State = dict[str, Any]
 
@@ -101,7 +101,7 @@ class Runs:
             run_dir.mkdir()
             typed = [*overrides(setting), *more, f"data.root={self._pictures}"]
             prepare(composed(typed, run_dir), run_dir, typed)
-            table_of_run(run_dir, load_config(run_dir / "config.yaml"))
+            table_of_run(run_dir, read_run_config(run_dir))
         config = run_dir / "config.yaml"
         config.write_text(config.read_text().replace("num_workers: 0", f"num_workers: {workers}"))
         return run_dir

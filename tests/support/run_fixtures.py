@@ -9,6 +9,7 @@ import pytest
 from imageclf.configs import to_plain
 from imageclf.launch.start import train
 from imageclf.training.directory import prepare
+from imageclf.training.run_config import RunConfig, parse
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,12 @@ def finished_run(composed, tiny, tmp_path_factory) -> Path:
 def config(composed, tiny):
     """Return a function that composes the tiny training config as plain values."""
     return lambda *overrides: to_plain(composed(*tiny, *overrides))
+
+
+@pytest.fixture
+def parsed(config):
+    """Return a function that parses the tiny training config."""
+    return lambda *overrides: parse(config(*overrides), RunConfig)
 
 
 @pytest.fixture

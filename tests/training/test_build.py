@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from dataclasses import replace
 
 import lightning as pl
 import pytest
@@ -11,8 +12,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from imageclf import InputError
 from imageclf.configs import instantiate
 from imageclf.schedule import Phase, RunState, Schedule
-from imageclf.training.build import build_callbacks, build_module, build_parts, build_trainer
-from imageclf.training.check_values import RESERVED, check_callbacks, check_values
+from imageclf.training.build import build_callbacks, build_parts, build_trainer
+from imageclf.training.check_values import RESERVED, check_callbacks
+from imageclf.training.parts.module import build_module
 from imageclf.training.parts.table import read_table
 
 NODES = {
@@ -61,31 +63,28 @@ def test_a_callback_that_no_phase_asks_for_can_be_removed(name):
     assert check_callbacks(without(name), Schedule({"plain": Phase(lr=1e-3)})) is None
 
 
-def test_callbacks_run_in_an_order_of_their_own(config, tmp_path):
-    given = config(f"+callbacks.bell._target_={__name__}.Bell")
-    backwards = {**given, "callbacks": dict(reversed(given["callbacks"].items()))}
-    schedule = Schedule.from_plain(given["schedule"]["phases"])
+def test_callbacks_run_in_an_order_of_their_own(parsed, tmp_path):
+    given = parsed(f"+callbacks.bell._target_={__name__}.Bell")
+    backwards = replace(given, callbacks=dict(reversed(given.callbacks.items())))
     forwards, turned = (
-        [type(each) for each in build_callbacks(each, schedule, RunState(), tmp_path)]
+        [type(each) for each in build_callbacks(each, each.schedule, RunState(), tmp_path)]
         for each in (given, backwards)
     )
     assert forwards == turned
 
 
-def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(config, tmp_path):
-    given = config(f"+callbacks.bell._target_={__name__}.Bell")
-    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), RunState(), tmp_path)
+def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(parsed, tmp_path):
+    given = parsed(f"+callbacks.bell._target_={__name__}.Bell")
+    built = build_callbacks(given, given.schedule, RunState(), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
     saving = ["History", "Ema", "Snapshots", "Checkpoint"]
     assert names[-9:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
 
 
-def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):
-    given = config()
-    built = build_callbacks(
-        given, Schedule.from_plain(given["schedule"]["phases"]), RunState(), tmp_path, ends=False
-    )
+def test_a_search_goes_without_plan_summary_and_report(parsed, tmp_path):
+    given = parsed()
+    built = build_callbacks(given, given.schedule, RunState(), tmp_path, ends=False)
     assert not {type(each).__name__ for each in built} & {"Plan", "Summary", "Report"}
 
 
@@ -107,9 +106,9 @@ def test_a_search_goes_without_plan_summary_and_report(config, tmp_path):
     ],
 )
 @pytest.mark.sampled(4)
-def test_what_the_program_sets_itself_is_refused_with_what_to_use_instead(key, remedy, config, tmp_path):
+def test_what_the_program_sets_itself_is_refused_with_what_to_use_instead(key, remedy, parsed):
     with pytest.raises(InputError) as refused:
-        build_trainer(config(f"+trainer.{key}=3"), 3, tmp_path, [])
+        parsed(f"+trainer.{key}=3")
     assert str(refused.value).startswith(f"trainer.{key}=3: ")
     assert remedy in str(refused.value)
 
@@ -125,15 +124,15 @@ def test_everything_that_the_program_sets_itself_is_refused():
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed", "ddp_spawn", "dp"])
 @pytest.mark.sampled(2)
-def test_a_strategy_that_is_not_tested_is_refused(strategy, config, tmp_path):
+def test_a_strategy_that_is_not_tested_is_refused(strategy, parsed):
     with pytest.raises(InputError) as refused:
-        build_trainer(config(f"+trainer.strategy={strategy}"), 3, tmp_path, [])
+        parsed(f"+trainer.strategy={strategy}")
     assert str(refused.value).startswith(f"trainer.strategy={strategy}: give ddp or auto")
 
 
-def test_a_value_that_lightning_refuses_is_one_sentence(config, tmp_path):
+def test_a_value_that_lightning_refuses_is_one_sentence(parsed, tmp_path):
     with pytest.raises(InputError, match=r"^trainer: .*1\.5 for limit_train_batches") as refused:
-        build_trainer(config("+trainer.limit_train_batches=1.5"), 3, tmp_path, [])
+        build_trainer(parsed("+trainer.limit_train_batches=1.5").trainer, 3, tmp_path, [])
     assert "\n" not in str(refused.value)
 
 
@@ -146,21 +145,21 @@ def test_a_value_that_lightning_refuses_is_one_sentence(config, tmp_path):
         ("trainer.precision=16-mixed", "trainer.precision=16-mixed: a CPU does not train in float16"),
     ],
 )
-def test_what_cannot_be_computed_is_refused_before_any_picture_is_read(override, sentence, config):
+def test_what_cannot_be_computed_is_refused_before_any_picture_is_read(override, sentence, parsed):
     with pytest.raises(InputError) as refused:
-        check_values(config("trainer=cpu", override))
+        parsed("trainer=cpu", override)
     assert str(refused.value).startswith(sentence)
 
 
-def test_the_trainer_gets_no_auto(config, tmp_path):
-    trainer = build_trainer(config("trainer=cpu"), 3, tmp_path, [])
+def test_the_trainer_gets_no_auto(parsed, tmp_path):
+    trainer = build_trainer(parsed("trainer=cpu").trainer, 3, tmp_path, [])
     assert (trainer.precision, trainer.strategy.root_device.type) == ("32-true", "cpu")
     assert torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 @pytest.mark.parametrize("given", ["bf16", "bf16-mixed"])
-def test_short_forms_of_a_precision_are_taken_without_a_warning(given, config, tmp_path):
-    trainer = build_trainer(config("trainer=cpu", f"trainer.precision={given}"), 3, tmp_path, [])
+def test_short_forms_of_a_precision_are_taken_without_a_warning(given, parsed, tmp_path):
+    trainer = build_trainer(parsed("trainer=cpu", f"trainer.precision={given}").trainer, 3, tmp_path, [])
     assert trainer.precision == "bf16-mixed"
 
 
@@ -175,16 +174,16 @@ def test_short_forms_of_a_precision_are_taken_without_a_warning(given, config, t
     ],
 )
 @pytest.mark.sampled(2)
-def test_the_rest_of_the_trainer_is_the_users(override, name, value, config, tmp_path):
-    assert getattr(build_trainer(config(override), 3, tmp_path, []), name) == value
+def test_the_rest_of_the_trainer_is_the_users(override, name, value, parsed, tmp_path):
+    assert getattr(build_trainer(parsed(override).trainer, 3, tmp_path, []), name) == value
 
 
-def test_the_trainer_takes_the_schedules_epochs(config, tmp_path):
-    assert build_trainer(config(), 7, tmp_path, []).max_epochs == 7
+def test_the_trainer_takes_the_schedules_epochs(parsed, tmp_path):
+    assert build_trainer(parsed().trainer, 7, tmp_path, []).max_epochs == 7
 
 
-def test_ranks_wrap_the_module_themselves(config, tmp_path):
-    assert isinstance(build_trainer(config("trainer=ddp"), 1, tmp_path, []).strategy, DDPStrategy)
+def test_ranks_wrap_the_module_themselves(parsed, tmp_path):
+    assert isinstance(build_trainer(parsed("trainer=ddp").trainer, 1, tmp_path, []).strategy, DDPStrategy)
 
 
 @pytest.mark.parametrize(
@@ -200,9 +199,9 @@ def test_the_sizes_of_a_run_are_those_of_its_phases(phases, expected):
     assert Schedule(phases).sizes(128) == expected
 
 
-def test_an_architecture_of_one_size_is_refused_several(config):
+def test_an_architecture_of_one_size_is_refused_several(parsed):
     with pytest.raises(InputError) as refused:
-        build_module(config("model.backbone=test_coatnet")["model"], {"a": 1, "b": 1}, {160, 128})
+        build_module(parsed("model.backbone=test_coatnet").model, {"a": 1, "b": 1}, {160, 128})
     assert (
         "model.backbone=test_coatnet takes pictures of one size only, and the schedule has 128, 160"
         in str(refused.value)
@@ -212,19 +211,19 @@ def test_an_architecture_of_one_size_is_refused_several(config):
 @pytest.mark.parametrize(
     ("backbone", "all_sizes"), [("test_coatnet", {128}), ("test_vit", {64, 96}), ("test_resnet", {64, 96})]
 )
-def test_one_size_suits_all_and_several_suit_those_that_are_made_for_it(backbone, all_sizes, config):
-    module, _ = build_module(config(f"model.backbone={backbone}")["model"], {"a": 1, "b": 1}, all_sizes)
+def test_one_size_suits_all_and_several_suit_those_that_are_made_for_it(backbone, all_sizes, parsed):
+    module, _ = build_module(parsed(f"model.backbone={backbone}").model, {"a": 1, "b": 1}, all_sizes)
     assert module.classes == ("a", "b")
 
 
-def test_a_head_of_the_users_own_is_built(config):
-    node = config("model.head._target_=imageclf.model.FastaiHead", "+model.head.hidden=8")["model"]
+def test_a_head_of_the_users_own_is_built(parsed):
+    node = parsed("model.head._target_=imageclf.model.FastaiHead", "+model.head.hidden=8").model
     module, _ = build_module(node, {"a": 1, "b": 1, "c": 1}, {32})
     assert [layer.out_features for layer in module.model.head if hasattr(layer, "out_features")] == [8, 3]
 
 
-def test_an_optimizer_of_the_users_own_is_built(config):
-    node = config("model.optimizer._target_=torch.optim.SGD", "+model.optimizer.momentum=0.9")["model"]
+def test_an_optimizer_of_the_users_own_is_built(parsed):
+    node = parsed("model.optimizer._target_=torch.optim.SGD", "+model.optimizer.momentum=0.9").model
     module, _ = build_module(node, {"a": 1, "b": 1}, {32})
     optimizer = module.configure_optimizers()
     assert type(optimizer).__name__ == "SGD"
@@ -244,15 +243,14 @@ def test_an_optimizer_of_the_users_own_is_built(config):
     ],
 )
 @pytest.mark.sampled(3)
-def test_a_value_out_of_range_is_refused_by_its_key(override, sentence, config):
-    given = config(override)
+def test_a_value_out_of_range_is_refused_by_its_key(override, sentence, parsed):
     with pytest.raises(InputError) as refused:
-        build_parts(given, read_table(given["data"], verify=False))
+        given = parsed(override)
+        build_parts(given, read_table(given.data, verify=False))
     assert str(refused.value).startswith(sentence)
 
 
-def test_what_the_program_hands_to_a_callback_arrives_as_itself(config, tmp_path):
-    given = config()
-    schedule = Schedule.from_plain(given["schedule"]["phases"])
-    built = instantiate(given["callbacks"]["unfreezing"], "callbacks.unfreezing", schedule=schedule)
-    assert built._schedule is schedule
+def test_what_the_program_hands_to_a_callback_arrives_as_itself(parsed):
+    given = parsed()
+    built = instantiate(given.callbacks["unfreezing"], "callbacks.unfreezing", schedule=given.schedule)
+    assert built._schedule is given.schedule

@@ -6,13 +6,15 @@ import lightning as pl
 import pytest
 
 from imageclf import InputError
+from imageclf.commands.lr_find import LrFindConfig
 from imageclf.commands.predict import PredictOptions
 from imageclf.configs import to_plain
 from imageclf.configs.keys import unknown_key
-from imageclf.configs.options import LrFindOptions, Offered, TrainOptions
-from imageclf.schedule import RunState, Schedule
+from imageclf.configs.options import Offered
+from imageclf.schedule import RunState
 from imageclf.training.build import build_callbacks
 from imageclf.training.check_keys import check
+from imageclf.training.run_config import RunConfig, parse
 
 EARLY = "lightning.pytorch.callbacks.EarlyStopping"
 
@@ -35,7 +37,7 @@ def config(composed, tiny):
 
 def refusal(config) -> str:
     with pytest.raises(InputError) as refused:
-        check(config, TrainOptions)
+        check(config, RunConfig)
     return str(refused.value)
 
 
@@ -179,7 +181,7 @@ def test_a_key_that_is_needed_cannot_be_removed(config, key):
 )
 @pytest.mark.sampled(3)
 def test_what_is_legal_passes(config, override):
-    assert check(config(override), TrainOptions) is None
+    assert check(config(override), RunConfig) is None
 
 
 @pytest.mark.parametrize(
@@ -251,9 +253,9 @@ def test_what_the_program_hands_to_a_callback_cannot_be_set(config, name):
 
 
 def test_the_program_hands_to_a_callback_exactly_what_a_config_cannot_set(config, tmp_path):
-    given = config(f"+callbacks.asking._target_={__name__}.Asking")
+    given = parse(config(f"+callbacks.asking._target_={__name__}.Asking"), RunConfig)
     state = RunState()
-    built = build_callbacks(given, Schedule.from_plain(given["schedule"]["phases"]), state, tmp_path)
+    built = build_callbacks(given, given.schedule, state, tmp_path)
     (asking,) = [each for each in built if isinstance(each, Asking)]
     assert len(asking.given) == len(Offered._fields)
     assert asking.given[3] is state
@@ -272,7 +274,7 @@ def test_the_first_mistake_is_that_of_the_outermost_node(config):
 
 
 def test_lr_find_takes_a_phase_besides(composed, tiny):
-    assert check(to_plain(composed(*tiny, "phase=head", name="lr_find")), LrFindOptions) is None
+    assert check(to_plain(composed(*tiny, "phase=head", name="lr_find")), LrFindConfig) is None
 
 
 def test_training_takes_no_phase(config):

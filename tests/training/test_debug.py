@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from imageclf.configs import to_plain
-from imageclf.configs.options import TrainOptions
 from imageclf.launch.start import train
 from imageclf.training.check_keys import check
 from imageclf.training.directory import prepare
+from imageclf.training.run_config import RunConfig
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def debug(composed, tiny, tmp_path):
     def run(option, *overrides, schedule=True):
         words = tiny if schedule else [each for each in tiny if not each.startswith("schedule")]
         cfg = composed(*words, f"debug={option}", *overrides)
-        check(to_plain(cfg), TrainOptions)
+        check(to_plain(cfg), RunConfig)
         prepare(cfg, tmp_path, [])
         train(tmp_path)
         return tmp_path, pd.read_csv(tmp_path / "metrics.csv")
@@ -60,16 +60,16 @@ def test_overfit_learns_its_pictures_by_heart(debug):
     assert metrics["train/loss"].iloc[-1] < 0.1
 
 
-def test_overfitting_sees_the_same_pictures_in_every_epoch(config, tmp_path):
+def test_overfitting_sees_the_same_pictures_in_every_epoch(parsed, tmp_path):
     from imageclf.training.build import build_parts, build_trainer
     from imageclf.training.parts.table import read_table
 
-    plain = config("debug=overfit", "data.batch_size=4")
-    parts = build_parts(plain, read_table(plain["data"]))
-    parts.data.trainer = build_trainer(plain, 2, tmp_path, [])
+    given = parsed("debug=overfit", "data.batch_size=4")
+    parts = build_parts(given, read_table(given.data))
+    parts.data.trainer = build_trainer(given.trainer, 2, tmp_path, [])
     first, second = (next(iter(parts.data.training_requests(epoch))).rows.tolist() for epoch in (0, 1))
     assert first == second
-    parts.data.trainer = build_trainer(config("data.batch_size=4"), 2, tmp_path, [])
+    parts.data.trainer = build_trainer(parsed("data.batch_size=4").trainer, 2, tmp_path, [])
     assert next(iter(parts.data.training_requests(1))).rows.tolist() != first
 
 
@@ -99,4 +99,4 @@ def test_an_unknown_key_of_a_profiler_is_refused(composed, tiny):
 
     cfg = composed(*tiny, "debug=profile", "+trainer.profiler.filenam=x")
     with pytest.raises(InputError, match=r"did you mean trainer\.profiler\.filename"):
-        check(to_plain(cfg), TrainOptions)
+        check(to_plain(cfg), RunConfig)

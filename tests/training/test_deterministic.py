@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from imageclf.data import Batch
-from imageclf.training.build import build_module
+from imageclf.training.parts.module import build_module
 
 # Operations without a deterministic kernel on CUDA, in the words of the dispatcher.
 REFUSED = {
@@ -65,12 +65,11 @@ def batch(size: int) -> Batch:
 
 
 @pytest.fixture
-def operations(config) -> Iterator[Any]:
+def operations(parsed) -> Iterator[Any]:
     """Return a function that takes a training step and names its operations."""
 
     def of(*overrides: str, size: int = 64, sizes: set[int] | None = None) -> set[str]:
-        node = config(*overrides)["model"]
-        module, _ = build_module(node, {"a": 2, "b": 3, "c": 4}, sizes or {size})
+        module, _ = build_module(parsed(*overrides).model, {"a": 2, "b": 3, "c": 4}, sizes or {size})
         optimizer = module.configure_optimizers()
         module.train()
         with Operations() as seen:

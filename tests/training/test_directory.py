@@ -7,21 +7,23 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.configs import load_config, to_plain
+from imageclf.configs import load_config, read_object, to_plain
 from imageclf.model.weights.files import save_tensors
-from imageclf.training.directory import prepare, read_summary
+from imageclf.training.directory import check_directory, prepare
 
 HERE = "hydra.run.dir=."
 
 
 @pytest.fixture
 def start(composed, tiny, tmp_path):
-    """Return a function that prepares a run directory with what a user typed."""
+    """Return a function that checks and prepares a run directory, as a job does, with what a user typed."""
 
     def run(*typed: str, run_dir: Path = tmp_path / "run") -> bool:
         run_dir.mkdir(exist_ok=True)
         overrides = [each for each in typed if not each.startswith("hydra.")]
-        return prepare(composed(*tiny, *typed), run_dir, overrides)
+        cfg = composed(*tiny, *typed)
+        check_directory(cfg, run_dir, overrides)
+        return prepare(cfg, run_dir, overrides)
 
     return run
 
@@ -103,7 +105,7 @@ def test_a_finished_run_has_nothing_left_to_do(start, started):
 
 def test_a_summary_is_read(started):
     (started / "summary.json").write_text('{"val/acc": 0.5, "classes": ["a"]}')
-    assert read_summary(started) == {"val/acc": 0.5, "classes": ["a"]}
+    assert read_object(started / "summary.json") == {"val/acc": 0.5, "classes": ["a"]}
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,18 @@ from imageclf.configs.paths import run_name
 from imageclf.training.extras import check_tags, config_tree, labels_of, tree_text
 
 
-def test_without_tags_a_run_is_refused_where_they_are_asked_for(config):
+def test_without_tags_a_run_is_refused_where_they_are_asked_for(parsed):
     with pytest.raises(InputError, match=r"tags=\[\]: extras.enforce_tags asks for some"):
-        check_tags(config("extras.enforce_tags=true"))
+        check_tags(parsed("extras.enforce_tags=true"))
 
 
 @pytest.mark.parametrize("overrides", [[], ["extras.enforce_tags=true", "tags=[a]"]])
-def test_otherwise_it_goes_on(overrides, config):
-    check_tags(config(*overrides))
+def test_otherwise_it_goes_on(overrides, parsed):
+    check_tags(parsed(*overrides))
 
 
-def test_a_run_is_found_by_its_labels(config):
-    labels = labels_of(config("tags=[a,b]", "task_name=mine"))
+def test_a_run_is_found_by_its_labels(parsed):
+    labels = labels_of(parsed("tags=[a,b]", "task_name=mine"))
     assert labels == {"experiment": None, "task_name": "mine", "tags": "a, b"}
 
 

@@ -15,16 +15,15 @@ from PIL import Image
 from small_runs import SMALL, THREE_PHASES, composed
 
 from imageclf import InputError
-from imageclf.configs import load_config
 from imageclf.data.pictures import decode
 from imageclf.data.pictures.cache import entries
 from imageclf.system.errors import INTERRUPTED, PREEMPTED
 from imageclf.system.machine import available_cores
 from imageclf.training.build import build_parts
 from imageclf.training.directory import prepare
-from imageclf.training.parts import sides
-from imageclf.training.parts.sides import stored_sides
-from imageclf.training.parts.table import read_table, table_of_run
+from imageclf.training.parts import table as run_table
+from imageclf.training.parts.table import read_table, stored_sides, table_of_run
+from imageclf.training.run_config import RunConfig, read_run_config
 
 TWO_SIZES = {32, 48}
 
@@ -128,7 +127,7 @@ def test_a_kill_leaves_nobody_and_the_next_start_makes_the_stores_of_a_quiet_one
     assert list(entries(cache)) == []
     for root in (cache, quiet):
         run_dir = prepared(tmp_path / f"run-{root.name}", photos, root)
-        table_of_run(run_dir, load_config(run_dir / "config.yaml"))
+        table_of_run(run_dir, read_run_config(run_dir))
     assert contents(cache).keys() == TWO_SIZES
     assert contents(cache) == contents(quiet)
     assert list(cache.glob("*/.*.tmp")) == []
@@ -138,7 +137,7 @@ def test_what_the_table_has_shrunk_is_what_the_run_reads(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_dir = prepared(tmp_path / "run", pictures, tmp_path / "cache")
-    config = load_config(run_dir / "config.yaml")
+    config = read_run_config(run_dir)
     parts = build_parts(config, table_of_run(run_dir, config))
     monkeypatch.setattr(decode, "_decoded", None)
     parts.data.setup("fit")
@@ -155,7 +154,7 @@ def mixed(pictures: Path, tmp_path: Path) -> Path:
 
 def test_where_broken_pictures_are_left_out_the_stores_hold_the_others(mixed: Path, tmp_path: Path) -> None:
     run_dir = prepared(tmp_path / "run", mixed, tmp_path / "cache", "data.on_error=skip")
-    config = load_config(run_dir / "config.yaml")
+    config = read_run_config(run_dir)
     parts = build_parts(config, table_of_run(run_dir, config))
     parts.data.setup("fit")
     kept = entries(tmp_path / "cache")
@@ -165,7 +164,7 @@ def test_where_broken_pictures_are_left_out_the_stores_hold_the_others(mixed: Pa
 def test_a_broken_picture_stops_the_run_and_leaves_no_table_and_no_store(mixed: Path, tmp_path: Path) -> None:
     run_dir = prepared(tmp_path / "run", mixed, tmp_path / "cache")
     with pytest.raises(InputError, match=r"^1 of the pictures cannot be read: .*red/3\.png: not a picture; "):
-        table_of_run(run_dir, load_config(run_dir / "config.yaml"))
+        table_of_run(run_dir, read_run_config(run_dir))
     assert not (run_dir / "split.csv").exists()
     assert [path for path in (tmp_path / "cache").glob("*/*") if path.is_dir()] == []
 
@@ -181,22 +180,21 @@ def test_a_broken_picture_stops_the_run_and_leaves_no_table_and_no_store(mixed: 
     ],
 )
 def test_the_sides_are_known_before_the_model_is_built(
-    config: Callable[..., dict], overrides: list[str]
+    parsed: Callable[..., RunConfig], overrides: list[str]
 ) -> None:
-    given = config("data.cache=none", *overrides)
-    data = build_parts(given, read_table(given["data"], verify=False)).data
+    given = parsed("data.cache=none", *overrides)
+    data = build_parts(given, read_table(given.data, verify=False)).data
     assert stored_sides(given) == {size: data.side_of(size) for size in data.sizes} != {}
 
 
 def test_where_only_the_model_can_tell_the_sides_it_is_left_to_it(
-    config: Callable[..., dict], monkeypatch: pytest.MonkeyPatch
+    parsed: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sides, "expected_crop_pct", lambda name: None)
-    assert stored_sides(config()) == {}
+    monkeypatch.setattr(run_table, "expected_crop_pct", lambda name: None)
+    assert stored_sides(parsed()) == {}
 
 
-def test_an_unknown_backbone_is_left_to_whoever_builds_it(config: Callable[..., dict]) -> None:
-    given = config()
+def test_an_unknown_backbone_is_left_to_whoever_builds_it(parsed: Callable[..., RunConfig]) -> None:
+    given = parsed()
     assert stored_sides(given) != {}
-    given["model"]["backbone"] = "no_such_model"
-    assert stored_sides(given) == {}
+    assert stored_sides(parsed("model.backbone=no_such_model")) == {}

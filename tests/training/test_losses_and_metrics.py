@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,12 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from torch import nn
 
 from imageclf import InputError
-from imageclf.configs import to_plain
 from imageclf.launch.start import start, train
 from imageclf.model import BinaryCrossEntropy, FocalLoss
 from imageclf.training.build import build_parts
 from imageclf.training.directory import prepare
-from imageclf.training.parts.loss import build_loss
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
+from imageclf.training.parts.module import build_loss
 from imageclf.training.parts.table import read_table
 
 CLASSES = ["blue", "green", "red"]
@@ -133,12 +133,12 @@ def fit(composed, tiny, tmp_path):
 
 
 @pytest.fixture
-def parts(composed, tiny):
+def parts(parsed):
     """Return a function that builds the parts of a run."""
 
     def build(*overrides):
-        config = to_plain(composed(*tiny, *overrides))
-        return build_parts(config, read_table(config["data"], verify=False))
+        config = parsed(*overrides)
+        return build_parts(config, read_table(config.data, verify=False))
 
     return build
 
@@ -213,10 +213,10 @@ def test_class_weights_are_those_of_the_training_pictures(option, parts):
     assert given.tolist() == [1.0, 2.0, 0.5]
 
 
-def test_class_weights_come_in_class_order(composed, tiny):
-    node = to_plain(composed(*tiny, "model.class_weights=balanced"))["model"]
-    assert build_loss(node, COUNTS).weight.tolist() == [2.0, 0.5, 2.0]
-    assert build_loss(node | {"class_weights": "sqrt"}, COUNTS).weight.tolist() == pytest.approx(
+def test_class_weights_come_in_class_order(parsed):
+    model = parsed("model.class_weights=balanced").model
+    assert build_loss(model, COUNTS).weight.tolist() == [2.0, 0.5, 2.0]
+    assert build_loss(replace(model, class_weights="sqrt"), COUNTS).weight.tolist() == pytest.approx(
         [2**0.5, 0.5**0.5, 2**0.5]
     )
 
@@ -311,21 +311,20 @@ def test_a_mistake_is_one_sentence_before_training(overrides, sentence, tiny, co
     ],
 )
 @pytest.mark.sampled(3)
-def test_a_metric_says_by_itself_or_by_its_node_which_way_it_is_better(composed, tiny, node, lower):
-    config = to_plain(composed(*tiny, f"+metrics.mine={{_target_: {node}"))
-    assert lower_is_better("val/mine", config) is lower
+def test_a_metric_says_by_itself_or_by_its_node_which_way_it_is_better(parsed, node, lower):
+    assert lower_is_better("val/mine", parsed(f"+metrics.mine={{_target_: {node}")) is lower
 
 
 @pytest.mark.parametrize(("score", "lower"), [("val/acc_tta", False), ("train/loss_plain", True)])
-def test_of_the_programs_own_scores_less_is_better_of_losses(composed, tiny, score, lower):
-    assert lower_is_better(score, to_plain(composed(*tiny))) is lower
+def test_of_the_programs_own_scores_less_is_better_of_losses(parsed, score, lower):
+    assert lower_is_better(score, parsed()) is lower
 
 
-def test_metrics_that_are_null_are_not_built():
-    assert build_metrics({"metrics": {"f1": None}, "optimized_metric": None}, 3) == {}
+def test_metrics_that_are_null_are_not_built(parsed):
+    assert build_metrics(parsed("+metrics.f1=null"), 3) == {}
 
 
-def test_a_class_that_lost_its_training_pictures_is_named(composed, tiny):
-    node = to_plain(composed(*tiny, "model.class_weights=sqrt"))["model"]
+def test_a_class_that_lost_its_training_pictures_is_named(parsed):
+    model = parsed("model.class_weights=sqrt").model
     with pytest.raises(InputError, match=r"these classes have no training picture: red$"):
-        build_loss(node, COUNTS | {"red": 0})
+        build_loss(model, COUNTS | {"red": 0})

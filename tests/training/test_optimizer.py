@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from imageclf.model.module import can_fuse
-from imageclf.training.build import build_module
-from imageclf.training.parts.optimizer import build_optimizer
+from imageclf.training.parts.module import build_module, build_optimizer
 
 ADAMW, SGD, LAMB = "torch.optim.AdamW", "torch.optim.SGD", "timm.optim.Lamb"
 
@@ -70,10 +69,10 @@ class FakeTrainer:
 
 
 @pytest.mark.parametrize(("device", "asked"), [("cpu", []), ("meta", [True])])
-def test_the_module_asks_for_it_where_its_weights_are(device, asked, config, monkeypatch):
+def test_the_module_asks_for_it_where_its_weights_are(device, asked, parsed, monkeypatch):
     # No kind but CUDA is fused, and there may be none here: another one stands for it.
     monkeypatch.setattr("imageclf.model.module.can_fuse", lambda kind, *rest: kind == "meta")
-    module, _ = build_module(config("model.backbone=test_resnet")["model"], {"a": 1, "b": 1}, {32})
+    module, _ = build_module(parsed("model.backbone=test_resnet").model, {"a": 1, "b": 1}, {32})
     noted: list[bool] = []
 
     def note(groups: list[dict], fused: bool = False) -> torch.optim.Optimizer:

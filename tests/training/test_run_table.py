@@ -2,30 +2,31 @@
 
 import logging
 import shutil
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from imageclf import InputError
-from imageclf.data import FolderSource, Loading, Splitting
 from imageclf.launch import outer as launched
 from imageclf.training.parts import table as run_table
-from imageclf.training.parts.table import folder_table, read_table, table_of_run, take
+from imageclf.training.parts.table import folder_table, read_table, table_of_run
+from imageclf.training.run_config import data_options
 
 
 @pytest.fixture
-def whole(config, dataset, tmp_path):
+def whole(parsed, dataset, tmp_path):
     """Return a function that gives the config of a run on a copy of the drawn pictures."""
     root = tmp_path / "data"
     shutil.copytree(dataset, root)
-    return lambda *overrides: config(f"data.root={root}", *overrides)
+    return lambda *overrides: parsed(f"data.root={root}", *overrides)
 
 
 @pytest.fixture
 def node(whole):
     """Return a function that gives the data node of such a config."""
-    return lambda *overrides: whole(*overrides)["data"]
+    return lambda *overrides: whole(*overrides).data
 
 
 @pytest.fixture
@@ -105,20 +106,21 @@ def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
         folder_table(tmp_path, ("a",))
 
 
-@pytest.mark.parametrize("cls", [Loading, Splitting, FolderSource])
-def test_each_part_takes_its_own_keys_of_the_flat_node(cls, node):
-    given = node()
-    assert all(getattr(take(cls, given), name) == given[name] for name in cls.__dataclass_fields__)
+@pytest.mark.parametrize("part", ["loading", "splitting", "caching", "source"])
+def test_each_part_takes_its_own_keys_of_the_flat_node(part, config):
+    node = config()["data"]
+    built = asdict(getattr(data_options(node), part))
+    assert built == {name: node[name] for name in built} != {}
 
 
 def test_other_tasks_wait_for_the_table_as_long_as_for_the_run_directory():
     assert run_table.WAIT is launched.WAIT
 
 
-def test_another_task_says_how_long_it_has_waited_for_the_table(node, tmp_path, monkeypatch):
+def test_another_task_says_how_long_it_has_waited_for_the_table(whole, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(run_table, "WAIT", timedelta(seconds=0.1))
     with pytest.raises(InputError) as refused:
-        table_of_run(tmp_path, node())
+        table_of_run(tmp_path, whole())
     said = f"the first task has not written {tmp_path / 'split.csv'} within 0:00:00.100000"
     assert str(refused.value) == said

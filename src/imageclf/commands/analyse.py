@@ -4,43 +4,51 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
 
 from imageclf.analysis import KINDS, class_balance, count_kinds, find_problems, find_twins
-from imageclf.data import Loading, PictureDataset, Request, Splitting, Table
+from imageclf.configs import Plain, to_plain
+from imageclf.data import Augmentation, Loading, PictureDataset, Request, Table
 from imageclf.data.parallel import chunks, mapped, num_processes
 from imageclf.data.pictures.inspect import Inspection, inspect_picture
-from imageclf.report import NUM_VIEWS, DataAnalysis, data_cards
-from imageclf.system.printable import cell
-from imageclf.training.parts.augmentation import build_augmentation
-from imageclf.training.parts.table import read_source, read_table, take
+from imageclf.report import NUM_VIEWS, DataAnalysis, data_cards, write_data_report
+from imageclf.system.printable import cell, console, show
+from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import DataOptions, RunConfig, parse
 
 _CHUNK = 16
 
 
-def analyse(config: dict[str, Any]) -> DataAnalysis:
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Write what is known of the data set of a config into a folder, and print a summary."""
+    analysis = analyse(to_plain(cfg))
+    page = write_data_report(analysis, folder)
+    console().print(summary_table(analysis))
+    show(page)
+
+
+def analyse(plain: Plain) -> DataAnalysis:
     """Return the analysis of a config's data set; a picture that cannot be read is one of its problems.
 
     Raises:
         InputError: the data set does not fit the config, as in training.
     """
-    node = config["data"]
-    loading = take(Loading, node)
-    augmentation = build_augmentation(config["transforms"])
-    table = read_table(node, verify=False)
+    config = parse(plain, RunConfig)
+    loading = config.data.loading
+    table = read_table(config.data, verify=False)
     ids, paths = table.ids, table.paths
     found = inspect_all(paths)
     twins = find_twins([each.pixels for each in found], [each.look for each in found])
-    split = split_without_broken(table, node, [each.fault for each in found])
+    split = split_without_broken(table, config.data, [each.fault for each in found])
     pictures = picture_table(split, found)
     for column, rows in (("same_as", twins.same), ("like", twins.like)):
         pictures[column] = [ids[row] if row >= 0 else "" for row in rows]
@@ -50,8 +58,8 @@ def analyse(config: dict[str, Any]) -> DataAnalysis:
         classes=table.classes,
         problems=find_problems(pictures, twins, loading.size),
         size=loading.size,
-        views=None if row is None else draw_views(paths[row], augmentation, loading, config["seed"]),
-        config=OmegaConf.to_yaml({"data": node, "transforms": config["transforms"]}),
+        views=None if row is None else draw_views(paths[row], config.transforms, loading, config.seed),
+        config=OmegaConf.to_yaml({name: plain[name] for name in ("data", "transforms")}),
     )
 
 
@@ -77,22 +85,22 @@ def _inspect_part(rows: range, paths: Sequence[str]) -> list[Inspection]:
         return [inspect_picture(paths[row]) for row in rows]
 
 
-def split_without_broken(table: Table, node: dict[str, Any], faults: Sequence[str]) -> Table:
+def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str]) -> Table:
     """Return the table split as in a training that skips broken pictures, whose split is "".
 
     With data.on_error=raise there is no such training, and the table stays as it is.
 
     Args:
         table: all pictures, split.
-        node: the data node.
+        data: the data node.
         faults: of the pictures, "" if there is none.
     """
     broken = [row for row, fault in enumerate(faults) if fault]
-    if node["on_error"] != "skip" or not broken:
+    if data.loading.on_error != "skip" or not broken:
         return table
     splits = np.full(len(table), "", dtype=object)
     sound = np.setdiff1d(np.arange(len(table)), broken)
-    splits[sound] = take(Splitting, node).apply(read_source(node).without(broken)).frame["split"]
+    splits[sound] = data.splitting.apply(data.source.read().without(broken)).frame["split"]
     decided = pd.Series(splits, index=table.frame.index, dtype="str")
     return Table(table.frame.assign(split=decided), table.classes)
 
@@ -111,7 +119,7 @@ def sheet_row(pictures: pd.DataFrame) -> int | None:
     return int(rows[0]) if rows else None
 
 
-def draw_views(path: str, augmentation: Any, loading: Loading, seed: int) -> NDArray[np.uint8]:
+def draw_views(path: str, augmentation: Augmentation, loading: Loading, seed: int) -> NDArray[np.uint8]:
     """Return a picture as it is and six augmented views, as in training, `[7, size, size, 3]`."""
     labels = np.zeros(1, dtype=np.int64)
     dataset = PictureDataset([path], labels, augmentation, loading.resize, crop_pct=1.0, seed=seed)

@@ -1,7 +1,8 @@
-"""Find the largest batch that the memory holds, in the phase that needs the most of it."""
+"""Find the largest batch that fits into memory in the most demanding phase."""
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import lightning as pl
 import torch
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.callbacks.lr_finder import trial_step
-from imageclf.data import Augmentation, Batch, ImageData
+from imageclf.configs import to_plain
+from imageclf.data import Batch, ImageData
 from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
 from imageclf.data.pictures.store import raw_bytes
 from imageclf.launch.one_process import in_one_process
@@ -21,13 +24,34 @@ from imageclf.model import freeze_to
 from imageclf.schedule import Place, Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.check_values import required_callbacks
-from imageclf.training.parts.augmentation import build_augmentation
+from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import DataOptions, RunConfig, parse
 
 log = logging.getLogger(__name__)
 
 # The first step allocates the optimizer's state, the second has all that training has.
 _STEPS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSizeConfig(RunConfig):
+    """What imageclf-batch-size takes.
+
+    Args:
+        limit: the largest number of pictures that is tried.
+    """
+
+    limit: int
+
+
+def run(cfg: DictConfig, folder: Path) -> float:
+    """Print the largest batch as an override, and return it."""
+    config = parse(to_plain(cfg), BatchSizeConfig)
+    log_to_file(folder)
+    found = find_batch_size(config, folder)
+    print(f"data.batch_size={found}")
+    return float(found)
 
 
 def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
@@ -58,28 +82,25 @@ def demanding(schedule: Schedule, size: int) -> dict[str, Place]:
     return {f"{place.size or size} px, from {place.phase.unfreeze_to}": place for place in reversed(places)}
 
 
-def find_batch_size(config: dict[str, Any], folder: Path) -> int:
+def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
     """Return the largest number of pictures a step and process that every phase can train on.
 
     Args:
-        config: of a training, and `limit`, the largest number to try.
-        folder: for whatever the Trainer writes.
+        config: of a training, and the largest number to try.
+        folder: for the files of the Trainer.
 
     Raises:
         InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
     """
     config = in_one_process(config, whole_batches=False)
-    pl.seed_everything(config["seed"], verbose=False)
-    node = config["data"]
-    # What is asked is the memory of a step, beside pictures on the device; how they get there is no matter.
-    config = {**config, "data": {**node, "cache": "none", "device_store": "off"}}
-    parts = build_parts(config, read_table(node, verify=False))
-    needed = {name: config["callbacks"][name] for name in required_callbacks()}
-    taken = partial(taken_by_pictures, node, build_augmentation(config["transforms"]), parts.data)
-    trial = _Trial(parts.schedule, config["limit"], taken)
-    config = {**config, "callbacks": needed}
+    pl.seed_everything(config.seed, verbose=False)
+    table, taken = read_table(config.data, verify=False), partial(taken_by_pictures, config)
+    needed = {name: config.callbacks[name] for name in required_callbacks()}
+    config = replace(config, data=_read_from_files(config.data), callbacks=needed)
+    parts = build_parts(config, table)
+    trial = _Trial(parts.schedule, config.limit, partial(taken, parts.data))
     callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
-    trainer = build_trainer({**config, "logger": None}, 1, folder, [*callbacks, trial])
+    trainer = build_trainer(config.trainer, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
     if min(trial.found.values()) == 0:
         raise InputError(
@@ -88,20 +109,26 @@ def find_batch_size(config: dict[str, Any], folder: Path) -> int:
     return min(trial.found.values())
 
 
-def taken_by_pictures(
-    node: dict[str, Any], augmentation: Augmentation, data: ImageData, size: int, device: torch.device
-) -> int:
+def _read_from_files(data: DataOptions) -> DataOptions:
+    """Keep pictures nowhere: what is searched is the memory of a step, however its pictures are read."""
+    return replace(
+        data,
+        loading=replace(data.loading, device_store="off"),
+        caching=replace(data.caching, cache="none"),
+    )
+
+
+def taken_by_pictures(config: RunConfig, data: ImageData, size: int, device: torch.device) -> int:
     """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it.
 
     Args:
-        node: the data node.
-        augmentation: what a view may do.
+        config: of the training.
         data: the pictures.
         size: pixels a side.
         device: that trains.
     """
-    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
-    if obstacle is not None or not is_asked(node["device_store"], device):
+    obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms)
+    if obstacle is not None or not is_asked(config.data.loading.device_store, device):
         return 0
     num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize)
     return num_bytes if memory_obstacle(num_bytes, size, device) is None else 0
@@ -134,7 +161,7 @@ class _Trial(pl.Callback):
             pictures = torch.empty(self._taken(size, device), dtype=torch.uint8, device=device)
             fits = partial(_fits, trainer, pl_module, size)
             self.found[name] = largest_that_fits(fits, self._limit)
-            # Until here they had their share.
+            # Until here they took up their memory.
             del pictures
             log.info("%s: %d pictures", name, self.found[name])
         trainer.should_stop = True
@@ -163,7 +190,7 @@ def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # oneDNN says no more than this when it finds no room for a convolution on the CPU.
+    # The only message of oneDNN when it has no memory for a convolution on the CPU.
     on_cpu = "could not create a primitive" in str(error)
     return isinstance(error, torch.OutOfMemoryError) or is_oom_error(error) or on_cpu
 

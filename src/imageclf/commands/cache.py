@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from omegaconf import DictConfig
 from rich.table import Table
 
 from imageclf import InputError
 from imageclf.data.pictures.cache import Entry, cache_root, entries, remove
-from imageclf.system.printable import cell
+from imageclf.system.printable import cell, console
+from imageclf.training.check_keys import checked
 
 _DAY = 86_400
 _COLUMNS: dict[str, Literal["left", "right"]] = {
@@ -48,6 +50,16 @@ class CacheOptions:
     def root(self) -> Path:
         """Return the folder of all caches."""
         return cache_root(self.cache_dir)
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Print what there is, or remove it."""
+    options = checked(cfg, CacheOptions)
+    chosen = select(options)
+    if options.action == "clear":
+        print(clear(chosen))
+    else:
+        console().print(table_of(chosen, options.root))
 
 
 def select(options: CacheOptions) -> list[Entry]:

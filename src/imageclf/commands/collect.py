@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.table import Table
 
 from imageclf import InputError
@@ -23,7 +24,8 @@ from imageclf.commands.records import find_runs, read_record
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns
 from imageclf.system.cells import without_formulas, write_csv
-from imageclf.system.printable import cell
+from imageclf.system.printable import cell, console, show
+from imageclf.training.check_keys import checked
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,17 @@ class CollectOptions:
     root: str
     sort: str | None
     out: str | None
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Print the table of runs, write it as files, and print where the page is."""
+    options = checked(cfg, CollectOptions)
+    runs = collect(options)
+    page = write_files(runs, Path(options.out or options.root).expanduser())
+    terminal = console(width=500)
+    for table in terminal_tables(runs, terminal.width):
+        terminal.print(table)
+    show(page)
 
 
 def collect(options: CollectOptions) -> Runs:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from imageclf import InputError
@@ -14,6 +15,8 @@ from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.files import load_into
 from imageclf.system.files import write_atomically, write_json, write_text
+from imageclf.system.printable import show
+from imageclf.training.check_keys import checked
 from imageclf.training.trained import TrainedRun, build_trained, read_trained
 
 
@@ -36,6 +39,11 @@ class ExportOptions:
     input: Input
     output: str | None
     trust: str | Sequence[str] = ()
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Write the folder, and print where it is."""
+    show(export(checked(cfg, ExportOptions)))
 
 
 def export(options: ExportOptions) -> Path:

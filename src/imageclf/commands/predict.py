@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from omegaconf import DictConfig
+
 from imageclf import InputError
 from imageclf.analysis import write_predictions
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.configs import check_node
-from imageclf.data import ImageData, Table
+from imageclf.data import Caching, ImageData, Loading
 from imageclf.evaluation.predicting import predict_with
 from imageclf.evaluation.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
-from imageclf.model import DataConfig
-from imageclf.schedule import Schedule
-from imageclf.training.build import build_data
+from imageclf.schedule import Phase, Schedule
+from imageclf.system.printable import show
+from imageclf.training.check_keys import checked
+from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import folder_table, without_broken
+from imageclf.training.run_config import build_augmentation
 from imageclf.training.trained import TrainedRun, build_predicting_trainer, build_trained, read_trained
+
+# The folder that the run kept its caches in is not for this command to write into.
+_NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat")
 
 
 @dataclass(frozen=True)
@@ -28,13 +35,13 @@ class PredictOptions:
         data: folder of pictures, at any depth.
         weights: best, final, average, average_bn, soup, soup_bn, ensemble, or a snapshot PHASE-CYCLE.
         tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
-        num_augmented: views besides the picture itself; None: 4 where `tta` takes a number.
+        num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
         output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
         batch_size: pictures at once.
         num_workers: processes that read pictures; auto: as in training.
         on_error: a picture that cannot be read: raise, or skip it.
-        trust: modules whose classes may be built besides ours, as the run's config.yaml names them, or all.
+        trust: further modules whose classes the run's config.yaml may name, or all.
     """
 
     run: str
@@ -52,9 +59,9 @@ class PredictOptions:
     def __post_init__(self) -> None:
         """Refuse views that there cannot be."""
         if self.tta is not None and self.tta not in DRAWN and self.num_augmented is not None:
-            raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has a number of its own")
+            raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has fixed views")
         if self.beta is not None and self.tta is None and self.num_augmented is None:
-            raise InputError(f"beta={self.beta}: give tta=fastai2 or another besides")
+            raise InputError(f"beta={self.beta}: give tta=fastai2 or another one, too")
         self.views()
 
     def views(self) -> WeightedViews:
@@ -69,6 +76,13 @@ class PredictOptions:
         return weighted_views(self.tta or "fastai07", num_augmented, self.beta)
 
 
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Predict, write the CSV, and print where it is."""
+    options = checked(cfg, PredictOptions)
+    log_to_file(Path(options.run))
+    show(predict_folder(options))
+
+
 def predict_folder(options: PredictOptions) -> Path:
     """Write a row per picture of a folder: id, path, label (blank), prediction, a probability per class.
 
@@ -80,13 +94,22 @@ def predict_folder(options: PredictOptions) -> Path:
         raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
     output = output_of(options, run_dir, folder)
     run = read_trained(run_dir, options.weights, options.trust)
-    transforms = _transforms(run, options, run_dir)
-    table = without_broken(folder_table(folder, run.classes), _data_node(run, options))
+    augmentation = build_augmentation(_transforms(run, options, run_dir))
+    loading = _loading(run, options)
+    table = without_broken(folder_table(folder, run.classes), loading, _NO_CACHE)
     module, expects = build_trained(run)
     trainer = build_predicting_trainer(run_dir)
     module.to(trainer.strategy.root_device)
-    data = _build_data(run, options, transforms, table, expects)
-    # Its device decides how many workers there are, and whether batches are pinned.
+    data = ImageData(
+        table=table,
+        loading=loading,
+        schedule=Schedule({"predict": Phase()}),
+        augmentation=augmentation,
+        crop_pct=expects.crop_pct,
+        seed=run.seed,
+        caching=_NO_CACHE,
+    )
+    # Its device decides on the number of workers, and whether batches are pinned.
     data.trainer = trainer
     predictions = predict_with(trainer, module, data, "test", run.size, run.files, options.views())
     write_predictions(predictions_of(table, predictions), output)
@@ -94,45 +117,32 @@ def predict_folder(options: PredictOptions) -> Path:
 
 
 def _transforms(run: TrainedRun, options: PredictOptions, run_dir: Path) -> dict[str, Any]:
-    """Return the transforms node: it says what views are drawn, and how much detail pictures keep."""
+    """Return the transforms node, checked: it decides on drawn views, and how much detail pictures keep."""
     node = run.config.get("transforms")
     if not isinstance(node, dict):
         raise InputError(f"{run_dir / 'config.yaml'}: transforms={node}: a run has a mapping there")
-    # Only drawn views go through the part of one's own.
+    # Only drawn views go through the user's own part.
     is_drawn = any(number > 0 for number in options.views().numbers)
     kept = dict(node) if is_drawn else node | {"extra": None}
     check_node(kept, "transforms", options.trust, run_dir / "config.yaml")
     return kept
 
 
-def _data_node(run: TrainedRun, options: PredictOptions) -> dict[str, Any]:
-    return {
-        "size": run.size,
-        "resize": run.resize,
-        "oversample": "none",
-        "batch_size": options.batch_size,
-        "num_workers": options.num_workers,
-        "on_error": options.on_error,
-        # Each picture is looked at once: nothing is gained by keeping them.
-        "device_store": "off",
-        # The folder that the run kept its caches in is not for this command to write into.
-        "cache": "none",
-        "cache_dir": None,
-        "cache_gb": 1,
-        "fingerprint": "stat",
-    }
-
-
-def _build_data(
-    run: TrainedRun, options: PredictOptions, transforms: dict[str, Any], table: Table, expects: DataConfig
-) -> ImageData:
-    schedule = Schedule.from_plain({"predict": {}})
-    config = {"data": _data_node(run, options), "transforms": transforms, "seed": run.seed}
-    return build_data(config, table, schedule, expects)
+def _loading(run: TrainedRun, options: PredictOptions) -> Loading:
+    return Loading(
+        size=run.size,
+        batch_size=options.batch_size,
+        num_workers=options.num_workers,
+        resize=run.resize,
+        oversample="none",
+        on_error=options.on_error,
+        # Each picture is read once: nothing is gained by keeping it.
+        device_store="off",
+    )
 
 
 def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:
-    """Return where the CSV goes; never where the run has put predictions of its own."""
+    """Return the path of the CSV; it is none of the run's own predictions."""
     if options.output is not None:
         return Path(options.output).expanduser()
     name = folder.resolve().name

@@ -1,22 +1,44 @@
-"""Get the weights that a training would load, before it runs where there is no internet."""
+"""Fetch the weights that a training will load, for machines without internet."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from omegaconf import DictConfig
 
 from imageclf.model import create_backbone
 from imageclf.model.weights.pretrained import cached_file
+from imageclf.training.check_keys import checked
 
 
-def prefetch(model: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class PrefetchOptions:
+    """What imageclf-prefetch takes.
+
+    Args:
+        model: as for a training.
+    """
+
+    model: Mapping[str, Any]
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Fetch the weights, and print where they are."""
+    print(prefetch(checked(cfg, PrefetchOptions).model))
+
+
+def prefetch(model: Mapping[str, Any]) -> str:
     """Return a sentence that says where a model's weights are; those of the hub are fetched first.
 
     Args:
         model: the model node.
 
     Raises:
-        InputError: there is no such model, or its weights are not to be had.
+        InputError: there is no such model, or its weights cannot be fetched.
     """
     weights, backbone = model["weights"], model["backbone"]
-    # By building the model: what is fetched is what a training loads, and a wrong file is refused.
+    # Building the model fetches exactly what a training loads, and refuses a wrong file.
     create_backbone(backbone, weights)
     if weights == "hub":
         return f"the weights of {backbone} are in {cached_file(backbone) or 'the cache of timm'}"

@@ -1,20 +1,21 @@
 """Where the configs are, how they are checked, and how a main reports what went wrong. Imports no torch."""
 
-from imageclf.configs.entry import JobError, exit_code, explain, record, recorded, run_main
+from imageclf.configs.entry import JobError, command, exit_code, explain, record, recorded, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR
-from imageclf.configs.plain import load_config, save_config, to_plain, to_saved
-from imageclf.configs.short_data import data_options, expand_data
+from imageclf.configs.plain import Plain, load_config, save_config, to_plain, to_saved
+from imageclf.configs.short_data import expand_data
 from imageclf.configs.trust import Trust, check_node, check_saved, foreign_targets
 from imageclf.configs.untrusted import read_config, read_object
 
 __all__ = [
     "CONF_DIR",
     "JobError",
+    "Plain",
     "Trust",
     "check_node",
     "check_saved",
-    "data_options",
+    "command",
     "exit_code",
     "expand_data",
     "explain",

@@ -1,4 +1,4 @@
-"""Run a Hydra main, and turn whatever happens into one sentence and an exit code."""
+"""Make commands of functions, and turn every outcome into one sentence and an exit code."""
 
 import functools
 import os
@@ -7,13 +7,18 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
+import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
 from imageclf.configs.keys import unknown_key
+from imageclf.configs.paths import CONF_DIR
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
 
@@ -22,11 +27,11 @@ T = TypeVar("T")
 
 
 class JobError(RuntimeError):
-    """A job of a sweep did not end well in its own process.
+    """A job of a sweep failed in its own process.
 
     Args:
         sentence: names the job and the cause.
-        code: what the job would have exited with by itself.
+        code: exit code of the job as a command by itself.
     """
 
     def __init__(self, sentence: str, code: int) -> None:
@@ -38,12 +43,12 @@ _failures: list[Exception] = []
 
 
 def record(error: Exception) -> None:
-    """Remember a job's failure: it counts for the exit code, and is said at the end."""
+    """Remember a job's failure: it counts for the exit code, and is reported at the end."""
     _failures.append(error)
 
 
 def recorded(job: Callable[P, T]) -> Callable[P, T]:
-    """Let a job remember how it failed: of a multirun's failures Hydra passes on only the first."""
+    """Record a job's failures: Hydra passes on only the first one of a multirun."""
 
     @functools.wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -57,16 +62,44 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-def run_main(main: Callable[[], object]) -> NoReturn:
-    """Call a Hydra main and exit: 0 done, 1 input mistaken, 2 failed, 75 preempted, 130 interrupted.
-
-    The codes are made here, outside hydra.main: an exit inside a job would end a whole sweep. A
-    multirun exits with the highest code among its jobs.
+def command(
+    config_name: str, arguments: Callable[[list[str]], list[str]] = list
+) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
+    """Make a console command of a function that takes the composed config and Hydra's output directory.
 
     Args:
-        main: decorated with hydra.main.
+        config_name: the command's YAML below conf/.
+        arguments: rewrites the command line before Hydra reads it.
     """
-    # Hydra would print its own shortened traceback and exit with 1, whatever happened.
+    folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
+
+    def decorate(body: Callable[[DictConfig, Path], object]) -> Callable[[], NoReturn]:
+        @hydra.main(config_path=folder, config_name=name, version_base="1.3")
+        @recorded
+        @functools.wraps(body)
+        def job(cfg: DictConfig) -> object:
+            return body(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+        def compose_and_call() -> None:
+            sys.argv[1:] = arguments(sys.argv[1:])
+            job()
+
+        @functools.wraps(body)
+        def main() -> NoReturn:
+            run_main(compose_and_call)
+
+        return main
+
+    return decorate
+
+
+def run_main(main: Callable[[], object]) -> NoReturn:
+    """Call a Hydra main and exit: 0 done, 1 mistake in the input, 2 failed, 75 preempted, 130 interrupted.
+
+    The exit happens here, outside hydra.main: inside a job it would end a whole sweep. A multirun exits
+    with the highest code among its jobs.
+    """
+    # Hydra would print its own shortened traceback and always exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _answer_ctrl_c()
     log_printable()
@@ -75,7 +108,7 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         _exit_interrupted()
     except Preempted as error:
-        _say(str(error))
+        _print_error(str(error))
         sys.exit(PREEMPTED)
     except SystemExit as leaving:
         if _is_interruption(leaving):
@@ -83,12 +116,12 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         raise
     except Exception as error:
         sys.exit(max(_report(each) for each in _failures or [error]))
-    # A search goes on over failed trials, and keeps them to itself.
+    # A search continues after failed trials, and does not raise.
     sys.exit(max(map(_report, _failures), default=DONE))
 
 
 def _answer_ctrl_c() -> None:
-    """Let `kill -INT` end a command also where a script's shell has started it with &: ignoring that."""
+    """Handle SIGINT even if ignored: a shell script that starts a command with & makes it ignore Ctrl-C."""
     if (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -97,7 +130,7 @@ def _answer_ctrl_c() -> None:
 
 
 def _call(main: Callable[[], object]) -> None:
-    """Call a Hydra main, again with a + before each key that the YAML leaves out: `check` judges it."""
+    """Call a Hydra main, and again with a + before each key that the YAML leaves out, for `check`."""
     while True:
         try:
             main()
@@ -110,21 +143,21 @@ def _call(main: Callable[[], object]) -> None:
 
 
 def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[str]:
-    """Return the arguments with a + before the key that Hydra refuses to override, if its node is there.
+    """Return the arguments with a + before the key that Hydra refuses to override, if its node exists.
 
-    Hydra knows the keys of the YAML only, and most keys of a phase or of the Trainer have a default
-    elsewhere.
+    Hydra has no option for this: a composed config is always closed. The keys of a user's own class or of
+    the Trainer have their defaults in its signature, not in a YAML.
     """
     key = getattr(error.__cause__, "full_key", None)
     return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     print(f"imageclf: {printable(sentence)}", file=sys.stderr)
 
 
 def _exit_interrupted() -> NoReturn:
-    _say("interrupted")
+    _print_error("interrupted")
     sys.exit(INTERRUPTED)
 
 
@@ -136,7 +169,7 @@ def _is_interruption(error: BaseException) -> bool:
 
 
 def exit_code(error: BaseException) -> int:
-    """Return what a command exits with that ends by this error of a job."""
+    """Return the exit code that an error of a job leads to."""
     if isinstance(error, JobError):
         return error.code
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
@@ -147,16 +180,16 @@ def exit_code(error: BaseException) -> int:
 
 
 def _report(error: Exception) -> int:
-    """Print what went wrong, a mistake in the input as one sentence, and return its exit code."""
+    """Print an error, a mistake in the input as one sentence, and return its exit code."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        _say(no_room(error))
+        _print_error(no_room(error))
         return FAILED
-    # Outside a job Hydra composes and makes directories: what fails there is what it was given.
+    # Outside a job Hydra composes and makes directories: a failure there is a mistake in its input.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
-    # The process of a sweep's job has shown the traceback already.
+    # A sweep's job has printed its traceback in its own process.
     if code == MISTAKE or isinstance(error, JobError):
-        _say(explain(error))
+        _print_error(explain(error))
     else:
         print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     return code
@@ -166,12 +199,12 @@ def no_room(error: OSError) -> str:
     """Return the sentence about a full disk."""
     return (
         f"there is no room for {error.filename or 'a file'} ({error.strerror}): free some, then go on with "
-        "hydra.run.dir=RUN ckpt_path=auto; what was saved before is whole"
+        "hydra.run.dir=RUN ckpt_path=auto; earlier checkpoints are intact"
     )
 
 
 def explain(error: BaseException) -> str:
-    """Return Hydra's complaint as one sentence, without its advice to append a key that does not exist."""
+    """Return an error's message as one sentence, without Hydra's advice to append an unknown key."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, InputError):

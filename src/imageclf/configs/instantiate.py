@@ -1,4 +1,4 @@
-"""The one wrapper around hydra.utils.instantiate."""
+"""The one wrapper around hydra.utils.instantiate: mistakes become one sentence that names the key."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ def locate_target(node: Any, key: str) -> Any:
     """Return the class or function that a node's `_target_` names.
 
     Raises:
-        InputError: there is no `_target_`, or nothing of that name can be imported.
+        InputError: `_target_` is missing, or cannot be imported.
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise InputError(f"{key} needs a _target_: the dotted name of a class or function")
@@ -28,11 +28,11 @@ def locate_target(node: Any, key: str) -> Any:
 
 
 def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -> Any:
-    """Build what a node names, handing it those of the offered values that its signature takes.
+    """Build what a node names; of the offered values it gets those that its signature takes.
 
     Args:
         node: plain values with a `_target_`.
-        key: where the node stands in the config, for the messages.
+        key: of the node in the config, for the messages.
         args: positional arguments.
         offered: values that only the program has, such as the schedule.
 

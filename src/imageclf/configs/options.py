@@ -30,51 +30,9 @@ class Offered(NamedTuple):
     lower_is_better: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """The top level of a training config; the groups are checked by what they build.
-
-    Args:
-        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
-            `higher_is_better`.
-        experiment: name of the experiment, or None.
-        task_name: folder of the runs below runs/; None: the experiment's name, or train.
-        tags: words to find a run by.
-        extras: what is done besides, see `Extras`.
-        seed: of the head's first weights, order, draws and dropout.
-        optimized_metric: what the main returns to a sweeper, a key of summary.json.
-        cluster: where the run trains; None: on this machine.
-        trust: modules whose code the config.yaml of a run that goes on may name, besides ours and what the
-            command line names itself; all: any. What a config.yaml says here counts for nothing.
-        ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
-        resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
-    """
-
-    data: Mapping[str, Any]
-    transforms: Mapping[str, Any]
-    model: Mapping[str, Any]
-    schedule: Mapping[str, Any]
-    callbacks: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    analysis: Mapping[str, Any]
-    trainer: Mapping[str, Any]
-    logger: Mapping[str, Any] | None
-    experiment: str | None
-    task_name: str | None
-    tags: Sequence[str]
-    extras: Mapping[str, Any]
-    seed: int
-    optimized_metric: str | None
-    ckpt_path: str | None
-    resume_sweep: str | None
-    cluster: Mapping[str, Any] | None
-    # Runs of earlier versions have none.
-    trust: str | Sequence[str] = ()
-
-
 @dataclass(frozen=True)
 class Extras:
-    """What is done besides training.
+    """What is done in addition to training.
 
     Args:
         print_config: show the composed config as a tree, and write it to config_tree.log.
@@ -83,28 +41,6 @@ class Extras:
 
     print_config: bool
     enforce_tags: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class LrFindOptions(TrainOptions):
-    """The top level of imageclf-lr-find: that of a training, and the phase.
-
-    Args:
-        phase: name of the phase whose learning rate is searched; None: the first one.
-    """
-
-    phase: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchSizeOptions(TrainOptions):
-    """The top level of imageclf-batch-size: that of a training, and where to stop.
-
-    Args:
-        limit: the largest number of pictures that is tried.
-    """
-
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -149,13 +85,13 @@ class ClusterOptions:
         cpus_per_task: None: as many as the cluster gives.
         mem_gb: memory of a node; None: as much as the cluster gives.
         minutes: time limit.
-        signal_seconds: how long before the time limit a run hears of it.
+        signal_seconds: how long before the time limit a run gets a signal.
         max_num_timeout: how often a job that reached its time limit is put back into the queue.
         partition: None: the cluster's default.
         account: None: the user's default.
         array_parallelism: jobs that run at a time.
         setup: lines of shell before the training.
-        shared_paths: folders that compute nodes see, whatever their file system.
+        shared_paths: folders that compute nodes see, on any file system.
         wait: whether the command waits for its jobs.
         print: write the sbatch script instead of submitting.
     """
@@ -177,7 +113,7 @@ class ClusterOptions:
     print: bool
 
     def __post_init__(self) -> None:
-        """Refuse what SLURM would refuse, or misunderstand."""
+        """Refuse values that SLURM would refuse or misread."""
         for name in ("nodes", "tasks_per_node", "cpus_per_task", "mem_gb", "minutes", "array_parallelism"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -186,17 +122,6 @@ class ClusterOptions:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InputError(f"cluster.{name}={value}: give a whole number from 0")
-
-
-@dataclass(frozen=True)
-class PrefetchOptions:
-    """The top level of imageclf-prefetch.
-
-    Args:
-        model: as for a training.
-    """
-
-    model: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

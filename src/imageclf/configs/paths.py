@@ -35,15 +35,15 @@ def in_clone(path: str) -> str:
 
 @functools.cache
 def run_id() -> str:
-    """Return the id of this process's run or sweep: the second, and 4 random hex digits.
+    """Return the id of this process's run or sweep: date and time to the second, and 4 random hex digits.
 
-    A job of SLURM is named after the job, so that it finds its own directory when it is requeued.
+    In a SLURM job it is the job's id, so that a requeued job finds its directory.
     """
     return batch_job_id(os.environ) or f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
 
 
 def run_name(*names: str | None) -> str:
-    """Return the folder of a run below runs/: the first name that there is, or train.
+    """Return the folder of a run below runs/: the first name that is given, or train.
 
     >>> run_name(None, "dog_breeds"), run_name("mine", "dog_breeds"), run_name(None, None)
     ('dog_breeds', 'mine', 'train')
@@ -52,7 +52,7 @@ def run_name(*names: str | None) -> str:
 
 
 def enlarged(size: int, factor: float) -> int:
-    """Return a picture size times a factor, in whole steps of the 32 pixels that most networks stride.
+    """Return a picture size times a factor, rounded to a multiple of 32, the stride of most networks.
 
     >>> enlarged(224, 1.25), enlarged(128, 1.25)
     (288, 160)
@@ -61,11 +61,9 @@ def enlarged(size: int, factor: float) -> int:
 
 
 def register_resolvers() -> None:
-    """Make the functions above known to the configs."""
-    OmegaConf.register_new_resolver("enlarged", enlarged, replace=True)
-    OmegaConf.register_new_resolver("in_clone", in_clone, replace=True)
-    OmegaConf.register_new_resolver("run_id", run_id, replace=True)
-    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    """Register the functions above as resolvers of the configs."""
+    for function in (enlarged, in_clone, run_id, run_name):
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
 
 
 register_resolvers()

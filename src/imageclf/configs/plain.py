@@ -1,4 +1,4 @@
-"""Between OmegaConf and plain Python, and between plain Python and config.yaml."""
+"""Convert configs between OmegaConf, plain Python values and config.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from imageclf.system.files import write_text
 Plain = dict[str, Any]
 
 _SECRETS = ("api_key", "apikey", "token", "password", "passwd", "secret")
-# Keys that the runs of earlier versions lack, and what these versions did.
+# Keys that runs of earlier versions lack, with the behaviour of those versions.
 _ADDED_TO_DATA: Plain = {"device_store": "off"}
 _FROM_ENVIRONMENT = "${oc.env:"
 
@@ -31,8 +31,16 @@ def to_plain(cfg: DictConfig) -> Plain:
     return {str(key): value for key, value in plain.items()}
 
 
+def select(config: Plain, key: str) -> Any:
+    """Return the value of a dotted key; None where there is none, the config itself for an empty key."""
+    node: Any = config
+    for name in key.split(".") if key else []:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
 def save_config(cfg: DictConfig, path: Path) -> None:
-    """Write a config resolved, except what comes from the environment, which stays as written.
+    """Write a resolved config; values that read the environment stay as written.
 
     Raises:
         InputError: a literal stands under a key that looks like a secret.
@@ -53,7 +61,7 @@ def to_saved(cfg: DictConfig) -> Plain:
 
 
 def load_config(path: Path) -> Plain:
-    """Return a saved config as plain values; what comes from the environment is read now."""
+    """Return a saved config as plain values; values from the environment are read now."""
     loaded = OmegaConf.load(path)
     if not isinstance(loaded, DictConfig):
         raise InputError(f"{path} is not a mapping")
@@ -64,7 +72,7 @@ def load_config(path: Path) -> Plain:
 
 
 def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
-    """Return `resolved`, with the values of `raw` that read the environment in place of what they read.
+    """Return `resolved` with those values of `raw` that read the environment as they are written.
 
     Raises:
         InputError: a literal stands under a key that looks like a secret.

@@ -1,26 +1,25 @@
 """The short form data=PATH of a folder of pictures, for commands whose `data` is a config group."""
 
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Quote, QuotedString
 
 from imageclf import InputError
 from imageclf.configs.paths import CONF_DIR
 
 
-def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+def expand_data(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with data=PATH replaced by the keys that it stands for.
 
     A PATH without a folder `train` is taken for folders of classes. Keys that are given as well win;
-    options, and words that are no folder, stay for Hydra to judge.
-
-    Args:
-        arguments: of the command line.
-        options: of the config group `data`.
+    options of the config group, and words that are no folder, stay for Hydra to judge.
 
     Raises:
         InputError: a PATH with a slash is no folder.
     """
+    options = data_options(arguments)
     short = next((each for each in arguments if _is_folder(each, options)), None)
     if short is None:
         return list(arguments)
@@ -33,8 +32,8 @@ def expand_data(arguments: Sequence[str], options: Collection[str]) -> list[str]
 
 def data_options(arguments: Sequence[str]) -> set[str]:
     """Return the options of the config group `data`, also those of a folder given by --config-dir."""
-    flags = re.findall(r"(?:^|\0)(?:--config-dir|-cd)[=\0]([^\0]+)", "\0".join(arguments))
-    groups = [Path(folder, "data") for folder in (CONF_DIR, *flags)]
+    own = get_args_parser().parse_args(list(arguments)).config_dir
+    groups = [Path(folder, "data") for folder in (CONF_DIR, own) if folder is not None]
     files = [(group, path) for group in groups for path in group.rglob("*.yaml")]
     return {path.relative_to(group).with_suffix("").as_posix() for group, path in files}
 
@@ -45,10 +44,7 @@ def quoted(value: str) -> str:
     >>> quoted("it's 1,2"), quoted("${x}")
     ("'it\\'s 1,2'", "'\\${x}'")
     """
-    # Backslashes count only before a quote, and the closing one is such.
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-    return f"'{escaped}'".replace("${", r"\${")
+    return QuotedString(value, Quote.single).with_quotes().replace("${", r"\${")
 
 
 def _is_folder(argument: str, options: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Which code a config of unknown origin may name: classes of this package and of those it builds on."""
+"""Which classes a config of unknown origin may name: those of this package and of the libraries it uses."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ ALL = "all"
 
 
 class Home(NamedTuple):
-    """Where classes that may be built come from.
+    """A package whose classes may be built.
 
     Args:
-        package: in which a class is defined, by its `__module__`, wherever it is also known.
-        base: its base class; what else lies in the package, such as functions, is not built.
+        package: in which a class is defined (its `__module__`), from wherever it is also exported.
+        base: its base class; nothing else of the package, such as a function, is built.
     """
 
     package: str
@@ -64,8 +64,8 @@ def check_node(node: Any, key: str, trust: Trust, source: Path) -> None:
 
     Args:
         node: plain values, nothing resolved.
-        key: where it stands.
-        trust: modules, or dotted names, that the user allows besides; all: everything.
+        key: of the node.
+        trust: further modules, or dotted names, that the user allows; all: everything.
         source: the file, for the message.
 
     Raises:
@@ -99,7 +99,7 @@ def check_target(name: Any, key: str, trust: Trust, source: Path) -> None:
 
 
 def homes_of(key: str) -> Sequence[Home]:
-    """Return where the class of a node may come from.
+    """Return the packages that the class of a node may come from.
 
     >>> [home.package for home in homes_of("metrics.kappa")], homes_of("metrics.kappa.inner")
     (['torchmetrics.classification'], ())
@@ -110,9 +110,9 @@ def homes_of(key: str) -> Sequence[Home]:
 
 
 def check_saved(saved: Any, composed: Any, trust: Trust, source: Path) -> None:
-    """Refuse a saved config that goes on, where it names code or an interpolation that is not the user's.
+    """Refuse to resume a saved config that names code or an interpolation which the user has not given.
 
-    What the command line composes is the user's; a value that both have alike is, too.
+    The user has given what the command line composes, and any saved value that equals it.
 
     Args:
         saved: plain values, nothing resolved.
@@ -141,7 +141,7 @@ def targets_of(config: Any) -> list[tuple[str, Any]]:
 
 
 def foreign_targets(config: Any) -> list[str]:
-    """Return the targets of a config that only `trust` allows, for the door to be told."""
+    """Return the targets of a config that only `trust` allows."""
     return sorted(
         {
             str(name)
@@ -155,7 +155,7 @@ def _values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Yield (key, value) of every plain value, at any depth, lists included."""
     if isinstance(node, Mapping):
         for name, value in node.items():
-            # Keys of other types, and texts as keys, are read as well by what resolves a config.
+            # Resolving a config also resolves interpolations in keys.
             yield from _values(value, f"{key}.{name}".lstrip("."))
             if isinstance(name, str) and "${" in name:
                 yield f"{key}.{name}", name
@@ -172,22 +172,22 @@ def _is_trusted(name: str, trust: Trust) -> bool:
 
 
 def _lives_in(name: str, home: Home) -> bool:
-    """Return whether a dotted name is a class of a home; nothing outside its package is imported for that."""
+    """Return whether a dotted name is a class of a home, importing nothing outside its package."""
     module, _, attribute = name.rpartition(".")
     root = home.package.partition(".")[0]
-    # What is imported runs: only modules of the package that the home belongs to, or one above it.
+    # Importing runs code: only modules of the home's package, or of one above it, are imported.
     if module.partition(".")[0] != root or not all(part.isidentifier() for part in name.split(".")):
         return False
     if not (_within(module, home.package) or _within(home.package, module)):
         return False
     try:
-        # A module and a name in it: no walk over attributes, which leads from any module to `os`.
+        # Only a module and a name in it: a walk over attributes leads from any module to `os`.
         found = getattr(import_module(module), attribute, None)
     except ImportError:
         return False
     return (
         inspect.isclass(found)
-        and issubclass(found, _imported(home.base))
+        and issubclass(found, hydra.utils.get_class(home.base))
         and _within(found.__module__, home.package)
         and hydra.utils.get_object(name) is found
     )
@@ -195,9 +195,3 @@ def _lives_in(name: str, home: Home) -> bool:
 
 def _within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
-
-
-def _imported(name: str) -> type:
-    module, _, attribute = name.rpartition(".")
-    found: type = getattr(import_module(module), attribute)
-    return found

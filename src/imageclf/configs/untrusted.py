@@ -1,4 +1,4 @@
-"""Read files of a run directory that anyone may have written: small, plain, or refused in one sentence."""
+"""Read files of a run directory that anyone may have written: small and plain, or refused in one sentence."""
 
 import json
 from collections.abc import Callable
@@ -25,8 +25,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """Return a saved config as plain values, with every `${...}` as it is written.
 
     Raises:
-        InputError: the file is missing, too large, damaged, or uses YAML's aliases, which no config of
-            ours does: a few lines of them stand for gigabytes.
+        InputError: the file is missing, too large, damaged, or has YAML aliases, which our configs never
+            have: a few lines of them can expand to gigabytes.
     """
     return _read(path, MAX_CONFIG_BYTES, _parse_yaml)
 
@@ -41,7 +41,6 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]:
-    # One more than allowed: the size that the file system tells may be old.
     text = _checked(path, lambda: _text(regular_file(path), limit))
     content = _checked(path, lambda: parse(text))
     if not isinstance(content, dict):
@@ -53,10 +52,11 @@ def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]
 
 
 def _text(path: Path, limit: int) -> str:
+    # One byte more than allowed: the file may grow after its size was looked up.
     with path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise InputError(f"{path} has more than {limit:,} bytes: that is no file of a run")
+        raise InputError(f"{path} has more than {limit:,} bytes: no run writes such a file")
     return content.decode("utf-8")
 
 
@@ -64,9 +64,9 @@ def _checked(path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except InputError as error:
-        said = str(error)
-        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
-    # The parsers raise anything on what nobody meant to write: dates, numbers of a million digits, depth.
+        message = str(error)
+        raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+    # Parsers raise all kinds of errors for hostile input: dates, numbers of a million digits, deep nesting.
     except (Exception, RecursionError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} is damaged ({reason})") from None
@@ -79,7 +79,7 @@ def _parse_yaml(text: str) -> Any:
 
 
 def _check_events(text: str) -> None:
-    """Go through the file without building anything."""
+    """Check size and depth without building anything."""
     depth = nodes = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.AliasEvent):
@@ -87,4 +87,4 @@ def _check_events(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > MAX_DEPTH or nodes > MAX_NODES:
-            raise InputError(f"more than {MAX_DEPTH} levels or {MAX_NODES:,} values: that is no config")
+            raise InputError(f"more than {MAX_DEPTH} levels or {MAX_NODES:,} values: no config has so many")

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from imageclf import InputError
+from imageclf.schedule import Schedule
 from imageclf.system.world import World
 from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.run_config import Config
 
 log = logging.getLogger(__name__)
 
 
-def in_one_process(config: dict[str, Any], whole_batches: bool) -> dict[str, Any]:
+def in_one_process(config: Config, whole_batches: bool) -> Config:
     """Return a config for one process: else Lightning would start the whole command again for each rank.
 
     Args:
@@ -27,16 +29,11 @@ def in_one_process(config: dict[str, Any], whole_batches: bool) -> dict[str, Any
             f"srun or torchrun started {tasks} tasks, but this command works in one process: "
             "start it by itself"
         )
-    trainer = config["trainer"]
-    ranks, devices = total_ranks(trainer), trainer.get("devices", 1)
-    config = {
-        **config,
-        "trainer": {
-            **{key: value for key, value in trainer.items() if key != "num_nodes"},
-            "strategy": "auto",
-            "devices": devices[:1] if isinstance(devices, list) else 1,
-        },
-    }
+    ranks = total_ranks(config.trainer)
+    trainer = {key: value for key, value in config.trainer.items() if key != "num_nodes"}
+    devices = trainer.get("devices", 1)
+    one = {"strategy": "auto", "devices": devices[:1] if isinstance(devices, list) else 1}
+    config = replace(config, trainer=trainer | one)
     if ranks == 1:
         return config
     if not whole_batches:
@@ -48,15 +45,17 @@ def in_one_process(config: dict[str, Any], whole_batches: bool) -> dict[str, Any
     return _with_larger_batches(config, ranks)
 
 
-def _with_larger_batches(config: dict[str, Any], ranks: int) -> dict[str, Any]:
-    phases = {
-        name: phase | {"batch_size": _times(phase["batch_size"], ranks)} if phase.get("batch_size") else phase
-        for name, phase in config["schedule"]["phases"].items()
+def _with_larger_batches(config: Config, ranks: int) -> Config:
+    loading, phases = config.data.loading, config.schedule.phases
+    larger = {
+        name: replace(phase, batch_size=_times(phase.batch_size, ranks)) for name, phase in phases.items()
     }
-    data = {**config["data"], "batch_size": config["data"]["batch_size"] * ranks}
-    return {**config, "data": data, "schedule": {**config["schedule"], "phases": phases}}
+    data = replace(config.data, loading=replace(loading, batch_size=loading.batch_size * ranks))
+    return replace(config, data=data, schedule=Schedule(larger))
 
 
-def _times(value: int | Sequence[int], ranks: int) -> int | list[int]:
+def _times(value: int | Sequence[int] | None, ranks: int) -> int | list[int] | None:
     """Multiply the batch size of a phase, or those of its cycles."""
-    return [each * ranks for each in value] if isinstance(value, Sequence) else value * ranks
+    if isinstance(value, Sequence):
+        return [each * ranks for each in value]
+    return None if value is None else value * ranks

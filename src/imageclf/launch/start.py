@@ -1,7 +1,7 @@
-"""What a Hydra job does: check, make the run directory, go through the one door."""
+"""What a Hydra job does: check the config, make the run directory, train."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import load_config, to_plain
-from imageclf.configs.options import TrainOptions
+from imageclf.configs import read_object, to_plain
 from imageclf.launch.ranks import run_ranks
 from imageclf.launch.slurm.requeue import requeue_when_preempted
 from imageclf.launch.tasks import broadcasting, train_broadcast_run
@@ -19,21 +18,21 @@ from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
-from imageclf.training.check_keys import check
-from imageclf.training.check_values import check_values
-from imageclf.training.directory import check_directory, prepare, read_summary
-from imageclf.training.door import run
+from imageclf.training.directory import check_directory, prepare
+from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
 from imageclf.training.failure import record_failure
+from imageclf.training.logs import log_to_file
 from imageclf.training.parts.accelerator import num_ranks
-from imageclf.training.parts.metrics import check_score, epoch_scores, lower_is_better, score_names
+from imageclf.training.parts.metrics import check_scores, lower_is_better
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import RunConfig, parse, read_run_config
 
 log = logging.getLogger(__name__)
 
 
 def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Train what a config says, and return its optimized metric.
+    """Train a composed config, and return its optimized metric.
 
     Args:
         cfg: the composed config.
@@ -57,55 +56,52 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
 
 
 def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Callable[[Path], None]) -> None:
-    # What is refused beside a run that is there says nothing about that run.
+    # A refusal to resume is no failure of the run that is there.
     with nullcontext() if (run_dir / "config.yaml").exists() else record_failure(run_dir):
-        check_job(cfg, run_dir, overrides)
+        config = check_job(cfg, run_dir, overrides)
     with requeue_when_preempted(), locked(run_dir):
         if not prepare(cfg, run_dir, overrides):
             log.info("%s is finished already", run_dir)
             return
         with record_failure(run_dir):
-            announce(run_dir, to_plain(cfg))
+            announce(run_dir, config)
             train(run_dir, broadcast)
 
 
 def score_of(run_dir: Path, metric: str | None) -> float | None:
     """Return a metric of a finished run; None where it has none of that name."""
-    score = read_summary(run_dir).get(metric or "")
+    score = read_object(run_dir / "summary.json").get(metric or "")
     return float(score) if score is not None else None
 
 
-def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Refuse what can be refused before any picture is read and anything is written.
+def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig:
+    """Return the parsed config; refuse all that can be before a picture is read or anything is written.
 
     Raises:
         InputError: a mistake in the config, or the directory holds another run.
     """
-    config = to_plain(cfg)
-    check(config, TrainOptions)
+    config = parse(to_plain(cfg), RunConfig)
     check_top(config)
-    check_values(config)
     check_tags(config)
     check_directory(cfg, run_dir, overrides)
+    return config
 
 
-def check_top(config: dict[str, Any]) -> None:
-    """Refuse a seed or a metric that there cannot be.
+def check_top(config: RunConfig) -> None:
+    """Refuse an illegal seed, sweep or metric.
 
     Raises:
         InputError: such a value.
     """
-    seed, metric = config["seed"], config["optimized_metric"]
+    seed, metric = config.seed, config.optimized_metric
     if not 0 <= seed < 2**32:
         raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
-    if config["resume_sweep"] is not None:
+    if config.resume_sweep is not None:
         raise InputError(
-            f"resume_sweep={config['resume_sweep']}: it goes on with a sweep, so give -m and what it swept; "
-            "one run goes on by hydra.run.dir=PATH ckpt_path=auto"
+            f"resume_sweep={config.resume_sweep}: it resumes a sweep, so give -m and what it swept; "
+            "a single run is resumed by hydra.run.dir=PATH ckpt_path=auto"
         )
-    check_score("optimized_metric", metric, score_names(config), config)
-    best = (config["callbacks"].get("checkpoint") or {}).get("best")
-    check_score("callbacks.checkpoint.best", best, epoch_scores(config), config)
+    check_scores(config)
     if metric is not None:
         check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
 
@@ -127,30 +123,32 @@ def check_direction(metric: str, direction: str) -> None:
 
 
 def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: None) -> None:
-    """Go through the one door, in this process, in one per rank, or as one of an outer launcher's tasks.
+    """Train a run directory in this process, in one process per rank, or as one of an outer launcher's tasks.
 
     Args:
         run_dir: holds config.yaml.
         broadcast: tells the other tasks the run directory.
     """
-    config = load_config(run_dir / "config.yaml")
-    ranks, launched = total_ranks(config["trainer"], World.of_process()), World.of_process().size > 1
-    # Reading every picture takes long, and a signal ends it at once.
-    with stop_notice(run_dir):
-        # Here, before any rank starts: all of them read the same split.csv.
-        held_out = len(table_of_run(run_dir, config).rows("valid"))
+    config = read_run_config(run_dir)
+    ranks, launched = total_ranks(config.trainer, World.of_process()), World.of_process().size > 1
+    # Reading all pictures takes long; a signal ends it at once.
+    with stop_notice(run_dir) as notice:
+        # Before any rank starts: all of them read the same split.csv.
+        table = table_of_run(run_dir, config)
+        held_out = len(table.rows("valid"))
         if 0 < held_out < ranks:
             raise InputError(
                 f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
             )
         broadcast(run_dir)
         if ranks == 1 or launched:
-            run(run_dir)
+            log_to_file(run_dir)
+            fit(run_dir, config, table, notice)
         else:
             run_ranks(run_dir, ranks)
 
 
-def total_ranks(trainer: dict[str, Any], world: World) -> int:
+def total_ranks(trainer: Mapping[str, Any], world: World) -> int:
     """Return how many processes train, over all nodes.
 
     Args:
@@ -158,7 +156,7 @@ def total_ranks(trainer: dict[str, Any], world: World) -> int:
         world: what an outer launcher has started.
 
     Raises:
-        InputError: that is not what the node says.
+        InputError: the node asks for another number.
     """
     devices, nodes = num_ranks(trainer), int(trainer.get("num_nodes", 1))
     if world.size > 1 and devices * nodes != world.size:

@@ -1,25 +1,35 @@
-"""Check a composed config once, before anything is built: every key by name, every own value by type."""
+"""Check a composed config before anything is built: every key by name, every value of ours by type."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs.annotations import accepts, describe
 from imageclf.configs.instantiate import locate_target
-from imageclf.configs.keys import unknown_key
+from imageclf.configs.keys import accepts, describe, unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
-from imageclf.configs.plain import Plain
+from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.schedule import Phase
 from imageclf.system.printable import written
 
-# Values that the program hands to what it builds, besides those for callbacks, and that a config may not set.
+# Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
+OWN_NODES = {"model": ModelOptions, "analysis": AnalysisOptions, "extras": Extras, "cluster": ClusterOptions}
+TARGETS = (
+    "transforms",
+    "trainer",
+    "transforms.extra",
+    "trainer.profiler",
+    *(f"model.{name}" for name in ("head", "optimizer", "loss", "mixing")),
+)
+# Values that the program passes to what it builds (`Offered`: to callbacks); a config may not set them.
 OFFERED = ("in_features", "num_classes", "params")
-# And those of one node alone.
+# And those of a single node.
 OFFERED_TO = {"model.loss": ("weight",)}
-# Keys of a group's nodes that the program reads itself and does not hand on.
+# Keys of a group's nodes that the program reads and does not pass on.
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
 
 
@@ -39,6 +49,20 @@ class Rule(NamedTuple):
     offered: tuple[str, ...] = ()
 
 
+T = TypeVar("T")
+
+
+def checked(cfg: DictConfig, options: type[T]) -> T:
+    """Return the composed config of a command as its dataclass.
+
+    Raises:
+        InputError: as `check`, or a value is out of range.
+    """
+    config = to_plain(cfg)
+    check(config, options)
+    return options(**config)
+
+
 def check(config: Plain, top: type) -> None:
     """Refuse a config with an unknown key or a value of a wrong type.
 
@@ -49,18 +73,18 @@ def check(config: Plain, top: type) -> None:
     Raises:
         InputError: the first mistake, with the nearest legal key or what the key takes.
     """
-    legal = [f"{name}.{key}".lstrip(".") for name, rule in _rules(config, top) for key in rule.types]
-    for key, rule in _rules(config, top):
-        _check_node(_select(config, key), rule, key, legal)
+    rules = list(_rules(config, top))
+    legal = [f"{name}.{key}".lstrip(".") for name, rule in rules for key in rule.types]
+    for key, rule in rules:
+        _check_node(select(config, key), rule, key, legal)
 
 
 def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
     """Yield (key of a node, its rule), outer nodes first."""
     yield "", _rule_of(top)
-    for key, rule in _own_nodes(config):
-        yield key, rule
+    yield from _own_nodes(config)
     for key in _target_nodes(config):
-        yield key, _target_rule(locate_target(_select(config, key), key), key)
+        yield key, _target_rule(locate_target(select(config, key), key), key)
 
 
 def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
@@ -69,14 +93,9 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
         yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
         for name in config["schedule"].get("phases") or {}:
             yield f"schedule.phases.{name}", _rule_of(Phase)
-    if isinstance(config.get("model"), dict):
-        yield "model", _rule_of(ModelOptions)
-    if isinstance(config.get("analysis"), dict):
-        yield "analysis", _rule_of(AnalysisOptions)
-    if isinstance(config.get("extras"), dict):
-        yield "extras", _rule_of(Extras)
-    if isinstance(config.get("cluster"), dict):
-        yield "cluster", _rule_of(ClusterOptions)
+    for key, options in OWN_NODES.items():
+        if isinstance(config.get(key), dict):
+            yield key, _rule_of(options)
     if isinstance(config.get("data"), dict):
         yield "data", _data_rule(config["data"])
 
@@ -93,29 +112,17 @@ def _rule_of(*classes: Any, **more: Any) -> Rule:
 
 
 def _target_nodes(config: Plain) -> Iterator[str]:
-    for key in ("transforms", "trainer"):
-        if isinstance(config.get(key), dict):
-            yield key
-    for group, name in (("transforms", "extra"), ("trainer", "profiler")):
-        if isinstance((config.get(group) or {}).get(name), dict):
-            yield f"{group}.{name}"
+    yield from (key for key in TARGETS if isinstance(select(config, key), dict))
     for group in ("callbacks", "metrics", "logger"):
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
-    model = config.get("model")
-    if isinstance(model, dict):
-        yield from (
-            f"model.{name}"
-            for name in ("head", "optimizer", "loss", "mixing")
-            if isinstance(model.get(name), dict)
-        )
 
 
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = inspect.signature(target).parameters
     ours = target.__module__.startswith("imageclf.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
-    handed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
-    offered = tuple(name for name in handed if name in parameters)
+    passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
+    offered = tuple(name for name in passed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.
     types: dict[str, Any] = {"_target_": str, "_partial_": bool}
     types |= {name: hints.get(name) for name in parameters if name not in offered}
@@ -138,10 +145,3 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
         if name not in node:
             full = f"{key}.{name}".lstrip(".")
             raise InputError(f"{full} is missing: give it a value, or do not remove it")
-
-
-def _select(config: Plain, key: str) -> Any:
-    node: Any = config
-    for name in key.split(".") if key else []:
-        node = node.get(name) if isinstance(node, dict) else None
-    return node

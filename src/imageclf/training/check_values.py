@@ -1,21 +1,20 @@
-"""Refuse what cannot be, before any picture is read or any model is built."""
+"""Refuse values that contradict each other, before any picture is read or any model is built."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from imageclf import InputError, callbacks
 from imageclf.callbacks import Callback
-from imageclf.data import Caching, Loading, Splitting
+from imageclf.configs import locate_target
+from imageclf.configs.options import ModelOptions
+from imageclf.data import Augmentation, Caching, Loading
 from imageclf.data.device_choice import likely_form, obstacle_of, refused
-from imageclf.data.views.augmentation import Augmentation
 from imageclf.schedule import Schedule
 from imageclf.training.parts.accelerator import check_accelerator
-from imageclf.training.parts.augmentation import build_augmentation
-from imageclf.training.parts.loss import check_weights
-from imageclf.training.parts.metrics import build_metrics
-from imageclf.training.parts.table import take
 
 OUR_CALLBACKS: list[type[Callback]] = [getattr(callbacks, name) for name in callbacks.__all__]
-# What the program sets itself, and where the user says it instead.
+# What the program sets itself, and what the user sets instead.
 RESERVED = {
     "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
     "min_epochs": "epochs follow from the schedule",
@@ -24,9 +23,9 @@ RESERVED = {
     "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
     "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
     "enable_model_summary": "imageclf-plan counts the parameters of each layer group",
-    "plugins": "how checkpoints are written and who says the rank is settled",
+    "plugins": "how checkpoints are written and where the rank comes from is fixed",
     "enable_checkpointing": "use callbacks.checkpoint",
-    "use_distributed_sampler": "the data is dealt to the ranks by its own sampler",
+    "use_distributed_sampler": "the data has its own sampler, which shares it among the ranks",
     "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
     "num_sanity_val_steps": "every picture is checked before training",
     "check_val_every_n_epoch": "every epoch is validated",
@@ -34,34 +33,14 @@ RESERVED = {
 }
 
 
-def check_values(config: dict[str, Any]) -> None:
-    """Build all that is cheap, so that a value out of range is refused before any picture is read.
-
-    Raises:
-        InputError: the first such value.
-    """
-    check_callbacks(config["callbacks"], Schedule.from_plain(config["schedule"]["phases"]))
-    check_trainer(config["trainer"])
-    take(Loading, config["data"])
-    take(Splitting, config["data"])
-    take(Caching, config["data"])
-    check_device_store(config["data"], build_augmentation(config["transforms"]))
-    check_weights(config["model"])
-    build_metrics(config)
-
-
-def check_device_store(node: dict[str, Any], augmentation: Augmentation) -> None:
+def check_device_store(loading: Loading, caching: Caching, augmentation: Augmentation) -> None:
     """Refuse pictures on the device where other keys rule them out.
-
-    Args:
-        node: the data node.
-        augmentation: what a view may do.
 
     Raises:
         InputError: `data.device_store` is on.
     """
-    obstacle = obstacle_of(likely_form(node["cache"]), augmentation)
-    if node["device_store"] == "on" and obstacle is not None:
+    obstacle = obstacle_of(likely_form(caching.cache), augmentation)
+    if loading.device_store == "on" and obstacle is not None:
         raise refused(obstacle)
 
 
@@ -81,7 +60,21 @@ def needed_callbacks(schedule: Schedule) -> dict[str, str]:
     }
 
 
-def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
+def check_class_weights(model: ModelOptions) -> None:
+    """Refuse class weights for a loss that takes none.
+
+    Raises:
+        InputError: its signature has no `weight`.
+    """
+    how, loss = model.class_weights, model.loss
+    if how != "none" and "weight" not in inspect.signature(locate_target(loss, "model.loss")).parameters:
+        raise InputError(
+            f"model.class_weights={how}: {loss['_target_']} takes no weight; "
+            "give none, or model/loss=cross_entropy, focal or bce"
+        )
+
+
+def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
     """Refuse a config without a callback that the schedule needs.
 
     Raises:
@@ -98,11 +91,11 @@ def check_callbacks(nodes: dict[str, Any], schedule: Schedule) -> None:
         raise InputError(f"~callbacks.{name}: phase {phase} asks for it; {remedy}")
 
 
-def check_trainer(node: dict[str, Any]) -> None:
-    """Refuse what the program sets itself, and say where it is set instead.
+def check_trainer(node: Mapping[str, Any]) -> None:
+    """Refuse what the program sets itself, naming what to use instead.
 
     Raises:
-        InputError: the node has such a key, or a strategy or precision that is not tested.
+        InputError: the node has such a key, or an untested strategy or precision.
     """
     for key, instead in RESERVED.items():
         if key in node:

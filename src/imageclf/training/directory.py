@@ -1,10 +1,11 @@
-"""The run directory: made once, refused when it holds another run, and gone on with on demand."""
+"""The run directory: made once, refused when it holds another run, and resumed on demand."""
 
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
@@ -13,18 +14,18 @@ from imageclf.configs import (
     check_saved,
     load_config,
     read_config,
-    read_object,
     save_config,
     to_plain,
     to_saved,
 )
-from imageclf.configs.options import TrainOptions
+from imageclf.configs.plain import select
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.run_config import RunConfig
 
-# What may differ when a run goes on: it does not change what is computed. Devices and nodes may as long as
-# they make as many ranks.
+# What may differ when a run is resumed: it does not change what is computed. Devices and nodes may differ as
+# long as the number of ranks stays the same.
 FREE = (
     "ckpt_path",
     "cluster",
@@ -40,7 +41,7 @@ FREE = (
 
 
 def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
-    """Write config.yaml into a new run directory, or accept one to go on with.
+    """Write config.yaml into a new run directory, or accept one to resume, after `check_directory`.
 
     Args:
         cfg: the composed config.
@@ -51,23 +52,24 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         Whether there is anything left to do: False for a finished run.
 
     Raises:
-        InputError: the directory holds a run and `ckpt_path` is not auto, or an override contradicts
-            the saved config.
+        InputError: the directory holds a run that cannot be resumed so.
     """
-    check_directory(cfg, run_dir, overrides)
     saved = run_dir / "config.yaml"
     if not saved.exists():
         save_config(cfg, saved)
         return True
+    # Once more, now that no other job writes there.
+    check_directory(cfg, run_dir, overrides)
     take_over(saved, cfg, overrides)
     return not (run_dir / "summary.json").exists()
 
 
 def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Refuse what `prepare` refuses, and write nothing.
+    """Refuse a directory that cannot be started or resumed in; write nothing.
 
     Raises:
-        InputError: as there.
+        InputError: it holds a run and `ckpt_path` is not auto, an override contradicts the saved config, or
+            the checkpoint to start from is missing.
     """
     saved = run_dir / "config.yaml"
     if not saved.exists():
@@ -91,24 +93,24 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
 
 
 def check_trusted(cfg: DictConfig, saved: Path) -> None:
-    """Refuse to go on with a config that names code which neither the command line nor `trust` names.
+    """Refuse to resume a config that names code which neither the command line nor `trust` names.
 
     Args:
         cfg: the composed config, which is the user's own.
         saved: the run's config.yaml, which anyone may have written.
 
     Raises:
-        InputError: it does, or it is not what a training has written.
+        InputError: it does, or no training has written it.
     """
     check_saved(read_config(saved), OmegaConf.to_container(cfg, resolve=False), cfg.trust, saved)
     try:
-        check(load_config(saved), TrainOptions)
+        check(load_config(saved), RunConfig)
     except InputError as error:
         raise InputError(f"{saved}: {error}") from error
 
 
 def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
-    """Write those overrides that may differ into a saved config; all else stays as it was."""
+    """Write those overrides that may differ into a saved config; everything else stays."""
     config = OmegaConf.load(saved)
     free = [key for key in map(key_of, overrides) if key.startswith(FREE) and key != "ckpt_path"]
     keys = [key for key in free if OmegaConf.select(config, key) != OmegaConf.select(cfg, key)]
@@ -127,17 +129,8 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
-def read_summary(run_dir: Path) -> dict[str, Any]:
-    """Return the summary of a finished run.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    return read_object(run_dir / "summary.json")
-
-
 def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[str]) -> list[str]:
-    """Return those overrides that say another value than the saved config has.
+    """Return those overrides whose values differ from the saved config.
 
     Args:
         saved: the run's config.
@@ -147,14 +140,14 @@ def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[s
     changed = []
     for override in overrides:
         key = key_of(override)
-        was, now = _select(saved, key), _select(new, key)
-        if not key.startswith(FREE) and _without(was, key) != _without(now, key):
+        was, now = _without_free(select(saved, key), key), _without_free(select(new, key), key)
+        if not key.startswith(FREE) and was != now:
             changed.append(override)
     return changed
 
 
 def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overrides: list[str]) -> None:
-    """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would be another one."""
+    """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would change."""
     typed = [key for key in ("devices", "num_nodes") if f"trainer.{key}" in map(key_of, overrides)]
     ranks, asked = total_ranks(was), total_ranks(was | {key: now[key] for key in typed if key in now})
     if asked != ranks:
@@ -166,7 +159,7 @@ def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overri
 
 
 def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:
-    """Refuse a secret that would be written, and take away what Hydra has written down already."""
+    """Refuse a secret that would be written, and remove what Hydra has already written."""
     try:
         to_saved(cfg)
     except InputError:
@@ -175,7 +168,7 @@ def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:
 
 
 def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> None:
-    """Refuse a new run that is to start from a checkpoint which is not there."""
+    """Refuse a new run that is to start from a missing checkpoint."""
     if ckpt_path == "auto" and not _chosen(overrides):
         raise InputError(f"ckpt_path=auto needs hydra.run.dir=PATH: {_newest_run(run_dir)}")
     if ckpt_path not in (None, "auto"):
@@ -186,21 +179,13 @@ def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> 
         check_resumable(Path(ckpt_path))
 
 
-def _select(config: dict[str, Any], key: str) -> Any:
-    return OmegaConf.select(OmegaConf.create(config), key)
-
-
-def _without(node: Any, key: str) -> Any:
-    """Return a node as plain values, without what may differ."""
-    plain = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
-    if not isinstance(plain, dict):
-        return plain
-    return {str(name): value for name, value in plain.items() if f"{key}.{name!s}" not in FREE}
+def _without_free(node: Any, key: str) -> Any:
+    if not isinstance(node, dict):
+        return node
+    return {name: value for name, value in node.items() if f"{key}.{name}" not in FREE}
 
 
 def _chosen(overrides: list[str]) -> bool:
-    from hydra.core.hydra_config import HydraConfig
-
     typed = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else overrides
     return any(override.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for override in typed)
 

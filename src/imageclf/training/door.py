@@ -1,4 +1,4 @@
-"""The one door that trains: all it is given is the run directory, after a kill and on many ranks too."""
+"""The one function that trains: it needs only the run directory, also after a kill and on many ranks."""
 
 import logging
 from pathlib import Path
@@ -8,11 +8,12 @@ import lightning as pl
 from imageclf.callbacks.always.machine_log import CompileLog, LogMachine
 from imageclf.callbacks.always.preemption import Finish, Preemption
 from imageclf.callbacks.checkpoint import newest_whole
-from imageclf.configs import load_config
+from imageclf.data import Table
 from imageclf.system.signals import Notice, stop_notice
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import RunConfig, read_run_config
 
 log = logging.getLogger(__name__)
 
@@ -26,30 +27,39 @@ def run(run_dir: Path, interruptible: bool = True) -> None:
 
     Raises:
         InputError: a mistake in the config or the data.
-        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 came.
+        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 arrived.
     """
     log_to_file(run_dir)
+    config = read_run_config(run_dir)
     with stop_notice(run_dir, interruptible) as notice:
-        _train(run_dir, notice)
+        fit(run_dir, config, table_of_run(run_dir, config), notice)
 
 
-def _train(run_dir: Path, notice: Notice) -> None:
-    config = load_config(run_dir / "config.yaml")
+def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
+    """Train a run whose config and table are read, as `run` does.
+
+    Args:
+        run_dir: of the run.
+        config: of the run.
+        table: of its pictures.
+        notice: of the signals that reach this process.
+    """
     # For the head's first weights; every later draw is seeded by its position.
-    pl.seed_everything(config["seed"], verbose=False)
-    parts = build_parts(config, table_of_run(run_dir, config))
+    pl.seed_everything(config.seed, verbose=False)
+    parts = build_parts(config, table)
     callbacks = build_callbacks(config, parts.schedule, parts.state, run_dir, notice=notice)
-    if config["model"]["weights"] == "none":
+    if config.model.weights == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
-    compile_log = [CompileLog(parts.schedule)] if config["model"]["compile"] is not None else []
-    given = config["ckpt_path"] if config["ckpt_path"] != "auto" else None
-    # A restarted job goes on whatever its command line said the first time.
+    compile_log = [CompileLog(parts.schedule)] if config.model.compile is not None else []
+    given = config.ckpt_path if config.ckpt_path != "auto" else None
+    # A restarted job resumes, whatever its first command line was.
     checkpoint = newest_whole(run_dir / "checkpoints") or given
     trainer = build_trainer(
-        config,
+        config.trainer,
         parts.schedule.epochs,
         run_dir,
         [Finish(notice), *callbacks, LogMachine(), *compile_log, Preemption(notice)],
+        config.logger,
         parts.data.has_validation,
     )
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)

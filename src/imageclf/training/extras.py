@@ -1,4 +1,4 @@
-"""What a run is found by, and its config as a tree."""
+"""Labels that a run is found by, and its config as a tree."""
 
 import io
 import logging
@@ -15,42 +15,41 @@ from rich.tree import Tree
 from imageclf import InputError
 from imageclf.system.files import write_text
 from imageclf.system.printable import cell, written
+from imageclf.training.run_config import RunConfig
 
 log = logging.getLogger(__name__)
 
-# By these a run is found.
-LABELS = ("experiment", "task_name", "tags")
 
-
-def check_tags(config: Mapping[str, Any]) -> None:
-    """Refuse a run without tags where they are asked for.
+def check_tags(config: RunConfig) -> None:
+    """Refuse a run without tags where `extras.enforce_tags` requires them.
 
     Raises:
-        InputError: there are none.
+        InputError: it has none.
     """
-    if config["extras"]["enforce_tags"] and not config["tags"]:
+    if config.extras.enforce_tags and not config.tags:
         raise InputError("tags=[]: extras.enforce_tags asks for some; give tags=[baseline,resnet]")
 
 
-def labels_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run is found by, as text or None."""
+def labels_of(config: RunConfig) -> dict[str, str | None]:
+    """Return the labels that a run is found by, as text or None."""
     # summary.json is flat.
-    return {name: config[name] for name in LABELS} | {"tags": ", ".join(config["tags"]) or None}
+    tags = ", ".join(config.tags) or None
+    return {"experiment": config.experiment, "task_name": config.task_name, "tags": tags}
 
 
-def announce(run_dir: Path, config: Mapping[str, Any]) -> None:
+def announce(run_dir: Path, config: RunConfig) -> None:
     """Log the tags, and show the run's config as a tree, in the terminal and in config_tree.log."""
-    if config["tags"]:
-        log.info("tags: %s", ", ".join(config["tags"]))
-    if config["extras"]["print_config"]:
-        # As saved: what comes from the environment stays a name.
+    if config.tags:
+        log.info("tags: %s", ", ".join(config.tags))
+    if config.extras.print_config:
+        # As saved: values from the environment stay names.
         saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
         tree = config_tree(
             {str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {}
         )
         text = tree_text(tree)
         write_text(run_dir / "config_tree.log", text)
-        # Rich takes a file or a pipe for 80 columns wide and would break the lines.
+        # In a file or a pipe rich would break lines at 80 columns.
         if sys.stdout.isatty():
             Console().print(tree)
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from imageclf.system.printable import log_printable
 from imageclf.training.parts.table import is_first_task
 
-# What our dependencies say to each other, and a user can do nothing about.
+# Warnings of our dependencies that a user can do nothing about.
 UPSTREAM_WARNINGS = (
     # Lightning's pytree helper, https://github.com/Lightning-AI/pytorch-lightning/pull/21219.
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
@@ -20,11 +20,11 @@ UPSTREAM_WARNINGS = (
 
 
 def log_to_file(run_dir: Path) -> None:
-    """Let messages reach `train.log` and the terminal; Hydra has seen to it where it started this process."""
+    """Send messages to `train.log` and the terminal, unless Hydra has already set that up."""
     log_printable()
     for message in UPSTREAM_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    # Lightning's tips and device lists say nothing about this run.
+    # Lightning's tips and device lists are no news.
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     root = logging.getLogger()

@@ -1,5 +1,6 @@
-"""What predict and export take of a run directory, which anyone may have written: few values, all checked."""
+"""What predict and export read from a run directory, which anyone may have written: few values, checked."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,43 +8,36 @@ import lightning as pl
 
 from imageclf import InputError
 from imageclf.configs import Trust, check_node, load_config, read_config, read_object
-from imageclf.configs.annotations import accepts, describe
+from imageclf.configs.keys import accepts, describe
+from imageclf.configs.options import ModelOptions
+from imageclf.configs.plain import select
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
-from imageclf.training.build import build_module, build_trainer
+from imageclf.training.build import build_trainer
+from imageclf.training.parts.module import build_module
 
+_MAPPING = Mapping[str, Any]
 # Above any phase's; a picture of that size has a gigabyte as floats.
 _MAX_SIZE = 8192
-# What training alone needs of the model node.
-_UNTRAINED = {
-    "weights": "none",
-    "drop_path_rate": None,
-    "groups": 2,
-    "class_weights": "none",
-    "compile": None,
-    "mixing": None,
-    "loss": {"_target_": "torch.nn.CrossEntropyLoss"},
-    "optimizer": {"_target_": "torch.optim.SGD"},
-}
 
 
 class TrainedRun(NamedTuple):
-    """What a finished run has trained, as far as others build it again.
+    """What a finished run has trained, as far as predict and export need it.
 
     Args:
         backbone: any timm name.
         head: its node, checked.
         channels_last: keep convolution weights channels-last.
-        resize: how pictures became squares.
-        sizes: pixels a side that the run has used.
-        size: pixels a side that it has ended with.
+        resize: how pictures become squares.
+        sizes: pixels a side of all phases.
+        size: pixels a side of the last one.
         seed: of drawn views.
         files: of weights.
         classes: in class order.
-        config: all of config.yaml, as it is written; a node of it is built only after `check_node`.
+        config: config.yaml as written; a node of it is built only after `check_node`.
     """
 
     backbone: str
@@ -64,14 +58,14 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
     Args:
         run_dir: of the run.
         weights: name of a candidate, as `candidate_files` takes it.
-        trust: modules whose classes may be built besides ours, or all.
+        trust: further modules whose classes may be built, or all.
 
     Raises:
-        InputError: the run is not finished, has no such weights, or says something that it must not.
+        InputError: the run is not finished, has no such weights, or its config has an illegal value.
     """
     source = run_dir / "config.yaml"
     config = load_config(source) if trust == "all" or "all" in trust else read_config(source)
-    head = _value(config, "model.head", dict, source)
+    head = _value(config, "model.head", _MAPPING, source)
     check_node(head, "model.head", trust, source)
     files = candidate_files(run_dir, weights)
     sizes = _sizes(config, source)
@@ -95,19 +89,31 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
     Raises:
         InputError: there is no such network.
     """
-    node = {**_UNTRAINED, "backbone": run.backbone, "head": run.head, "channels_last": run.channels_last}
+    options = ModelOptions(
+        backbone=run.backbone,
+        weights="none",
+        drop_path_rate=None,
+        groups=2,
+        head=run.head,
+        optimizer={"_target_": "torch.optim.SGD"},
+        loss={"_target_": "torch.nn.CrossEntropyLoss"},
+        class_weights="none",
+        channels_last=run.channels_last,
+        compile=None,
+        mixing=None,
+    )
     try:
-        return build_module(node, dict.fromkeys(run.classes, 1), run.sizes)
+        return build_module(options, dict.fromkeys(run.classes, 1), run.sizes)
     except InputError:
         raise
-    # Whatever values do that no training has had.
+    # Values that no training has had may raise anything.
     except Exception as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
 
 
 def build_predicting_trainer(run_dir: Path) -> pl.Trainer:
-    """Build a Trainer that predicts on what there is, whatever the run was trained on and logged to."""
+    """Build a Trainer that predicts on this machine's device, whatever the run was trained on."""
     node = {
         "_target_": "lightning.Trainer",
         "accelerator": "auto",
@@ -115,18 +121,14 @@ def build_predicting_trainer(run_dir: Path) -> pl.Trainer:
         "precision": "auto",
         "enable_progress_bar": False,
     }
-    return build_trainer({"trainer": node, "logger": None}, 1, run_dir, [])
+    return build_trainer(node, 1, run_dir, [])
 
 
 def _value(config: dict[str, Any], key: str, annotation: Any, source: Path) -> Any:
-    node: Any = config
-    for name in key.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
-    fits = isinstance(node, dict) if annotation is dict else accepts(annotation, node)
-    if not fits:
-        wanted = "a mapping" if annotation is dict else describe(annotation)
-        raise InputError(f"{source}: {key}={written(node)[:100]}: a run has {wanted} there")
-    return node
+    value = select(config, key)
+    if not accepts(annotation, value):
+        raise InputError(f"{source}: {key}={written(value)[:100]}: a run has {describe(annotation)} there")
+    return value
 
 
 def _sizes(config: dict[str, Any], source: Path) -> set[int]:
@@ -134,7 +136,7 @@ def _sizes(config: dict[str, Any], source: Path) -> set[int]:
     whole = _value(config, "data.size", int, source)
     _check_sizes([whole], f"{source}: data.size")
     sizes: set[int] = set()
-    for name, phase in _value(config, "schedule.phases", dict, source).items():
+    for name, phase in _value(config, "schedule.phases", _MAPPING, source).items():
         size = phase.get("size") if isinstance(phase, dict) else None
         each = size if isinstance(size, list) else [whole if size is None else size]
         _check_sizes(each, f"{source}: schedule.phases.{name}.size")

@@ -15,6 +15,7 @@ from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.parts.table import read_table
+from imageclf.training.run_config import data_options
 
 
 def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
@@ -121,7 +122,7 @@ def check_data(data: dict[str, Any], ranks: int) -> None:
         InputError: the folder or CSV is not as the node says, or there are fewer validation pictures than
             ranks.
     """
-    held_out = len(read_table(data, verify=False).rows("valid"))
+    held_out = len(read_table(data_options(data), verify=False).rows("valid"))
     if 0 < held_out < ranks:
         raise InputError(
             f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"

@@ -59,7 +59,7 @@ class Choice(NamedTuple):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Return the Trainer's arguments that say so."""
+        """Return it as arguments of the Trainer."""
         return {name: value for name, value in self._asdict().items() if name != "matmul"}
 
 
@@ -100,7 +100,7 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
 
 
 def check_accelerator(node: Mapping[str, Any]) -> None:
-    """Refuse values that no machine takes, before it is known which one trains.
+    """Refuse values that no machine takes, before it is known where the run trains.
 
     Raises:
         InputError: accelerator, precision or deterministic has such a value.
@@ -132,11 +132,11 @@ def kind_of(accelerator: str, num_gpus: int, has_mps: bool) -> Kind:
 
     Args:
         accelerator: auto, gpu, or a kind.
-        num_gpus: CUDA's.
-        has_mps: whether there is Apple's.
+        num_gpus: of CUDA.
+        has_mps: whether Apple's is available.
 
     Raises:
-        InputError: there is none of that kind.
+        InputError: the machine has none of that kind.
     """
     there: dict[Kind, bool] = {"cuda": num_gpus > 0, "mps": has_mps, "cpu": True}
     asked = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(accelerator, (accelerator,))
@@ -154,7 +154,7 @@ def read_device(node: Mapping[str, Any]) -> Device:
     CUDA is started only where it is chosen: on a node of several GPUs not before this process trains.
 
     Raises:
-        InputError: there is none of the kind that the node asks for.
+        InputError: the machine has none of the kind that the node asks for.
     """
     # This counts without starting CUDA.
     kind = kind_of(
@@ -175,7 +175,7 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
     All of them are set: an earlier run in this process may have left others.
 
     Raises:
-        InputError: the machine has not what the node asks for.
+        InputError: the machine does not have what the node asks for.
     """
     choice = choose(node, read_device(node))
     torch.set_float32_matmul_precision(choice.matmul)

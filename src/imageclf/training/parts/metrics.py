@@ -1,8 +1,7 @@
-"""From the metrics nodes to what scores each validation besides val/loss and val/acc."""
+"""Build the metrics that score each validation next to val/loss and val/acc; find which way is better."""
 
 import logging
 import warnings
-from typing import Any
 
 from imageclf import InputError
 from imageclf.analysis import less_is_better
@@ -10,10 +9,11 @@ from imageclf.configs import instantiate, locate_target
 from imageclf.evaluation.candidates import MIXED
 from imageclf.model import check_metric
 from imageclf.model.metrics import MetricFunction
+from imageclf.training.run_config import Node, RunConfig
 
 log = logging.getLogger(__name__)
 
-# Scores that every run has: keys of summary.json that a sweeper may ask for.
+# Scores of every run: keys of summary.json that a sweeper may optimize.
 _ENDS = ("", "_tta", *(f"_{name}" for name in MIXED))
 OWN = (
     *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
@@ -30,33 +30,31 @@ _KEYS = ("min_classes", "higher_is_better")
 PLENTY = 1000
 
 
-def score_names(config: dict[str, Any]) -> tuple[str, ...]:
+def score_names(config: RunConfig) -> tuple[str, ...]:
     """Return the names of all scores that a training config may optimise."""
-    named = [name for name, node in config["metrics"].items() if node is not None]
-    return (*OWN, *(f"{split}/{name}" for split in ("val", "test") for name in named))
+    return (*OWN, *(f"{split}/{name}" for split in ("val", "test") for name in config.metrics))
 
 
-def epoch_scores(config: dict[str, Any]) -> tuple[str, ...]:
+def epoch_scores(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the scores whose best epoch a checkpoint may be kept of."""
-    named = [f"val/{name}" for name, node in config["metrics"].items() if node is not None]
-    callbacks = {name for name, node in config["callbacks"].items() if node is not None}
-    views = _OF_VIEWS if "tta" in callbacks else ()
-    return (*_OF_EPOCH, *views, *(("train/loss_plain",) if "fit_verdict" in callbacks else ()), *named)
+    views = _OF_VIEWS if "tta" in config.callbacks else ()
+    plain = ("train/loss_plain",) if "fit_verdict" in config.callbacks else ()
+    return (*_OF_EPOCH, *views, *plain, *(f"val/{name}" for name in config.metrics))
 
 
-def lower_is_better(score: str, config: dict[str, Any]) -> bool | None:
-    """Return whether of a score less is better; None where its metric does not say so.
+def lower_is_better(score: str, config: RunConfig) -> bool | None:
+    """Return whether lower values of a score are better; None where its metric does not tell.
 
     Args:
         score: SPLIT/NAME.
-        config: of a training.
+        config: of the run.
     """
     name = score.partition("/")[2]
-    node = config["metrics"].get(name)
+    node = config.metrics.get(name)
     if node is None:
         return less_is_better(score)
     higher = node.get("higher_is_better")
-    # torchmetrics' classes say so, but for those that choose another one by their task.
+    # Most classes of torchmetrics have it; those that choose another class by their task do not.
     if higher is None:
         higher = getattr(locate_target(node, f"metrics.{name}"), "higher_is_better", None)
     if not isinstance(higher, bool):
@@ -64,18 +62,19 @@ def lower_is_better(score: str, config: dict[str, Any]) -> bool | None:
     return not higher if isinstance(higher, bool) else None
 
 
-def check_score(key: str, score: str | None, names: tuple[str, ...], config: dict[str, Any]) -> None:
-    """Refuse to look for the best of a score that there is not, or that may be better either way.
-
-    Args:
-        key: where it stands in the config.
-        score: SPLIT/NAME; None: nothing is looked for.
-        names: of all scores that may be given.
-        config: of a training.
+def check_scores(config: RunConfig) -> None:
+    """Try the metrics, and refuse to look for the best of a score that is not there or has no direction.
 
     Raises:
-        InputError: such a score.
+        InputError: such a metric or score.
     """
+    build_metrics(config)
+    best = config.callbacks.get("checkpoint", {}).get("best")
+    _check_score("optimized_metric", config.optimized_metric, score_names(config), config)
+    _check_score("callbacks.checkpoint.best", best, epoch_scores(config), config)
+
+
+def _check_score(key: str, score: str | None, names: tuple[str, ...], config: RunConfig) -> None:
     if score is None:
         return
     if score not in names:
@@ -88,36 +87,34 @@ def check_score(key: str, score: str | None, names: tuple[str, ...], config: dic
         )
 
 
-def build_metrics(config: dict[str, Any], num_classes: int = PLENTY) -> dict[str, MetricFunction]:
+def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, MetricFunction]:
     """Build the metrics, and try each on made-up predictions.
 
-    A node's `min_classes` leaves it out where there are fewer classes, with a notice.
+    A node with `min_classes` is left out, with a warning, where there are fewer classes.
 
     Args:
-        config: of a training.
+        config: of the run.
         num_classes: C.
 
     Raises:
-        InputError: a node is no metric of several classes, bears a name that the program uses, or is
-            the optimized one and left out.
+        InputError: a node is no metric of several classes, has a name that the program uses, or is the
+            optimized one and left out.
     """
     metrics: dict[str, MetricFunction] = {}
-    for name, node in config["metrics"].items():
+    for name, node in config.metrics.items():
         if f"val/{name}" in OWN:
             raise InputError(f"metrics.{name}: val/{name} is what the program scores; choose another name")
-        if node is None:
-            continue
         if num_classes < node.get("min_classes", 0):
-            _leave_out(name, node["min_classes"], num_classes, config["optimized_metric"])
+            _leave_out(name, node["min_classes"], num_classes, config.optimized_metric)
             continue
         metrics[name] = _build(name, node, num_classes)
     return metrics
 
 
-def _build(name: str, node: dict[str, Any], num_classes: int) -> MetricFunction:
+def _build(name: str, node: Node, num_classes: int) -> MetricFunction:
     values = {key: value for key, value in node.items() if key not in _KEYS}
     with warnings.catch_warnings():
-        # Of buffers that grow from batch to batch; here there is one batch.
+        # About buffers that grow with each batch; here there is one batch.
         warnings.simplefilter("ignore")
         metric: MetricFunction = instantiate(values, f"metrics.{name}", num_classes=num_classes)
         check_metric(name, metric, num_classes)

@@ -1,70 +1,51 @@
-"""Read a run's table of pictures, once: afterwards every rank and every restart reads split.csv."""
+"""Read a run's table of pictures once; afterwards every rank and every restart reads split.csv."""
 
 import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.configs import instantiate, locate_target
-from imageclf.data import Caching, Splitting, Table, describe, unreadable
+from imageclf.data import Caching, Loading, Table, describe, unreadable
 from imageclf.data.sources.listing import SUFFIXES, list_pictures, picture_ids
+from imageclf.data.views.geometry import stored_side
+from imageclf.model import expected_crop_pct
 from imageclf.system.world import WAIT
-from imageclf.training.parts.sides import stored_sides
+from imageclf.training.run_config import DataOptions, RunConfig
 
 log = logging.getLogger(__name__)
 
 
-def take(cls: type, node: dict[str, Any]) -> Any:
-    """Return a dataclass built from those keys of a flat node that are its fields."""
-    return cls(**{field.name: node[field.name] for field in fields(cls)})
-
-
 def read_table(
-    node: dict[str, Any], verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
+    data: DataOptions, verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
 ) -> Table:
-    """Return the pictures of a data node, checked and split.
+    """Return the pictures of a data set, checked and split.
 
     Args:
-        node: the data node.
+        data: where they are, and how they are split.
         verify: whether every picture is decoded once.
         sides: see `without_broken`.
 
     Raises:
-        InputError: the folder or CSV is not as the node says, or a picture cannot be read.
+        InputError: the folder or CSV does not match the config, or a picture cannot be read.
     """
-    table = read_source(node)
+    table = data.source.read()
     if verify:
-        table = without_broken(table, node, sides)
-    split: Table = take(Splitting, node).apply(table)
-    return split
+        table = without_broken(table, data.loading, data.caching, sides)
+    return data.splitting.apply(table)
 
 
-def read_source(node: dict[str, Any]) -> Table:
-    """Return the pictures of a data node, not split where its source leaves that open.
-
-    Raises:
-        InputError: the folder or CSV is not as the node says.
-    """
-    source_class = locate_target(node, "data")
-    keys = {"_target_", *(field.name for field in fields(source_class))}
-    table: Table = instantiate({name: node[name] for name in node if name in keys}, "data").read()
-    return table
-
-
-def table_of_run(run_dir: Path, config: dict[str, Any]) -> Table:
-    """Return the run's table, written down the first time, when the pictures are also shrunk."""
+def table_of_run(run_dir: Path, config: RunConfig) -> Table:
+    """Return the run's table; the first time it is written to split.csv, and the pictures are shrunk."""
     path = run_dir / "split.csv"
     # The folder may change while a run waits to go on; its pictures may not.
     if not path.exists():
         if is_first_task(os.environ):
-            read_table(config["data"], sides=stored_sides(config)).save(path)
+            read_table(config.data, sides=stored_sides(config)).save(path)
         else:
             _wait_for(path)
     return Table.load(path)
@@ -105,25 +86,39 @@ def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
 
 
 def without_broken(
-    table: Table, node: dict[str, Any], sides: Mapping[int, int] = MappingProxyType({})
+    table: Table, loading: Loading, caching: Caching, sides: Mapping[int, int] = MappingProxyType({})
 ) -> Table:
-    """Decode every picture once; raise for, or leave out, those that do not decode.
+    """Decode every picture once; raise for those that do not decode, or leave them out.
 
     Args:
         table: of pictures.
-        node: the data node: `on_error`, and where it is remembered that a set is whole.
-        sides: what `stored_side` says, by size: what a run will want its pictures shrunk to. That is done
-            with the same decoding, unless broken pictures may be left out: which ones shows only then.
+        loading: its `on_error` says which of the two.
+        caching: where it is remembered that a set is whole.
+        sides: of the shrunk pictures that the run will want, by size, as `stored_side` gives them. They are
+            made from the same decoding, unless pictures may be left out: which ones is known only after it.
 
     Raises:
         InputError: pictures cannot be read and `on_error` is raise.
     """
-    wanted = sides if node["on_error"] == "raise" else {}
-    faults = unreadable(table.paths, take(Caching, node), wanted, node["resize"])
+    raises = loading.on_error == "raise"
+    faults = unreadable(table.paths, caching, sides if raises else {}, loading.resize)
     if not faults:
         return table
     sentence = describe(list(faults.values()))
-    if node["on_error"] == "raise":
+    if raises:
         raise InputError(f"{sentence}; mend or remove them, or set data.on_error=skip")
     log.warning("%s; they are left out because of data.on_error=skip", sentence)
     return table.without(faults)
+
+
+def stored_sides(config: RunConfig) -> dict[int, int]:
+    """Return the side of the shrunk pictures for each size of a run, before its model is built.
+
+    Nothing where only the built model can tell.
+    """
+    crop_pct = expected_crop_pct(config.model.backbone)
+    if crop_pct is None:
+        return {}
+    sizes = sorted(config.schedule.sizes(config.data.loading.size))
+    zoom, resize = config.transforms.max_zoom, config.data.loading.resize
+    return {size: stored_side(size, resize, zoom, crop_pct) for size in sizes}

@@ -6,23 +6,22 @@ import pytest
 import torch
 
 from imageclf.callbacks.always.machine_log import machine_of
+from imageclf.commands import plan
 from imageclf.system.machine import processor_name
-from imageclf.training import planned_machine as machine_facts
 from imageclf.training.build import build_parts
 from imageclf.training.parts.accelerator import Device
 from imageclf.training.parts.table import read_table
-from imageclf.training.planned_machine import machine_line
 
 H100 = Device("cuda", "NVIDIA H100", has_bf16=True)
 
 
 @pytest.fixture
-def data(config):
+def data(parsed):
     """Return a function that builds the data of a run with workers as the machine has cores for."""
 
     def build(*overrides):
-        given = config("data.num_workers=auto", *overrides)
-        return build_parts(given, read_table(given["data"], verify=False)).data
+        given = parsed("data.num_workers=auto", *overrides)
+        return build_parts(given, read_table(given.data, verify=False)).data
 
     return build
 
@@ -39,10 +38,10 @@ def data(config):
     ],
 )
 def test_the_plan_says_what_a_gpu_would_do(data, monkeypatch, node, overrides, line):
-    monkeypatch.setattr(machine_facts, "read_device", lambda node: H100)
+    monkeypatch.setattr(plan, "read_device", lambda node: H100)
     monkeypatch.setattr("imageclf.data.loading.available_cores", lambda: 16)
     monkeypatch.setattr("imageclf.system.machine._FEW_PICTURES", 1)
-    assert machine_line(node, data(*overrides)) == f"trains on cuda (NVIDIA H100), {line}"
+    assert plan.machine_line(node, data(*overrides)) == f"trains on cuda (NVIDIA H100), {line}"
 
 
 @pytest.mark.parametrize(

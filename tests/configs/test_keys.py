@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from imageclf.configs.annotations import accepts, describe
+from imageclf.configs.keys import accepts, describe
 
 Rate = float | Sequence[float] | Literal["auto"]
 

@@ -1,0 +1,120 @@
+"""From the model node to the LightningModule: network, head, loss and optimizer."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from imageclf.configs import instantiate, locate_target
+from imageclf.configs.options import ModelOptions
+from imageclf.model import (
+    ClassifierModule,
+    DataConfig,
+    ImageClassifier,
+    class_weights,
+    create_backbone,
+    data_config,
+    layer_groups,
+    num_features,
+)
+from imageclf.model.metrics import MetricFunction
+from imageclf.schedule import RunState
+
+# Optimizers with a mature fused implementation on CUDA.
+_FUSED = (Adam, AdamW, SGD)
+# Keys that choose the implementation, or exclude the fused one.
+_CHOSEN = ("fused", "foreach", "differentiable")
+
+
+def build_module(
+    options: ModelOptions,
+    counts: Mapping[str, int],
+    all_sizes: set[int],
+    metrics: Mapping[str, MetricFunction] | None = None,
+    by_layer: bool = False,
+    state: RunState | None = None,
+) -> tuple[ClassifierModule, DataConfig]:
+    """Build the LightningModule, and return what its weights expect of a picture.
+
+    Args:
+        options: the model node.
+        counts: training pictures of each class, in class order.
+        all_sizes: pixels a side that the run will use.
+        metrics: further scores of each validation, by name.
+        by_layer: give each layer its own optimizer group.
+        state: of the run.
+
+    Raises:
+        InputError: the architecture does not take the sizes, or a part refuses its values.
+    """
+    backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
+    expects = data_config(backbone)
+    features = num_features(backbone, min(all_sizes))
+    head: nn.Module = instantiate(options.head, "model.head", in_features=features, num_classes=len(counts))
+    model = ImageClassifier(backbone, head, expects.mean, expects.std)
+    module = ClassifierModule(
+        model=model,
+        groups=layer_groups(model, options.groups),
+        classes=tuple(counts),
+        loss=build_loss(options, counts),
+        optimizer=partial(build_optimizer, options.optimizer),
+        weight_decay=float(options.optimizer.get("weight_decay", 0.0)),
+        channels_last=options.channels_last,
+        mixing=None if options.mixing is None else instantiate(options.mixing, "model.mixing"),
+        metrics=metrics,
+        by_layer=by_layer,
+        state=state,
+    )
+    return module, expects
+
+
+def build_loss(model: ModelOptions, counts: Mapping[str, int]) -> nn.Module:
+    """Build the loss.
+
+    Args:
+        model: its options, checked.
+        counts: training pictures of each class, in class order.
+
+    Raises:
+        InputError: class weights cannot be computed, or the loss refuses its values.
+    """
+    weight = class_weights(model.class_weights, counts)
+    # Only on demand: a loss may have a `weight` with another meaning.
+    offered = {} if weight is None else {"weight": weight}
+    loss: nn.Module = instantiate(model.loss, "model.loss", **offered)
+    return loss
+
+
+def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused: bool = False) -> Optimizer:
+    """Build the optimizer node for the parameter groups of a model.
+
+    Args:
+        node: the optimizer node.
+        groups: of parameters.
+        fused: use the fused implementation, if the optimizer has one and the node does not choose another.
+
+    Raises:
+        InputError: the optimizer refuses the node's values.
+    """
+    fused = fused and _has_fused(locate_target(node, "model.optimizer"))
+    chosen = any(node.get(key) is not None for key in _CHOSEN)
+    offered = {"fused": True} if fused and not chosen else {}
+    optimizer: Optimizer = instantiate(node, "model.optimizer", groups, **offered)
+    if groups[0]["params"][0].device.type == "cpu":
+        _leave_cuda_alone(optimizer)
+    return optimizer
+
+
+def _leave_cuda_alone(optimizer: Optimizer) -> None:
+    """Keep a step on the CPU from starting CUDA, which takes half a gigabyte of a GPU's memory.
+
+    Adam asks at every step whether a graph of CUDA is being captured, wherever its weights are
+    (https://github.com/pytorch/pytorch/pull/180453).
+    """
+    optimizer._accelerator_graph_capture_health_check = lambda: None  # type: ignore[method-assign]
+
+
+def _has_fused(target: Any) -> bool:
+    return isinstance(target, type) and issubclass(target, _FUSED)

@@ -1,0 +1,165 @@
+"""A run's config, parsed once: every check, build and command takes this, or a part of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from imageclf.configs import instantiate, load_config, locate_target
+from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions
+from imageclf.configs.plain import Plain
+from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
+from imageclf.schedule import Schedule
+from imageclf.training.check_keys import check
+from imageclf.training.check_values import (
+    check_callbacks,
+    check_class_weights,
+    check_device_store,
+    check_trainer,
+)
+
+Node = Mapping[str, Any]
+"""Plain values of a `_target_`, which is built later."""
+
+
+class Source(Protocol):
+    """Where the pictures come from."""
+
+    def read(self) -> Table:
+        """Return all pictures, not split where the source leaves that open."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The data node: where the pictures are, how they are split, how they become batches, what is kept."""
+
+    source: Source
+    splitting: Splitting
+    loading: Loading
+    caching: Caching
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A training config; its fields are the legal keys at the top level.
+
+    Args:
+        callbacks: by name, without those that are null.
+        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
+            `higher_is_better`.
+        logger: by name; a config may have null for none.
+        experiment: name of the experiment, or None.
+        task_name: folder of the runs below runs/; None: the experiment's name, or train.
+        tags: words to find a run by.
+        seed: of the head's first weights, order, draws and dropout.
+        optimized_metric: what the command returns to a sweeper, a key of summary.json.
+        ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
+        resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
+        cluster: where the run trains; None: on this machine.
+        trust: on resuming, modules whose code config.yaml may name in addition to ours and what the command
+            line names; all: any. In a config.yaml it has no effect.
+    """
+
+    data: DataOptions
+    transforms: Augmentation
+    model: ModelOptions
+    schedule: Schedule
+    callbacks: Mapping[str, Node]
+    metrics: Mapping[str, Node]
+    analysis: AnalysisOptions
+    trainer: Node
+    logger: Mapping[str, Node] | None
+    experiment: str | None
+    task_name: str | None
+    tags: Sequence[str]
+    extras: Extras
+    seed: int
+    optimized_metric: str | None
+    ckpt_path: str | None
+    resume_sweep: str | None
+    cluster: ClusterOptions | None
+    # Runs of earlier versions have none.
+    trust: str | Sequence[str] = ()
+
+
+Config = TypeVar("Config", bound=RunConfig)
+Options = TypeVar("Options")
+
+
+def read_run_config(run_dir: Path) -> RunConfig:
+    """Return the config of a run directory; what comes from the environment is read now."""
+    return parse(load_config(run_dir / "config.yaml"), RunConfig)
+
+
+def parse(config: Plain, kind: type[Config]) -> Config:
+    """Check the keys and values of a composed config, and build all of it that needs no pictures.
+
+    Args:
+        config: plain values.
+        kind: `RunConfig`, or what a command adds to it.
+
+    Raises:
+        InputError: the first mistake.
+    """
+    check(config, kind)
+    cluster = config["cluster"]
+    built = {
+        "data": data_options(config["data"]),
+        "transforms": build_augmentation(config["transforms"]),
+        "model": ModelOptions(**config["model"]),
+        "schedule": Schedule.from_plain(config["schedule"]["phases"]),
+        "callbacks": _present(config["callbacks"]),
+        "metrics": _present(config["metrics"]),
+        "logger": _present(config["logger"]),
+        "analysis": AnalysisOptions(**config["analysis"]),
+        "extras": Extras(**config["extras"]),
+        "cluster": ClusterOptions(**cluster) if cluster else None,
+    }
+    parsed = kind(**(config | built))
+    check_callbacks(parsed.callbacks, parsed.schedule)
+    check_trainer(parsed.trainer)
+    check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
+    check_class_weights(parsed.model)
+    return parsed
+
+
+def data_options(node: Node) -> DataOptions:
+    """Return the flat data node as its parts.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+    own = {"_target_", *_names(locate_target(node, "data"))}
+    return DataOptions(
+        source=instantiate({name: value for name, value in node.items() if name in own}, "data"),
+        splitting=_part(Splitting, node),
+        loading=_part(Loading, node),
+        caching=_part(Caching, node),
+    )
+
+
+def build_augmentation(node: Node) -> Augmentation:
+    """Build the transforms node, with the user's own part `extra` if it has one.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+    extra = node.get("extra")
+    offered = {} if extra is None else {"extra": instantiate(extra, "transforms.extra")}
+    others = {name: value for name, value in node.items() if name not in offered}
+    augmentation: Augmentation = instantiate(others, "transforms", **offered)
+    return augmentation
+
+
+def _names(options: Any) -> list[str]:
+    return [field.name for field in fields(options)]
+
+
+def _part(options: type[Options], node: Node) -> Options:
+    """Return the dataclass of those keys of a flat node that are its fields."""
+    return options(**{name: node[name] for name in _names(options)})
+
+
+def _present(nodes: Mapping[str, Node | None] | None) -> Mapping[str, Node]:
+    """Return the nodes that are not null: null builds nothing, as if the node were removed."""
+    return {name: node for name, node in (nodes or {}).items() if node is not None}
