@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.launch import outer as launched
+from imageclf.launch import tasks
 from imageclf.training.parts import table as run_table
 from imageclf.training.parts.table import folder_table, read_table, table_of_run
 from imageclf.training.run_config import data_options
@@ -114,7 +114,7 @@ def test_each_part_takes_its_own_keys_of_the_flat_node(part, config):
 
 
 def test_other_tasks_wait_for_the_table_as_long_as_for_the_run_directory():
-    assert run_table.WAIT is launched.WAIT
+    assert run_table.WAIT is tasks.WAIT
 
 
 def test_another_task_says_how_long_it_has_waited_for_the_table(whole, tmp_path, monkeypatch):
