@@ -83,6 +83,7 @@ def test_changes_of_phase_do_not_add_up_to_the_limit_of_compilations(
     assert "recompile_limit" not in caplog.text
 
 
+@pytest.mark.long
 def test_each_size_and_set_of_trainable_layers_is_compiled_once_and_said(
     train: Train, caplog: pytest.LogCaptureFixture, graphs: list[list[int]]
 ) -> None:

@@ -102,6 +102,7 @@ def test_onnxruntime_computes_what_torch_computes_for_batches_of_any_length(
         np.testing.assert_allclose(found, expected[:count], atol=1e-5)
 
 
+@pytest.mark.long
 def test_an_ensemble_is_one_onnx_file(validated_run, pictures, tmp_path):
     folder = exported(validated_run, "onnx", tmp_path, weights="ensemble")
     session = onnxruntime.InferenceSession(folder / "model.onnx")

@@ -33,10 +33,12 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.long
 def test_the_kernel_gives_the_bits_that_torch_gives(interpreted, name):
     np.testing.assert_array_equal(interpreted[name], resample(*CASES[name]).numpy())
 
 
+@pytest.mark.long
 def test_the_kernel_finds_pictures_behind_two_gigabytes(interpreted):
     np.testing.assert_array_equal(interpreted["far behind"], interpreted["turned"])
 

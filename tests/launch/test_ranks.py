@@ -243,6 +243,7 @@ def test_the_data_workers_of_a_killed_rank_end_too(pictures: Path, tmp_path: Pat
     _wait_for_the_end(pids)
 
 
+@pytest.mark.long
 def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -> None:
     typed = [
         *SMALL,
