@@ -9,21 +9,19 @@ import pytest
 from imageclf import InputError
 from imageclf.configs import load_config, read_object, to_plain
 from imageclf.model.weights.files import save_tensors
-from imageclf.training.directory import check_directory, prepare
+from imageclf.training.directory import prepare
 
 HERE = "hydra.run.dir=."
 
 
 @pytest.fixture
 def start(composed, tiny, tmp_path):
-    """Return a function that checks and prepares a run directory, as a job does, with what a user typed."""
+    """Return a function that prepares a run directory with what a user typed."""
 
     def run(*typed: str, run_dir: Path = tmp_path / "run") -> bool:
         run_dir.mkdir(exist_ok=True)
         overrides = [each for each in typed if not each.startswith("hydra.")]
-        cfg = composed(*tiny, *typed)
-        check_directory(cfg, run_dir, overrides)
-        return prepare(cfg, run_dir, overrides)
+        return prepare(composed(*tiny, *typed), run_dir, overrides)
 
     return run
 

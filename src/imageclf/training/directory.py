@@ -41,7 +41,7 @@ FREE = (
 
 
 def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
-    """Write config.yaml into a new run directory, or accept one to resume, after `check_directory`.
+    """Write config.yaml into a new run directory, or accept one to resume.
 
     Args:
         cfg: the composed config.
@@ -52,14 +52,14 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         Whether there is anything left to do: False for a finished run.
 
     Raises:
-        InputError: the directory holds a run that cannot be resumed so.
+        InputError: as `check_directory`.
     """
+    # A job has checked it already, but not since it holds the directory's lock.
+    check_directory(cfg, run_dir, overrides)
     saved = run_dir / "config.yaml"
     if not saved.exists():
         save_config(cfg, saved)
         return True
-    # Once more, now that no other job writes there.
-    check_directory(cfg, run_dir, overrides)
     take_over(saved, cfg, overrides)
     return not (run_dir / "summary.json").exists()
 
