@@ -270,7 +270,7 @@ def test_a_feature_beyond_half_precision_is_refused(parts: Any) -> None:
         # Random weights see next to nothing in noise; the last norm makes it much.
         module.model.backbone.bn2.bias.fill_(1e5)
     compute_features(trainer, module, data, "train", 32)
-    with pytest.raises(InputError, match=r"^callbacks\.precompute\.stored=float16: a feature is no number"):
+    with pytest.raises(InputError, match=r"^callbacks\.precompute\.stored=float16: a feature is not finite"):
         compute_features(trainer, module, data, "train", 32, "float16")
 
 

@@ -67,7 +67,7 @@ def measured_by(run_dir: Path, name: str, rank: int, num_ranks: int) -> State:
     """Return weights with the statistics that torch measures on a rank's share of the last epoch."""
     schedule, module, data = rebuilt(run_dir)
     data.setup("fit")
-    data._world = lambda: (rank, num_ranks)  # type: ignore[method-assign]
+    data._rank = lambda: (rank, num_ranks)  # type: ignore[method-assign]
     requests = list(data.training_requests(schedule.epochs - 1))
     rows = [row for request in requests for row in request.rows]
     assert len(rows) == len(set(rows)) >= len(data.table.rows("train")) // num_ranks - 1

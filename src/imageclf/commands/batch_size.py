@@ -95,10 +95,11 @@ def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
     config = in_one_process(config, whole_batches=False)
     pl.seed_everything(config.seed, verbose=False)
     table, taken = read_table(config.data, verify=False), partial(taken_by_pictures, config)
-    needed = {name: config.callbacks[name] for name in required_callbacks()}
-    config = replace(config, data=_read_from_files(config.data), callbacks=needed)
+    config = replace(config, data=_read_from_files(config.data))
     parts = build_parts(config, table)
     trial = _Trial(parts.schedule, config.limit, partial(taken, parts.data))
+    needed = {name: config.callbacks[name] for name in required_callbacks()}
+    config = replace(config, callbacks=needed)
     callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
     trainer = build_trainer(config.trainer, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
