@@ -13,7 +13,7 @@ from pathlib import Path
 from composed import composed, conclude, on_cpu
 
 from imageclf.evaluation.predicting import mean_of_views, predict
-from imageclf.evaluation.presets import weighted_views
+from imageclf.evaluation.tta_presets import weighted_views
 
 
 def main() -> None:

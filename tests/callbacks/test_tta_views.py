@@ -15,7 +15,7 @@ from imageclf import InputError
 from imageclf.callbacks import tta
 from imageclf.callbacks.tta import TTA
 from imageclf.evaluation import predicting as evaluation
-from imageclf.evaluation.presets import view_numbers, view_weights
+from imageclf.evaluation.tta_presets import view_numbers, view_weights
 from imageclf.schedule import Phase, RunState, Schedule
 
 Train = Callable[..., Path]

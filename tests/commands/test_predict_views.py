@@ -6,7 +6,7 @@ import pytest
 
 from imageclf import InputError
 from imageclf.commands.predict import PredictOptions, predict_folder
-from imageclf.evaluation.presets import PLAIN, weighted_views
+from imageclf.evaluation.tta_presets import PLAIN, weighted_views
 from imageclf.training.build import build_parts
 from imageclf.training.parts.table import table_of_run
 from imageclf.training.run_config import read_run_config

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.data.sources.names import listing, name_clashes, natural_sorted
+from imageclf.data.sources.names import listed, name_clashes, natural_sorted
 from imageclf.data.sources.table import Table, check_table, class_order, make_table
 
 
@@ -70,8 +70,8 @@ def test_names_that_differ_by_case_clash_only_when_asked():
 
 
 def test_a_listing_shows_ten_and_counts_the_rest():
-    assert listing(list(range(12))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
-    assert listing(["a", "b"]) == "'a', 'b'"
+    assert listed(list(range(12))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert listed(["a", "b"]) == "'a', 'b'"
 
 
 def test_labels_are_positions_in_classes_and_minus_one_where_unlabelled():

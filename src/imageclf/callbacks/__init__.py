@@ -1,7 +1,7 @@
 """Thin Lightning hooks over pure functions; they ask the schedule what applies, and keep no counters.
 
-A new callback is a module with a subclass of `Callback`, and a YAML of the module's name in conf/callbacks/.
-The class says where its hooks run among the others (`order`) and which phases need it.
+A callback's class says where its hooks run among the others (`order`) and which phases need it.
+docs/architecture.md says how to add one.
 """
 
 from imageclf.callbacks.callback import Callback

@@ -39,6 +39,8 @@ class Order(IntEnum):
 class Callback(pl.Callback):
     """A callback of ours; its module is named like its node in the config.
 
+    Its constructor takes the keys of that node, and any of the arguments in `configs.options.Offered`.
+
     Attributes:
         order: when its hooks run.
         is_required: whether every run needs it.

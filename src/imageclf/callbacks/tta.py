@@ -12,7 +12,7 @@ from torch import Tensor
 from imageclf import InputError
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.evaluation.predicting import current_predictions, predict, view_probabilities, weighted_mean
-from imageclf.evaluation.presets import Preset, WeightedViews, weighted_views
+from imageclf.evaluation.tta_presets import Preset, WeightedViews, weighted_views
 from imageclf.model import Predictions
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import write_atomically
@@ -52,7 +52,7 @@ class TTA(Callback):
     Raises:
         InputError: a number is outside its range.
 
-    Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.evaluation.presets`.
+    Source: `learn.TTA(n_aug=4)` of fastai 0.7; see `imageclf.evaluation.tta_presets`.
     """
 
     order = Order.EVALUATE

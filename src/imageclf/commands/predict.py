@@ -13,7 +13,7 @@ from imageclf.callbacks.always.summary import predictions_of
 from imageclf.configs import check_node
 from imageclf.data import Caching, ImageData, Loading
 from imageclf.evaluation.predicting import predict_with
-from imageclf.evaluation.presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
+from imageclf.evaluation.tta_presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
 from imageclf.schedule import Phase, Schedule
 from imageclf.system.printable import show
 from imageclf.training.check_keys import checked

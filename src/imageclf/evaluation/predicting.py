@@ -13,7 +13,7 @@ from imageclf.data.requests import Split
 from imageclf.data.views.augmentation import Floats
 from imageclf.evaluation.candidates import candidate_files, mean_predictions
 from imageclf.evaluation.preserve import preserved
-from imageclf.evaluation.presets import PLAIN, WeightedViews
+from imageclf.evaluation.tta_presets import PLAIN, WeightedViews
 from imageclf.model import ClassifierModule, Collector, Predictions
 from imageclf.model.weights.files import load_into
 

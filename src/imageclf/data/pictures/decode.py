@@ -13,7 +13,7 @@ from imageclf import InputError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded; JPEG opens MPO, PPM opens PGM and PBM. Pillow goes by a file's content,
-whatever its suffix, and would hand PostScript to Ghostscript, which runs it."""
+whatever its suffix (see `data.sources.listing`), and would hand PostScript to Ghostscript, which runs it."""
 
 # Above any camera, below what fills the memory. Pillow only warns from here on.
 MAX_PIXELS = 89_478_485

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import Caching, about_files, fitting_form
 from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
-from imageclf.data.sources.names import listing
+from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,6 @@ def _log_animated(paths: Sequence[str], findings: Findings) -> Findings:
         log.info(
             "%d pictures hold several frames, of which the first is taken: %s",
             len(findings.animated),
-            listing([paths[row] for row in findings.animated]),
+            listed([paths[row] for row in findings.animated]),
         )
     return findings

@@ -18,7 +18,7 @@ from imageclf.data.sources.listing import (
     read_folder,
     report_skipped,
 )
-from imageclf.data.sources.names import listing, name_clashes
+from imageclf.data.sources.names import listed, name_clashes
 from imageclf.data.sources.table import Table, check_table, make_table
 
 _log = logging.getLogger(__name__)
@@ -114,10 +114,10 @@ class CsvSource:
         is_sought = (rows["id"].str.strip() != "") & _is_inside(rows["file"])
         missing = rows["file"][is_sought & ~rows["file"].isin(present)]
         if len(missing):
-            examples = f"files such as {listing(sorted(present)[:3])}" if present else "no files"
+            examples = f"files such as {listed(sorted(present)[:3])}" if present else "no files"
             yield (
                 f"data.images={self.images!r}, data.suffix={self.suffix!r}: {len(missing)} of {len(rows)} "
-                f"files are missing, in rows {_lines(missing)}: {listing(missing.tolist())}; "
+                f"files are missing, in rows {_lines(missing)}: {listed(missing.tolist())}; "
                 f"their folders hold {examples}."
             )
 
@@ -146,7 +146,7 @@ def _position(header: Sequence[str], name: str | None, key: str) -> int | None:
     if header.count(name) == 1:
         return header.index(name)
     count = "no column" if name not in header else "more than one column"
-    raise InputError(f"{key}={name!r} names {count} of data.csv, which has {listing(header)}.")
+    raise InputError(f"{key}={name!r} names {count} of data.csv, which has {listed(header)}.")
 
 
 def _file_names(ids: pd.Series, suffix: str) -> pd.Series:
@@ -180,13 +180,13 @@ def _problems(rows: pd.DataFrame) -> Iterator[str]:
     if len(found := rows[rows["label"].str.strip() == ""]):
         yield f"data.csv: the label is blank in rows {_lines(found)}; give every row one."
     if len(found := rows[~_is_inside(rows["file"])]):
-        ids = listing(found["id"].tolist())
+        ids = listed(found["id"].tolist())
         yield f"data.csv: ids must not leave data.images, but do in rows {_lines(found)}: {ids}."
     if len(found := rows[rows["split"].isna()]):
         legal = ", ".join(_SPLITS)
         yield f"data.valid_column: values must be among {legal}, but are not in rows {_lines(found)}."
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
-        ids = listing(found["id"].unique().tolist())
+        ids = listed(found["id"].unique().tolist())
         yield f"data.csv: an id must have one label and split; it has several in rows {_lines(found)}: {ids}."
 
 
@@ -198,14 +198,14 @@ def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lines(rows: pd.DataFrame | pd.Series) -> str:
-    return listing(rows.index.tolist())
+    return listed(rows.index.tolist())
 
 
 def _drop_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     repeated = rows["file"].duplicated()
     if repeated.any():
         dropped = rows[repeated]
-        ids = listing(dropped["id"].tolist())
+        ids = listed(dropped["id"].tolist())
         _log.warning("dropped %d rows that repeat others, rows %s: %s", len(dropped), _lines(dropped), ids)
     return rows[~repeated]
 
@@ -213,7 +213,7 @@ def _drop_repeats(rows: pd.DataFrame) -> pd.DataFrame:
 def _report_unused(images: str, unused: set[str]) -> None:
     names = sorted(name for name in unused if is_picture(name) and "/." not in f"/{name}")
     if names:
-        _log.info("%s: %d pictures have no row in the CSV: %s", images, len(names), listing(names))
+        _log.info("%s: %d pictures have no row in the CSV: %s", images, len(names), listed(names))
 
 
 def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) -> Table:
@@ -238,10 +238,10 @@ def _groups(rows: pd.DataFrame, length: int) -> "pd.Series[str]":
 def _check_labels(labels: Sequence[str]) -> None:
     clashes = name_clashes(labels, ignore_case=False)
     if clashes:
-        pairs = "; ".join(listing(names) for names in clashes[:10])
+        pairs = "; ".join(listed(names) for names in clashes[:10])
         raise InputError(
             f"data.label_column: labels that differ only by outer spaces or Unicode form: {pairs}; "
             "write each class in one way."
         )
     for names in name_clashes(labels, ignore_case=True):
-        _log.warning("labels that differ only by case are different classes: %s", listing(names))
+        _log.warning("labels that differ only by case are different classes: %s", listed(names))

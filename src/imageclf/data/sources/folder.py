@@ -16,7 +16,7 @@ from imageclf.data.sources.listing import (
     read_folder,
     report_skipped,
 )
-from imageclf.data.sources.names import listing, name_clashes, natural_sorted
+from imageclf.data.sources.names import listed, name_clashes, natural_sorted
 from imageclf.data.sources.table import Split, Table, check_table, class_order, make_table
 
 _log = logging.getLogger(__name__)
@@ -165,14 +165,14 @@ def _check_filled(root: str, classes: Sequence[_ClassFolder]) -> None:
     empty = [each.folder for each in classes if not each.names]
     if empty:
         raise InputError(
-            f"data.root: folders without a picture in {root}: {listing(empty)}; fill or remove them."
+            f"data.root: folders without a picture in {root}: {listed(empty)}; fill or remove them."
         )
 
 
 def _check_names(classes: Sequence[_ClassFolder]) -> None:
     clashes = name_clashes({each.label for each in classes}, ignore_case=True)
     if clashes:
-        pairs = "; ".join(listing(names) for names in clashes[:10])
+        pairs = "; ".join(listed(names) for names in clashes[:10])
         raise InputError(
             f"data.root: class folders that differ only by case, outer spaces or Unicode form: {pairs}; "
             "merge or rename them."
@@ -184,7 +184,7 @@ def _missing_train(root: str, train: str) -> str:
     if not folders:
         return f"data.train={train!r} is not a folder in {root}; name the folder of class folders."
     return (
-        f"data.train={train!r} is not a folder in {root}, which holds {listing(folders)}; "
+        f"data.train={train!r} is not a folder in {root}, which holds {listed(folders)}; "
         "if these are the classes, use data.train=. data.valid=null."
     )
 
@@ -201,4 +201,4 @@ def _report(root: str, splits: Sequence[_SplitFolder]) -> None:
     report_skipped(root, hidden, [name for split in splits for name in split.others])
     loose = [name for split in splits for name in split.loose]
     if loose:
-        _log.warning("%s: skipped %d pictures outside class folders: %s", root, len(loose), listing(loose))
+        _log.warning("%s: skipped %d pictures outside class folders: %s", root, len(loose), listed(loose))

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imageclf import InputError
-from imageclf.data.sources.names import listing, natural_sorted
+from imageclf.data.sources.names import listed, natural_sorted
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""Suffixes of pictures, in any case."""
+"""Suffixes of pictures, in any case; `data.pictures.decode.FORMATS` says what may be in the files."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +65,7 @@ def read_folder(path: str) -> Listing:
     except OSError as error:
         raise InputError(f"data.root: {path!r} cannot be listed ({error.strerror}).") from None
     if broken := [name for name in is_folder if not _is_utf8(name)]:
-        raise InputError(
-            f"data.root: names in {path!r} are not valid UTF-8 ({listing(broken)}); rename them."
-        )
+        raise InputError(f"data.root: names in {path!r} are not valid UTF-8 ({listed(broken)}); rename them.")
     folders = [name for name in is_folder if is_folder[name]]
     pictures = [name for name in is_folder if not is_folder[name] and is_picture(name)]
     others = [name for name in is_folder if not is_folder[name] and not is_picture(name)]
@@ -131,9 +129,9 @@ def picture_ids(names: Sequence[str]) -> list[str]:
 def report_skipped(root: str, hidden: Sequence[str], others: Sequence[str]) -> None:
     """Log how many files and folders were left out, and some of their names."""
     if hidden:
-        _log.info("%s: skipped %d hidden or system files and folders: %s", root, len(hidden), listing(hidden))
+        _log.info("%s: skipped %d hidden or system files and folders: %s", root, len(hidden), listed(hidden))
     if others:
-        _log.warning("%s: skipped %d files without a picture suffix: %s", root, len(others), listing(others))
+        _log.warning("%s: skipped %d files without a picture suffix: %s", root, len(others), listed(others))
 
 
 def _is_utf8(name: str) -> bool:

@@ -28,7 +28,7 @@ def name_clashes(names: Iterable[str], *, ignore_case: bool) -> list[tuple[str, 
     return [tuple(group) for group in alike.values() if len(group) > 1]
 
 
-def listing(items: Sequence[object], limit: int = 10) -> str:
+def listed(items: Sequence[object], limit: int = 10) -> str:
     """List items in a message, text in quotes: at most `limit`, then "and N more"."""
     shown = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.data.sources.names import listing, natural_sorted
+from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.files import write_text
 
 Split = Literal["train", "valid", "test", ""]
@@ -108,14 +108,14 @@ class Table:
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is damaged ({' '.join(str(error).split())})") from error
         if tuple(frame.columns) != COLUMNS:
-            raise InputError(f"{path} has columns {listing(list(frame.columns))}, not {listing(COLUMNS)}.")
+            raise InputError(f"{path} has columns {listed(list(frame.columns))}, not {listed(COLUMNS)}.")
         odd = sorted(set(frame["split"]) - set(SPLITS))
         if odd:
-            raise InputError(f"{path} has unknown splits: {listing(odd)}.")
+            raise InputError(f"{path} has unknown splits: {listed(odd)}.")
         table = cls(frame, class_order(frame["label"].unique()) if classes is None else tuple(classes))
         unknown = frame.loc[(table.labels < 0) & (frame["label"] != ""), "label"].unique().tolist()
         if unknown:
-            raise InputError(f"{path} has labels that are not among the classes: {listing(unknown)}.")
+            raise InputError(f"{path} has labels that are not among the classes: {listed(unknown)}.")
         return table
 
 
@@ -138,7 +138,7 @@ def check_table(table: Table, valid_key: str) -> None:
     _check_ids(table)
     trained = table.class_counts("train") + table.class_counts("") > 0
     if trained.sum() < 2:
-        found = listing([name for name, known in zip(table.classes, trained, strict=True) if known])
+        found = listed([name for name, known in zip(table.classes, trained, strict=True) if known])
         raise InputError(f"data.root: a classifier needs two or more classes to train on, got {found}.")
     _check_known(table, trained, "valid", f"{valid_key}: add training pictures or take these classes out")
     _check_known(table, trained, "test", "data.test: name the folder of the pictures itself for no labels")
@@ -150,7 +150,7 @@ def warn_missing(table: Table, split: Split) -> None:
     """Log which classes have no picture in a split."""
     missing = [table.classes[index] for index in np.flatnonzero(table.class_counts(split) == 0)]
     if missing:
-        _log.warning("%d classes have no %s picture: %s", len(missing), split, listing(missing))
+        _log.warning("%d classes have no %s picture: %s", len(missing), split, listed(missing))
 
 
 def _check_ids(table: Table) -> None:
@@ -160,11 +160,11 @@ def _check_ids(table: Table) -> None:
     # A picture to predict may have the same number as one to train on.
     repeated = ids[pd.DataFrame({"id": ids, "test": table.frame["split"] == "test"}).duplicated()]
     if len(repeated):
-        names = listing(repeated.unique().tolist())
+        names = listed(repeated.unique().tolist())
         raise InputError(f"data.root: ids must differ, but these occur more than once: {names}.")
 
 
 def _check_known(table: Table, trained: npt.NDArray[np.bool_], split: Split, remedy: str) -> None:
     unknown = [table.classes[index] for index in np.flatnonzero((table.class_counts(split) > 0) & ~trained)]
     if unknown:
-        raise InputError(f"{remedy}; classes with {split} but without training pictures: {listing(unknown)}.")
+        raise InputError(f"{remedy}; classes with {split} but without training pictures: {listed(unknown)}.")
