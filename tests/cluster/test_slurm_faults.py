@@ -117,6 +117,32 @@ def test_a_run_whose_node_died_goes_on_from_its_last_save(disturbed: dict[str, D
     assert saves(disturbed["lost"].run_dir) == AT_PHASE_ENDS
 
 
+@pytest.fixture(scope="module")
+def cancelled(server: SlurmServer, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    """A run whose job was cancelled by a plain scancel, seen once nothing of it is left."""
+    small = ("-m", *SMALL, f"data.root={pictures}", *THREE_PHASES, SAVES, HELD, *SLURM)
+    submitting = start(server, tmp_path_factory.mktemp("cancelled"), *small, "cluster.wait=false")
+    ((job, run_dir),) = jobs_of(finish(submitting)[0]).items()
+    wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 120)
+    server.run("scancel", job)
+    queued = ("squeue", "--noheader", f"--jobs={job}")
+    wait_until(lambda: server.run(*queued, check=False) == "", "the cancelled job never ended", 60)
+    return Disturbed(run_dir, server.job(job))
+
+
+def test_scancel_ends_a_job_for_good_with_its_run_saved(cancelled: Disturbed) -> None:
+    assert (cancelled.job["JobState"], cancelled.job["Restarts"]) == ("CANCELLED", "0")
+    assert saves(cancelled.run_dir) == AND_AT_THE_SIGNAL[:2]
+
+
+def test_a_cancelled_run_goes_on_by_hand_and_ends_with_the_same_weights(
+    cancelled: Disturbed, undisturbed: Path, pictures: Path
+) -> None:
+    again = (*SMALL, f"data.root={pictures}", *THREE_PHASES, SAVES, HELD, "ckpt_path=auto")
+    train_here(cancelled.run_dir, *again)
+    assert final_weights(cancelled.run_dir) == final_weights(undisturbed)
+
+
 def test_a_requeued_run_leaves_no_second_directory(disturbed: dict[str, Disturbed]) -> None:
     for each in disturbed.values():
         numbered = [path.name for path in each.run_dir.parent.iterdir() if path.name.isdigit()]

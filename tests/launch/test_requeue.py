@@ -7,6 +7,7 @@ import pytest
 
 from imageclf import Preempted
 from imageclf.launch.slurm.requeue import (
+    is_left_to_slurm,
     launcher_handler,
     requeue_command,
     requeue_when_preempted,
@@ -50,6 +51,14 @@ def test_an_array_requeues_its_task_alone():
 
 def test_a_job_requeues_itself():
     assert requeue_command(JOB) == ["scontrol", "requeue", "42"]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_left"),
+    [("RUNNING", False), ("", False), ("COMPLETING", True), ("CANCELLED", True), ("PENDING", True)],
+)
+def test_only_a_job_that_is_running_is_requeued(state, is_left):
+    assert is_left_to_slurm(state) is is_left
 
 
 def test_outside_of_slurm_there_is_no_job():

@@ -69,25 +69,40 @@ def launcher_handler() -> Handler:
     return next((handler for handler in handlers if callable(handler)), None)
 
 
+def is_left_to_slurm(state: str) -> bool:
+    """Return whether a job in this state must not be requeued; SLURM does that itself, or nobody is to.
+
+    scancel and a preemption both send SIGTERM. A job that is cancelled, timed out or already requeued is no
+    longer RUNNING when it arrives; an unknown state is no reason to lose the run.
+
+    Args:
+        state: as squeue prints it, "" if that is unknown.
+    """
+    return state not in ("RUNNING", "")
+
+
 def _requeue(way: Way, previous: Handler) -> None:
+    # One task asks and requeues for all.
+    asks = World.of_process().rank == 0 and job_id(os.environ) is not None
+    state = _state_of_job() if asks else ""
+    if is_left_to_slurm(state):
+        log.info("not requeueing the job, whose state is %s", state)
+        return
     if callable(previous):
         # In the first task it requeues and exits the process; in the others it returns.
         previous(signal.SIGUSR2, None)
     if way == "scontrol":
-        _scontrol()
+        answer = _output(requeue_command(os.environ))
+        log.info("asked SLURM to requeue job %s%s", job_id(os.environ), f": {answer}" if answer else "")
     if way in ("launcher", "first rank"):
         # The requeue ends this process.
         time.sleep(_GRACE)
 
 
-def _scontrol() -> None:
-    # A job that was cancelled, timed out, or was requeued by SLURM itself must not be requeued.
+def _state_of_job() -> str:
     state = _output(["squeue", "--noheader", "--format=%T", f"--jobs={job_id(os.environ)}"])
-    if state != "RUNNING":
-        log.info("not requeueing the job, whose state is %s", state or "unknown")
-        return
-    answer = _output(requeue_command(os.environ))
-    log.info("asked SLURM to requeue job %s%s", job_id(os.environ), f": {answer}" if answer else "")
+    # Anything else is a complaint of squeue.
+    return state if state.isupper() and state.replace("_", "").isalpha() else ""
 
 
 def _output(command: list[str]) -> str:
