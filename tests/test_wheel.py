@@ -90,9 +90,11 @@ def test_the_wheel_carries_every_config_unchanged(carried):
     assert {name: carried.get(name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("name", ["report.html.j2", "report.css", "runs_report.html.j2", "runs_report.css"])
-def test_the_wheel_carries_what_the_report_is_made_of(carried, name):
-    assert carried[f"imageclf/analysis/{name}"]
+def test_the_wheel_carries_the_templates_of_pages_and_exports(carried):
+    templates = [path for ending in ("j2", "css") for path in (ROOT / "src/imageclf").rglob(f"*.{ending}")]
+    assert len(templates) > 6
+    for path in templates:
+        assert carried[path.relative_to(ROOT / "src").as_posix()] == path.read_bytes()
 
 
 def test_the_wheel_carries_no_pictures_and_no_tests(carried):
