@@ -33,8 +33,7 @@ class Composed(NamedTuple):
 
     def trainer(self, *further: pl.Callback) -> pl.Trainer:
         """Return a trainer with the callbacks of the config, and further ones behind them."""
-        schedule, state = self.parts.schedule, self.parts.state
-        callbacks = build_callbacks(self.config, schedule, state, self.folder, ends=False)
+        callbacks = build_callbacks(self.config, self.parts.state, self.folder, ends=False)
         return build_trainer(
             self.config.trainer,
             self.parts.schedule.epochs,

@@ -332,9 +332,9 @@ def test_every_callback_of_the_package_has_its_node():
 def test_a_callback_is_built_as_the_class_of_its_name(option, config_with, parsed_with, tmp_path):
     # By itself it is no legal set: others are what the schedule means.
     alone = config_with("callbacks", option)["callbacks"]
-    config = replace(parsed_with("callbacks", "default"), callbacks=alone)
     schedule = Schedule({"head": Phase(lr=1e-3)})
-    built = build_callbacks(config, schedule, RunState(), tmp_path, ends=option == "report")
+    config = replace(parsed_with("callbacks", "default"), callbacks=alone, schedule=schedule)
+    built = build_callbacks(config, RunState(), tmp_path, ends=option == "report")
     ours = built if option != "report" else [each for each in built if isinstance(each, Report)]
     assert [type(each).__name__.lower() for each in ours] == [option.replace("_", "")]
 

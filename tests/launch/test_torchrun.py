@@ -12,7 +12,7 @@ from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed
 
 from imageclf import InputError
-from imageclf.launch.start import total_ranks
+from imageclf.launch.start import checked_ranks
 from imageclf.system.world import World
 from imageclf.training.directory import prepare
 
@@ -100,13 +100,13 @@ def test_a_sweep_is_not_for_several_tasks(pictures: Path, tmp_path: Path) -> Non
 def test_ranks_that_the_config_and_the_launcher_count_otherwise_are_refused() -> None:
     node = {"devices": 1, "accelerator": "cpu"}
     with pytest.raises(InputError, match="make 1 ranks, and srun or torchrun started 2 tasks"):
-        total_ranks(node, World(0, 2))
+        checked_ranks(node, World(0, 2))
 
 
 def test_several_nodes_need_a_launcher() -> None:
     node = {"devices": 1, "accelerator": "cpu", "num_nodes": 2}
     with pytest.raises(InputError, match="start a task per rank with srun or torchrun"):
-        total_ranks(node, World(0, 1))
+        checked_ranks(node, World(0, 1))
 
 
 @pytest.mark.parametrize(

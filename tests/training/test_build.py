@@ -67,15 +67,14 @@ def test_callbacks_run_in_an_order_of_their_own(parsed, tmp_path):
     given = parsed(f"+callbacks.bell._target_={__name__}.Bell")
     backwards = replace(given, callbacks=dict(reversed(given.callbacks.items())))
     forwards, turned = (
-        [type(each) for each in build_callbacks(each, each.schedule, RunState(), tmp_path)]
-        for each in (given, backwards)
+        [type(each) for each in build_callbacks(each, RunState(), tmp_path)] for each in (given, backwards)
     )
     assert forwards == turned
 
 
 def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(parsed, tmp_path):
     given = parsed(f"+callbacks.bell._target_={__name__}.Bell")
-    built = build_callbacks(given, given.schedule, RunState(), tmp_path)
+    built = build_callbacks(given, RunState(), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
     saving = ["History", "Ema", "Snapshots", "Checkpoint"]
@@ -84,7 +83,7 @@ def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(parsed,
 
 def test_a_search_goes_without_plan_summary_and_report(parsed, tmp_path):
     given = parsed()
-    built = build_callbacks(given, given.schedule, RunState(), tmp_path, ends=False)
+    built = build_callbacks(given, RunState(), tmp_path, ends=False)
     assert not {type(each).__name__ for each in built} & {"Plan", "Summary", "Report"}
 
 

@@ -255,7 +255,7 @@ def test_what_the_program_hands_to_a_callback_cannot_be_set(config, name):
 def test_the_program_hands_to_a_callback_exactly_what_a_config_cannot_set(config, tmp_path):
     given = parse(config(f"+callbacks.asking._target_={__name__}.Asking"), RunConfig)
     state = RunState()
-    built = build_callbacks(given, given.schedule, state, tmp_path)
+    built = build_callbacks(given, state, tmp_path)
     (asking,) = [each for each in built if isinstance(each, Asking)]
     assert len(asking.given) == len(Offered._fields)
     assert asking.given[3] is state

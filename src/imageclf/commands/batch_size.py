@@ -100,7 +100,7 @@ def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
     trial = _Trial(parts.schedule, config.limit, partial(taken, parts.data))
     needed = {name: config.callbacks[name] for name in required_callbacks()}
     config = replace(config, callbacks=needed)
-    callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
+    callbacks = build_callbacks(config, parts.state, folder, ends=False)
     trainer = build_trainer(config.trainer, 1, folder, [*callbacks, trial])
     trainer.fit(parts.module, datamodule=parts.data)
     if min(trial.found.values()) == 0:

@@ -64,7 +64,7 @@ def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
     config = in_one_process(config, whole_batches=True)
     pl.seed_everything(config.seed, verbose=False)
     parts = build_parts(config, read_table(config.data, sides=stored_sides(config)))
-    callbacks = build_callbacks(config, parts.schedule, parts.state, folder, ends=False)
+    callbacks = build_callbacks(config, parts.state, folder, ends=False)
     trainer = build_trainer(config.trainer, 1, folder, [*callbacks, _StopBeforeTraining()])
     trainer.fit(parts.module, datamodule=parts.data)
     found = json.loads((folder / "lr_find" / f"{phase}.json").read_text(encoding="utf-8"))

@@ -74,18 +74,23 @@ def command(
     folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
     def decorate(body: Callable[[DictConfig, Path], object]) -> Callable[[], NoReturn]:
+        """Wrap the function in Hydra, and in what turns its end into an exit code."""
+
         @hydra.main(config_path=folder, config_name=name, version_base="1.3")
         @recorded
         @functools.wraps(body)
         def job(cfg: DictConfig) -> object:
+            """Call the function with a composed config."""
             return body(cfg, Path(HydraConfig.get().runtime.output_dir))
 
         def compose_and_call() -> None:
+            """Rewrite the command line, and let Hydra compose and call."""
             sys.argv[1:] = arguments(sys.argv[1:])
             job()
 
         @functools.wraps(body)
         def main() -> NoReturn:
+            """Run the command line, and exit."""
             run_main(compose_and_call)
 
         return main

@@ -23,7 +23,7 @@ from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
 from imageclf.training.failure import record_failure
 from imageclf.training.logs import log_to_file
-from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
 from imageclf.training.parts.table import table_of_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
@@ -130,7 +130,7 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
         broadcast: tells the other tasks the run directory.
     """
     config = read_run_config(run_dir)
-    ranks, launched = total_ranks(config.trainer, World.of_process()), World.of_process().size > 1
+    ranks, launched = checked_ranks(config.trainer, World.of_process()), World.of_process().size > 1
     # Reading all pictures takes long; a signal ends it at once.
     with stop_notice(run_dir) as notice:
         # Before any rank starts: all of them read the same split.csv.
@@ -148,7 +148,7 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
             run_ranks(run_dir, ranks)
 
 
-def total_ranks(trainer: Mapping[str, Any], world: World) -> int:
+def checked_ranks(trainer: Mapping[str, Any], world: World) -> int:
     """Return how many processes train, over all nodes.
 
     Args:
@@ -158,10 +158,10 @@ def total_ranks(trainer: Mapping[str, Any], world: World) -> int:
     Raises:
         InputError: the node asks for another number.
     """
-    devices, nodes = num_ranks(trainer), int(trainer.get("num_nodes", 1))
-    if world.size > 1 and devices * nodes != world.size:
+    ranks, devices, nodes = total_ranks(trainer), num_ranks(trainer), int(trainer.get("num_nodes") or 1)
+    if world.size > 1 and ranks != world.size:
         raise InputError(
-            f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes} ranks, and "
+            f"trainer.devices={devices} and trainer.num_nodes={nodes} make {ranks} ranks, and "
             f"srun or torchrun started {world.size} tasks: make them equal"
         )
     if world.size == 1 and nodes > 1:
@@ -169,4 +169,4 @@ def total_ranks(trainer: Mapping[str, Any], world: World) -> int:
             f"trainer.num_nodes={nodes}: this command starts ranks on one machine; start a task per rank "
             "with srun or torchrun"
         )
-    return devices * nodes
+    return ranks

@@ -78,7 +78,6 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
 
 def build_callbacks(
     config: RunConfig,
-    schedule: Schedule,
     state: RunState,
     run_dir: Path,
     ends: bool = True,
@@ -88,7 +87,6 @@ def build_callbacks(
 
     Args:
         config: of the run.
-        schedule: of the run.
         state: of the run; the same object as that of its module and data.
         run_dir: of the run.
         ends: whether plan, summary and report are among them: they end a run.
@@ -97,11 +95,11 @@ def build_callbacks(
     nodes = config.callbacks
     best = nodes.get("checkpoint", {}).get("best")
     lower = best is not None and bool(lower_is_better(best, config))
-    given = Offered(schedule, run_dir, config.seed, state, notice, lower)
+    given = Offered(config.schedule, run_dir, config.seed, state, notice, lower)
     callbacks: list[pl.Callback] = _instances(nodes, "callbacks", given._asdict())
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
-    plan = Plan(run_dir, schedule, state)
+    plan = Plan(run_dir, config.schedule, state)
     summary = Summary(run_dir, state, labels_of(config), config.analysis.submission)
     return in_order([*callbacks, plan, summary])
 

@@ -47,7 +47,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
     # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config.seed, verbose=False)
     parts = build_parts(config, table)
-    callbacks = build_callbacks(config, parts.schedule, parts.state, run_dir, notice=notice)
+    callbacks = build_callbacks(config, parts.state, run_dir, notice=notice)
     if config.model.weights == "none":
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     compile_log = [CompileLog(parts.schedule)] if config.model.compile is not None else []

@@ -19,6 +19,7 @@ class _Vote(NamedTuple):
     done: "torch.cuda.Event | None"
 
     def read(self) -> tuple[bool, bool]:
+        """Return (late, asked) as counted over all ranks; wait for a vote that has not arrived."""
         if self.done is not None:
             self.done.synchronize()
         late, asked = self.counted.tolist()
