@@ -17,8 +17,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
+from imageclf.configs.found import offer
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
+from imageclf.configs.quoting import quote_paths
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
 
@@ -63,13 +65,12 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
 
 
 def command(
-    config_name: str, arguments: Callable[[list[str]], list[str]] = list
+    config_name: str,
 ) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
     """Make a console command of a function that takes the composed config and Hydra's output directory.
 
     Args:
         config_name: the command's YAML below conf/.
-        arguments: rewrites the command line before Hydra reads it.
     """
     folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
@@ -84,8 +85,9 @@ def command(
             return body(cfg, Path(HydraConfig.get().runtime.output_dir))
 
         def compose_and_call() -> None:
-            """Rewrite the command line, and let Hydra compose and call."""
-            sys.argv[1:] = arguments(sys.argv[1:])
+            """Let Hydra compose and call."""
+            sys.argv[1:] = quote_paths(sys.argv[1:])
+            offer(sys.argv[1:])
             job()
 
         @functools.wraps(body)
