@@ -485,7 +485,8 @@ def test_a_mistake_in_the_further_commands_is_one_sentence(main, arguments, name
 def test_help_is_printed(main, command):
     outcome = command(main, "--help")
     assert outcome.code == 0
-    assert "Override anything in the config" in outcome.out
+    assert outcome.out.startswith(f"imageclf-{main.replace('_', '-')}: ")
+    assert "\nExamples\n" in outcome.out
 
 
 def test_a_phase_of_the_users_own_config_folder_is_planned(tiny, command, here):

@@ -18,6 +18,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from imageclf import InputError, Preempted
 from imageclf.configs.found import offer
+from imageclf.configs.help import help_text
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.quoting import quote_paths
@@ -85,7 +86,10 @@ def command(
             return body(cfg, Path(HydraConfig.get().runtime.output_dir))
 
         def compose_and_call() -> None:
-            """Let Hydra compose and call."""
+            """Let Hydra compose and call, unless help is asked for."""
+            if {"-h", "--help"} & {*sys.argv[1:]}:
+                print(help_text(config_name, str(sys.modules[body.__module__].__doc__).splitlines()[0]))
+                return
             sys.argv[1:] = quote_paths(sys.argv[1:])
             offer(sys.argv[1:])
             job()
