@@ -21,7 +21,7 @@ from imageclf.configs.found import offer
 from imageclf.configs.help import help_text
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
-from imageclf.configs.quoting import quote_paths
+from imageclf.configs.quoting import flags_first, quote_paths
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
 
@@ -90,7 +90,7 @@ def command(
             if {"-h", "--help"} & {*sys.argv[1:]}:
                 print(help_text(config_name, str(sys.modules[body.__module__].__doc__).splitlines()[0]))
                 return
-            sys.argv[1:] = quote_paths(sys.argv[1:])
+            sys.argv[1:] = quote_paths(flags_first(sys.argv[1:]))
             offer(sys.argv[1:])
             job()
 

@@ -1,4 +1,4 @@
-"""Paths on the command line, quoted so that Hydra takes them as they stand."""
+"""The command line as Hydra takes it: flags first, and paths in quotes."""
 
 import os
 import re
@@ -28,6 +28,15 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     return [_with_quotes(each) for each in arguments]
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the overrides last: argparse would not know those behind a flag.
+
+    >>> flags_first(["data=pets", "-m", "seed=1,2"])
+    ['-m', 'data=pets', 'seed=1,2']
+    """
+    return sorted(arguments, key=_is_override)
+
+
 def quoted(value: str) -> str:
     r"""Return a value in quotes, so that Hydra takes it as it stands.
 
@@ -35,6 +44,10 @@ def quoted(value: str) -> str:
     ("'it\\'s 1,2'", "'\\${x}'")
     """
     return _quoted(value).replace("${", r"\${")
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _with_quotes(argument: str) -> str:
