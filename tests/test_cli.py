@@ -516,3 +516,18 @@ def test_a_sweep_over_two_keys_makes_four_runs_beside_its_list(tiny, tmp_path):
     assert sorted(path.parent.name for path in sweep.glob("*/summary.json")) == ["0", "1", "2", "3"]
     seeds = [OmegaConf.load(sweep / str(job) / "config.yaml").seed for job in range(4)]
     assert seeds == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["train", "plan", "lr_find", "predict"])
+def test_a_secret_is_neither_printed_nor_written_down(name, tiny, command, here):
+    given = tiny if name != "predict" else ["run=x", "data=y"]
+    outcome = command(name, *given, "+extras_of_mine={private_key: hush}")
+    assert outcome.code == 1
+    assert "extras_of_mine.private_key looks like a secret" in outcome.err
+    assert "hush" not in outcome.out + outcome.err
+    assert not [path for path in here.rglob("*") if path.is_file() and "hush" in path.read_text()]
+
+
+def test_a_mistake_is_all_that_a_command_prints(tiny, command, here):
+    (line,) = command("train", *tiny, "data.valid_pct=5").err.splitlines()
+    assert line.startswith("imageclf: data.valid_pct=5 must be")

@@ -13,14 +13,17 @@ from typing import NoReturn, ParamSpec, TypeVar
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
+from imageclf.configs.plain import refuse_secrets
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
+from imageclf.system.secrets import hidden
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,6 +65,25 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
+def _quiet(job: Callable[P, T]) -> Callable[P, T | None]:
+    """Keep a failure of a single job, which is reported at the end, from Hydra.
+
+    Hydra would print all overrides first, with whatever secrets they hold. A sweeper must see its failures.
+    """
+
+    @functools.wraps(job)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Call the job."""
+        try:
+            return job(*args, **kwargs)
+        except Exception:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            return None
+
+    return run
+
+
 def command(
     config_name: str, arguments: Callable[[list[str]], list[str]] = list
 ) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
@@ -77,11 +99,14 @@ def command(
         """Wrap the function in Hydra, and in what turns its end into an exit code."""
 
         @hydra.main(config_path=folder, config_name=name, version_base="1.3")
+        @_quiet
         @recorded
         @functools.wraps(body)
         def job(cfg: DictConfig) -> object:
             """Call the function with a composed config."""
-            return body(cfg, Path(HydraConfig.get().runtime.output_dir))
+            output_dir = Path(HydraConfig.get().runtime.output_dir)
+            refuse_secrets(cfg, output_dir)
+            return body(cfg, output_dir)
 
         def compose_and_call() -> None:
             """Rewrite the command line, and let Hydra compose and call."""
@@ -112,9 +137,6 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         _call(main)
     except KeyboardInterrupt:
         _exit_interrupted()
-    except Preempted as error:
-        _print_error(str(error))
-        sys.exit(PREEMPTED)
     except SystemExit as leaving:
         if _is_interruption(leaving):
             _exit_interrupted()
@@ -158,7 +180,11 @@ def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[s
 
 
 def _print_error(sentence: str) -> None:
-    print(f"imageclf: {printable(sentence)}", file=sys.stderr)
+    print(f"imageclf: {_shown(sentence)}", file=sys.stderr)
+
+
+def _shown(text: str) -> str:
+    return printable(hidden(text, sys.argv))
 
 
 def _exit_interrupted() -> NoReturn:
@@ -193,10 +219,10 @@ def _report(error: Exception) -> int:
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
     # A sweep's job has printed its traceback in its own process.
-    if code == MISTAKE or isinstance(error, JobError):
+    if code in (MISTAKE, PREEMPTED) or isinstance(error, JobError):
         _print_error(explain(error))
     else:
-        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     return code
 
 
