@@ -137,6 +137,9 @@ def run_main(main: Callable[[], object]) -> NoReturn:
         _call(main)
     except KeyboardInterrupt:
         _exit_interrupted()
+    except Preempted as error:
+        _print_error(str(error))
+        sys.exit(PREEMPTED)
     except SystemExit as leaving:
         if _is_interruption(leaving):
             _exit_interrupted()
@@ -219,7 +222,7 @@ def _report(error: Exception) -> int:
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
     # A sweep's job has printed its traceback in its own process.
-    if code in (MISTAKE, PREEMPTED) or isinstance(error, JobError):
+    if code == MISTAKE or isinstance(error, JobError):
         _print_error(explain(error))
     else:
         print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
