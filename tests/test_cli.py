@@ -205,12 +205,10 @@ def test_predicting_again_gives_the_same(run, predicted, command, here):
     assert (here / "again.csv").read_bytes() == (run / "predictions" / "new.csv").read_bytes()
 
 
-def test_the_final_weights_predict_what_the_run_has_predicted(run, dataset, command, here):
-    outcome = command(
-        "predict", f"run={run}", f"data={dataset}/valid", "weights=final", f"output={here}/final.csv"
-    )
+def test_the_command_predicts_by_the_model_that_made_the_runs_own_predictions(run, dataset, command, here):
+    outcome = command("predict", f"run={run}", f"data={dataset}/valid", f"output={here}/again.csv")
     assert outcome.code == 0, outcome.err
-    again, first = pd.read_csv(here / "final.csv"), pd.read_csv(run / "predictions" / "valid.csv")
+    again, first = pd.read_csv(here / "again.csv"), pd.read_csv(run / "predictions" / "valid.csv")
     assert list(again["path"]) == list(first["path"])
     assert again[CLASSES].to_numpy() == pytest.approx(first[CLASSES].to_numpy(), abs=1e-6)
 
