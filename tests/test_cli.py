@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 import imageclf.commands.plan
@@ -425,17 +427,23 @@ def test_a_process_says_a_mistake_in_one_sentence(mistaken):
 
 @pytest.mark.parametrize("before", [(), IN_THE_BACKGROUND], ids=["as it is", "in the background"])
 @pytest.mark.sampled(2)
-def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path, before):
+def test_ctrl_c_saves_and_ends_a_run_with_130_and_the_command_that_goes_on(tiny, tmp_path, before):
     long = ["schedule.phases.finetune.cycle_len=500", "~callbacks.tta"]
     process = start(tmp_path, *tiny, *long, before=before)
     assert process.stdout is not None
     for line in process.stdout:
-        # Python drops an interrupt that falls into a destructor; a user presses the keys again.
-        if re.search(r"epoch +\d*2 ", line):
+        if re.search(r"epoch +2 ", line):
             process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "imageclf: interrupted"
+    saving, ended = (line for line in err.splitlines() if line.startswith("imageclf: "))
+    assert saving == "imageclf: saving at the next safe point; press Ctrl-C again to end at once"
+    start_of_end, command = ended.split(": ", 2)[1:]
+    assert start_of_end == "ended by Ctrl-C; go on with"
+    train, run_dir, auto = shlex.split(command)
+    assert (train, auto) == ("imageclf-train", "ckpt_path=auto")
+    checkpoint = Path(run_dir.removeprefix("hydra.run.dir=")) / "checkpoints/last.ckpt"
+    assert torch.load(checkpoint, weights_only=True)["position"] > [2, 0]
     assert "Traceback" not in err
 
 

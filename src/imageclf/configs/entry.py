@@ -1,12 +1,14 @@
 """Make commands of functions, and turn every outcome into one sentence and an exit code."""
 
 import functools
+import logging
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -131,23 +133,21 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     """
     # Hydra would print its own shortened traceback and always exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Nobody may read the messages any more: the terminal is gone, or `head` has seen enough.
+    logging.raiseExceptions = False
     _answer_ctrl_c()
     log_printable()
     try:
         _call(main)
-    except KeyboardInterrupt:
-        _exit_interrupted()
-    except Preempted as error:
-        _print_error(str(error))
-        sys.exit(PREEMPTED)
-    except SystemExit as leaving:
-        if _is_interruption(leaving):
-            _exit_interrupted()
-        raise
+    except (KeyboardInterrupt, Preempted, SystemExit) as error:
+        if isinstance(error, SystemExit) and _interruption(error) is None:
+            raise
+        _print_error(explain(error))
+        _leave(exit_code(error))
     except Exception as error:
-        sys.exit(max(_report(each) for each in _failures or [error]))
+        _leave(max(_report(each) for each in _failures or [error]))
     # A search continues after failed trials, and does not raise.
-    sys.exit(max(map(_report, _failures), default=DONE))
+    _leave(max(map(_report, _failures), default=DONE))
 
 
 def _answer_ctrl_c() -> None:
@@ -183,23 +183,29 @@ def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[s
 
 
 def _print_error(sentence: str) -> None:
-    print(f"imageclf: {_shown(sentence)}", file=sys.stderr)
+    _print(f"imageclf: {sentence}\n")
 
 
-def _shown(text: str) -> str:
-    return printable(hidden(text, sys.argv))
+def _print(text: str) -> None:
+    # The terminal may be gone.
+    with suppress(OSError):
+        print(printable(hidden(text, sys.argv)), end="", file=sys.stderr, flush=True)
 
 
-def _exit_interrupted() -> NoReturn:
-    _print_error("interrupted")
-    sys.exit(INTERRUPTED)
+def _leave(code: int) -> NoReturn:
+    """Exit with a code, also where nobody reads the output any more: Python would exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
-def _is_interruption(error: BaseException) -> bool:
+def _interruption(error: BaseException) -> KeyboardInterrupt | None:
     # Lightning turns Ctrl-C inside a fit into sys.exit(1).
-    return isinstance(error, KeyboardInterrupt) or (
-        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
-    )
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return cause if isinstance(cause, KeyboardInterrupt) else None
 
 
 def exit_code(error: BaseException) -> int:
@@ -210,7 +216,7 @@ def exit_code(error: BaseException) -> int:
         return MISTAKE
     if isinstance(error, Preempted):
         return PREEMPTED
-    return INTERRUPTED if _is_interruption(error) else FAILED
+    return FAILED if _interruption(error) is None else INTERRUPTED
 
 
 def _report(error: Exception) -> int:
@@ -225,7 +231,11 @@ def _report(error: Exception) -> int:
     if code == MISTAKE or isinstance(error, JobError):
         _print_error(explain(error))
     else:
+<<<<<<< HEAD
         print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+=======
+        _print("".join(traceback.format_exception(error)))
+>>>>>>> h4
     return code
 
 
@@ -239,6 +249,9 @@ def no_room(error: OSError) -> str:
 
 def explain(error: BaseException) -> str:
     """Return an error's message as one sentence, without Hydra's advice to append an unknown key."""
+    interruption = _interruption(error)
+    if interruption is not None:
+        return str(interruption) or "interrupted"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, InputError):

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.types import Quote, QuotedString
 
 from imageclf import InputError
 from imageclf.configs.paths import CONF_DIR
+from imageclf.system.command_line import quoted
 
 
 def expand_data(arguments: Sequence[str]) -> list[str]:
@@ -36,15 +36,6 @@ def data_options(arguments: Sequence[str]) -> set[str]:
     groups = [Path(folder, "data") for folder in (CONF_DIR, own) if folder is not None]
     files = [(group, path) for group in groups for path in group.rglob("*.yaml")]
     return {path.relative_to(group).with_suffix("").as_posix() for group, path in files}
-
-
-def quoted(value: str) -> str:
-    r"""Return a value in quotes, so that Hydra takes it as it stands.
-
-    >>> quoted("it's 1,2"), quoted("${x}")
-    ("'it\\'s 1,2'", "'\\${x}'")
-    """
-    return QuotedString(value, Quote.single).with_quotes().replace("${", r"\${")
 
 
 def _is_folder(argument: str, options: Collection[str]) -> bool:
