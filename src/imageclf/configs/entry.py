@@ -20,9 +20,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
+from imageclf.configs.found import offer
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
+from imageclf.configs.quoting import quote_paths
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
 from imageclf.system.secrets import hidden
@@ -87,13 +89,12 @@ def _quiet(job: Callable[P, T]) -> Callable[P, T | None]:
 
 
 def command(
-    config_name: str, arguments: Callable[[list[str]], list[str]] = list
+    config_name: str,
 ) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
     """Make a console command of a function that takes the composed config and Hydra's output directory.
 
     Args:
         config_name: the command's YAML below conf/.
-        arguments: rewrites the command line before Hydra reads it.
     """
     folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
@@ -111,8 +112,9 @@ def command(
             return body(cfg, output_dir)
 
         def compose_and_call() -> None:
-            """Rewrite the command line, and let Hydra compose and call."""
-            sys.argv[1:] = arguments(sys.argv[1:])
+            """Let Hydra compose and call."""
+            sys.argv[1:] = quote_paths(sys.argv[1:])
+            offer(sys.argv[1:])
             job()
 
         @functools.wraps(body)
@@ -231,11 +233,7 @@ def _report(error: Exception) -> int:
     if code == MISTAKE or isinstance(error, JobError):
         _print_error(explain(error))
     else:
-<<<<<<< HEAD
-        print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-=======
         _print("".join(traceback.format_exception(error)))
->>>>>>> h4
     return code
 
 
