@@ -1,16 +1,17 @@
-"""imageclf-predict: predict the pictures of a folder with a finished run, into a CSV."""
+"""imageclf-predict: predict pictures with a finished run, into a CSV."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from imageclf.configs import command
+from imageclf.configs.quote_paths import quote_paths
 
 
 # Below commands/: beside the config groups, `data=FOLDER` would choose from the group of that name.
-@command("commands/predict")
+@command("commands/predict", quote_paths("run", "data", "output", "sample"))
 def main(cfg: DictConfig, folder: Path) -> None:
-    """Predict, write the CSV, and print where it is."""
+    """Predict, write the CSV, and print a summary and where the CSV is."""
     # Imported here: --help and Tab need no torch.
     from imageclf.commands.predict import run
 
