@@ -146,5 +146,5 @@ def test_a_sample_of_other_ids_is_refused_before_the_training(composed, tiny, tm
 
 def test_a_sample_needs_test_pictures(composed, tiny, tmp_path):
     (tmp_path / "sample.csv").write_text("file,species\n2,x\n")
-    with pytest.raises(InputError, match="give data.test, its pictures"):
+    with pytest.raises(InputError, match="give data\\.test, its pictures"):
         sampled(composed, tiny, tmp_path / "run", tmp_path / "sample.csv", "data.test=null")
