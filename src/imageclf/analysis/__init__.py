@@ -1,7 +1,15 @@
 """Numbers about data sets, runs and their predictions: functions of tables and arrays, without torch."""
 
 from imageclf.analysis.balance import class_balance
-from imageclf.analysis.folds import Folds, find_folds, fold_table, out_of_fold
+from imageclf.analysis.folds import (
+    Folds,
+    find_folds,
+    find_seeds,
+    fold_summary,
+    fold_table,
+    out_of_fold,
+    seed_table,
+)
 from imageclf.analysis.predictions_csv import (
     class_summary,
     predictions_table,
@@ -27,8 +35,10 @@ __all__ = [
     "count_kinds",
     "find_folds",
     "find_problems",
+    "find_seeds",
     "find_twins",
     "flatten",
+    "fold_summary",
     "fold_table",
     "label_submission",
     "less_is_better",
@@ -37,6 +47,7 @@ __all__ = [
     "probability_submission",
     "read_predictions",
     "run_table",
+    "seed_table",
     "sort_runs",
     "submission_of",
     "write_predictions",
