@@ -2,7 +2,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from imageclf.configs.quoting import flags_first, quote_paths, quoted
+from imageclf.configs.quoting import flags_first, quote_paths
+from imageclf.system.command_line import quoted
 
 NAMES = ["plain", "two words", "it's", 'say "x"', "a,b", "a=b", "[1]", "{x: 1}", "#1", "~x", "null", "12"]
 NAMES += [
@@ -102,3 +103,8 @@ def test_an_override_behind_a_flag_is_read(command):
     assert outcome.code == 0, outcome.err
     assert "seed: 1" in outcome.out
     assert "- x" in outcome.out
+
+
+def test_each_path_of_a_list_that_hydra_cannot_read_is_quoted():
+    (argument,) = quote_paths(["data=[a=b.jpg, c.jpg]"])
+    assert argument == "data=['a=b.jpg','c.jpg']"

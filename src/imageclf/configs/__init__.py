@@ -3,7 +3,7 @@
 from imageclf.configs.entry import JobError, command, exit_code, explain, record, recorded, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR, options_of
-from imageclf.configs.plain import Plain, load_config, save_config, to_plain, to_saved
+from imageclf.configs.plain import Plain, load_config, save_config, to_plain
 from imageclf.configs.trust import Trust, check_node, check_saved, foreign_targets
 from imageclf.configs.untrusted import read_config, read_object
 
@@ -29,5 +29,4 @@ __all__ = [
     "run_main",
     "save_config",
     "to_plain",
-    "to_saved",
 ]

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from imageclf.configs import (
     to_plain,
     to_saved,
 )
+from imageclf.configs.plain import refuse_secrets
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, key_of
@@ -69,7 +69,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
     saved = run_dir / "config.yaml"
     if starts_anew(cfg, run_dir, overrides):
         _check_start(cfg.ckpt_path, run_dir, overrides)
-        _check_secrets(cfg, run_dir)
+        refuse_secrets(cfg, run_dir)
         return
     # A requeued job has the command line of its first start.
     if cfg.ckpt_path != "auto" and not restarted(os.environ):
@@ -142,15 +142,6 @@ def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overri
             f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
             f"change; go on with {ranks}, or start a new run"
         )
-
-
-def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:
-    """Refuse a secret that would be written, and remove what Hydra has already written."""
-    try:
-        to_saved(cfg)
-    except InputError:
-        shutil.rmtree(run_dir / ".hydra", ignore_errors=True)
-        raise
 
 
 def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> None:

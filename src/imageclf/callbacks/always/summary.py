@@ -1,26 +1,36 @@
-"""The end of a run: predictions of the final weights and of the test folder, and summary.json."""
+"""The end of a run: predictions by the model that it reports, and summary.json."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
 import pandas as pd
+import torch
 
+from imageclf import InputError
 from imageclf.analysis import (
     label_submission,
     predictions_table,
     probability_submission,
+    submission_of,
     write_predictions,
     write_submission,
 )
+from imageclf.analysis.run_files import read_candidates
+from imageclf.analysis.scores import wilson_interval
 from imageclf.callbacks.always.machine_log import machine_of
 from imageclf.callbacks.callback import Callback, Order, data_of
+from imageclf.configs.options import AnalysisOptions
 from imageclf.data import ImageData, Table
-from imageclf.evaluation.predicting import current_predictions, predict_with_best
+from imageclf.evaluation.predicting import current_predictions, predict_with_reported
 from imageclf.model import Predictions
+from imageclf.report.reported import model_sentence
 from imageclf.schedule import RunState
 from imageclf.system.files import write_json
+
+log = logging.getLogger(__name__)
 
 
 class Summary(Callback):
@@ -31,47 +41,61 @@ class Summary(Callback):
     Args:
         state: of the run; its results go into `summary.json`.
         labels: to find the run by: experiment, task_name, tags.
-        submission: form of submission.csv, or None.
+        analysis: form and sample of submission.csv, if one is written.
     """
 
     order = Order.END
 
     def __init__(
-        self, run_dir: Path, state: RunState, labels: Mapping[str, Any], submission: str | None
+        self, run_dir: Path, state: RunState, labels: Mapping[str, Any], analysis: AnalysisOptions
     ) -> None:
         self._run_dir = run_dir
         self._state = state
         self._labels = labels
-        self._submission = submission
+        self._analysis = analysis
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a sample that the test pictures do not fit, before the training."""
+        table = data_of(trainer).table
+        if self._analysis.sample is not None:
+            if not len(table.rows("test")):
+                raise InputError(f"analysis.sample={self._analysis.sample}: give data.test, its pictures")
+            submission_for(self._analysis, unpredicted(table), table.classes)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Predict with the final weights, then write all files."""
+        """Score the final weights, predict with the reported model, then write all files."""
         module: Any = pl_module
         data = data_of(trainer)
         size = data.last_size
+        # Without snapshots or validation nothing was compared.
+        self._state.results.setdefault("model", "final")
         if data.has_validation:
-            predictions = current_predictions(trainer, module, data, size)
-            self._state.results |= module.score(predictions, "val")
-            self._write(trainer, predictions_of(data.table, predictions), "valid")
+            final = current_predictions(trainer, module, data, size)
+            self._state.results |= module.score(final, "val")
+            self._report(trainer, module.reported_predictions or final, data.table)
         if len(data.table.rows("test")):
             self._test(trainer, module, data, size)
         # Last: the run is finished once it exists.
         if trainer.is_global_zero:
             facts = self._facts(data) | machine_of(trainer, data)._asdict()
             self._write_summary(self._state.results | facts, data.table.classes)
+            log.info(model_sentence(self._state.results, read_candidates(self._run_dir)))
+
+    def _report(self, trainer: pl.Trainer, predictions: Predictions, table: Table) -> None:
+        """Score and write what the reported model predicts of the validation split."""
+        self._state.results |= reported_scores(predictions)
+        self._write(trainer, predictions_of(table, predictions), "valid")
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
-        predictions = predict_with_best(trainer, module, data, "test", size, self._run_dir)
+        predictions = predict_with_reported(trainer, module, data, "test", size, self._run_dir)
         if bool((predictions.labels >= 0).all()):
             self._state.results |= module.score(predictions, "test")
         table = predictions_of(data.table, predictions)
         self._write(trainer, table, "test")
-        if self._submission and trainer.is_global_zero:
-            write_submission(self._form(table, data.table.classes), self._run_dir / "submission.csv")
-
-    def _form(self, table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-        by_class = self._submission == "probabilities"
-        return probability_submission(table, classes) if by_class else label_submission(table)
+        if trainer.is_global_zero:
+            submission = submission_for(self._analysis, table, data.table.classes)
+            if submission is not None:
+                write_submission(submission, self._run_dir / "submission.csv")
 
     def _write(self, trainer: pl.Trainer, table: pd.DataFrame, split: str) -> None:
         if trainer.is_global_zero:
@@ -95,6 +119,42 @@ class Summary(Callback):
         # JSON has no NaN, the value of a metric that cannot be computed.
         known = {name: None if value != value else value for name, value in facts.items()}
         write_json(self._run_dir / "summary.json", {**known, "classes": list(classes)})
+
+
+def reported_scores(predictions: Predictions) -> dict[str, float]:
+    """Return accuracy, loss and the accuracy's 95 % interval, by their key in summary.json."""
+    accuracy, pictures = predictions.accuracy, len(predictions.rows)
+    low, high = wilson_interval(round(accuracy * pictures), pictures)
+    return {
+        "model/acc": accuracy,
+        "model/loss": predictions.loss,
+        "model/acc_low": low,
+        "model/acc_high": high,
+        "model/pictures": pictures,
+    }
+
+
+def submission_for(
+    analysis: AnalysisOptions, predictions: pd.DataFrame, classes: tuple[str, ...]
+) -> pd.DataFrame | None:
+    """Return the submission that the analysis node asks for, or None.
+
+    Raises:
+        InputError: the sample has other ids or classes than the predictions.
+    """
+    sample = None if analysis.sample is None else Path(analysis.sample).expanduser()
+    if analysis.submission == "probabilities":
+        return probability_submission(predictions, classes, sample)
+    if analysis.submission == "labels":
+        return label_submission(predictions, sample)
+    return None if sample is None else submission_of(predictions, classes, sample)
+
+
+def unpredicted(table: Table) -> pd.DataFrame:
+    """Return the table of predictions/*.csv of the test rows before they are predicted, all zeros."""
+    rows = torch.from_numpy(table.rows("test"))
+    zeros = torch.zeros(len(rows), table.num_classes)
+    return predictions_of(table, Predictions(rows, rows, zeros))
 
 
 def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:
