@@ -16,9 +16,8 @@ from imageclf.configs import (
     read_config,
     save_config,
     to_plain,
-    to_saved,
 )
-from imageclf.configs.plain import refuse_secrets
+from imageclf.configs.plain import refuse_secrets, to_saved
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, key_of
