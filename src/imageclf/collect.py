@@ -5,10 +5,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from imageclf.configs import command
-from imageclf.configs.quote_paths import quote_paths
 
 
-@command("commands/collect", quote_paths("root", "out"))
+@command("commands/collect")
 def main(cfg: DictConfig, folder: Path) -> None:
     """Print the table; write collect.csv and collect.html, and print where the page is."""
     # Imported here: --help and Tab need no torch.

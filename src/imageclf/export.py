@@ -5,10 +5,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from imageclf.configs import command
-from imageclf.configs.quote_paths import quote_paths
 
 
-@command("commands/export", quote_paths("run", "output"))
+@command("commands/export")
 def main(cfg: DictConfig, folder: Path) -> None:
     """Write the folder, and print where it is."""
     # Imported here: --help and Tab need no torch.

@@ -5,11 +5,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from imageclf.configs import command
-from imageclf.configs.quote_paths import quote_paths
 
 
 # Below commands/: beside the config groups, `data=FOLDER` would choose from the group of that name.
-@command("commands/predict", quote_paths("run", "data", "output", "sample"))
+@command("commands/predict")
 def main(cfg: DictConfig, folder: Path) -> None:
     """Predict, write the CSV, and print a summary and where the CSV is."""
     # Imported here: --help and Tab need no torch.

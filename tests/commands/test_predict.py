@@ -125,11 +125,11 @@ def test_an_output_that_cannot_be_written_is_refused_first(output, said, refusal
 def test_several_runs_are_averaged(predict, run_dir, finished_run, tmp_path):
     first, last = (predict(weights=name).table[CLASSES].to_numpy() for name in ("final", "best"))
     other = shutil.copytree(finished_run, tmp_path / "other")
-    # The other run takes another candidate for its best one.
+    # The other run reports another candidate.
     listed = other / "snapshots" / "candidates.json"
     content = json.loads(listed.read_text()) if listed.exists() else None
     if content is not None:
-        listed.write_text(json.dumps(content | {"best": "final"}))
+        listed.write_text(json.dumps(content | {"reported": "final"}))
     predicted = predict(run=[str(run_dir), str(other)])
     assert predicted.files == [run_dir / "predictions" / "new-mean-of-2.csv"]
     other_best = first if content is not None else last

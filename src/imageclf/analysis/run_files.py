@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,6 +24,16 @@ class LearningRateSearch:
 
 
 @dataclass(frozen=True)
+class CandidateScore:
+    """A candidate: the snapshots that it is made of, and its accuracy in 0..1 and mean loss on validation."""
+
+    name: str
+    members: list[str]
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """The files of one run; a missing one is an empty table, mapping or text."""
 
@@ -32,12 +43,13 @@ class RunFiles:
     plan: pd.DataFrame
     searches: list[LearningRateSearch]
     predictions: pd.DataFrame
+    candidates: list[CandidateScore]
     classes: list[str]
     config: str
 
 
 def read_run(run_dir: Path) -> RunFiles:
-    """Read summary.json, metrics.csv, plan.csv, lr_find/, predictions/valid.csv and config.yaml.
+    """Read the files of a run that its report shows.
 
     Raises:
         InputError: the directory has neither metrics.csv nor summary.json, or a JSON file is damaged.
@@ -57,9 +69,29 @@ def read_run(run_dir: Path) -> RunFiles:
         plan=plan,
         searches=_read_searches(run_dir / "lr_find", phases),
         predictions=read_predictions(predictions, classes) if predictions.is_file() else pd.DataFrame(),
+        candidates=read_candidates(run_dir),
         classes=classes,
         config=_read_text(run_dir / "config.yaml"),
     )
+
+
+def read_candidates(run_dir: Path) -> list[CandidateScore]:
+    """Return the candidates of a run as they were compared; none without validation.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = run_dir / "snapshots" / "candidates.json"
+    listed: Any = read_json(path).get("candidates", {})
+    try:
+        return [_candidate(name, node) for name, node in listed.items()]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: remove it, or run again") from error
+
+
+def _candidate(name: str, node: Mapping[str, Any]) -> CandidateScore:
+    members = [str(member) for member in node["members"]]
+    return CandidateScore(name, members, float(node["accuracy"]), float(node["loss"]))
 
 
 def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:

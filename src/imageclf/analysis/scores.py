@@ -1,9 +1,19 @@
 """Accuracy and log loss of probabilities, for training, reports and cross-validation alike."""
 
+from statistics import NormalDist
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from imageclf import InputError
+
+
+class Interval(NamedTuple):
+    """The fractions between which a true fraction probably lies, 0 to 1."""
+
+    low: float
+    high: float
 
 
 def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -27,6 +37,28 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     _check(probabilities, labels)
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.clip(of_truth, 1e-15, 1.0)).mean())
+
+
+def wilson_interval(right: int, total: int, confidence: float = 0.95) -> Interval:
+    """Return where the accuracy on all pictures of this kind probably lies, given that on some of them.
+
+    Args:
+        right: pictures classified correctly, 0 to `total`.
+        total: pictures, at least 1.
+        confidence: how often such an interval holds the true accuracy, between 0 and 1.
+
+    Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927. Unlike
+    the textbook interval it holds for few pictures, and stays within 0 and 1.
+
+    >>> [round(bound, 3) for bound in wilson_interval(58, 60)]
+    [0.886, 0.991]
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, weight = right / total, z * z / total
+    centre = (share + weight / 2) / (1 + weight)
+    half = np.sqrt(weight * share * (1 - share) + weight * weight / 4) / (1 + weight)
+    # Rounding may leave the range by a last digit.
+    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
 
 
 def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:

@@ -46,7 +46,8 @@ class PredictOptions:
         run: directory of a finished run, or several, whose probabilities are averaged.
         data: a picture, a folder of them at any depth, a CSV of paths, - for paths on standard input, or
             several of these.
-        weights: best, final, average, average_bn, soup, soup_bn, ensemble, or a snapshot PHASE-CYCLE.
+        weights: best, which is the model that the run reports; final, average, average_bn, soup, soup_bn,
+            ensemble, ema, or a snapshot PHASE-CYCLE.
         tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
         num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.

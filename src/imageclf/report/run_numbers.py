@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.confusion import class_accuracies
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
-from imageclf.report.page import Card, duration, score_text
+from imageclf.report.page import Card, duration, percent, score_text
+from imageclf.report.reported import ReportedModel
 from imageclf.system.machine import Machine
 
 _CARDS = {
@@ -68,9 +69,17 @@ class FitRow:
     advice: str
 
 
-def headline_cards(summary: Mapping[str, object]) -> list[Card]:
-    """Return a card per number that the summary has, in reading order."""
-    return [_card(key, summary) for key in _CARDS if isinstance(summary.get(key), int | float)]
+def headline_cards(summary: Mapping[str, object], model: ReportedModel | None) -> list[Card]:
+    """Return a card per number that the summary has, in reading order.
+
+    Scores on validation are those of the reported model alone; a run of an earlier version, which names none,
+    shows all that it has.
+    """
+    known = [key for key in _CARDS if isinstance(summary.get(key), int | float)]
+    if model is None:
+        return [_card(key, summary) for key in known]
+    rest = [_card(key, summary) for key in known if not key.startswith("val/")]
+    return [*_model_cards(model), *rest]
 
 
 def machine_line(summary: Mapping[str, object]) -> str:
@@ -110,6 +119,16 @@ def fit_rows(metrics: pd.DataFrame) -> list[FitRow]:
     fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy(dtype=float)]
     rows = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits), strict=True)
     return [FitRow(phase, epoch, *fit, verdict, ADVICE[verdict]) for phase, epoch, fit, verdict in rows]
+
+
+def _model_cards(model: ReportedModel) -> list[Card]:
+    accuracy = score_text("model/acc", model.accuracy, model.pictures)
+    low, high = (percent(bound).removesuffix(" %") for bound in (model.low, model.high))
+    right = f"{model.right:,} of {model.pictures:,}"
+    return [
+        Card("model/acc", "Accuracy", accuracy, f"{right}; 95 % interval {low} to {high} %"),
+        Card("model/loss", "Loss", score_text("model/loss", model.loss), ""),
+    ]
 
 
 def _card(key: str, summary: Mapping[str, object]) -> Card:

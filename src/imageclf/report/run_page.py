@@ -12,6 +12,7 @@ from imageclf.report.page import Plot, render_page, svg_plot
 from imageclf.report.plots.confusion_plot import confusion_figure
 from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
+from imageclf.report.reported import candidate_rows, reported_model
 from imageclf.report.run_numbers import (
     ClassRow,
     class_rows,
@@ -45,11 +46,14 @@ def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
         InputError: the directory is not that of a run, or a file in it is damaged.
     """
     run = read_run(run_dir)
+    model = reported_model(run.summary, run.candidates)
     page = render_page(
         "run_page.html.j2",
         run=run,
         machine=machine_line(run.summary),
-        cards=headline_cards(run.summary),
+        cards=headline_cards(run.summary, model),
+        model=model,
+        candidates=candidate_rows(run.summary, run.candidates, model),
         phases=phase_rows(run.metrics),
         rates=_rates(run),
         curves=_curves(run),
