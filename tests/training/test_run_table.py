@@ -11,7 +11,7 @@ import pytest
 from imageclf import InputError
 from imageclf.launch import tasks
 from imageclf.training.parts import table as run_table
-from imageclf.training.parts.table import folder_table, read_table, table_of_run
+from imageclf.training.parts.table import read_table, table_of_run
 from imageclf.training.run_config import data_options
 
 
@@ -46,6 +46,29 @@ def test_the_pictures_of_a_folder_are_read_and_split(node):
 def test_a_split_follows_the_keys_of_the_node(node):
     table = read_table(node("data.valid=null", "data.valid_pct=0.5"))
     assert [len(table.rows(split)) for split in ("train", "valid")] == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([], "24 training and 12 validation pictures, from the folders train/ and valid/ of ROOT"),
+        (
+            ["data.valid=null"],
+            "19 training and 5 validation pictures, from the folders of ROOT/train, 20% held out at random, "
+            "stratified",
+        ),
+        (
+            ["data.valid=null", "data.fold=1", "data.folds=4", "data.split=random", "data.test=valid"],
+            "18 training and 6 validation pictures, 12 to predict, from the folders of ROOT/train, fold 1 of "
+            "4 held out at random",
+        ),
+    ],
+)
+def test_what_was_read_is_said_in_one_line(node, tmp_path, caplog, overrides, said):
+    with caplog.at_level(logging.INFO):
+        read_table(node(*overrides), verify=False)
+    root = str(tmp_path / "data")
+    assert [each.replace(root, "ROOT") for each in caplog.messages] == [f"3 classes, {said}"]
 
 
 def test_a_broken_picture_stops_the_run_by_its_name_and_the_remedy(node, broken):
@@ -83,27 +106,6 @@ def test_a_restart_reads_the_table_that_was_written_down(whole, tmp_path):
     shutil.rmtree(tmp_path / "data" / "valid")
     again = table_of_run(tmp_path, whole())
     assert again.frame.equals(first.frame)
-
-
-def test_a_folder_to_predict_is_read_at_any_depth(dataset):
-    table = folder_table(dataset / "valid", ("blue", "green", "red"))
-    assert len(table) == len(table.rows("test")) == 12
-    assert table.ids[:2] == ["blue/0", "blue/1"]
-
-
-def test_a_folder_to_predict_has_no_labels(dataset):
-    assert set(folder_table(dataset / "valid", ("blue",)).labels) == {-1}
-
-
-def test_a_folder_to_predict_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError) as refused:
-        folder_table(tmp_path / "nowhere", ("a",))
-    assert str(refused.value) == f"data={tmp_path}/nowhere: there is no such folder"
-
-
-def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
-    with pytest.raises(InputError, match=r"holds no pictures \(\.jpg, \.jpeg, \.png"):
-        folder_table(tmp_path, ("a",))
 
 
 @pytest.mark.parametrize("part", ["loading", "splitting", "caching", "source"])

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import pandas as pd
-
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
-from imageclf.data.sources.listing import SUFFIXES, list_pictures, picture_ids
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
 from imageclf.system.world import WAIT
@@ -23,7 +20,7 @@ log = logging.getLogger(__name__)
 def read_table(
     data: DataOptions, verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
 ) -> Table:
-    """Return the pictures of a data set, checked and split.
+    """Return the pictures of a data set, checked and split, and log what they are.
 
     Args:
         data: where they are, and how they are split.
@@ -36,7 +33,25 @@ def read_table(
     table = data.source.read()
     if verify:
         table = without_broken(table, data.loading, data.caching, sides)
-    return data.splitting.apply(table)
+    split = data.splitting.apply(table)
+    log.info(summary(split, data, is_given=not len(table.rows(""))))
+    return split
+
+
+def summary(table: Table, data: DataOptions, is_given: bool) -> str:
+    """Return in a sentence how many pictures there are, where they come from, and how they are split.
+
+    Args:
+        table: of all pictures, split.
+        data: where they are, and how they are split.
+        is_given: whether the source says what is held out.
+    """
+    train, valid, test = (len(table.rows(split)) for split in ("train", "valid", "test"))
+    counts = f"{table.num_classes} classes, {train:,} training and {valid:,} validation pictures"
+    # A source of one's own needs only to read.
+    where = getattr(data.source, "where", f"from {type(data.source).__name__}")
+    parts = [counts, *([f"{test:,} to predict"] if test else []), where]
+    return ", ".join(parts if is_given else [*parts, data.splitting.words])
 
 
 def table_of_run(run_dir: Path, config: RunConfig) -> Table:
@@ -67,22 +82,6 @@ def _wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             raise InputError(f"the first task has not written {path} within {WAIT}")
         time.sleep(0.2)
-
-
-def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
-    """Return the pictures of a folder, at any depth, as rows of the test split without labels.
-
-    Raises:
-        InputError: there is no such folder, or it holds no picture.
-    """
-    if not folder.is_dir():
-        raise InputError(f"data={folder}: there is no such folder")
-    names = list_pictures(str(folder.resolve())).pictures
-    if not names:
-        raise InputError(f"data={folder} holds no pictures ({', '.join(SUFFIXES)})")
-    paths = [str(folder.resolve() / name) for name in names]
-    frame = pd.DataFrame({"id": picture_ids(names), "path": paths, "label": "", "split": "test"})
-    return Table(frame, classes)
 
 
 def without_broken(
