@@ -135,12 +135,13 @@ def _mark_unknown(axes: Axes, plan: pd.DataFrame, words: str) -> None:
     """Write into each phase of a plan that its rate is not found yet."""
     for _, steps in plan.groupby("phase", sort=False)["step"]:
         axes.text(
-            steps.mean(),
-            0.5,
+            # Near the top of the end: there the shapes have fallen.
+            steps.max(),
+            0.9,
             f"auto: {words}",
             transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="center",
+            ha="right",
+            va="top",
             fontsize=8,
             color=GREY,
         )
