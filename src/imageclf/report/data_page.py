@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from imageclf.analysis.balance import SPLITS, class_balance
-from imageclf.analysis.problems import Problem, problem_table
+from imageclf.analysis.problems import HINTS, Problem, problem_table
 from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows
-from imageclf.report.data_numbers import data_cards
+from imageclf.report.data_numbers import data_cards, data_sentence
 from imageclf.report.galleries import common_folder, problem_galleries
 from imageclf.report.page import pixels, png_plot, render_page, svg_plot
 from imageclf.report.plots.balance_plot import balance_figure
-from imageclf.report.plots.sheet import sheet_figure
+from imageclf.report.plots.sheet import Sample, sheet_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import save_figure
 from imageclf.system.cells import without_formulas, write_csv
@@ -34,19 +32,23 @@ class DataAnalysis:
     """What was found out about a data set.
 
     Args:
+        root: folder of the data set, as given.
         pictures: a row per file, with `PICTURE_COLUMNS`; sizes in pixels, 0 if the file is not a picture.
         classes: names, in class order.
         problems: of the pictures, by row.
         size: pixels a side in training.
-        views: a picture as it is and six augmented views, `[7, size, size, 3]`; None if none can be read.
+        warning: about what a centre crop cuts off, or "".
+        samples: some pictures with their views; none if none can be read.
         config: the data and transforms nodes, as YAML.
     """
 
+    root: str
     pictures: pd.DataFrame
     classes: Sequence[str]
     problems: Sequence[Problem]
     size: int
-    views: NDArray[np.uint8] | None
+    warning: str
+    samples: Sequence[Sample]
     config: str
 
 
@@ -77,8 +79,8 @@ def _figures(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, Figure]
     figures = {"balance": balance_figure(balance)}
     if size_rows(analysis.pictures):
         figures["sizes"] = sizes_figure(analysis.pictures, analysis.size)
-    if analysis.views is not None:
-        figures["augmented"] = sheet_figure(analysis.views)
+    if analysis.samples:
+        figures["augmented"] = sheet_figure(analysis.samples)
     return figures
 
 
@@ -87,17 +89,20 @@ def _page(analysis: DataAnalysis, balance: pd.DataFrame, figures: dict[str, Figu
     descriptions = {
         "balance": "Pictures of each class, by split",
         "sizes": "Histograms of width, height and shorter side",
-        "augmented": "A picture as it is, and six augmented views of it",
+        "augmented": "Some pictures: whole, as validated, and augmented",
     }
     plots = {
         name: (png_plot if name == "augmented" else svg_plot)(figure, descriptions[name])
         for name, figure in figures.items()
     }
     folder = common_folder(paths)
+    galleries = problem_galleries(analysis.problems, paths)
     return render_page(
         "data_page.html.j2",
-        name=Path(folder).name or "Data set",
-        folder=folder,
+        name=Path(analysis.root or folder).name or "Data set",
+        folder=analysis.root or folder,
+        summary=data_sentence(pictures, balance),
+        warning=analysis.warning,
         cards=data_cards(pictures, balance, analysis.problems),
         plots=plots,
         splits=[split for split in SPLITS if balance[split].any()],
@@ -109,6 +114,8 @@ def _page(analysis: DataAnalysis, balance: pd.DataFrame, figures: dict[str, Figu
         kinds=kind_rows(pictures),
         size=analysis.size,
         enlarged=num_enlarged(pictures, analysis.size),
-        galleries=problem_galleries(analysis.problems, paths),
+        galleries=galleries,
+        faults=[each for each in galleries if each.kind not in HINTS],
+        hints=[each for each in galleries if each.kind in HINTS],
         config=analysis.config,
     )
