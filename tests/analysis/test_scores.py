@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy.stats import sem
 from sklearn import metrics
 
 from imageclf import InputError
 from imageclf.analysis.confusion import class_accuracies, confusion_matrix
-from imageclf.analysis.scores import accuracy, log_loss, wilson_interval
+from imageclf.analysis.scores import accuracy, log_loss, standard_error, wilson_interval
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
@@ -19,6 +20,15 @@ def test_accuracy_is_that_of_scikit_learn():
 def test_log_loss_is_that_of_scikit_learn():
     expected = metrics.log_loss(LABELS, PROBABILITIES, labels=range(7))
     assert log_loss(PROBABILITIES, LABELS) == pytest.approx(expected)
+
+
+def test_the_standard_error_of_the_log_loss_is_that_of_scipy():
+    expected = sem(-np.log(PROBABILITIES[np.arange(200), LABELS]))
+    assert standard_error(PROBABILITIES, LABELS) == pytest.approx(expected)
+
+
+def test_a_single_picture_has_no_standard_error():
+    assert standard_error(PROBABILITIES[:1], LABELS[:1]) == 0
 
 
 def test_a_certain_mistake_costs_a_finite_log_loss():
