@@ -29,13 +29,15 @@ def test_a_second_decimal_needs_a_thousand_pictures():
 
 
 def test_cards_come_in_reading_order_whatever_the_file():
-    cards = headline_cards({"seconds": 1, "val/loss": 0.5, "val/acc": 0.25, "unknown": 3})
+    cards = headline_cards({"seconds": 1, "val/loss": 0.5, "val/acc": 0.25, "unknown": 3}, None)
     assert [card.key for card in cards] == ["val/acc", "val/loss", "seconds"]
 
 
 def test_the_worst_class_comes_first_with_what_it_is_confused_with():
     worst = class_rows(np.array([[8, 2, 0], [1, 5, 4], [0, 0, 3]]), ["a", "b", "c"])[0]
-    assert worst == ClassRow("b", pictures=10, accuracy=0.5, mistakes=4, confused_with="c")
+    assert worst == ClassRow(
+        "b", pictures=10, precision=5 / 7, recall=0.5, f1=10 / 17, mistakes=4, confused_with="c"
+    )
 
 
 def test_a_class_without_pictures_has_no_row():

@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import read_classes, read_predictions
@@ -23,8 +25,18 @@ class LearningRateSearch:
 
 
 @dataclass(frozen=True)
+class CandidateScore:
+    """A candidate: the snapshots that it is made of, and its accuracy in 0..1 and mean loss on validation."""
+
+    name: str
+    members: list[str]
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
 class RunFiles:
-    """The files of one run; a missing one is an empty table, mapping or text."""
+    """The files of one run; a missing one is an empty table, mapping or text, and `overrides` are None."""
 
     name: str
     summary: Mapping[str, object]
@@ -32,12 +44,14 @@ class RunFiles:
     plan: pd.DataFrame
     searches: list[LearningRateSearch]
     predictions: pd.DataFrame
+    candidates: list[CandidateScore]
     classes: list[str]
     config: str
+    overrides: list[str] | None
 
 
 def read_run(run_dir: Path) -> RunFiles:
-    """Read summary.json, metrics.csv, plan.csv, lr_find/, predictions/valid.csv and config.yaml.
+    """Read the files of a run that its report shows.
 
     Raises:
         InputError: the directory has neither metrics.csv nor summary.json, or a JSON file is damaged.
@@ -57,9 +71,30 @@ def read_run(run_dir: Path) -> RunFiles:
         plan=plan,
         searches=_read_searches(run_dir / "lr_find", phases),
         predictions=read_predictions(predictions, classes) if predictions.is_file() else pd.DataFrame(),
+        candidates=read_candidates(run_dir),
         classes=classes,
         config=_read_text(run_dir / "config.yaml"),
+        overrides=_read_overrides(run_dir / ".hydra" / "overrides.yaml"),
     )
+
+
+def read_candidates(run_dir: Path) -> list[CandidateScore]:
+    """Return the candidates of a run as they were compared; none without validation.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = run_dir / "snapshots" / "candidates.json"
+    listed: Any = read_json(path).get("candidates", {})
+    try:
+        return [
+            CandidateScore(
+                name, list(map(str, each["members"])), float(each["accuracy"]), float(each["loss"])
+            )
+            for name, each in listed.items()
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: remove it, or run again") from error
 
 
 def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:
@@ -110,6 +145,16 @@ def read_json(path: Path) -> dict[str, object]:
         return dict(json.loads(_read_text(path) or "{}"))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}): remove it, or run again") from error
+
+
+def _read_overrides(path: Path) -> list[str] | None:
+    """Return the arguments that a run was started with, as the shell passed them on."""
+    if not path.is_file():
+        return None
+    try:
+        return list(map(str, yaml.safe_load(_read_text(path)) or []))
+    except (yaml.YAMLError, TypeError) as error:
+        raise InputError(f"{path} is damaged: remove it, or run again") from error
 
 
 def _read_text(path: Path) -> str:

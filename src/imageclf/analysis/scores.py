@@ -1,9 +1,43 @@
-"""Accuracy and log loss of probabilities, for training, reports and cross-validation alike."""
+"""Accuracy, log loss and calibration of probabilities, for training, reports and cross-validation alike."""
+
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imageclf import InputError
+
+
+class Interval(NamedTuple):
+    """The fractions between which a true fraction probably lies, 0 to 1."""
+
+    low: float
+    high: float
+
+
+class Reliability(NamedTuple):
+    """Pictures by the probability of their prediction, in bins of equal width that hold at least one.
+
+    Args:
+        confidence: mean probability of the prediction, `[B]`.
+        accuracy: share of predictions that are right, `[B]`.
+        pictures: their number, `[B]`.
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    pictures: NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: how far confidence and accuracy differ, mean over the pictures."""
+        return float(np.average(np.abs(self.confidence - self.accuracy), weights=self.pictures))
+
+    @property
+    def bias(self) -> float:
+        """How much higher the confidence is than the accuracy, mean over the pictures; below 0: lower."""
+        return float(np.average(self.confidence - self.accuracy, weights=self.pictures))
 
 
 def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -25,8 +59,56 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     1], so a confident mistake costs at most 34.5; rows are not rescaled to a sum of one.
     """
     _check(probabilities, labels)
+    return float(picture_losses(probabilities, labels).mean())
+
+
+def reliability(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], num_bins: int = 10
+) -> Reliability:
+    """Compare the probability of each prediction with how often such predictions are right.
+
+    Arguments and errors are those of `accuracy`. A probability on the edge of two bins is in the lower one.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
+    """
+    _check(probabilities, labels)
+    top = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(top * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
+    count = np.bincount(bins, minlength=num_bins)
+    filled = count > 0
+    confidence, accurate = (
+        np.bincount(bins, each, num_bins)[filled] / count[filled] for each in (top, right)
+    )
+    return Reliability(confidence, accurate, count[filled])
+
+
+def picture_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the log loss of each picture, `[N]`, as `log_loss` averages it; NaN where the label is -1."""
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(of_truth, 1e-15, 1.0)).mean())
+    return np.where(labels >= 0, -np.log(np.clip(of_truth, 1e-15, 1.0)), np.nan)
+
+
+def wilson_interval(right: int, total: int, confidence: float = 0.95) -> Interval:
+    """Return where the accuracy on all pictures of this kind probably lies, given that on some of them.
+
+    Args:
+        right: pictures classified correctly, 0 to `total`.
+        total: pictures, at least 1.
+        confidence: how often such an interval holds the true accuracy, between 0 and 1.
+
+    Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927. Unlike
+    the textbook interval it holds for few pictures, and stays within 0 and 1.
+
+    >>> [round(bound, 3) for bound in wilson_interval(58, 60)]
+    [0.886, 0.991]
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, weight = right / total, z * z / total
+    centre = (share + weight / 2) / (1 + weight)
+    half = np.sqrt(weight * share * (1 - share) + weight * weight / 4) / (1 + weight)
+    # Rounding may leave the range by a last digit.
+    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
 
 
 def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imageclf.analysis.confusion import class_accuracies
+from imageclf.analysis.confusion import class_scores
 from imageclf.analysis.fit import ADVICE, Fit, verdicts
 from imageclf.report.page import Card, duration, score_text
+from imageclf.report.reported import ReportedModel
 from imageclf.system.machine import Machine
 
 _CARDS = {
@@ -47,11 +48,16 @@ class PhaseRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: its `accuracy` in 0..1, and the class that most of its mistakes are `confused_with`."""
+    """One class: its scores, 0 to 1, NaN where they would be 0 / 0, and what most of its mistakes are.
+
+    `mistakes` is how many of its pictures are predicted as the class `confused_with`.
+    """
 
     name: str
     pictures: int
-    accuracy: float
+    precision: float
+    recall: float
+    f1: float
     mistakes: int
     confused_with: str
 
@@ -68,9 +74,16 @@ class FitRow:
     advice: str
 
 
-def headline_cards(summary: Mapping[str, object]) -> list[Card]:
-    """Return a card per number that the summary has, in reading order."""
-    return [_card(key, summary) for key in _CARDS if isinstance(summary.get(key), int | float)]
+def headline_cards(summary: Mapping[str, object], model: ReportedModel | None) -> list[Card]:
+    """Return a card per number that the summary has, in reading order.
+
+    Scores on validation are left to the result where a run names its model; one of an earlier version shows
+    all that it has.
+    """
+    known = [key for key in _CARDS if isinstance(summary.get(key), int | float)]
+    if model is None:
+        return [_card(key, summary) for key in known]
+    return [_card(key, summary) for key in known if not key.startswith("val/")]
 
 
 def machine_line(summary: Mapping[str, object]) -> str:
@@ -87,19 +100,27 @@ def phase_rows(metrics: pd.DataFrame) -> list[PhaseRow]:
 
 
 def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[ClassRow]:
-    """Return a row per class that has pictures, lowest accuracy first.
+    """Return a row per class that has pictures, lowest F1 first.
 
     `matrix` is a confusion matrix `[C, C]` with the truth in rows.
     """
-    accuracies, sizes = class_accuracies(matrix), matrix.sum(axis=1)
+    (precision, recall, f1), sizes = class_scores(matrix), matrix.sum(axis=1)
     mistakes = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
     most, worst = mistakes.max(axis=1), mistakes.argmax(axis=1)
     rows = [
-        ClassRow(name, int(sizes[row]), float(accuracies[row]), int(most[row]), classes[worst[row]])
+        ClassRow(
+            name=name,
+            pictures=int(sizes[row]),
+            precision=float(precision[row]),
+            recall=float(recall[row]),
+            f1=float(f1[row]),
+            mistakes=int(most[row]),
+            confused_with=classes[worst[row]],
+        )
         for row, name in enumerate(classes)
         if sizes[row]
     ]
-    return sorted(rows, key=lambda row: (row.accuracy, -row.pictures))
+    return sorted(rows, key=lambda row: (row.f1, -row.pictures))
 
 
 def fit_rows(metrics: pd.DataFrame) -> list[FitRow]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
+from markupsafe import Markup
 
 from imageclf.analysis.folds import Folds, fold_table
 from imageclf.analysis.run_settings import RunRecord
 from imageclf.analysis.runs_table import setting_columns
-from imageclf.report.page import Card, Plot, render_page, score_text, svg_plot
+from imageclf.report.page import Card, render_page, score_text, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
 from imageclf.report.runs_numbers import Column, fold_columns, run_columns
 from imageclf.system.files import write_bytes
@@ -71,7 +72,7 @@ def _link(run: RunRecord, folder: Path) -> str:
     return quote(os.path.relpath(run.report, folder.absolute())) if run.report else ""
 
 
-def _plots(runs: Runs) -> list[tuple[str, Plot]]:
+def _plots(runs: Runs) -> list[tuple[str, Markup]]:
     plots = []
     chosen = colours([run.name for run in runs.records])
     for score, title in _CURVES:

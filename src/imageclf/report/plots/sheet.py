@@ -14,9 +14,12 @@ NUM_VIEWS = 7
 """The picture as it is, and six augmented views."""
 
 
-def sheet_figure(views: NDArray[np.uint8]) -> Figure:
-    """Draw a large picture and six augmented views; `views` is `[7, size, size, 3]`, the picture first."""
-    figure = Figure(figsize=(10.8, 4.5), layout="constrained", facecolor="white")
+def sheet_figure(views: NDArray[np.uint8], width: float = 10.8) -> Figure:
+    """Draw a large picture and six augmented views, `width` inches wide.
+
+    `views` is `[7, size, size, 3]`, the picture first.
+    """
+    figure = Figure(figsize=(width, width / 2.4), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(2, 5)
     _show(figure.add_subplot(grid[:, :2]), views[0], "as it is")
     for place, view in enumerate(views[1:]):

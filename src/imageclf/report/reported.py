@@ -1,0 +1,146 @@
+"""The model that a run reports, in numbers and words, and the candidates it was compared with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from imageclf.analysis.run_files import CandidateScore
+from imageclf.report.page import percent
+
+_MIXTURES = {
+    "average": "the average of the weights of {}",
+    "average_bn": "the average of the weights of {}, with batch norm measured anew",
+    "soup": "the greedy soup of {}",
+    "soup_bn": "the greedy soup of {}, with batch norm measured anew",
+    "ensemble": "the ensemble of {}",
+}
+_SINGLE = {
+    "final": "the final weights",
+    "final, tta": "the final weights with test-time augmentation",
+    "ema": "the moving average of the weights",
+}
+
+
+@dataclass(frozen=True)
+class ReportedModel:
+    """The model that made a run's predictions, and its scores on the validation pictures.
+
+    Args:
+        name: as `weights=NAME` takes it.
+        title: the same in words.
+        accuracy: 0 to 1.
+        low: lower end of the accuracy's 95 % interval.
+        high: upper end of it.
+        loss: mean over the pictures.
+        right: pictures classified correctly.
+        pictures: all of them.
+        is_chosen: whether it was chosen for doing best on these very pictures.
+    """
+
+    name: str
+    title: str
+    accuracy: float
+    low: float
+    high: float
+    loss: float
+    right: int
+    pictures: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """One candidate: its name, the same in words, its scores, and whether it is the one reported."""
+
+    name: str
+    title: str
+    accuracy: float
+    loss: float
+    right: int
+    is_reported: bool
+
+
+def reported_model(
+    summary: Mapping[str, object], candidates: Sequence[CandidateScore]
+) -> ReportedModel | None:
+    """Return the model that a run reports; None if the summary has no scores of one."""
+    numbers = {
+        key: value
+        for key in ("acc", "acc_low", "acc_high", "loss", "pictures")
+        if isinstance(value := summary.get(f"model/{key}"), int | float)
+    }
+    if len(numbers) < 5:
+        return None
+    name, pictures = str(summary.get("model")), int(numbers["pictures"])
+    return ReportedModel(
+        name=name,
+        title=candidate_title(name, _members(name, candidates)),
+        accuracy=numbers["acc"],
+        low=numbers["acc_low"],
+        high=numbers["acc_high"],
+        loss=numbers["loss"],
+        right=round(numbers["acc"] * pictures),
+        pictures=pictures,
+        is_chosen=summary.get("model/chosen") is True,
+    )
+
+
+def candidate_rows(
+    summary: Mapping[str, object], candidates: Sequence[CandidateScore], model: ReportedModel | None
+) -> list[CandidateRow]:
+    """Return a row per candidate, best first, and one of test-time augmentation; none without a model."""
+    if model is None:
+        return []
+    accuracy, loss = summary.get("val/acc_tta"), summary.get("val/loss_tta")
+    if isinstance(accuracy, int | float) and isinstance(loss, int | float):
+        candidates = [*candidates, CandidateScore("final, tta", ["final"], accuracy, loss)]
+    rows = [
+        CandidateRow(
+            name=each.name,
+            title=candidate_title(each.name, each.members),
+            accuracy=each.accuracy,
+            loss=each.loss,
+            right=round(each.accuracy * model.pictures),
+            is_reported=each.name == model.name,
+        )
+        for each in candidates
+    ]
+    return sorted(rows, key=lambda row: (-row.accuracy, row.loss))
+
+
+def candidate_title(name: str, members: Sequence[str]) -> str:
+    """Return what a candidate is, in words that follow "is".
+
+    Args:
+        name: of the candidate.
+        members: snapshots that it is made of.
+
+    >>> candidate_title("ensemble", ["head-0", "finetune-0"]), candidate_title("finetune-1", ["finetune-1"])
+    ('the ensemble of head-0 and finetune-0', 'the snapshot finetune-1')
+    """
+    if name in _SINGLE:
+        return _SINGLE[name]
+    if name in _MIXTURES:
+        return _MIXTURES[name].format(_listed(members))
+    return f"the snapshot {name}"
+
+
+def model_sentence(summary: Mapping[str, object], candidates: Sequence[CandidateScore]) -> str:
+    """Return which model a run reports, and how good it is on the validation pictures."""
+    model = reported_model(summary, candidates)
+    if model is None:
+        name = str(summary.get("model"))
+        title = candidate_title(name, _members(name, candidates))
+        return f"The reported model is {title}. No pictures were held out to measure how good it is."
+    counts = f"{model.right:,} of {model.pictures:,} validation pictures right"
+    share = percent(model.accuracy, model.pictures)
+    interval = f"95 % interval {percent(model.low).removesuffix(' %')} to {percent(model.high)}"
+    chosen = " It was chosen on these pictures." if model.is_chosen else ""
+    return f"The reported model is {model.title}: {counts} ({share}; {interval}).{chosen}"
+
+
+def _members(name: str, candidates: Sequence[CandidateScore]) -> Sequence[str]:
+    return next((each.members for each in candidates if each.name == name), [])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "several snapshots"
