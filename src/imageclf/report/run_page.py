@@ -35,11 +35,12 @@ from imageclf.report.run_numbers import (
     machine_line,
     phase_rows,
 )
-from imageclf.report.seen import Seen, seen_tiles
+from imageclf.report.seen import Seen, look_tiles, view_tiles
 from imageclf.system.files import write_bytes
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
+NOTHING_SEEN = Seen(views=None, looks=None)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Validation:
     calibration: Markup
 
 
-def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen | None = None) -> Path:
+def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen = NOTHING_SEEN) -> Path:
     """Write `report.html` from the files of a run directory and return its path.
 
     A missing file leaves its section out; a picture that cannot be read becomes a grey tile with its name.
@@ -65,7 +66,7 @@ def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen | None 
     Args:
         run_dir: of the run.
         pictures: where relative paths in predictions/valid.csv start; None: the working directory.
-        seen: what only the training can show; None: the page is without it.
+        seen: what only the end of a training can show.
 
     Raises:
         InputError: the directory is not that of a run, or a file in it is damaged.
@@ -90,7 +91,9 @@ def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen | None 
         validation=validation,
         galleries=_galleries(run, pictures or Path.cwd()),
         folder=common_folder(list(run.predictions.get("path", []))),
-        seen=None if seen is None else seen_tiles(seen, run.classes),
+        seen=seen,
+        views=view_tiles(seen.views, run.classes) if seen.views else [],
+        looks=look_tiles(seen.looks, run.predictions) if seen.looks else [],
         training=None if run.overrides is None else training_command(run.overrides),
         commands=using_commands(run_dir.resolve()),
     )

@@ -39,7 +39,7 @@ def confusion_figure(matrix: NDArray[np.integer], classes: Sequence[str], width:
     margin = 0.65 + 0.075 * max(len(name) for name in names)
     cell_width = min(_cell_size(num_classes), (width - margin) / num_classes)
     # With many classes rows may be taller than columns are wide: a page scrolls down, not sideways.
-    cell_height = max(cell_width, min(_PITCH, 14 / num_classes))
+    cell_height = max(cell_width, min(_PITCH, (6 if is_narrow(width) else 14) / num_classes))
     figure, axes = new_figure(margin + cell_width * num_classes, margin + cell_height * num_classes)
     axes.grid(visible=False)
     axes.set_xlim(-0.5, num_classes - 0.5)
