@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 import imageclf.commands.plan
@@ -205,12 +207,10 @@ def test_predicting_again_gives_the_same(run, predicted, command, here):
     assert (here / "again.csv").read_bytes() == (run / "predictions" / "new.csv").read_bytes()
 
 
-def test_the_final_weights_predict_what_the_run_has_predicted(run, dataset, command, here):
-    outcome = command(
-        "predict", f"run={run}", f"data={dataset}/valid", "weights=final", f"output={here}/final.csv"
-    )
+def test_the_command_predicts_by_the_model_that_made_the_runs_own_predictions(run, dataset, command, here):
+    outcome = command("predict", f"run={run}", f"data={dataset}/valid", f"output={here}/again.csv")
     assert outcome.code == 0, outcome.err
-    again, first = pd.read_csv(here / "final.csv"), pd.read_csv(run / "predictions" / "valid.csv")
+    again, first = pd.read_csv(here / "again.csv"), pd.read_csv(run / "predictions" / "valid.csv")
     assert list(again["path"]) == list(first["path"])
     assert again[CLASSES].to_numpy() == pytest.approx(first[CLASSES].to_numpy(), abs=1e-6)
 
@@ -427,17 +427,23 @@ def test_a_process_says_a_mistake_in_one_sentence(mistaken):
 
 @pytest.mark.parametrize("before", [(), IN_THE_BACKGROUND], ids=["as it is", "in the background"])
 @pytest.mark.sampled(2)
-def test_ctrl_c_ends_a_run_with_130_and_one_sentence(tiny, tmp_path, before):
+def test_ctrl_c_saves_and_ends_a_run_with_130_and_the_command_that_goes_on(tiny, tmp_path, before):
     long = ["schedule.phases.finetune.cycle_len=500", "~callbacks.tta"]
     process = start(tmp_path, *tiny, *long, before=before)
     assert process.stdout is not None
     for line in process.stdout:
-        # Python drops an interrupt that falls into a destructor; a user presses the keys again.
-        if re.search(r"epoch +\d*2 ", line):
+        if re.search(r"epoch +2 ", line):
             process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "imageclf: interrupted"
+    saving, ended = (line for line in err.splitlines() if line.startswith("imageclf: "))
+    assert saving == "imageclf: saving at the next safe point; press Ctrl-C again to end at once"
+    start_of_end, command = ended.split(": ", 2)[1:]
+    assert start_of_end == "ended by Ctrl-C; go on with"
+    train, run_dir, auto = shlex.split(command)
+    assert (train, auto) == ("imageclf-train", "ckpt_path=auto")
+    checkpoint = Path(run_dir.removeprefix("hydra.run.dir=")) / "checkpoints/last.ckpt"
+    assert torch.load(checkpoint, weights_only=True)["position"] > [2, 0]
     assert "Traceback" not in err
 
 
@@ -516,3 +522,18 @@ def test_a_sweep_over_two_keys_makes_four_runs_beside_its_list(tiny, tmp_path):
     assert sorted(path.parent.name for path in sweep.glob("*/summary.json")) == ["0", "1", "2", "3"]
     seeds = [OmegaConf.load(sweep / str(job) / "config.yaml").seed for job in range(4)]
     assert seeds == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["train", "plan", "lr_find", "predict"])
+def test_a_secret_is_neither_printed_nor_written_down(name, tiny, command, here):
+    given = tiny if name != "predict" else ["run=x", "data=y"]
+    outcome = command(name, *given, "+extras_of_mine={private_key: hush}")
+    assert outcome.code == 1
+    assert "extras_of_mine.private_key looks like a secret" in outcome.err
+    assert "hush" not in outcome.out + outcome.err
+    assert not [path for path in here.rglob("*") if path.is_file() and "hush" in path.read_text()]
+
+
+def test_a_mistake_is_all_that_a_command_prints(tiny, command, here):
+    (line,) = command("train", *tiny, "data.valid_pct=5").err.splitlines()
+    assert line.startswith("imageclf: data.valid_pct=5 must be")

@@ -189,7 +189,10 @@ def test_a_file_opens_with_a_command_that_is_installed(path):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 @pytest.mark.sampled(4)
-def test_the_command_that_a_file_opens_with_is_right(path, composed):
+def test_the_command_that_a_file_opens_with_is_right(path, composed, tmp_path, monkeypatch):
+    # What data=PATH names.
+    (tmp_path / "PATH").mkdir()
+    monkeypatch.chdir(tmp_path)
     commands = COMMAND.findall(header(path))
     assert commands
     for command, arguments in commands:

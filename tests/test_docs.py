@@ -91,9 +91,19 @@ def test_a_key_that_the_page_on_gpus_names_passes_the_check(
     check(OmegaConf.to_container(cfg, resolve=True), RunConfig)
 
 
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """Return a folder with the pictures that the README names."""
+    folder = tmp_path_factory.mktemp("readme")
+    lay_out(folder, pictures)
+    return folder
+
+
 @pytest.mark.parametrize("command", [*HYDRA, *GPU_COMMANDS])
 @pytest.mark.sampled(3)
-def test_the_command_composes_and_passes_the_check(command: str, composed: Callable[..., DictConfig]) -> None:
+def test_the_command_composes_and_passes_the_check(
+    command: str, composed: Callable[..., DictConfig], laid_out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from omegaconf import OmegaConf
 
     from imageclf.commands.batch_size import BatchSizeConfig
@@ -106,8 +116,7 @@ def test_the_command_composes_and_passes_the_check(command: str, composed: Calla
     from imageclf.training.run_config import RunConfig
 
     main, *words = shlex.split(command)
-    # What imageclf-analyse writes out in full before Hydra sees it.
-    words = [word.replace("data=PICTURES", "data.root=PICTURES") for word in words]
+    monkeypatch.chdir(laid_out)
     # A sweep's values are tried one by one by the sweeper; the first stands for them here.
     overrides = [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
     folder = Path(CONF_DIR, "commands")

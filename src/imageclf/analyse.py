@@ -4,10 +4,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from imageclf.configs import command, expand_data
+from imageclf.configs import command
 
 
-@command("analyse", arguments=expand_data)
+@command("analyse")
 def main(cfg: DictConfig, folder: Path) -> None:
     """Look at every picture; write pictures.csv, classes.csv, problems.csv, plots and analysis.html."""
     # Imported here: --help and Tab need no torch.

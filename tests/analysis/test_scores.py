@@ -5,7 +5,7 @@ from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from imageclf import InputError
-from imageclf.analysis.scores import accuracy, log_loss, picture_losses, reliability
+from imageclf.analysis.scores import accuracy, log_loss, picture_losses, reliability, wilson_interval
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
@@ -64,3 +64,25 @@ def test_a_score_refuses_labels_that_do_not_fit(score, labels, message):
 def test_no_pictures_have_no_accuracy():
     with pytest.raises(InputError, match="no pictures"):
         accuracy(np.zeros((0, 2)), np.zeros(0, dtype=int))
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_interval_is_the_published_one(right, total, low, high):
+    # Table I, method 3, of R. G. Newcombe, "Two-sided confidence intervals for the single proportion", 1998.
+    assert wilson_interval(right, total) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("total", [1, 7, 60, 50_000])
+def test_the_interval_of_a_perfect_score_ends_at_one(total):
+    low, high = wilson_interval(total, total)
+    assert 0 < low < 1
+    assert high == pytest.approx(1)
+    assert high <= 1
+
+
+def test_the_interval_is_symmetric_in_right_and_wrong():
+    low, high = wilson_interval(12, 60)
+    assert wilson_interval(48, 60) == pytest.approx((1 - high, 1 - low))

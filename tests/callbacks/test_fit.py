@@ -138,10 +138,10 @@ def test_the_best_candidate_is_at_least_as_good_as_all_the_others(recorded: Path
     assert accuracies[listed["best"]] == max(accuracies.values())
 
 
-def test_the_summary_agrees_with_the_predictions_of_the_final_weights(recorded: Path) -> None:
+def test_the_summary_agrees_with_the_predictions_of_the_reported_model(recorded: Path) -> None:
     summary = json.loads((recorded / "summary.json").read_text())
     predictions = pd.read_csv(recorded / "predictions/valid.csv")
-    assert summary["val/acc"] == pytest.approx((predictions.label == predictions.prediction).mean())
+    assert summary["model/acc"] == pytest.approx((predictions.label == predictions.prediction).mean())
     assert summary["num_valid"] == len(predictions)
 
 

@@ -40,6 +40,10 @@ def test_the_summary_is_flat_but_for_the_classes(summary):
         "val/acc_ensemble",
         "val/acc_average",
         "val/acc_best",
+        "model/acc",
+        "model/loss",
+        "model/acc_low",
+        "model/acc_high",
     ],
 )
 def test_the_summary_has_a_number_for_each_score(summary, key):
@@ -89,15 +93,15 @@ def test_the_prediction_is_the_most_probable_class(valid):
 
 
 def test_the_accuracy_is_the_share_of_right_predictions(valid, summary):
-    assert summary["val/acc"] == (valid["label"] == valid["prediction"]).mean()
+    assert summary["model/acc"] == (valid["label"] == valid["prediction"]).mean()
 
 
 def test_the_loss_is_the_mean_of_the_right_classes_negative_logarithm(valid, summary):
     right = [row[row["label"]] for _, row in valid.iterrows()]
-    assert summary["val/loss"] == pytest.approx(-np.mean(np.log(right)), rel=1e-5)
+    assert summary["model/loss"] == pytest.approx(-np.mean(np.log(right)), rel=1e-5)
 
 
-def test_the_scores_are_those_of_the_last_epoch(summary, finished_run):
+def test_the_scores_of_validation_are_those_of_the_last_epoch(summary, finished_run):
     last = pd.read_csv(finished_run / "metrics.csv").iloc[-1]
     assert [summary[key] for key in ("val/acc", "val/loss")] == pytest.approx(
         [last["val/acc"], last["val/loss"]], rel=1e-6

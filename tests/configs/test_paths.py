@@ -98,7 +98,7 @@ def test_a_file_of_the_clone_is_found():
 
 def test_a_file_that_a_wheel_does_not_carry_is_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "_CLONE", tmp_path)
-    with pytest.raises(InputError, match=r"give your own with data=folder data.root=PATH"):
+    with pytest.raises(InputError, match=r"give your own with data=FOLDER or data=FILE"):
         paths.in_clone("data/stamps")
 
 

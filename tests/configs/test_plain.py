@@ -73,6 +73,8 @@ def test_a_loaded_config_reads_the_environment_of_now(tmp_path, monkeypatch):
         ({"client_secret": "abc"}, "client_secret"),
         ({"loggers": [{"passwd": "abc"}]}, "loggers.passwd"),
         ({"plain": "abc", "api_key": "${plain}"}, "api_key"),
+        ({"private_key": "abc"}, "private_key"),
+        ({"store": {"credentials": {"user": "abc"}}}, "store.credentials.user"),
     ],
 )
 def test_a_secret_is_not_written_down(values, key, tmp_path):
@@ -83,8 +85,37 @@ def test_a_secret_is_not_written_down(values, key, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_address_with_a_password_is_not_written_down(tmp_path):
+    with pytest.raises(InputError, match=r"logger\.tracking_uri is an address with a password") as refused:
+        saved({"logger": {"tracking_uri": "https://me:hush@host"}}, tmp_path)
+    assert "hush" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
-    "values", [{"api_key": None}, {"num_tokens": 5}, {"keys": "abc"}, {"secret": {"a": 1}}]
+    "values", [{"tags": ["a", "${oc.env:MY_TOKEN}"]}, {"task_name": "${oc.env:MY_TOKEN}"}]
+)
+def test_a_label_that_would_show_a_secret_of_the_environment_is_refused(values, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "hush")
+    with pytest.raises(InputError, match="reads MY_TOKEN"):
+        saved(values, tmp_path)
+
+
+def test_a_label_may_read_what_is_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("USER", "ada")
+    assert load_config(saved({"tags": ["${oc.env:USER}"]}, tmp_path)) == {"tags": ["ada"]}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"api_key": None},
+        {"num_tokens": 5},
+        {"keys": "abc"},
+        {"secret": {"a": 1}},
+        {"token": {"_target_": "a.B"}},
+        {"tokenizer": "words"},
+    ],
 )
 def test_what_is_no_secret_is_written_down(values, tmp_path):
     assert load_config(saved(values, tmp_path)) == values

@@ -93,13 +93,21 @@ def test_pictures_that_change_places_are_stored_anew(kept, paths):
     np.testing.assert_array_equal(first(kept, paths), pixels(paths[0]))
 
 
-def test_by_their_content_pictures_are_found_changed_though_their_times_are_kept(kept, paths):
+@pytest.mark.parametrize("fingerprint", ["stat", "bytes"])
+def test_pictures_that_change_places_and_keep_their_times_are_stored_anew(kept, paths, fingerprint):
+    kept = replace(kept, fingerprint=fingerprint)
+    before = store(kept, paths)
+    swap(paths[0], paths[1], keep_times=True)
+    assert store(kept, paths) != before
+    np.testing.assert_array_equal(first(kept, paths), pixels(paths[0]))
+
+
+def test_by_their_content_pictures_with_new_times_are_those_that_are_stored(kept, paths):
     by_content = replace(kept, fingerprint="bytes")
     before = {each: store(each, paths) for each in (kept, by_content)}
-    swap(paths[0], paths[1], keep_times=True)
-    assert store(kept, paths) == before[kept]
-    assert store(by_content, paths) != before[by_content]
-    np.testing.assert_array_equal(first(by_content, paths), pixels(paths[0]))
+    os.utime(paths[0])
+    assert store(kept, paths) != before[kept]
+    assert store(by_content, paths) == before[by_content]
 
 
 def test_without_a_cache_there_is_no_store_and_no_folder(kept, paths):

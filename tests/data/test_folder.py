@@ -252,3 +252,14 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
         pytest.skip("this file system refuses such names itself")
     with pytest.raises(InputError, match=r"data\.root: names in '.*train/cat' are not valid UTF-8 \('caf"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("held_out", ["valid", "Val", "validation", "test"])
+def test_splits_are_no_classes(tmp_path, held_out):
+    fill(tmp_path, "train/cat/1.jpg", f"{held_out}/cat/1.jpg", "more/1.jpg")
+    with pytest.raises(InputError, match=rf"like splits of the data; use data={tmp_path}, which"):
+        read(tmp_path, train=".", valid=None)
+
+
+def test_trains_and_cars_are_classes(tmp_path):
+    assert read(fill(tmp_path, "train/1.jpg", "car/1.jpg"), train=".", valid=None).classes == ("car", "train")

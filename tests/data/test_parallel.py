@@ -14,6 +14,7 @@ import torch
 from imageclf import InputError
 from imageclf.data import parallel
 from imageclf.data.parallel import chunks, mapped, num_processes
+from imageclf.system.signals import STOPPING
 
 MEBI = 2**20
 
@@ -167,7 +168,7 @@ def test_a_busy_process_is_not_waited_for():
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT])
+@pytest.mark.parametrize("number", STOPPING)
 def test_processes_leave_a_signal_to_their_parent(number):
     with mapped(double, range(200), 2) as results:
         next(results)

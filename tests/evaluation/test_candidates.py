@@ -44,7 +44,7 @@ def test_a_candidate_is_a_list_of_files(run_dir, name):
     assert candidate_files(run_dir, name) == [run_dir / "snapshots" / file for file in FILES[name]]
 
 
-def test_the_best_is_what_validation_chose(run_dir):
+def test_in_a_run_of_an_earlier_version_the_best_is_what_validation_chose(run_dir):
     assert candidate_files(run_dir, "best") == candidate_files(run_dir, "ensemble")
 
 
@@ -83,3 +83,9 @@ def test_every_file_that_a_real_run_offers_is_there(finished_run):
     files = [path for name in listed["candidates"] for path in candidate_files(finished_run, name)]
     assert len(files) == 7
     assert all(path.is_file() for path in files)
+
+
+def test_the_best_is_the_candidate_that_the_run_reports(run_dir):
+    path = run_dir / "snapshots" / "candidates.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"reported": "final"}))
+    assert candidate_files(run_dir, "best") == candidate_files(run_dir, "final")

@@ -13,6 +13,7 @@ from imageclf.launch.slurm.requeue import (
     requeue_when_preempted,
     way_to_requeue,
 )
+from imageclf.system.signals import STOPPING
 from imageclf.system.world import batch_job_id, job_id, num_tasks, restarted
 
 JOB = {"SLURM_JOB_ID": "42"}
@@ -83,8 +84,7 @@ def launcher():
         got.append(number)
         raise SystemExit(-1)
 
-    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     signal.signal(signal.SIGUSR2, leave)
     yield got
     for number, old in before.items():

@@ -70,7 +70,7 @@ def test_a_process_of_the_fork_server_takes_over_its_share_and_the_parents_surro
     monkeypatch.setenv("SET_LATE", "yes")
     monkeypatch.chdir(tmp_path)
     with open_pool() as pool:
-        pool.start(0, report, interruptible=True, **Share(("1",), 3, None).environment)
+        pool.start(0, report, **Share(("1",), 3, None).environment)
         environment, folder, threads, touched = pool.wait()[0]
     assert environment == {"CUDA_VISIBLE_DEVICES": "1", "SET_LATE": "yes"}
     assert (folder, threads, touched) == (str(tmp_path), 3, False)

@@ -16,6 +16,7 @@ from imageclf.model import (
     expected_crop_pct,
     num_features,
 )
+from imageclf.model.backbone import near_names
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 TINY = timm.list_models("test_*")
@@ -78,8 +79,26 @@ def test_a_name_that_timm_does_not_know_is_refused_by_it(name, size):
         create_backbone(name, "none", size)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("convnext_tinny", "convnext_tiny"),
+        ("efficientnet", "efficientnet_b0"),
+        ("lite1", "lite0"),
+        ("convnext_tiny.fbin22k", "convnext_tiny.fb_in22k"),
+    ],
+)
+def test_near_names_are_longer_or_similar_ones(name, near):
+    assert near in near_names(name, ["lite0"])
+
+
+def test_the_hubs_weights_of_a_model_that_has_none_are_refused():
+    with pytest.raises(InputError, match="nobody has published weights of efficientnet_b0_gn"):
+        create_backbone("efficientnet_b0_gn", "hub")
+
+
 def test_a_name_that_is_nearly_right_gets_suggestions():
-    with pytest.raises(InputError, match=r"similar names: .*resnet34"):
+    with pytest.raises(InputError, match=r"near names are .*resnet34"):
         create_backbone("resnet34_", "none")
 
 

@@ -101,6 +101,58 @@ def test_the_headline_numbers_are_shown(page):
     assert "Duration 3 min 07 s" in text
 
 
+MODEL = {
+    "model": "ensemble",
+    "model/chosen": True,
+    "model/acc": 242 / 255,
+    "model/loss": 0.1875,
+    "model/acc_low": 0.9149,
+    "model/acc_high": 0.9701,
+    "model/pictures": 255,
+}
+MEMBERS = ["head-0", "finetune-0"]
+CANDIDATES = {
+    "final": {"files": ["final.ckpt"], "members": ["final"], "accuracy": 239 / 255, "loss": 0.2105},
+    "ensemble": {"files": ["a", "b"], "members": MEMBERS, "accuracy": 242 / 255, "loss": 0.1875},
+}
+
+
+@pytest.fixture
+def reporting(run_dir):
+    """Return a run that names the model that it reports, and was compared with another."""
+    summary = json.loads((run_dir / "summary.json").read_text())
+    (run_dir / "summary.json").write_text(json.dumps(summary | MODEL))
+    (run_dir / "snapshots").mkdir()
+    listed = {"best": "ensemble", "reported": "ensemble", "candidates": CANDIDATES}
+    (run_dir / "snapshots" / "candidates.json").write_text(json.dumps(listed))
+    return run_dir
+
+
+def test_the_top_speaks_of_the_reported_model_alone(reporting):
+    top = shown(reporting).text.partition("All candidates")[0]
+    assert "242 of 255 validation pictures right" in top
+    assert (
+        "An accuracy of 94.9 % , with a 95 % interval from 91.5 % to 97.0 %, and a log loss of 0.1875." in top
+    )
+    assert "the ensemble of head-0 and finetune-0 ( weights=ensemble )" in top
+    assert "chosen among the candidates below for doing best on these very pictures" in top
+    assert "93.7 %" not in top
+
+
+def test_the_candidates_stand_below_best_first_with_the_reported_one_marked(reporting):
+    table = shown(reporting).text.partition("All candidates")[2]
+    best = "ensemble (reported) the ensemble of head-0 and finetune-0 242 94.9 % 0.1875"
+    tta = "final, tta the final weights with test-time augmentation 242 94.9 % 0.1953"
+    assert f"{best} {tta} final the final weights 239 93.7 % 0.2105" in table
+
+
+@pytest.mark.parametrize("candidates", ["[]", '{"final": {}}', '{"final": 1}', '{"final": {"members": 1}}'])
+def test_damaged_candidates_are_named(reporting, candidates):
+    (reporting / "snapshots" / "candidates.json").write_text(f'{{"candidates": {candidates}}}')
+    with pytest.raises(InputError, match=r"candidates\.json is damaged"):
+        write_report(reporting)
+
+
 def test_a_number_that_the_summary_lacks_has_no_card(page):
     assert "test/acc" not in page.text
 

@@ -4,13 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.report import galleries, page
+from imageclf.report import galleries, page, reported
 from imageclf.report.galleries import common_folder
 from imageclf.report.page import duration, percent
+from imageclf.report.reported import reported_model
 from imageclf.report.run_numbers import ClassRow, class_rows, fit_rows, headline_cards
 
+REPORTED = {
+    "model": "ensemble",
+    "model/chosen": True,
+    "model/acc": 58 / 60,
+    "model/loss": 0.125,
+    "model/acc_low": 0.8864,
+    "model/acc_high": 0.9908,
+    "model/pictures": 60,
+}
 
-@pytest.mark.parametrize("module", [galleries, page])
+
+@pytest.mark.parametrize("module", [galleries, page, reported])
 def test_the_examples_in_the_docstrings_hold(module):
     failed, attempted = doctest.testmod(module)
     assert attempted
@@ -31,6 +42,12 @@ def test_a_second_decimal_needs_a_thousand_pictures():
 def test_cards_come_in_reading_order_whatever_the_file():
     cards = headline_cards({"seconds": 1, "val/loss": 0.5, "val/acc": 0.25, "unknown": 3}, None)
     assert [card.key for card in cards] == ["val/acc", "val/loss", "seconds"]
+
+
+def test_beside_a_reported_model_no_candidate_has_a_card():
+    summary = {"seconds": 1, "val/acc": 0.25, "val/acc_best": 0.5, "test/acc": 0.75} | REPORTED
+    cards = headline_cards(summary, reported_model(summary, []))
+    assert [card.key for card in cards] == ["test/acc", "seconds"]
 
 
 def test_the_worst_class_comes_first_with_what_it_is_confused_with():

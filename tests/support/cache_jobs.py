@@ -56,6 +56,11 @@ def fill(root: Path, sizes: dict[str, int], kind: Kind = "features", budget: int
         Cache(root, budget).get(kind, key, {}, writing(size))
 
 
+def keep_store(root: Path, paths: Sequence[str]) -> None:
+    """Keep the pictures shrunk for 32 px."""
+    caching(root).stores(paths, {32: 64}, "crop")
+
+
 def hold(root: Path, key: str, holds: Any, may_end: Any) -> None:
     """Use a result until told to end."""
     assert Cache(root, AMPLE).find("features", key) is not None

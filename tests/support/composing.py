@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from imageclf.configs import CONF_DIR
+from imageclf.configs.found import offer
 
 
 def composed_in(run_dir: Path, overrides: tuple[str, ...], name: str = "train") -> DictConfig:
@@ -29,6 +30,7 @@ def for_job(composed: DictConfig, run_dir: Path) -> DictConfig:
 
 def compose_from(folder: str, overrides: tuple[str, ...], name: str) -> DictConfig:
     """Compose the config of a command whose file is in `folder`, with Hydra's own node."""
+    offer(())
     with initialize_config_dir(folder, version_base="1.3"):
         return compose(name, overrides=list(overrides), return_hydra_config=True)
 

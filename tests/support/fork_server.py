@@ -11,7 +11,7 @@ def as_from_a_shell() -> None:
     """Let a process of the fork server be as one that a shell starts; called first thing in it.
 
     The server inherits the signal mask of the test that happened to start it, and imageclf starts it with
-    SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 blocked. Data workers are forked, not processes of the server.
+    the signals that end a run blocked. Data workers are forked, not processes of the server.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     multiprocessing.set_start_method("fork", force=True)

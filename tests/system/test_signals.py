@@ -1,17 +1,20 @@
 """What a signal does to a run, and what it leaves behind."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from imageclf import Preempted
 from imageclf.callbacks.always.preemption import Preemption
-from imageclf.system.signals import PREEMPTING, blocked, forwarded, stop_notice
+from imageclf.system.signals import PREEMPTING, STOPPING, blocked, forwarded, resuming, stop_notice
 
 
 class Dying:
@@ -44,7 +47,7 @@ def test_ctrl_c_is_raised_at_once_where_python_lets_it(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("number", [*PREEMPTING, signal.SIGINT])
+@pytest.mark.parametrize("number", STOPPING)
 def test_the_handler_before_is_there_again_afterwards(tmp_path, number):
     before = signal.getsignal(number)
     with stop_notice(tmp_path):
@@ -65,21 +68,57 @@ def test_ctrl_c_is_raised_also_where_the_process_was_started_without_it(tmp_path
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_where_the_parent_decides_ctrl_c_stays_ignored(tmp_path, ignored):
-    with stop_notice(tmp_path, interruptible=False) as notice:
-        os.kill(os.getpid(), signal.SIGINT)
-    assert not notice.interrupted
-
-
-@pytest.mark.parametrize("number", PREEMPTING)
+@pytest.mark.parametrize("number", STOPPING)
 def test_outside_training_a_signal_ends_the_run_at_once_and_says_how_to_go_on(tmp_path, number):
-    sentence = f"ended by {number.name}; go on with hydra.run.dir={tmp_path} ckpt_path=auto"
-    with pytest.raises(Preempted) as ended, stop_notice(tmp_path):
+    error, name = (
+        (KeyboardInterrupt, "Ctrl-C") if number == signal.SIGINT else (Preempted, signal.Signals(number).name)
+    )
+    with pytest.raises(error) as ended, stop_notice(tmp_path):
         os.kill(os.getpid(), number)
-    assert str(ended.value) == sentence
+    assert str(ended.value) == (
+        f"ended by {name}; go on with: imageclf-train hydra.run.dir={tmp_path} ckpt_path=auto"
+    )
 
 
-@pytest.mark.parametrize("number", PREEMPTING)
+def test_the_command_that_goes_on_is_one_word_for_a_shell_whatever_the_directory_is_called():
+    words = shlex.split(resuming(Path("my runs/a=b,[1]/it's $5")))
+    assert (words[0], words[2]) == ("imageclf-train", "ckpt_path=auto")
+    override = OverridesParser.create().parse_override(words[1])
+    assert (override.key_or_group, override.value()) == ("hydra.run.dir", "my runs/a=b,[1]/it's $5")
+
+
+def test_the_first_ctrl_c_in_training_is_answered_at_once_and_the_second_ends_the_run(tmp_path, capfd):
+    with pytest.raises(KeyboardInterrupt), stop_notice(tmp_path) as notice:
+        notice.waits = True
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (notice.came, notice.at_once) == (signal.SIGINT, False)
+        os.kill(os.getpid(), signal.SIGINT)
+    said = "imageclf: saving at the next safe point; press Ctrl-C again to end at once\n"
+    assert capfd.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("environment", [{"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "2"}])
+def test_a_task_of_torchrun_leaves_the_second_ctrl_c_to_it(tmp_path, monkeypatch, capfd, environment):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with stop_notice(tmp_path) as notice:
+        notice.waits = True
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert (notice.came, notice.at_once, capfd.readouterr().err) == (signal.SIGINT, False, "")
+
+
+def test_where_nohup_ignores_it_a_closed_terminal_changes_nothing(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_notice(tmp_path) as notice:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert notice.came is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", STOPPING)
 def test_inside_training_a_signal_is_a_flag(tmp_path, number):
     with stop_notice(tmp_path) as notice:
         notice.waits = True
@@ -137,9 +176,6 @@ def taken_elsewhere():
     os.close(writer)
 
 
-ALL = (*PREEMPTING, signal.SIGINT)
-
-
 @pytest.mark.parametrize("number", PREEMPTING)
 def test_a_signal_that_another_thread_takes_comes_at_the_end_of_the_block_too(
     tmp_path, taken_elsewhere, number
@@ -153,7 +189,7 @@ def test_a_signal_that_another_thread_takes_comes_at_the_end_of_the_block_too(
 
 def test_ctrl_c_that_another_thread_takes_is_raised_at_the_end_of_the_block(tmp_path, taken_elsewhere):
     passed = []
-    with pytest.raises(KeyboardInterrupt), stop_notice(tmp_path), blocked(ALL):
+    with pytest.raises(KeyboardInterrupt), stop_notice(tmp_path), blocked():
         taken_elsewhere(signal.SIGINT)
         passed.append("the block")
     assert passed == ["the block"]
@@ -163,7 +199,7 @@ def test_of_blocks_inside_each_other_the_outer_ones_end_counts(tmp_path, taken_e
     with stop_notice(tmp_path) as notice:
         notice.waits = True
         with blocked():
-            with blocked(ALL):
+            with blocked():
                 taken_elsewhere(signal.SIGUSR1)
             assert notice.came is None
         assert notice.came == signal.SIGUSR1

@@ -26,6 +26,8 @@ OWN = f"+metrics.mine={{_target_: {__name__}.Constant}}"
 NO_WEIGHT = "model.loss._target_=timm.loss.LabelSmoothingCrossEntropy"
 TOP_FIVE = "+metrics.top={_target_: torchmetrics.classification.MulticlassAccuracy, top_k: 5}"
 QUICK = ["~callbacks.report", "~callbacks.tta", "callbacks.checkpoint.every_n_batches=1"]
+# The scores of the final weights follow from their own predictions.
+REPORTS_FINAL = "+callbacks.report={_target_: imageclf.callbacks.Report, model: final}"
 COUNTS = {"blue": 2, "green": 8, "red": 2}
 
 
@@ -41,9 +43,8 @@ def scored(composed, tiny, tmp_path_factory):
     """Return a run with all metrics and one of the user's, and what its main returned."""
     run_dir = tmp_path_factory.mktemp("scored")
     more = ["metrics=all", KAPPA, "optimized_metric=val/f1_macro", "model/loss=bce", "logger=tensorboard"]
-    cfg = composed(
-        *tiny, *QUICK, *more, "data.valid=null", "data.test=valid", f"logger.tensorboard.save_dir={run_dir}"
-    )
+    folders = ["data.valid=null", "data.test=valid", f"logger.tensorboard.save_dir={run_dir}"]
+    cfg = composed(*tiny, *QUICK, REPORTS_FINAL, *more, *folders)
     return run_dir, start(cfg, run_dir, [])
 
 
@@ -167,7 +168,7 @@ def test_a_metric_that_cannot_be_computed_is_blank_in_a_whole_summary_and_said_o
 
 def test_two_ranks_score_all_pictures_and_agree_on_what_cannot_be_computed(fit):
     ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
-    few = ["data.valid=null", "data.valid_pct=0.17", "data.split=random", "data.split_seed=1"]
+    few = ["data.valid=null", "data.valid_pct=0.17", "data.split=random", "data.split_seed=1", REPORTS_FINAL]
     more = ["metrics=all", "model/loss=focal", "model.class_weights=sqrt", "model/optimizer=lamb"]
     run_dir = fit(*ranks, *few, *more)
     summary = json.loads((run_dir / "summary.json").read_text())

@@ -1,6 +1,7 @@
 """Runs that a scheduler ends: real signals to real processes, one save, and not a bit lost."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
 from imageclf import Preempted
 from imageclf.callbacks.checkpoint import newest_whole
+from imageclf.system.signals import STOPPING
 from imageclf.training.directory import prepare
 
 SAVES = "+callbacks.saves={_target_: probes.Saves}"
@@ -55,8 +57,8 @@ def two_undisturbed(tmp_path_factory: pytest.TempPathFactory, pictures: Path) ->
 @pytest.mark.parametrize(
     ("name", "workers"),
     only(
-        [("SIGTERM", 2), ("SIGUSR2", 0)],
-        [(name, workers) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") for workers in (0, 2)],
+        [("SIGTERM", 2), ("SIGINT", 2), ("SIGHUP", 0)],
+        [(signal.Signals(name).name, workers) for name in STOPPING for workers in (0, 2)],
     ),
 )
 def test_a_signal_to_the_process_tree_makes_one_save_and_no_bit_is_lost(
@@ -65,7 +67,7 @@ def test_a_signal_to_the_process_tree_makes_one_save_and_no_bit_is_lost(
     run_dir = prepared(
         tmp_path, pictures, SAVES, f"data.num_workers={workers}", send(name, epoch=3, batch=1, to="group")
     )
-    assert through_door(run_dir) == 75
+    assert through_door(run_dir) == (130 if name == "SIGINT" else 75)
     # Besides those at the ends of the phases, of which one was over.
     assert saves(run_dir) == [[2, 0], [3, 2]]
     assert through_door(run_dir) == 0
@@ -129,13 +131,16 @@ def test_without_the_checkpoint_callback_a_signal_ends_the_run_at_once(
 
 @pytest.mark.parametrize(
     ("name", "to"),
-    only([("SIGUSR1", "parent")], [("SIGTERM", "self"), ("SIGUSR1", "parent"), ("SIGUSR2", "parent")]),
+    only(
+        [("SIGINT", "parent")],
+        [("SIGTERM", "self"), ("SIGHUP", "self"), ("SIGUSR1", "parent"), ("SIGINT", "parent")],
+    ),
 )
 def test_a_signal_to_one_rank_or_to_the_ranks_parent_ends_both_with_one_save(
     two_undisturbed: Path, pictures: Path, tmp_path: Path, name: str, to: str
 ) -> None:
     disturbed = [*THREE_PHASES, *TWO_RANKS, SAVES, send(name, epoch=3, batch=1, to=to, rank=1)]
-    with pytest.raises(Preempted):
+    with pytest.raises(KeyboardInterrupt if name == "SIGINT" else Preempted):
         train_small(tmp_path, pictures, *disturbed)
     before = saves(tmp_path)
     assert len(before) == 2

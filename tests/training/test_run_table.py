@@ -48,6 +48,29 @@ def test_a_split_follows_the_keys_of_the_node(node):
     assert [len(table.rows(split)) for split in ("train", "valid")] == [12, 12]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([], "24 training and 12 validation pictures, from the folders train/ and valid/ of ROOT"),
+        (
+            ["data.valid=null"],
+            "19 training and 5 validation pictures, from the folders of ROOT/train, 20% held out at random, "
+            "stratified",
+        ),
+        (
+            ["data.valid=null", "data.fold=1", "data.folds=4", "data.split=random", "data.test=valid"],
+            "18 training and 6 validation pictures, 12 to predict, from the folders of ROOT/train, fold 1 of "
+            "4 held out at random",
+        ),
+    ],
+)
+def test_what_was_read_is_said_in_one_line(node, tmp_path, caplog, overrides, said):
+    with caplog.at_level(logging.INFO):
+        read_table(node(*overrides), verify=False)
+    root = str(tmp_path / "data")
+    assert [each.replace(root, "ROOT") for each in caplog.messages] == [f"3 classes, {said}"]
+
+
 def test_a_broken_picture_stops_the_run_by_its_name_and_the_remedy(node, broken):
     with pytest.raises(InputError) as refused:
         read_table(node())

@@ -87,14 +87,14 @@ def read_candidates(run_dir: Path) -> list[CandidateScore]:
     path = run_dir / "snapshots" / "candidates.json"
     listed: Any = read_json(path).get("candidates", {})
     try:
-        return [
-            CandidateScore(
-                name, list(map(str, each["members"])), float(each["accuracy"]), float(each["loss"])
-            )
-            for name, each in listed.items()
-        ]
+        return [_candidate(name, node) for name, node in listed.items()]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: remove it, or run again") from error
+
+
+def _candidate(name: str, node: Mapping[str, Any]) -> CandidateScore:
+    members = [str(member) for member in node["members"]]
+    return CandidateScore(name, members, float(node["accuracy"]), float(node["loss"]))
 
 
 def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:

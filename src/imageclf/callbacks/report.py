@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as pl
 import numpy as np
@@ -18,6 +18,7 @@ from imageclf.data import ImageData
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.looking import look_at
 from imageclf.report import Looks, Seen, TrainingViews, write_report
+from imageclf.schedule import RunState
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,24 @@ _NUM_LOOKS = 6  # most wrong pictures, and as many of the most right ones
 
 
 class Report(Callback):
-    """Write `report.html` from the files of the run directory."""
+    """Write `report.html` from the files of the run directory.
+
+    Args:
+        state: of the run; is told which candidate the files at the end are made by.
+        model: best: the candidate that did best on validation; final: the weights after the last step.
+    """
 
     order = Order.REPORT
 
-    def __init__(self, run_dir: Path) -> None:
+    # The default is that of runs whose config was written before there was a choice.
+    def __init__(self, run_dir: Path, state: RunState, model: Literal["best", "final"] = "best") -> None:
         self._run_dir = run_dir
+        self._state = state
+        self._model = model
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Say which model is reported, before anything is compared."""
+        self._state.reports = self._model
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report; by now the summary and the predictions are there."""

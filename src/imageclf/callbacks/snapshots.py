@@ -12,12 +12,11 @@ from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import (
     MIXED,
-    Candidate,
     SnapshotFolder,
+    Validated,
     best_candidate,
-    candidate,
     mean_predictions,
-    score_of,
+    validated,
 )
 from imageclf.evaluation.norms import refresh_on_training
 from imageclf.evaluation.predicting import current_predictions, predict
@@ -65,10 +64,10 @@ class Snapshots(Callback):
 
     The candidates are the final weights, each snapshot, the average weights of the last ones, the greedy
     soup of all, and the ensemble of the last ones' probabilities; `candidates.json` has their scores on
-    the validation split.
+    the validation split, and names the one that the run reports.
 
     Args:
-        state: of the run; receives the scores of the candidates.
+        state: of the run; says which candidate is reported, and receives the scores of all.
         last: how many of the last snapshots are averaged.
         refresh_bn: add average and soup with the statistics of batch norm estimated anew from the training
             pictures; a norm that was frozen in every phase keeps its own.
@@ -145,48 +144,52 @@ class Snapshots(Callback):
         return found
 
     def _compare(self, run: Evaluator, names: Sequence[str], final: Predictions) -> None:
-        predicted = {"final": final} | {name: run.predict(self._folder.load(name)) for name in names}
-        candidates = {name: candidate([name], [name], each) for name, each in predicted.items()}
+        found = {"final": validated(["final"], ["final"], final)}
+        found |= {name: self._validated(run, name, [name]) for name in names}
         if names:
-            candidates |= self._mixed(run, {name: predicted[name] for name in names})
+            found |= self._mixed(run, {name: found[name] for name in names})
         if self._folder.has("ema"):
-            candidates["ema"] = self._candidate(run, "ema", ["ema"])
+            found["ema"] = self._validated(run, "ema", ["ema"])
+        candidates = {name: each.candidate for name, each in found.items()}
         best = best_candidate(candidates)
+        reported = best if self._state.reports == "best" else "final"
+        run.module.reported_predictions = found[reported].predictions
         for name in (name for name in MIXED if name in candidates):
             self._state.results[f"val/acc_{name}"] = candidates[name].accuracy
             self._state.results[f"val/loss_{name}"] = candidates[name].loss
         self._state.results |= {"best": best, "val/acc_best": candidates[best].accuracy}
+        self._state.results |= {"model": reported, "model/chosen": self._state.reports == "best"}
         log.info("best on validation: %s (%.4f)", best, candidates[best].accuracy)
         if run.trainer.is_global_zero:
-            self._folder.write_list(candidates, best)
+            self._folder.write_list(candidates, best, reported)
 
-    def _mixed(self, run: Evaluator, predicted: dict[str, Predictions]) -> dict[str, Candidate]:
+    def _mixed(self, run: Evaluator, snapshots: dict[str, Validated]) -> dict[str, Validated]:
         """Return the candidates that are made of several snapshots."""
-        last = list(predicted)[-self._last :]
-        refreshed = {"average_bn": self._candidate(run, "average_bn", last)} if self._refresh_bn else {}
-        ensemble = mean_predictions([predicted[name] for name in last])
+        last = list(snapshots)[-self._last :]
+        refreshed = {"average_bn": self._validated(run, "average_bn", last)} if self._refresh_bn else {}
+        ensemble = mean_predictions([snapshots[name].predictions for name in last])
         return {
-            "average": self._candidate(run, "average", last),
+            "average": self._validated(run, "average", last),
             **refreshed,
-            **self._soups(run, predicted),
-            "ensemble": candidate(last, last, ensemble),
+            **self._soups(run, snapshots),
+            "ensemble": validated(last, last, ensemble),
         }
 
-    def _soups(self, run: Evaluator, predicted: dict[str, Predictions]) -> dict[str, Candidate]:
+    def _soups(self, run: Evaluator, snapshots: dict[str, Validated]) -> dict[str, Validated]:
         soup = greedy_soup(
-            {name: score_of(each) for name, each in predicted.items()},
+            snapshots,
             self._folder.load,
-            lambda weights: score_of(run.predict(weights)),
+            lambda weights: validated(["soup"], [], run.predict(weights)),
         )
         self._folder.save(run.trainer, "soup", run.module.classes, lambda: soup.state)
-        soups = {"soup": Candidate(["soup.ckpt"], list(soup.members), *soup.score)}
+        soups = {"soup": validated(["soup"], soup.members, soup.score.predictions)}
         if self._refresh_bn:
-            self._refresh(run, "soup", list(predicted))
-            soups["soup_bn"] = self._candidate(run, "soup_bn", soup.members)
+            self._refresh(run, "soup", list(snapshots))
+            soups["soup_bn"] = self._validated(run, "soup_bn", soup.members)
         return soups
 
-    def _candidate(self, run: Evaluator, name: str, members: Sequence[str]) -> Candidate:
-        return candidate([name], members, run.predict(self._folder.load(name)))
+    def _validated(self, run: Evaluator, name: str, members: Sequence[str]) -> Validated:
+        return validated([name], members, run.predict(self._folder.load(name)))
 
     def _save(self, trainer: pl.Trainer, name: str, module: Any) -> None:
         self._folder.save(trainer, name, module.classes, module.model.state_dict)

@@ -99,7 +99,8 @@ class TTA(Callback):
         plain, views, scores = evaluation
         self._state.results |= scores
         accuracy, gain = scores["val/acc_tta"], scores["val/acc_tta_gain"]
-        log.info("tta: %d views, val/acc %.4f, gain %+.4f", len(self._views.numbers), accuracy, gain)
+        count = len(self._views.numbers)
+        log.info("final weights with tta: %d views, val/acc %.4f, gain %+.4f", count, accuracy, gain)
         if views is not None and trainer.is_global_zero:
             ids = data.table.frame["id"].iloc[plain.rows.numpy()]
             write_views(self._path, plain.rows, list(ids), self._views, views)

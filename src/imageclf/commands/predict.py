@@ -33,7 +33,8 @@ class PredictOptions:
     Args:
         run: directory of a finished run.
         data: folder of pictures, at any depth.
-        weights: best, final, average, average_bn, soup, soup_bn, ensemble, or a snapshot PHASE-CYCLE.
+        weights: best, which is the model that the run reports; final, average, average_bn, soup, soup_bn,
+            ensemble, ema, or a snapshot PHASE-CYCLE.
         tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
         num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.

@@ -2,9 +2,8 @@
 
 from imageclf.configs.entry import JobError, command, exit_code, explain, record, recorded, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
-from imageclf.configs.paths import CONF_DIR
-from imageclf.configs.plain import Plain, load_config, save_config, to_plain, to_saved
-from imageclf.configs.short_data import expand_data
+from imageclf.configs.paths import CONF_DIR, options_of
+from imageclf.configs.plain import Plain, load_config, save_config, to_plain
 from imageclf.configs.trust import Trust, check_node, check_saved, foreign_targets
 from imageclf.configs.untrusted import read_config, read_object
 
@@ -17,12 +16,12 @@ __all__ = [
     "check_saved",
     "command",
     "exit_code",
-    "expand_data",
     "explain",
     "foreign_targets",
     "instantiate",
     "load_config",
     "locate_target",
+    "options_of",
     "read_config",
     "read_object",
     "record",
@@ -30,5 +29,4 @@ __all__ = [
     "run_main",
     "save_config",
     "to_plain",
-    "to_saved",
 ]

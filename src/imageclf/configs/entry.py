@@ -1,26 +1,33 @@
 """Make commands of functions, and turn every outcome into one sentence and an exit code."""
 
 import functools
+import logging
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from imageclf import InputError, Preempted
+from imageclf.configs.found import offer
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
+from imageclf.configs.plain import refuse_secrets
+from imageclf.configs.quoting import quote_paths
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
+from imageclf.system.secrets import hidden
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,14 +69,32 @@ def recorded(job: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
+def _quiet(job: Callable[P, T]) -> Callable[P, T | None]:
+    """Keep a failure of a single job, which is reported at the end, from Hydra.
+
+    Hydra would print all overrides first, with whatever secrets they hold. A sweeper must see its failures.
+    """
+
+    @functools.wraps(job)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Call the job."""
+        try:
+            return job(*args, **kwargs)
+        except Exception:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            return None
+
+    return run
+
+
 def command(
-    config_name: str, arguments: Callable[[list[str]], list[str]] = list
+    config_name: str,
 ) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
     """Make a console command of a function that takes the composed config and Hydra's output directory.
 
     Args:
         config_name: the command's YAML below conf/.
-        arguments: rewrites the command line before Hydra reads it.
     """
     folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
@@ -77,15 +102,19 @@ def command(
         """Wrap the function in Hydra, and in what turns its end into an exit code."""
 
         @hydra.main(config_path=folder, config_name=name, version_base="1.3")
+        @_quiet
         @recorded
         @functools.wraps(body)
         def job(cfg: DictConfig) -> object:
             """Call the function with a composed config."""
-            return body(cfg, Path(HydraConfig.get().runtime.output_dir))
+            output_dir = Path(HydraConfig.get().runtime.output_dir)
+            refuse_secrets(cfg, output_dir)
+            return body(cfg, output_dir)
 
         def compose_and_call() -> None:
-            """Rewrite the command line, and let Hydra compose and call."""
-            sys.argv[1:] = arguments(sys.argv[1:])
+            """Let Hydra compose and call."""
+            sys.argv[1:] = quote_paths(sys.argv[1:])
+            offer(sys.argv[1:])
             job()
 
         @functools.wraps(body)
@@ -106,23 +135,21 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     """
     # Hydra would print its own shortened traceback and always exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Nobody may read the messages any more: the terminal is gone, or `head` has seen enough.
+    logging.raiseExceptions = False
     _answer_ctrl_c()
     log_printable()
     try:
         _call(main)
-    except KeyboardInterrupt:
-        _exit_interrupted()
-    except Preempted as error:
-        _print_error(str(error))
-        sys.exit(PREEMPTED)
-    except SystemExit as leaving:
-        if _is_interruption(leaving):
-            _exit_interrupted()
-        raise
+    except (KeyboardInterrupt, Preempted, SystemExit) as error:
+        if isinstance(error, SystemExit) and _interruption(error) is None:
+            raise
+        _print_error(explain(error))
+        _leave(exit_code(error))
     except Exception as error:
-        sys.exit(max(_report(each) for each in _failures or [error]))
+        _leave(max(_report(each) for each in _failures or [error]))
     # A search continues after failed trials, and does not raise.
-    sys.exit(max(map(_report, _failures), default=DONE))
+    _leave(max(map(_report, _failures), default=DONE))
 
 
 def _answer_ctrl_c() -> None:
@@ -158,19 +185,29 @@ def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[s
 
 
 def _print_error(sentence: str) -> None:
-    print(f"imageclf: {printable(sentence)}", file=sys.stderr)
+    _print(f"imageclf: {sentence}\n")
 
 
-def _exit_interrupted() -> NoReturn:
-    _print_error("interrupted")
-    sys.exit(INTERRUPTED)
+def _print(text: str) -> None:
+    # The terminal may be gone.
+    with suppress(OSError):
+        print(printable(hidden(text, sys.argv)), end="", file=sys.stderr, flush=True)
 
 
-def _is_interruption(error: BaseException) -> bool:
+def _leave(code: int) -> NoReturn:
+    """Exit with a code, also where nobody reads the output any more: Python would exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
+
+
+def _interruption(error: BaseException) -> KeyboardInterrupt | None:
     # Lightning turns Ctrl-C inside a fit into sys.exit(1).
-    return isinstance(error, KeyboardInterrupt) or (
-        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
-    )
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return cause if isinstance(cause, KeyboardInterrupt) else None
 
 
 def exit_code(error: BaseException) -> int:
@@ -181,7 +218,7 @@ def exit_code(error: BaseException) -> int:
         return MISTAKE
     if isinstance(error, Preempted):
         return PREEMPTED
-    return INTERRUPTED if _is_interruption(error) else FAILED
+    return FAILED if _interruption(error) is None else INTERRUPTED
 
 
 def _report(error: Exception) -> int:
@@ -196,7 +233,7 @@ def _report(error: Exception) -> int:
     if code == MISTAKE or isinstance(error, JobError):
         _print_error(explain(error))
     else:
-        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        _print("".join(traceback.format_exception(error)))
     return code
 
 
@@ -210,6 +247,9 @@ def no_room(error: OSError) -> str:
 
 def explain(error: BaseException) -> str:
     """Return an error's message as one sentence, without Hydra's advice to append an unknown key."""
+    interruption = _interruption(error)
+    if interruption is not None:
+        return str(interruption) or "interrupted"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, InputError):

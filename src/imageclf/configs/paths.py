@@ -9,6 +9,14 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from imageclf import InputError
+from imageclf.configs.folder_layout import find_test, find_train, find_valid
+from imageclf.configs.table_layout import (
+    find_id_column,
+    find_images,
+    find_label_column,
+    find_suffix,
+    find_valid_column,
+)
 from imageclf.system.world import batch_job_id
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -16,6 +24,15 @@ _CLONE = _PACKAGE.parents[1]
 
 # The wheel carries conf/ inside the package; an editable install finds it at the top of the clone.
 CONF_DIR = str(_PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _CLONE / "conf")
+
+
+# Files that others inherit: they are no options by themselves.
+_PARTIAL = ("shared", "phase")
+
+
+def options_of(group: str) -> list[str]:
+    """Return the options of a config group, sorted."""
+    return sorted(path.stem for path in Path(CONF_DIR, group).glob("*.yaml") if path.stem not in _PARTIAL)
 
 
 def in_clone(path: str) -> str:
@@ -28,7 +45,7 @@ def in_clone(path: str) -> str:
     if not found.exists():
         raise InputError(
             f"the demo pictures ({path}) are not part of the installed package: "
-            "give your own with data=folder data.root=PATH or data=csv data.root=PATH"
+            "give your own with data=FOLDER or data=FILE.csv"
         )
     return str(found)
 
@@ -61,9 +78,20 @@ def enlarged(size: int, factor: float) -> int:
 
 
 def register_resolvers() -> None:
-    """Register the functions above as resolvers of the configs."""
-    for function in (enlarged, in_clone, run_id, run_name):
-        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
+    """Register what `${...}` calls in the configs."""
+    register = functools.partial(OmegaConf.register_new_resolver, replace=True)
+    register("enlarged", enlarged)
+    register("in_clone", in_clone)
+    register("run_id", run_id)
+    register("run_name", run_name)
+    register("find_train", find_train)
+    register("find_valid", find_valid)
+    register("find_test", find_test)
+    register("find_id_column", find_id_column)
+    register("find_images", find_images)
+    register("find_suffix", find_suffix)
+    register("find_label_column", find_label_column)
+    register("find_valid_column", find_valid_column)
 
 
 register_resolvers()

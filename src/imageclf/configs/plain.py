@@ -1,5 +1,7 @@
 """Convert configs between OmegaConf, plain Python values and config.yaml."""
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +9,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
 from imageclf.system.files import write_text
+from imageclf.system.secrets import has_password, is_secret_name
 
 Plain = dict[str, Any]
 
-_SECRETS = ("api_key", "apikey", "token", "password", "passwd", "secret")
 # Keys that runs of earlier versions lack, with the behaviour of those versions.
 _ADDED_TO_DATA: Plain = {"device_store": "off"}
 _FROM_ENVIRONMENT = "${oc.env:"
+_VARIABLE = re.compile(r"\$\{oc\.env:(\w+)")
+# Written resolved, into summary.json and the log.
+_LABELS = ("tags", "task_name", "experiment")
 
 
 def to_plain(cfg: DictConfig) -> Plain:
@@ -43,7 +48,7 @@ def save_config(cfg: DictConfig, path: Path) -> None:
     """Write a resolved config; values that read the environment stay as written.
 
     Raises:
-        InputError: a literal stands under a key that looks like a secret.
+        InputError: it holds a secret, see `to_saved`.
     """
     kept = to_saved(cfg)
     write_text(path, OmegaConf.to_yaml(OmegaConf.create(kept)))
@@ -53,11 +58,29 @@ def to_saved(cfg: DictConfig) -> Plain:
     """Return what `save_config` writes of a config.
 
     Raises:
-        InputError: a literal stands under a key that looks like a secret.
+        InputError: a secret would be written: a literal under a key of such a name, a password in an address,
+            or a label that reads a secret from the environment.
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
     kept: Plain = keep_environment(raw, to_plain(cfg), "")
     return kept
+
+
+def refuse_secrets(cfg: DictConfig, folder: Path) -> None:
+    """Refuse a config that holds a secret, and remove what Hydra has already written of it.
+
+    Args:
+        cfg: as composed.
+        folder: Hydra's output directory.
+
+    Raises:
+        InputError: see `to_saved`.
+    """
+    try:
+        to_saved(cfg)
+    except InputError:
+        shutil.rmtree(folder / ".hydra", ignore_errors=True)
+        raise
 
 
 def load_config(path: Path) -> Plain:
@@ -75,7 +98,7 @@ def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
     """Return `resolved` with those values of `raw` that read the environment as they are written.
 
     Raises:
-        InputError: a literal stands under a key that looks like a secret.
+        InputError: see `to_saved`.
     """
     if isinstance(resolved, dict):
         inner = raw if isinstance(raw, dict) else {}
@@ -87,11 +110,28 @@ def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
         items = raw if isinstance(raw, list) else [None] * len(resolved)
         return [keep_environment(*pair, key) for pair in zip(items, resolved, strict=True)]
     if isinstance(raw, str) and _FROM_ENVIRONMENT in raw:
+        _check_label(key, raw)
         return raw
-    name = key.rpartition(".")[2].lower()
-    if isinstance(resolved, str) and any(secret in name for secret in _SECRETS):
-        raise InputError(
-            f"{key} looks like a secret, and configs are written to disk: set an environment variable "
-            f"and give {key}='${{oc.env:NAME}}'"
-        )
+    if isinstance(resolved, str):
+        _check_text(key, resolved)
     return resolved
+
+
+def _check_text(key: str, value: str) -> None:
+    """Refuse a literal secret."""
+    advice = f"set an environment variable and give {key}='${{oc.env:NAME}}'"
+    # A class and the nodes above it may have any name: only what is below a secret's name is secret.
+    if any(map(is_secret_name, key.split("."))) and not key.endswith("._target_"):
+        raise InputError(f"{key} looks like a secret, and configs are written to disk: {advice}")
+    if has_password(value):
+        raise InputError(
+            f"{key} is an address with a password in it, and configs are written to disk: {advice}, or "
+            "'https://USER:${oc.env:NAME}@HOST'"
+        )
+
+
+def _check_label(key: str, raw: str) -> None:
+    """Refuse a label that would show a secret of the environment."""
+    for name in _VARIABLE.findall(raw) if key in _LABELS else ():
+        if is_secret_name(name):
+            raise InputError(f"{key} reads {name}, which looks like a secret: labels are shown everywhere")

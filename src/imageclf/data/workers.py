@@ -19,7 +19,7 @@ import torch
 from imageclf import InputError
 from imageclf.data.slots import Memory, Slots
 from imageclf.system.processes import end_with_parent
-from imageclf.system.signals import PREEMPTING, blocked, ignore
+from imageclf.system.signals import blocked, ignore
 
 # Items under way for each process: the result that is needed next may take longer than those behind it.
 AHEAD = 2
@@ -109,7 +109,7 @@ class Workers(Generic[Item]):
         # What has not been sent when this process ends is of no use.
         self._tasks.cancel_join_thread()
         # Until they ignore signals, workers must not see them.
-        with blocked((*PREEMPTING, signal.SIGINT)):
+        with blocked():
             for _ in range(self._num_processes):
                 receiver, sender = self._context.Pipe(duplex=False)
                 arguments = (self._function, self._tasks, self._slots, receiver, sender)
@@ -184,7 +184,7 @@ def _call(function: Callable[[Item, Memory], Any], item: Item, memory: Memory) -
 
 def _kill(processes: dict[Connection, BaseProcess]) -> None:
     # They ignore whatever is gentler.
-    with blocked((*PREEMPTING, signal.SIGINT)):
+    with blocked():
         for process in processes.values():
             process.kill()
         for receiver, process in processes.items():

@@ -39,14 +39,22 @@ class Candidate(NamedTuple):
         return Score(self.accuracy, self.loss)
 
 
-def candidate(files: Sequence[str], members: Sequence[str], predictions: Predictions) -> Candidate:
+class Validated(NamedTuple):
+    """A candidate with its predictions of the validation split, which are on the CPU."""
+
+    candidate: Candidate
+    predictions: Predictions
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """A key that sorts the best first."""
+        return self.candidate.score.order
+
+
+def validated(files: Sequence[str], members: Sequence[str], predictions: Predictions) -> Validated:
     """Return a candidate with the scores of its predictions of the validation split."""
-    return Candidate([f"{name}.ckpt" for name in files], list(members), *score_of(predictions))
-
-
-def score_of(predictions: Predictions) -> Score:
-    """Return the score of predictions."""
-    return Score(predictions.accuracy, predictions.loss)
+    score = predictions.accuracy, predictions.loss
+    return Validated(Candidate([f"{name}.ckpt" for name in files], list(members), *score), predictions)
 
 
 def best_candidate(candidates: dict[str, Candidate]) -> str:
@@ -85,10 +93,11 @@ class SnapshotFolder:
             save_tensors({"state_dict": weights(), "classes": list(classes)}, self._path(name))
         trainer.strategy.barrier(f"{name} is written")
 
-    def write_list(self, candidates: dict[str, Candidate], best: str) -> None:
+    def write_list(self, candidates: dict[str, Candidate], best: str, reported: str) -> None:
         """Write `candidates.json`."""
         rows = {name: each._asdict() for name, each in candidates.items()}
-        write_json(self._folder / "candidates.json", {"best": best, "candidates": rows})
+        content = {"best": best, "reported": reported, "candidates": rows}
+        write_json(self._folder / "candidates.json", content)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.ckpt"
@@ -99,14 +108,14 @@ def candidate_files(run_dir: Path, name: str) -> list[Path]:
 
     Args:
         run_dir: of the run.
-        name: best, final, one of MIXED, or PHASE-CYCLE.
+        name: best, which is the one that the run reports; final, one of MIXED, or PHASE-CYCLE.
 
     Raises:
         InputError: the run has no such candidate, or its list names files outside the run.
     """
     folder = run_dir / "snapshots"
-    best, candidates = _read_list(folder)
-    chosen = best if name == "best" else name
+    reported, candidates = _read_list(folder)
+    chosen = reported if name == "best" else name
     if chosen in candidates:
         return [inside(folder, file) for file in candidates[chosen]]
     # Without validation nothing is compared, but there are final weights.
@@ -116,16 +125,17 @@ def candidate_files(run_dir: Path, name: str) -> list[Path]:
 
 
 def _read_list(folder: Path) -> tuple[str, dict[str, list[Any]]]:
-    """Return the name of the best candidate, and the files of each."""
+    """Return the name of the reported candidate, and the files of each."""
     path = folder / "candidates.json"
     # A broken link must be refused below.
     if not path.exists() and not path.is_symlink():
         return "final", {}
     content = read_object(inside(folder, path.name))
-    best, candidates = content.get("best"), content.get("candidates")
-    if not isinstance(best, str) or not isinstance(candidates, dict):
+    # Runs of earlier versions report the best.
+    reported, candidates = content.get("reported", content.get("best")), content.get("candidates")
+    if not isinstance(reported, str) or not isinstance(candidates, dict):
         raise InputError(f"{path} is damaged: it does not say which candidate is the best")
-    return best, {name: _files_of(node, name, path) for name, node in candidates.items()}
+    return reported, {name: _files_of(node, name, path) for name, node in candidates.items()}
 
 
 def _files_of(node: Any, name: str, path: Path) -> list[Any]:

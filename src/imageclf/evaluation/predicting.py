@@ -73,10 +73,10 @@ def current_predictions(
     return known
 
 
-def predict_with_best(
+def predict_with_reported(
     trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int, run_dir: Path
 ) -> Predictions:
-    """Return plain predictions of a split by the best candidate, or by the current weights without any."""
+    """Return plain predictions of a split by the reported model, or by the current weights without any."""
     if not (run_dir / "snapshots" / "final.ckpt").exists():
         return predict(trainer, module, data, split, size, views=(0,))
     with preserved(module, trainer.optimizers[0]):

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, read_write
 
 from imageclf.launch.jobs import Job
 from imageclf.launch.start import start
-from imageclf.system.signals import PREEMPTING
+from imageclf.system.signals import STOPPING
 from imageclf.training.failure import failure_of
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def run_job(job: Job, quiet: bool) -> float | None:
         quiet: print into the job's log alone, because other jobs run at the same time.
     """
     # Nothing is worth saving before the training starts: until then a signal ends the process.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, PREEMPTING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     if quiet:
         _print_into_log(job)
     try:

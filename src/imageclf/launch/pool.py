@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from imageclf.system.errors import FAILED, PREEMPTED, Failure
 from imageclf.system.processes import fork_server, prepare_child
-from imageclf.system.signals import PREEMPTING, blocked, forwarded
+from imageclf.system.signals import blocked, forwarded, ignore
 from imageclf.training.failure import failure_of
 
 T = TypeVar("T")
@@ -39,22 +39,20 @@ class Pool(Generic[T]):
     running: dict[int, Child]
     signals: list[signal.Signals]
 
-    def start(self, number: int, function: Callable[[], T], interruptible: bool, **environment: str) -> None:
+    def start(self, number: int, function: Callable[[], T], **environment: str) -> None:
         """Start a process.
 
         Args:
             number: of the process.
             function: can be pickled, as can what it returns.
-            interruptible: whether Ctrl-C ends the process; False: it reaches the whole process group, and
-                this process decides.
             environment: variables that differ from those of this process.
         """
         context = fork_server()
         receiver, sender = context.Pipe(duplex=False)
         surroundings = ({**os.environ, **environment}, str(Path.cwd()))
-        process = context.Process(target=_work, args=(function, interruptible, *surroundings, sender))
+        process = context.Process(target=_work, args=(function, *surroundings, sender))
         # A signal in between would neither be forwarded to the process nor end it.
-        with blocked((signal.SIGINT, *PREEMPTING)):
+        with blocked():
             process.start()
             self.running[number] = Child(process, receiver)
         sender.close()
@@ -76,7 +74,11 @@ class Pool(Generic[T]):
 
 @contextmanager
 def open_pool() -> Iterator[Pool[Any]]:
-    """Yield an empty pool: signals are forwarded to its processes, and its end kills those that still run."""
+    """Yield an empty pool: signals are forwarded to its processes, and its end kills those that still run.
+
+    Raises:
+        KeyboardInterrupt: the second Ctrl-C.
+    """
     running: dict[int, Child] = {}
     try:
         with forwarded(lambda: [process.pid for process, _ in running.values() if process.pid]) as signals:
@@ -89,18 +91,19 @@ def open_pool() -> Iterator[Pool[Any]]:
 
 def _work(
     function: Callable[[], object],
-    interruptible: bool,
     environment: dict[str, str],
     folder: str,
     sender: Connection,
 ) -> None:
     """Call a function in a new process, and send what it returns or why it failed."""
     # The fork server may come from a process that ignores Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler if interruptible else signal.SIG_IGN)
-    prepare_child(environment, folder)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        prepare_child(environment, folder)
         sender.send(function())
     except BaseException as error:
+        # What a signal has ended says so; the next one must not keep it from that.
+        ignore()
         failure = failure_of(error)
         sender.send(failure)
         sys.exit(failure.exit_code)

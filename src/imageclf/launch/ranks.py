@@ -23,16 +23,17 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
     Raises:
         InputError: a rank found a mistake in the input.
         Preempted: the ranks ended because of a signal; this process forwards its own to them.
+        KeyboardInterrupt: Ctrl-C; only the first one lets the ranks save.
         RankError: a rank failed or was killed.
     """
-    train, port = partial(run, run_dir, interruptible=False), _free_port()
+    train, port = partial(run, run_dir), _free_port()
     with open_pool() as ranks:
         for rank in range(num_ranks):
-            ranks.start(rank, train, interruptible=False, **_environment(rank, num_ranks, port))
+            ranks.start(rank, train, **_environment(rank, num_ranks, port))
         while ranks.running:
             for rank, result in ranks.wait().items():
                 if isinstance(result, Failure):
-                    if result.status == "preempted":
+                    if result.status in ("preempted", "interrupted"):
                         # Its checkpoint is saved; a rank that still trains will be killed.
                         ranks.join(_GRACE)
                     raise _error(rank, result)
@@ -56,6 +57,8 @@ def _error(rank: int, failure: Failure) -> BaseException:
         return InputError(failure.cause)
     if failure.status == "preempted":
         return Preempted(failure.cause)
+    if failure.status == "interrupted":
+        return KeyboardInterrupt(failure.cause)
     return RankError(rank, failure)
 
 

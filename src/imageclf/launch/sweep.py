@@ -19,10 +19,12 @@ from imageclf.launch.pool import open_pool
 from imageclf.launch.shares import Share, split_machine, visible_gpus
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import remove_refused, write_multirun
+from imageclf.system.command_line import override
 from imageclf.system.errors import Failure
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
 from imageclf.system.processes import fork_server
+from imageclf.system.signals import ending
 from imageclf.training.failure import FILE, write_failure
 from imageclf.training.parts.accelerator import num_ranks
 
@@ -69,8 +71,9 @@ def launch(
         log.info("job %d is finished already", number)
     try:
         results = run_jobs([job for job in jobs if job.number not in finished], shares)
-    except Preempted as error:
-        raise Preempted(f"{error}; go on with the same command and resume_sweep={sweep_dir}") from error
+    except (Preempted, KeyboardInterrupt) as error:
+        remedy = f"go on with the same command and {override('resume_sweep', sweep_dir)}"
+        raise type(error)(f"{str(error) or 'ended by Ctrl-C'}; {remedy}") from error
     # Scripts take the last line of the output for the folder.
     show(sweep_dir.absolute())
     return [_job_return(job, results[job.number] if job.number in results else _score(job)) for job in jobs]
@@ -84,8 +87,8 @@ def run_jobs(jobs: Sequence[Job], shares: Sequence[Share]) -> dict[int, Result]:
         shares: of the machine, for the jobs that run at a time.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; the jobs are killed.
         Preempted: a signal came. The running jobs received it too and have ended; the others did not start.
+        KeyboardInterrupt: the signal was Ctrl-C. After a second one the running jobs are killed.
     """
     waiting, free = deque(jobs), deque(shares)
     running: dict[int, tuple[Job, Share]] = {}
@@ -98,14 +101,14 @@ def run_jobs(jobs: Sequence[Job], shares: Sequence[Share]) -> dict[int, Result]:
                 log.info("%s starts in %s", job.name, job.run_dir)
                 (job.run_dir / FILE).unlink(missing_ok=True)
                 work = partial(run_job, job, quiet=len(shares) > 1)
-                pool.start(job.number, work, interruptible=True, **share.environment)
+                pool.start(job.number, work, **share.environment)
             for number, result in pool.wait().items():
                 job, share = running.pop(number)
                 _report(job, result)
                 results[number] = result
                 free.append(share)
         if pool.signals:
-            raise Preempted(f"ended by {pool.signals[0].name}")
+            raise ending(pool.signals[0])
     return results
 
 

@@ -1,6 +1,13 @@
 """The network and its training step: any timm backbone, a head, layer groups, losses, weights."""
 
-from imageclf.model.backbone import DataConfig, create_backbone, data_config, expected_crop_pct, num_features
+from imageclf.model.backbone import (
+    DataConfig,
+    check_known,
+    create_backbone,
+    data_config,
+    expected_crop_pct,
+    num_features,
+)
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.compiling import compile_backbone
 from imageclf.model.groups import freeze_to, layer_groups, learning_norms, parameter_groups
@@ -30,6 +37,7 @@ __all__ = [
     "Score",
     "average_probabilities",
     "average_weights",
+    "check_known",
     "check_metric",
     "class_weights",
     "compile_backbone",

@@ -1,6 +1,7 @@
 """Any timm model as a body that turns pictures into features."""
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +52,7 @@ def create_backbone(
         InputError: timm does not know the name, the weights cannot be loaded, or the architecture does not
             accept the sizes or a `drop_path_rate`.
     """
-    if not _is_known(name):
-        raise InputError(f"model.backbone={name}: timm has no such model{_suggestion(name)}")
+    check_known(name, weights)
     # Before the model, which takes time to build.
     state = load_weights(weights, name)
     sizes = [size] if isinstance(size, int) else sorted(size or ())
@@ -64,6 +64,44 @@ def create_backbone(
         # Strict: a tensor that silently stays random costs days.
         _load(backbone, state, name, options)
     return backbone
+
+
+def check_known(name: str, weights: str, others: Sequence[str] = ()) -> None:
+    """Refuse a model that timm does not know, or the hub's weights of one that has none.
+
+    Args:
+        name: the timm name.
+        weights: as `model.weights`.
+        others: further names that may have been meant.
+
+    Raises:
+        InputError: such a name.
+    """
+    if not _is_known(name):
+        near = near_names(name, others)
+        hint = f"near names are {', '.join(near)}" if near else "timm.list_models() lists them"
+        raise InputError(
+            f"model.backbone={name}: timm has no such model, and conf/model no such option; {hint}"
+        )
+    config = timm.get_pretrained_cfg(name)
+    if weights == "hub" and not (config and config.has_weights):
+        raise InputError(
+            f"model.weights=hub: nobody has published weights of {name}; give model.weights=PATH, or none to "
+            "start from random ones"
+        )
+
+
+def near_names(name: str, others: Sequence[str] = ()) -> list[str]:
+    """Return up to three names that are like a misspelt one, those that begin with it first.
+
+    Args:
+        name: what was typed; of a known model with unknown weights, the names of its weights are compared.
+        others: names besides those of timm.
+    """
+    base = name.partition(".")[0]
+    names = timm.list_pretrained(f"{base}.*") if timm.is_model(base) else [*others, *timm.list_models()]
+    longer = [each for each in names if each.startswith(name)]
+    return list(dict.fromkeys([*longer, *difflib.get_close_matches(name, names, n=4, cutoff=0.4)]))[:3]
 
 
 def data_config(backbone: nn.Module) -> DataConfig:
@@ -165,8 +203,3 @@ def _fixed_size(backbone: nn.Module) -> int | None:
     if not config.get("fixed_input_size") or getattr(backbone, "dynamic_img_size", False):
         return None
     return int(config["input_size"][-1])
-
-
-def _suggestion(name: str) -> str:
-    similar = timm.list_models(f"*{name.split('.')[0][:8]}*")[:3]
-    return f"; similar names: {', '.join(similar)}" if similar else "; timm.list_models() lists them"

@@ -93,6 +93,8 @@ class ClassifierModule(pl.LightningModule):
         self._by_layer = by_layer
         self._collected = Collector()
         self._predictions: Predictions | None = None
+        # Of the validation split, by the candidate that the run reports; Snapshots sets them.
+        self.reported_predictions: Predictions | None = None
         # The optimizer step that the last validation came after.
         self._validated_at = -1
 

@@ -4,9 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from imageclf.configs.short_data import quoted
-
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+")
+from imageclf.system.command_line import override
 
 
 def training_command(overrides: Sequence[str]) -> str:
@@ -17,14 +15,9 @@ def training_command(overrides: Sequence[str]) -> str:
 
 def using_commands(run_dir: Path) -> list[tuple[str, str]]:
     """Return what can be done with a finished run: words, and the command."""
-    run = shlex.quote(f"run={_value(str(run_dir))}")
+    run = override("run", run_dir)
     return [
         ("Predict a folder of new pictures", f"imageclf-predict {run} data=FOLDER"),
         ("Export for onnxruntime, which needs no PyTorch", f"imageclf-export {run} format=onnx"),
         ("Export for timm, which needs no imageclf", f"imageclf-export {run} format=timm"),
     ]
-
-
-def _value(path: str) -> str:
-    """Return a path as the value of an override; Hydra takes =, commas and brackets for its own."""
-    return path if set(path) <= _PLAIN else quoted(path)

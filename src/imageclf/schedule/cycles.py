@@ -4,6 +4,9 @@ Libraries find the cycle with a float logarithm and miss restarts: with a multip
 restart falls into the fifth cycle. A loop over integers cannot.
 """
 
+# Of a phase. The places of all epochs are kept in memory.
+MAX_EPOCHS = 100_000
+
 
 def cycle_lengths(n_cycles: int, cycle_len: int, cycle_mult: int) -> tuple[int, ...]:
     """Return the length of every cycle in epochs: `cycle_len`, then each `cycle_mult` times the last.
@@ -15,6 +18,20 @@ def cycle_lengths(n_cycles: int, cycle_len: int, cycle_mult: int) -> tuple[int, 
     https://arxiv.org/abs/1608.03983.
     """
     return tuple(cycle_len * cycle_mult**cycle for cycle in range(n_cycles))
+
+
+def fits(epochs: int, n_cycles: int, cycle_len: int, cycle_mult: int) -> bool:
+    """Return whether all cycles together have at most so many epochs, without writing them down.
+
+    >>> fits(7, 3, 1, 2), fits(6, 3, 1, 2), fits(100, 10**9, 1, 10**9)
+    (True, False, False)
+    """
+    length = cycle_len
+    for _ in range(n_cycles):
+        if epochs < length:
+            return False
+        epochs, length = epochs - length, length * cycle_mult
+    return True
 
 
 def locate(epoch: int, lengths: tuple[int, ...]) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What a run learns on its way: the few facts that its position does not determine."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass
@@ -16,6 +17,8 @@ class RunState:
             it; History reads it.
         scores: of the current epoch, by their column in metrics.csv. The module, TTA and FitVerdict record
             them; WarmRestarts reads val/loss; History writes the row and clears them.
+        reports: the candidate that the files at the end of the run speak of: the best on validation, or the
+            final weights. Report sets it; Snapshots reads it.
         results: of the whole run, by their key in summary.json. TTA, Snapshots and Summary add theirs;
             Summary writes the file.
     """
@@ -24,4 +27,5 @@ class RunState:
     found_lrs: dict[str, float] = field(default_factory=dict)
     val_losses: dict[int, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    reports: Literal["best", "final"] = "best"
     results: dict[str, float | int | str] = field(default_factory=dict)

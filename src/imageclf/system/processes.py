@@ -9,7 +9,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 
-from imageclf.system.signals import PREEMPTING, blocked
+from imageclf.system.signals import blocked
 
 PRELOADED = ["imageclf.worker", "imageclf.launch.start", "hydra.main"]
 
@@ -22,7 +22,7 @@ def fork_server() -> ForkServerContext:
     resource_tracker.ensure_running()
     # The server inherits the blocked signals. One that is sent to the whole process group must not end it:
     # its children would seem to have ended too. They unblock the signals once they can handle them.
-    with blocked((signal.SIGINT, *PREEMPTING)):
+    with blocked():
         forkserver.ensure_running()
     return context
 
@@ -30,7 +30,7 @@ def fork_server() -> ForkServerContext:
 def prepare_child(environment: Mapping[str, str], folder: str) -> None:
     """Set up a new process of the fork server, which has the environment of the server's own start.
 
-    SIGTERM, SIGUSR1 and SIGUSR2 stay blocked until the process unblocks them: see `imageclf.system.signals`.
+    The preempting signals of `imageclf.system.signals` stay blocked until the process unblocks them.
 
     Args:
         environment: all variables.

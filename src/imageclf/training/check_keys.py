@@ -12,6 +12,7 @@ from imageclf.configs.instantiate import locate_target
 from imageclf.configs.keys import accepts, describe, unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, select, to_plain
+from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, Loading, Splitting
 from imageclf.schedule import Phase
 from imageclf.system.printable import written
@@ -141,6 +142,7 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
         annotation = rule.types.get(name)
         if annotation is not None and not accepts(annotation, value):
             raise InputError(f"{full}={written(value)}: give {describe(annotation)}")
+        check_range(full, value)
     for name in rule.required:
         if name not in node:
             full = f"{key}.{name}".lstrip(".")

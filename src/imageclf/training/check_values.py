@@ -6,10 +6,11 @@ from typing import Any
 
 from imageclf import InputError, callbacks
 from imageclf.callbacks import Callback
-from imageclf.configs import locate_target
+from imageclf.configs import locate_target, options_of
 from imageclf.configs.options import ModelOptions
 from imageclf.data import Augmentation, Caching, Loading
 from imageclf.data.device_choice import likely_form, obstacle_of, refused
+from imageclf.model import check_known
 from imageclf.schedule import Schedule
 from imageclf.training.parts.accelerator import check_accelerator
 
@@ -72,6 +73,15 @@ def check_class_weights(model: ModelOptions) -> None:
             f"model.class_weights={how}: {loss['_target_']} takes no weight; "
             "give none, or model/loss=cross_entropy, focal or bce"
         )
+
+
+def check_model(model: ModelOptions) -> None:
+    """Refuse a model or weights that there are not, within seconds: the pictures are not read yet.
+
+    Raises:
+        InputError: timm knows no such model, or the hub has no weights of it.
+    """
+    check_known(model.backbone, model.weights, options_of("model"))
 
 
 def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:

@@ -1,7 +1,6 @@
 """The run directory: made once, refused when it holds another run, and resumed on demand."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from imageclf.configs import (
     read_config,
     save_config,
     to_plain,
-    to_saved,
 )
-from imageclf.configs.plain import select
+from imageclf.configs.plain import refuse_secrets, select
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.parts.accelerator import total_ranks
@@ -74,7 +72,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
     saved = run_dir / "config.yaml"
     if not saved.exists():
         _check_start(cfg.ckpt_path, run_dir, overrides)
-        _check_secrets(cfg, run_dir)
+        refuse_secrets(cfg, run_dir)
         return
     # A requeued job has the command line of its first start.
     if cfg.ckpt_path != "auto" and not restarted(os.environ):
@@ -156,15 +154,6 @@ def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overri
             f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
             f"change; go on with {ranks}, or start a new run"
         )
-
-
-def _check_secrets(cfg: DictConfig, run_dir: Path) -> None:
-    """Refuse a secret that would be written, and remove what Hydra has already written."""
-    try:
-        to_saved(cfg)
-    except InputError:
-        shutil.rmtree(run_dir / ".hydra", ignore_errors=True)
-        raise
 
 
 def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> None:

@@ -18,20 +18,17 @@ from imageclf.training.run_config import RunConfig, read_run_config
 log = logging.getLogger(__name__)
 
 
-def run(run_dir: Path, interruptible: bool = True) -> None:
+def run(run_dir: Path) -> None:
     """Train the run of `run_dir/config.yaml`, from its newest whole checkpoint if it has one.
-
-    Args:
-        run_dir: of the run.
-        interruptible: whether Ctrl-C ends this process; False in a rank, whose parent decides.
 
     Raises:
         InputError: a mistake in the config or the data.
-        Preempted: SIGTERM, SIGUSR1 or SIGUSR2 arrived.
+        Preempted: SIGTERM, SIGUSR1, SIGUSR2 or SIGHUP arrived.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     log_to_file(run_dir)
     config = read_run_config(run_dir)
-    with stop_notice(run_dir, interruptible) as notice:
+    with stop_notice(run_dir) as notice:
         fit(run_dir, config, table_of_run(run_dir, config), notice)
 
 

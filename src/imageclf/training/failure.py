@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.configs import exit_code, explain
-from imageclf.system.errors import FAILED, INTERRUPTED, MISTAKE, Failure, RankError
+from imageclf.system.errors import INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, Status
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
 # Lines of a traceback to keep: the last calls matter, the first ones are always the same.
 TAIL = 20
+_STATUS: dict[int, Status] = {MISTAKE: "input", PREEMPTED: "preempted", INTERRUPTED: "interrupted"}
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -19,10 +20,8 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, RankError):
         return error.failure
     code = exit_code(error)
-    if code == INTERRUPTED:
-        return Failure("interrupted", code, "interrupted by Ctrl-C")
-    if code != FAILED:
-        return Failure("input" if code == MISTAKE else "preempted", code, explain(error))
+    if code in _STATUS:
+        return Failure(_STATUS[code], code, explain(error))
     first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     trace = "".join(traceback.format_exception(error))
     return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)

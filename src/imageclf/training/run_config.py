@@ -15,6 +15,7 @@ from imageclf.training.check_values import (
     check_callbacks,
     check_class_weights,
     check_device_store,
+    check_model,
     check_trainer,
 )
 
@@ -119,6 +120,7 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     check_callbacks(parsed.callbacks, parsed.schedule)
     check_trainer(parsed.trainer)
     check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
+    check_model(parsed.model)
     check_class_weights(parsed.model)
     return parsed
 

@@ -38,7 +38,7 @@ class Finish(pl.Callback):
 
 
 class Preemption(pl.Callback):
-    """Raise Preempted right after the checkpoint has been saved at a safe point.
+    """End the run right after the checkpoint has been saved at a safe point.
 
     It is the last of all callbacks, so each of them sees the batch as finished. Without the checkpoint
     callback nothing is saved, and signals end the run at once.
@@ -63,9 +63,9 @@ class Preemption(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Raise a Ctrl-C that Python dropped."""
-        if self._notice.interrupted:
-            raise KeyboardInterrupt
+        """Raise once more what Python dropped."""
+        if self._notice.at_once:
+            self._notice.end()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,5 +1,6 @@
-"""The end of a run: predictions of the final weights and of the test folder, and summary.json."""
+"""The end of a run: predictions by the model that it reports, and summary.json."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,18 @@ from imageclf.analysis import (
     write_predictions,
     write_submission,
 )
+from imageclf.analysis.run_files import read_candidates
+from imageclf.analysis.scores import wilson_interval
 from imageclf.callbacks.always.machine_log import machine_of
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData, Table
-from imageclf.evaluation.predicting import current_predictions, predict_with_best
+from imageclf.evaluation.predicting import current_predictions, predict_with_reported
 from imageclf.model import Predictions
+from imageclf.report.reported import model_sentence
 from imageclf.schedule import RunState
 from imageclf.system.files import write_json
+
+log = logging.getLogger(__name__)
 
 
 class Summary(Callback):
@@ -45,23 +51,31 @@ class Summary(Callback):
         self._submission = submission
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Predict with the final weights, then write all files."""
+        """Score the final weights, predict with the reported model, then write all files."""
         module: Any = pl_module
         data = data_of(trainer)
         size = data.last_size
+        # Without snapshots or validation nothing was compared.
+        self._state.results.setdefault("model", "final")
         if data.has_validation:
-            predictions = current_predictions(trainer, module, data, size)
-            self._state.results |= module.score(predictions, "val")
-            self._write(trainer, predictions_of(data.table, predictions), "valid")
+            final = current_predictions(trainer, module, data, size)
+            self._state.results |= module.score(final, "val")
+            self._report(trainer, module.reported_predictions or final, data.table)
         if len(data.table.rows("test")):
             self._test(trainer, module, data, size)
         # Last: the run is finished once it exists.
         if trainer.is_global_zero:
             facts = self._facts(data) | machine_of(trainer, data)._asdict()
             self._write_summary(self._state.results | facts, data.table.classes)
+            log.info(model_sentence(self._state.results, read_candidates(self._run_dir)))
+
+    def _report(self, trainer: pl.Trainer, predictions: Predictions, table: Table) -> None:
+        """Score and write what the reported model predicts of the validation split."""
+        self._state.results |= reported_scores(predictions)
+        self._write(trainer, predictions_of(table, predictions), "valid")
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
-        predictions = predict_with_best(trainer, module, data, "test", size, self._run_dir)
+        predictions = predict_with_reported(trainer, module, data, "test", size, self._run_dir)
         if bool((predictions.labels >= 0).all()):
             self._state.results |= module.score(predictions, "test")
         table = predictions_of(data.table, predictions)
@@ -95,6 +109,19 @@ class Summary(Callback):
         # JSON has no NaN, the value of a metric that cannot be computed.
         known = {name: None if value != value else value for name, value in facts.items()}
         write_json(self._run_dir / "summary.json", {**known, "classes": list(classes)})
+
+
+def reported_scores(predictions: Predictions) -> dict[str, float]:
+    """Return accuracy, loss and the accuracy's 95 % interval, by their key in summary.json."""
+    accuracy, pictures = predictions.accuracy, len(predictions.rows)
+    low, high = wilson_interval(round(accuracy * pictures), pictures)
+    return {
+        "model/acc": accuracy,
+        "model/loss": predictions.loss,
+        "model/acc_low": low,
+        "model/acc_high": high,
+        "model/pictures": pictures,
+    }
 
 
 def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from imageclf import InputError
+from imageclf.data.pictures.checksums import checksums, damage, read_about
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["pictures", "features", "verified"]
 KINDS: tuple[Kind, ...] = ("pictures", "features", "verified")
 
+# Increase it whenever results are laid out in another way: older ones are then never found.
+_FORMAT = 2
 # Errors of a folder that may only be read.
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # A lock lives as long as its file is open; an entry that this process uses must not be removed.
@@ -45,11 +48,16 @@ class Cache:
     budget: int
 
     def find(self, kind: Kind, key: str) -> Path | None:
-        """Return the folder of a result or None, and protect it from removal while this process lives."""
+        """Return the folder of a result, and protect it from removal while this process lives.
+
+        None where there is none, or a damaged one, which is reported.
+        """
         folder = self.root / kind / key
         try:
+            # It is read through once a process.
+            checked = folder in _protected
             _protect(folder)
-            if not (folder / "about.json").exists():
+            if not (folder / "about.json").exists() or not (checked or _is_whole(folder)):
                 _unprotect(folder)
                 return None
         except OSError as error:
@@ -63,7 +71,7 @@ class Cache:
         """Return the folder of a result; `build` first writes it into an empty folder if it does not exist.
 
         Jobs that ask at the same time wait for the one that builds. A killed job leaves nothing that
-        could be taken for a result. `about` describes the result for people.
+        could be taken for a result; a damaged result is built anew. `about` describes the result for people.
 
         Raises:
             InputError: the disk is full, or the folder cannot be written.
@@ -77,7 +85,7 @@ class Cache:
             # Not the lock of the users of a result: they hold that until they end.
             with folder.with_name(f".{folder.name}.build").open("a+b") as lock:
                 _lock(lock, fcntl.LOCK_EX)
-                if not (folder / "about.json").exists():
+                if damage(folder) is not None:
                     self._build(folder, about, build)
         except OSError as error:
             raise self._error(error) from error
@@ -93,10 +101,11 @@ class Cache:
         temporary.mkdir()
         try:
             build(temporary)
-            (temporary / "about.json").write_text(json.dumps(dict(about), indent=1) + "\n", encoding="utf-8")
+            content = {**about, "files": checksums(temporary)}
+            (temporary / "about.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             _sync(temporary)
             self._make_room(_size(temporary))
-            # Left by a job that was killed while removing it.
+            # Damaged, or left by a job that was killed while removing it.
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         finally:
@@ -127,7 +136,7 @@ def cache_root(cache_dir: str | None) -> Path:
 
 def content_key(**parts: Any) -> str:
     """Return a hash of everything that a result depends on; the parts must fit into JSON."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([_FORMAT, parts], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def entries(root: Path) -> Iterator[Entry]:
@@ -135,12 +144,11 @@ def entries(root: Path) -> Iterator[Entry]:
     for kind in KINDS:
         # A name with a dot is a result that is being built.
         for about in sorted(root.glob(f"{kind}/[!.]*/about.json")):
-            try:
-                content = json.loads(about.read_text(encoding="utf-8"))
-                yield Entry(about.parent, kind, content, _size(about.parent), about.stat().st_mtime)
-            except FileNotFoundError:
-                # Another job has removed it in the meantime.
-                continue
+            # Another job may remove it in the meantime.
+            with suppress(FileNotFoundError):
+                yield Entry(
+                    about.parent, kind, _description(about.parent), _size(about.parent), about.stat().st_mtime
+                )
 
 
 def remove(entry: Entry) -> bool:
@@ -152,6 +160,20 @@ def remove(entry: Entry) -> bool:
         (entry.folder / "about.json").unlink(missing_ok=True)
         shutil.rmtree(entry.folder, ignore_errors=True)
     return True
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        return {key: value for key, value in read_about(folder).items() if key != "files"}
+    except ValueError:
+        return {"state": "damaged"}
+
+
+def _is_whole(folder: Path) -> bool:
+    found = damage(folder)
+    if found is not None:
+        log.warning("cache: %s is damaged (%s) and will be built anew", folder, found)
+    return found is None
 
 
 def _protect(folder: Path) -> None:

@@ -38,7 +38,8 @@ class Caching:
             every picture is read from its file in every epoch, every feature is computed anew.
         cache_dir: folder of all caches; None: `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`.
         cache_gb: what that folder may hold, in 10^9 bytes; the least recently used results are removed.
-        fingerprint: stat: a file has changed when its size or time has; bytes: when its content has.
+        fingerprint: stat: a file has changed when its size or one of its times has; bytes: when its content
+            has.
     """
 
     cache: Literal["auto", "raw", "jpeg", "none"]

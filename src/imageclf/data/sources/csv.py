@@ -89,6 +89,13 @@ class CsvSource:
         check_table(table, "data.valid_column")
         return table
 
+    @property
+    def where(self) -> str:
+        """Return in words which CSV is read, and how it says what is held out."""
+        folder = posixpath.normpath(f"{self.root}/{self.images}")
+        given = "" if self.valid_column is None else f", held out by its column {self.valid_column!r}"
+        return f"from {self.csv}{given}, with its files in {folder}"
+
     def _select(self, cells: pd.DataFrame) -> pd.DataFrame:
         """Return the columns id, label, group and split; a split that is not understood is NA."""
         header = cells.columns.tolist()

@@ -1,6 +1,5 @@
 """Read a CSV as text, exactly as it is written."""
 
-import csv
 import io
 import os
 from pathlib import Path
@@ -8,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from imageclf import InputError
-
-_SEPARATORS = (",", ";", "\t")
+from imageclf.system.conventions import separator_of, split_header
 
 
 def read_delimited(path: Path) -> pd.DataFrame:
@@ -62,9 +60,8 @@ def _read_bytes(path: Path) -> bytes:
 
 def _sniff(content: bytes, path: Path) -> str:
     header = content.split(b"\n", 1)[0].decode().rstrip("\r")
-    widths = {sep: len(next(csv.reader([header], delimiter=sep), [])) for sep in _SEPARATORS}
-    best = max(_SEPARATORS, key=widths.__getitem__)
-    if widths[best] < 2:
+    best = separator_of(header)
+    if len(split_header(header, best)) < 2:
         raise InputError(
             f"data.csv={os.fspath(path)!r} needs a header of two or more columns, separated by "
             f"comma, semicolon or tab, got {header[:80]!r}."

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from imageclf.data.sources.listing import (
 )
 from imageclf.data.sources.names import listed, name_clashes, natural_sorted
 from imageclf.data.sources.table import Split, Table, check_table, class_order, make_table
+from imageclf.system.conventions import are_splits
 
 _log = logging.getLogger(__name__)
 
@@ -85,12 +87,20 @@ class FolderSource:
         self._check_folders(root)
         splits = [self._read_split(root, *each) for each in self._splits()]
         classes = [each for split in splits for each in split.classes]
+        _check_splits(self.root, classes)
         _check_filled(root, classes)
         _check_names(classes)
         table = _make_table(root, classes)
         check_table(table, "data.valid")
         _report(root, splits)
         return table
+
+    @property
+    def where(self) -> str:
+        """Return in words which folders are read."""
+        if self.valid is None:
+            return f"from the folders of {posixpath.normpath(f'{self.root}/{self.train}')}"
+        return f"from the folders {self.train}/ and {self.valid}/ of {self.root}"
 
     def _splits(self) -> Iterator[tuple[Split, str, str]]:
         """Yield split, key and folder of each split."""
@@ -159,6 +169,15 @@ def _make_table(root: str, classes: Sequence[_ClassFolder]) -> Table:
         columns["label"] += [label] * len(names)
         columns["split"] += [split] * len(names)
     return make_table(columns)
+
+
+def _check_splits(root: str, classes: Sequence[_ClassFolder]) -> None:
+    names = natural_sorted({each.label for each in classes})
+    if are_splits(names):
+        raise InputError(
+            f"data.root={root!r}: the folders {listed(names)} would be the classes, but they look like "
+            f"splits of the data; use data={root}, which finds them, or rename them if they are classes."
+        )
 
 
 def _check_filled(root: str, classes: Sequence[_ClassFolder]) -> None:

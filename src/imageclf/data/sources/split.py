@@ -120,6 +120,14 @@ class Splitting:
                 "set data.fold=null or data.valid_pct above 0."
             )
 
+    @property
+    def words(self) -> str:
+        """Return in words how pictures are held out."""
+        how = {"stratified": "at random, stratified", "random": "at random", "fastai": "as fastai 0.7 does"}
+        if self.fold is not None:
+            return f"fold {self.fold} of {self.folds} held out {how[self.split]}"
+        return f"{self.valid_pct:.0%} held out {how[self.split]}" if self.valid_pct else "none held out"
+
     def apply(self, table: Table) -> Table:
         """Assign the rows whose split is ""; all others stay as they are.
 

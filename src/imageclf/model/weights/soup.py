@@ -1,7 +1,7 @@
 """A greedy soup: the average of those weights that each improve it on validation."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from imageclf.model.weights.averaging import State, blend
 
@@ -19,17 +19,28 @@ class Score(NamedTuple):
         return -self.accuracy, self.loss
 
 
-class Soup(NamedTuple):
+class Ordered(Protocol):
+    """Whatever says how good weights are: a Score, or predictions with theirs."""
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Return a key that sorts the best first."""
+
+
+Judged = TypeVar("Judged", bound=Ordered)
+
+
+class Soup(NamedTuple, Generic[Judged]):
     """Averaged weights, the names of those averaged in order, and the score of the average."""
 
     members: tuple[str, ...]
     state: State
-    score: Score
+    score: Judged
 
 
 def greedy_soup(
-    scores: Mapping[str, Score], load: Callable[[str], State], judge: Callable[[State], Score]
-) -> Soup:
+    scores: Mapping[str, Judged], load: Callable[[str], State], judge: Callable[[State], Judged]
+) -> Soup[Judged]:
     """Return the running average of weights, added best first, and only if that improves its score.
 
     Args:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def read_table(
     data: DataOptions, verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
 ) -> Table:
-    """Return the pictures of a data set, checked and split.
+    """Return the pictures of a data set, checked and split, and log what they are.
 
     Args:
         data: where they are, and how they are split.
@@ -36,7 +36,25 @@ def read_table(
     table = data.source.read()
     if verify:
         table = without_broken(table, data.loading, data.caching, sides)
-    return data.splitting.apply(table)
+    split = data.splitting.apply(table)
+    log.info(summary(split, data, is_given=not len(table.rows(""))))
+    return split
+
+
+def summary(table: Table, data: DataOptions, is_given: bool) -> str:
+    """Return in a sentence how many pictures there are, where they come from, and how they are split.
+
+    Args:
+        table: of all pictures, split.
+        data: where they are, and how they are split.
+        is_given: whether the source says what is held out.
+    """
+    train, valid, test = (len(table.rows(split)) for split in ("train", "valid", "test"))
+    counts = f"{table.num_classes} classes, {train:,} training and {valid:,} validation pictures"
+    # A source of one's own needs only to read.
+    where = getattr(data.source, "where", f"from {type(data.source).__name__}")
+    parts = [counts, *([f"{test:,} to predict"] if test else []), where]
+    return ", ".join(parts if is_given else [*parts, data.splitting.words])
 
 
 def table_of_run(run_dir: Path, config: RunConfig) -> Table:

@@ -1,0 +1,173 @@
+"""Options of config groups that no file has: data=PATH of pictures, and model=NAME of timm."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from imageclf import InputError
+from imageclf.configs.folder_layout import absolute, has_splits, subfolders
+from imageclf.configs.paths import options_of
+from imageclf.configs.table_layout import find_id_column, find_label_column
+from imageclf.system.conventions import TEST, TRAIN, VALID
+
+# Looked up where the config is resolved, so that keys that are given as well count.
+_FOLDER = {
+    "train": "${find_train:${.root}}",
+    "valid": "${find_valid:${.root},${.train}}",
+    "test": "${find_test:${.root},${.train}}",
+}
+_TABLE = {
+    "id_column": "${find_id_column:${.root},${.csv}}",
+    "images": "${find_images:${.root},${.csv},${.id_column}}",
+    "suffix": "${find_suffix:${.root},${.csv},${.id_column},${.images}}",
+    "label_column": "${find_label_column:${.root},${.csv},${.id_column}}",
+    "valid_column": "${find_valid_column:${.root},${.csv}}",
+}
+
+
+def offer(arguments: Sequence[str]) -> None:
+    """Make `data=PATH` and `model=NAME` options of their groups, in this process.
+
+    Args:
+        arguments: of the command line; a config in a folder that they name goes before a path or model.
+    """
+    FoundSource.arguments = tuple(arguments)
+    Plugins.instance().register(FoundSource)
+    Plugins.instance().register(FoundPath)
+
+
+class FoundPath(SearchPathPlugin):
+    """Let Hydra ask our source where conf/ has no file."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the source."""
+        search_path.append("imageclf", f"{FoundSource.scheme()}://found")
+
+
+class FoundSource(ConfigSource):
+    """Configs that are made when they are asked for."""
+
+    arguments: ClassVar[tuple[str, ...]] = ()
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme of its place in the search path."""
+        return "imageclf"
+
+    def is_config(self, config_path: str) -> bool:
+        """Return whether a path below conf/ is an option that no file has."""
+        group, _, option = config_path.partition("/")
+        is_ours = group == "data" or (group == "model" and "/" not in option)
+        return is_ours and not any(source.is_config(config_path) for source in typed_sources(self.arguments))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return the config of a data set or model.
+
+        Raises:
+            InputError: there is no such data set.
+        """
+        group, _, option = config_path.partition("/")
+        node = data_node(option) if group == "data" else model_node(option)
+        return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), {"package": None})
+
+    def available(self) -> bool:
+        """Return that it is there."""
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        """Return that it has no groups of its own: nothing of it is listed."""
+        return False
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return nothing: there are more paths and models than can be listed."""
+        return []
+
+
+def model_node(name: str) -> dict[str, Any]:
+    """Return the config of a timm model; whether timm has it is checked with the other values."""
+    return {"defaults": ["/model/shared@_here_", "_self_"], "backbone": name}
+
+
+def data_node(path: str) -> dict[str, Any]:
+    """Return the config of a folder of pictures, or of a CSV.
+
+    Raises:
+        InputError: it is neither, or could be both.
+    """
+    place = absolute(path)
+    if place.is_dir():
+        tables = tables_in(path)
+        if len(tables) == 1:
+            return table_node(tables[0])
+        return {"defaults": ["/data/folder@_here_", "_self_"], "root": _literal(path), **_FOLDER}
+    if place.is_file() and place.suffix.lower() in (".csv", ".tsv"):
+        return table_node(Path(path))
+    options = ", ".join(options_of("data"))
+    what = "is neither a folder nor a .csv file" if place.exists() else "there is no such folder or file"
+    raise InputError(f"data={path}: {what}; give that of your pictures, or one of {options}")
+
+
+def table_node(path: Path) -> dict[str, Any]:
+    """Return the config of a CSV whose pictures lie beside or below it."""
+    node = {"root": _literal(str(path.parent)), "csv": _literal(str(absolute(str(path)))), **_TABLE}
+    return {"defaults": ["/data/csv@_here_", "_self_"], **node}
+
+
+def tables_in(path: str) -> list[Path]:
+    """Return the CSV that lists the pictures of a folder; nothing where the folders are the classes.
+
+    Raises:
+        InputError: several CSVs do, or one does and the folders may be classes, too.
+    """
+    if has_splits(path):
+        return []
+    found = [Path(path, each.name) for each in sorted(absolute(path).glob("*.csv")) if _lists_pictures(each)]
+    if len(found) > 1:
+        raise InputError(
+            f"data={path}: {', '.join(each.name for each in found)} list pictures; give data={found[0]}"
+        )
+    classes = [name for name in subfolders(absolute(path)) if name.casefold() not in (*TRAIN, *VALID, *TEST)]
+    if found and len(classes) > 1:
+        raise InputError(
+            f"data={path} holds {found[0].name}, which lists its pictures, and the folders "
+            f"{', '.join(classes[:10])}, which may be classes: give data={found[0]}, or "
+            f"data=folder data.root={path} data.train=. data.valid=null"
+        )
+    return found
+
+
+def _literal(path: str) -> str:
+    # OmegaConf would look up what is in ${}.
+    return path.replace("${", r"\${")
+
+
+def _lists_pictures(table: Path) -> bool:
+    root, name = str(table.parent), table.name
+    try:
+        return bool(find_label_column(root, name, find_id_column(root, name)))
+    except InputError:
+        return False
+
+
+def typed_sources(arguments: Sequence[str]) -> Iterator[ConfigSource]:
+    """Yield the sources of configs that a command line adds, by --config-dir or hydra.searchpath."""
+    given, others = get_args_parser().parse_known_args(list(arguments))
+    typed = [each for each in (*given.overrides, *others) if each.startswith("hydra.searchpath=")]
+    values = [each.value() for each in OverridesParser.create().parse_overrides(typed)]
+    # Hydra itself refuses what is no list.
+    paths = [str(path) for value in values if isinstance(value, list) for path in value]
+    if given.config_dir is not None:
+        paths.append(f"file://{Path(given.config_dir).absolute()}")
+    for path in paths:
+        source = SourcesRegistry.instance().resolve(path.partition("://")[0] if "://" in path else "file")
+        yield source("command-line", path)

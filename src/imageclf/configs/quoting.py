@@ -1,0 +1,55 @@
+"""Paths on the command line, quoted so that Hydra takes them as they stand."""
+
+import os
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import OverrideParseException
+
+from imageclf.configs.folder_layout import absolute
+from imageclf.system.command_line import quoted
+
+# Last names of keys that take a path.
+_PATHS = frozenset(
+    {"data", "root", "csv", "images", "train", "valid", "test", "weights", "cache_dir", "dir"}
+    | {"run", "out", "output", "ckpt_path", "resume_sweep"}
+)
+# Hydra reads everything else as part of its grammar: lists, sweeps, interpolations.
+_PLAIN = re.compile(r"[A-Za-z0-9_./%+:@-]*")
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with those paths in quotes that Hydra would misread or refuse.
+
+    These are paths that exist, or cannot be read otherwise, with commas, brackets, umlauts and the like. What
+    Hydra understands and is no path stays: `data=[a,b]`, `hydra.run.dir='runs/${seed}'`.
+    """
+    return [_with_quotes(each) for each in arguments]
+
+
+def _with_quotes(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    if key == "data" and value.startswith(("./", "../")) and absolute(value).exists():
+        # Hydra would look for it from conf/data/, where ./stamps is the demo.
+        return f"{key}={quoted(os.path.normpath(absolute(value)))}"
+    if key.rpartition(".")[2].lstrip("+") not in _PATHS or _PLAIN.fullmatch(value):
+        return argument
+    if absolute(value).exists():
+        return f"{key}={quoted(value)}"
+    # Of the folder of a run or sweep there is no sweep.
+    is_whole = key.startswith("hydra.") and not value.startswith(("'", '"'))
+    return f"{key}={_quoted(value)}" if is_whole or not _is_readable(argument) else argument
+
+
+def _quoted(value: str) -> str:
+    return QuotedString(value, Quote.single).with_quotes()
+
+
+def _is_readable(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(argument)
+    except OverrideParseException:
+        return False
+    return True

@@ -1,0 +1,183 @@
+"""Which columns of a CSV name the pictures and their classes, and where the pictures are, seen by looking."""
+
+import csv
+import os
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from imageclf import InputError
+from imageclf.configs.folder_layout import absolute, subfolders
+from imageclf.system.conventions import separator_of
+
+# Rows that are read, and of them those whose files are looked for.
+_ROWS, _SAMPLE = 1000, 20
+_LABELS = ("label", "labels", "class", "classes", "category", "target", "breed", "species", "diagnosis", "y")
+_HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
+
+
+class Place(NamedTuple):
+    """Where the files are that a column names.
+
+    Args:
+        images: their folder below the root, "." for the root itself.
+        suffix: what is added to the column's values; None: nothing.
+    """
+
+    images: str
+    suffix: str | None
+
+
+def find_id_column(root: str, csv: str) -> str:
+    """Return the column whose values name files below the root.
+
+    Raises:
+        InputError: none does, or several do.
+    """
+    columns = _read(absolute(root) / csv)
+    places = {name: _best_places(absolute(root), values) for name, values in columns.items()}
+    hits = {name: found for name, (found, _) in places.items() if found}
+    best = [name for name, found in hits.items() if found == max(hits.values())]
+    if not best:
+        raise InputError(_nothing_found(root, csv, columns))
+    if len(best) > 1:
+        raise InputError(
+            f"data={csv}: the columns {_listed(best)} all name files; give data.id_column={best[0]}"
+        )
+    return best[0]
+
+
+def find_images(root: str, csv: str, id_column: str) -> str:
+    """Return the folder below the root that holds the files of a column; "." for the root itself.
+
+    Raises:
+        InputError: none does, or several do.
+    """
+    columns = _read(absolute(root) / csv)
+    found, places = _best_places(absolute(root), columns.get(id_column, ()))
+    folders = list(dict.fromkeys(place.images for place in places))
+    if not found:
+        raise InputError(_nothing_found(root, csv, columns))
+    if len(folders) > 1:
+        raise InputError(
+            f"data={csv}: the folders {_listed(folders)} all hold files that {id_column!r} names; "
+            f"give data.images={folders[0]}"
+        )
+    return folders[0]
+
+
+def find_suffix(root: str, csv: str, id_column: str, images: str) -> str | None:
+    """Return what is added to the values of a column to make them names of files; None: nothing.
+
+    The suffix of most files wins.
+    """
+    values = _sample(_read(absolute(root) / csv).get(id_column, ()))
+    return max(_suffixes(absolute(root) / images, values), key=lambda each: each[1], default=(None, 0))[0]
+
+
+def find_label_column(root: str, csv: str, id_column: str) -> str:
+    """Return the column of classes: the only one whose values repeat, or that is called like one.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    columns = _read(absolute(root) / csv)
+    others = {name: values for name, values in columns.items() if name not in (id_column, _held_out(columns))}
+    repeating = [name for name, values in others.items() if 2 <= len(set(values)) <= max(2, len(values) // 2)]
+    named = [name for name in others if name.casefold() in _LABELS]
+    found = list(others) if len(others) == 1 else named if len(named) == 1 else repeating
+    if len(found) == 1:
+        return found[0]
+    held = f"could be any of {_listed(found)}" if found else f"is none of {_listed(list(others))}"
+    example = next(iter(found or others), "NAME")
+    raise InputError(f"data={csv}: the column of classes {held}; give data.label_column={example}")
+
+
+def find_valid_column(root: str, csv: str) -> str | None:
+    """Return the column that is called like one that marks what is held out; None: there is none."""
+    return _held_out(_read(absolute(root) / csv))
+
+
+def _held_out(columns: dict[str, tuple[str, ...]]) -> str | None:
+    return next((name for name in columns if name.casefold() in _HELD_OUT), None)
+
+
+def _read(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the first values of each column of a CSV; nothing of one that cannot be read.
+
+    Reading all of it says what is wrong.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            separator = separator_of(file.readline().rstrip("\r\n"))
+            file.seek(0)
+            header, *rows = islice(csv.reader(file, delimiter=separator), _ROWS + 1)
+    except (OSError, ValueError, csv.Error):
+        return {}
+    full = [row for row in rows if len(row) == len(header)]
+    return {name.strip(): tuple(row[index] for row in full) for index, name in enumerate(header)}
+
+
+def _sample(values: tuple[str, ...]) -> list[str]:
+    """Return some of the different values, from all over the column, without blank ones."""
+    # Different ones: of the classes 0 and 1 there may be files, too.
+    filled = [value for value in dict.fromkeys(values) if value.strip()]
+    return filled[:: max(1, len(filled) // _SAMPLE)]
+
+
+def _best_places(root: Path, values: tuple[str, ...]) -> tuple[int, list[Place]]:
+    """Return how many files of a column were found, and the places where most of them were."""
+    sample = _sample(values)
+    folders = [".", *subfolders(root)]
+    hits = {
+        Place(folder, suffix): found
+        for folder in folders
+        for suffix, found in _suffixes(root / folder, sample)
+        if found
+    }
+    most = max(hits.values(), default=0)
+    return most, [place for place, found in hits.items() if found == most]
+
+
+def _suffixes(folder: Path, values: list[str]) -> Iterator[tuple[str | None, int]]:
+    """Yield each suffix that makes values names of files of a folder, and of how many values."""
+    yield None, sum(_is_file(folder, value) for value in values)
+    found = {suffix for value in values[:3] for suffix in _after(folder / value)}
+    for suffix in sorted(found):
+        yield suffix, sum(_is_file(folder, f"{value}{suffix}") for value in values)
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    # os.path knows no errors of names that are too long; an absolute one lies in no folder.
+    return not name.startswith("/") and os.path.isfile(folder / name)  # noqa: PTH113
+
+
+def _after(stem: Path) -> Iterator[str]:
+    """Yield the suffixes of files that are called like a path but for it."""
+    folder = stem.parent
+    for name in _names(folder, folder.stat().st_mtime_ns) if folder.is_dir() else ():
+        rest = name.removeprefix(stem.name)
+        if rest != name and rest.startswith("."):
+            yield rest
+
+
+@cache
+def _names(folder: Path, changed: int) -> tuple[str, ...]:
+    """Return the names in a folder; one that has changed since is listed again."""
+    return tuple(path.name for path in folder.iterdir())
+
+
+def _nothing_found(root: str, csv: str, columns: dict[str, tuple[str, ...]]) -> str:
+    examples = [f"{name!r} ({', '.join(map(repr, values[:2]))})" for name, values in columns.items()]
+    folders = ", ".join(f"{name}/" for name in subfolders(absolute(root))) or "no folders"
+    return (
+        f"data={csv}: no column names files in {absolute(root)} or a folder of it ({folders}); the columns "
+        f"are {', '.join(examples[:10])}. Give data=csv data.root=FOLDER data.csv=PATH data.images=FOLDER "
+        "data.suffix=.jpg"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,80 @@
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from imageclf.configs.quoting import quote_paths, quoted
+
+NAMES = ["plain", "two words", "it's", 'say "x"', "a,b", "a=b", "[1]", "{x: 1}", "#1", "~x", "null", "12"]
+NAMES += [
+    "${oc.env:HOME}",
+    "back\\slash",
+    "ends\\",
+    "\\'",
+    "\\\\",
+    "für Ähren",
+    "(x)",
+    "a;b",
+    "!x",
+    "&",
+    "日本",
+]
+
+
+def value_of(argument: str) -> object:
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    return OmegaConf.create({"root": override.value()}).root
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_text_in_quotes_reaches_the_config_as_it_is(name):
+    assert value_of(f"data.root={quoted(name)}") == name
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("null", "12")])
+@pytest.mark.parametrize("key", ["data", "data.root", "+data.test", "run", "hydra.run.dir"])
+def test_a_path_that_exists_reaches_the_config_as_it_is(tmp_path, name, key):
+    (tmp_path / name).mkdir()
+    (argument,) = quote_paths([f"{key}={name}"])
+    assert value_of(argument) == name
+
+
+@pytest.mark.parametrize("name", ["runs/für Ähren", "runs/a,b", "runs/a=b", "runs/(x", "runs/[1"])
+def test_a_run_directory_that_is_yet_to_be_made_is_read_as_it_stands(name):
+    (argument,) = quote_paths([f"hydra.run.dir={name}"])
+    assert value_of(argument) == name
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "data=a,b",
+        "data=[a.jpg,b.jpg]",
+        "data='a b'",
+        "hydra.run.dir=runs/mine",
+        "hydra.run.dir='runs/${seed}'",
+        "ckpt_path=${oc.env:CKPT}",
+        "data.root=PICTURES",
+        "schedule.phases.head.lr=[1e-4,1e-3]",
+        "seed=1,2",
+        "--config-dir=a,b",
+        "-m",
+    ],
+)
+def test_what_hydra_understands_and_is_no_path_stays(argument):
+    assert quote_paths([argument]) == [argument]
+
+
+def test_an_interpolation_in_a_run_directory_stays_one():
+    (argument,) = quote_paths(["hydra.run.dir=runs/a,${seed}"])
+    assert argument == "hydra.run.dir='runs/a,${seed}'"
+
+
+def test_quoting_twice_is_quoting_once(tmp_path):
+    (tmp_path / "a,b").mkdir()
+    once = quote_paths(["data=a,b", "hydra.run.dir=x,y"])
+    assert quote_paths(once) == once
