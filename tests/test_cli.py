@@ -180,7 +180,7 @@ def predicted(run, dataset, tmp_path_factory) -> pd.DataFrame:
     command = [sys.executable, "-m", "imageclf.predict", f"run={run}", f"data={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{run / 'predictions' / 'new.csv'}\n"
+    assert done.stdout.splitlines()[-1] == str(run / "predictions" / "new.csv")
     return pd.read_csv(run / "predictions" / "new.csv", keep_default_na=False)
 
 
@@ -227,7 +227,7 @@ def test_augmented_views_change_the_probabilities(run, predicted, command, here)
     ("arguments", "named"),
     [
         (["run=nowhere", "data={data}"], "run=nowhere: no finished run is there"),
-        (["run={run}", "data=nowhere"], "data=nowhere: there is no such folder"),
+        (["run={run}", "data=nowhere"], "data=nowhere: there is no such file or folder"),
         (["run={run}", "data={data}", "weights=last"], "weights=last: "),
         (["run={run}", "data={data}", "wieghts=last"], "did you mean weights?"),
         (["run={run}"], "give data=..."),

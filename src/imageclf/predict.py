@@ -1,4 +1,4 @@
-"""imageclf-predict: predict the pictures of a folder with a finished run, into a CSV."""
+"""imageclf-predict: predict pictures with a finished run, into a CSV."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from imageclf.configs import command
 # Below commands/: beside the config groups, `data=FOLDER` would choose from the group of that name.
 @command("commands/predict")
 def main(cfg: DictConfig, folder: Path) -> None:
-    """Predict, write the CSV, and print where it is."""
+    """Predict, write the CSV, and print a summary and where the CSV is."""
     # Imported here: --help and Tab need no torch.
     from imageclf.commands.predict import run
 

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from imageclf import InputError
-from imageclf.analysis import find_folds, fold_table, out_of_fold
+from imageclf.analysis import find_folds, find_seeds, fold_table, out_of_fold, seed_table
 from imageclf.analysis.folds import fold_summary
 
 
@@ -86,3 +86,31 @@ def test_folds_of_other_classes_are_refused(folds):
     (found,) = find_folds(folds)
     with pytest.raises(InputError, match="sweep/2 has other classes than sweep/0"):
         out_of_fold(found)
+
+
+def seeds(*accuracies: float, **config):
+    return [record(f"s{n}", {"seed": n, **config}, (score,)) for n, score in enumerate(accuracies)]
+
+
+def test_runs_that_differ_only_in_the_seed_are_summed_up():
+    runs = [*seeds(0.5, 0.7, 0.9), record("other", {"seed": 0, "data": {"size": 64}})]
+    (group,) = find_seeds(runs)
+    row = seed_table([group]).iloc[0]
+    assert (row["seeds"], row["val/acc mean"]) == (3, pytest.approx(0.7))
+    assert row["val/acc std"] == pytest.approx(np.std([0.5, 0.7, 0.9], ddof=1))
+
+
+def test_a_seed_that_ran_again_counts_once_and_an_unfinished_run_does_not_count():
+    again = record("tomorrow", {"seed": 0}, (0.1,))
+    running = record("running", {"seed": 9}, (0.2,), status="running")
+    (group,) = find_seeds([*seeds(0.5, 0.7), again, running])
+    assert sorted(run.name for run in group) == ["s1", "tomorrow"]
+
+
+def test_one_seed_alone_has_no_spread():
+    assert find_seeds(seeds(0.5)) == []
+
+
+def test_groups_of_seeds_are_told_apart_by_their_settings():
+    runs = [*seeds(0.5, 0.7, model={"backbone": "a"}), *seeds(0.5, 0.7, model={"backbone": "b"})]
+    assert seed_table(find_seeds(runs))["model.backbone"].tolist() == ["a", "b"]

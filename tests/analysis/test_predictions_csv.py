@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from imageclf import InputError
-from imageclf.analysis import predictions_table, read_predictions, write_predictions
+from imageclf.analysis import class_summary, predictions_table, read_predictions, write_predictions
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_classes
 
 CLASSES = ["cat", "NA", "label", 'ünï,code "x"']
@@ -111,3 +111,13 @@ def test_columns_of_different_length_are_refused():
 def test_classes_that_would_share_a_column_are_refused():
     with pytest.raises(InputError, match="'class:label'"):
         predictions_table(["1"], ["1.jpg"], None, np.array([[0.5, 0.5]]), ["label", "class:label"])
+
+
+def test_the_summary_counts_predictions_by_class_and_confidence():
+    probabilities = np.array([[0.9, 0.1, 0], [0.4, 0.3, 0.3], [0.2, 0.1, 0.7]])
+    table = predictions_table(["0", "1", "2"], ["a", "b", "c"], None, probabilities, ["x", "y", "z"])
+    rows = class_summary(table).to_dict("records")
+    assert rows == [
+        {"prediction": "x", "pictures": 2, "confidence": pytest.approx(0.65), "unsure": 1},
+        {"prediction": "z", "pictures": 1, "confidence": pytest.approx(0.7), "unsure": 0},
+    ]

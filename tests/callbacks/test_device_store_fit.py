@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from predicting import predict_options
 from resume_cases import Case, Setting
 from resume_runs import Runs, differences, go, step_differences, steps
 from small_runs import THREE_PHASES, composed, train_small
 
 from imageclf import InputError
-from imageclf.commands.predict import PredictOptions, predict_folder
+from imageclf.commands.predict import predict_pictures
 from imageclf.configs import to_plain
 from imageclf.training.run_config import RunConfig, parse
 
@@ -69,12 +70,11 @@ def test_a_run_starts_no_worker_and_says_where_its_pictures_are(
 
 def test_a_run_on_the_device_can_be_predicted_with(runs: Runs, seven_pictures: Path, tmp_path: Path) -> None:
     run_dir = runs.undisturbed(SETTING, ON)
-    options = PredictOptions(
-        run=str(run_dir), data=str(seven_pictures / "blue"), weights="final", tta="fastai07",
-        num_augmented=None, beta=None, output=f"{tmp_path}/blue.csv", batch_size=4, num_workers=0,
-        on_error="raise",
-    )  # fmt: skip
-    assert len(pd.read_csv(predict_folder(options))) == 7
+    given = {"weights": "final", "tta": "fastai07", "output": f"{tmp_path}/blue.csv", "batch_size": 4}
+    predicted = predict_pictures(
+        predict_options(run=str(run_dir), data=str(seven_pictures / "blue"), **given)
+    )
+    assert len(predicted.table) == 7
 
 
 def test_the_learning_rate_of_a_phase_is_searched_on_the_device(

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from predicting import predict_options
 from small_runs import THREE_PHASES, phases, train_small
 from torch.optim.swa_utils import update_bn
 
-from imageclf.commands.predict import PredictOptions, predict_folder
+from imageclf.commands.predict import predict_pictures
 from imageclf.model import average_weights
 from imageclf.training.build import Parts, build_parts
 from imageclf.training.parts.table import table_of_run
@@ -114,10 +115,9 @@ def test_the_members_of_average_and_ensemble_are_the_last_snapshots(train: Train
 def test_prediction_with_a_mixture_does_as_validation_says(
     refreshed: Path, pictures: Path, tmp_path: Path, name: str
 ) -> None:
-    options = PredictOptions(
-        str(refreshed), str(pictures), name, None, None, None, f"{tmp_path}/out.csv", 5, 0, "raise"
-    )
-    predicted = pd.read_csv(predict_folder(options)).set_index("path")
+    given = {"weights": name, "output": f"{tmp_path}/out.csv", "batch_size": 5}
+    predict_pictures(predict_options(run=str(refreshed), data=str(pictures), **given))
+    predicted = pd.read_csv(tmp_path / "out.csv").set_index("path")
     valid = pd.read_csv(refreshed / "predictions/valid.csv").set_index("path")
     predicted = predicted.loc[valid.index]
     assert (predicted.prediction == valid.label).mean() == listed(refreshed)[name]["accuracy"]

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imageclf import InputError
+from imageclf.launch.start import train
 from imageclf.system.machine import processor_name
+from imageclf.training.directory import prepare
 
 CLASSES = ["blue", "green", "red"]
 
@@ -119,3 +122,33 @@ def test_test_pictures_have_no_label(test_table):
 
 def test_test_pictures_are_scored_by_nothing(summary):
     assert not [key for key in summary if key.startswith("test/")]
+
+
+def sampled(composed, tiny, run_dir, sample, *overrides):
+    """Train the tiny data set, with a sample_submission for the four red pictures of the test folder."""
+    cfg = composed(
+        *tiny, "data.test=valid/red", "data.valid=null", "~callbacks.report", f"analysis.sample={sample}",
+        "schedule=quick", *overrides,
+    )  # fmt: skip
+    prepare(cfg, run_dir, [])
+    train(run_dir)
+
+
+def test_the_submission_of_a_training_has_the_ids_order_and_header_of_its_sample(composed, tiny, tmp_path):
+    (tmp_path / "sample.csv").write_text("file,species\n2,x\n0,x\n3,x\n1,x\n")
+    sampled(composed, tiny, tmp_path / "run", tmp_path / "sample.csv")
+    written = pd.read_csv(tmp_path / "run" / "submission.csv")
+    assert (list(written.columns), written["file"].tolist()) == (["file", "species"], [2, 0, 3, 1])
+
+
+def test_a_sample_of_other_ids_is_refused_before_the_training(composed, tiny, tmp_path):
+    (tmp_path / "sample.csv").write_text("file,species\n2,x\n9,x\n")
+    with pytest.raises(InputError, match="1 of its 2 ids were not predicted, such as '9'"):
+        sampled(composed, tiny, tmp_path / "run", tmp_path / "sample.csv")
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+def test_a_sample_needs_test_pictures(composed, tiny, tmp_path):
+    (tmp_path / "sample.csv").write_text("file,species\n2,x\n")
+    with pytest.raises(InputError, match="give data\\.test, its pictures"):
+        sampled(composed, tiny, tmp_path / "run", tmp_path / "sample.csv", "data.test=null")

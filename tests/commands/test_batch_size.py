@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from imageclf.commands.batch_size import demanding, largest_that_fits, taken_by_pictures
+from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.schedule import Phase, Schedule
-from imageclf.training.parts.table import folder_table
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
     ],
 )
 def test_pictures_on_the_device_take_their_part_of_its_memory(pictures, how, cache, extra, device, taken):
-    table = folder_table(pictures, ("blue", "green", "red"))
+    table = unlabelled_table(str(pictures), ("blue", "green", "red"))
     data = SimpleNamespace(table=table, side_of=lambda size: 24, loading=SimpleNamespace(resize="squish"))
     kept = SimpleNamespace(loading=SimpleNamespace(device_store=how), caching=SimpleNamespace(cache=cache))
     config = SimpleNamespace(data=kept, transforms=SimpleNamespace(extra=extra))

@@ -1,11 +1,11 @@
 """imageclf-predict with test-time augmentation."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from predicting import predict_options
 
 from imageclf import InputError
-from imageclf.commands.predict import PredictOptions, predict_folder
+from imageclf.commands.predict import predict_pictures
 from imageclf.evaluation.tta_presets import PLAIN, weighted_views
 from imageclf.training.build import build_parts
 from imageclf.training.parts.table import table_of_run
@@ -14,13 +14,8 @@ from imageclf.training.run_config import read_run_config
 CLASSES = ["blue", "green", "red"]
 
 
-def options(**given) -> PredictOptions:
-    """Return options with those of the command's YAML where none are given."""
-    defaults = {
-        "run": "", "data": "", "weights": "final", "tta": None, "num_augmented": None, "beta": None,
-        "output": None, "batch_size": 7, "num_workers": 0, "on_error": "raise",
-    }  # fmt: skip
-    return PredictOptions(**(defaults | given))
+def options(**given):
+    return predict_options(**({"run": "x", "data": "x", "weights": "final", "batch_size": 7} | given))
 
 
 @pytest.fixture
@@ -29,9 +24,13 @@ def predict(finished_run, dataset, tmp_path):
 
     def run(**given):
         chosen = options(
-            run=str(finished_run), data=str(dataset / "valid" / "red"), output=f"{tmp_path}/x.csv", **given
+            run=str(finished_run),
+            data=str(dataset / "valid" / "red"),
+            output=f"{tmp_path}/x.csv",
+            overwrite=True,
+            **given,
         )
-        return pd.read_csv(predict_folder(chosen))[CLASSES].to_numpy()
+        return predict_pictures(chosen).table[CLASSES].to_numpy()
 
     return run
 

@@ -176,3 +176,10 @@ def test_runs_are_found_at_any_depth_and_nothing_inside_of_them(run_dir, tmp_pat
 def test_a_run_may_be_the_root_itself(run_dir):
     assert list(find_runs(run_dir)) == [run_dir]
     assert read_record(run_dir, run_dir).name == "0"
+
+
+def test_a_job_that_waits_in_a_queue_is_pending(run_dir, read):
+    for path in run_dir.iterdir():
+        if path.name not in ("config.yaml", ".hydra"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert read().status == "pending"

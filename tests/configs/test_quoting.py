@@ -2,7 +2,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from imageclf.configs.quoting import quote_paths, quoted
+from imageclf.configs.quoting import quote_paths
+from imageclf.system.command_line import quoted
 
 NAMES = ["plain", "two words", "it's", 'say "x"', "a,b", "a=b", "[1]", "{x: 1}", "#1", "~x", "null", "12"]
 NAMES += [
@@ -78,3 +79,8 @@ def test_quoting_twice_is_quoting_once(tmp_path):
     (tmp_path / "a,b").mkdir()
     once = quote_paths(["data=a,b", "hydra.run.dir=x,y"])
     assert quote_paths(once) == once
+
+
+def test_each_path_of_a_list_that_hydra_cannot_read_is_quoted():
+    (argument,) = quote_paths(["data=[a=b.jpg, c.jpg]"])
+    assert argument == "data=['a=b.jpg','c.jpg']"

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from run_records import fold, record
 
-from imageclf.analysis import find_folds, run_table
+from imageclf.analysis import find_folds, find_seeds, run_table
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.plots.runs_plot import COLOURS, colours, runs_figure
 from imageclf.report.runs_numbers import run_columns
 
 
-def runs_of(records, sort="val/acc") -> Runs:
-    return Runs("/data/runs", sort, records, run_table(records, sort), find_folds(records))
+def runs_of(records, sort="val/acc", left_out=None) -> Runs:
+    table = run_table(records, sort)
+    return Runs("/data/runs", sort, records, table, find_folds(records), find_seeds(records), left_out or {})
 
 
 @pytest.fixture
@@ -88,3 +89,28 @@ def test_only_a_score_has_a_best_run(sort, title, tmp_path):
     records = [record(str(seed), {"seed": seed}, accuracies=(0.5,)) for seed in (1, 2)]
     text = write_runs_report(runs_of(records, sort), tmp_path / "collect.html").read_text("utf-8")
     assert re.findall(r"Best \S+(?=</div>)", text) == ([title] if title else [])
+
+
+def test_runs_on_several_data_sets_stand_apart_each_with_its_best(page):
+    roots = {"a": "/data/cats", "b": "/data/dogs", "c": "/data/cats"}
+    text = page([record(name, {"data": {"root": root}}) for name, root in roots.items()])
+    assert [each.strip() for each in re.findall(r"<h2>(\w+) <small>", text)] == ["cats", "dogs"]
+    assert re.findall(r"Best val/acc (\w+)", text) == ["cats", "dogs"]
+
+
+def test_what_is_left_out_is_named_with_the_reason(tmp_path):
+    runs = runs_of([record("a")], left_out={"b": "config.yaml lies alone there"})
+    text = write_runs_report(runs, tmp_path / "collect.html").read_text("utf-8")
+    assert "config.yaml lies alone there" in text
+
+
+def test_a_setting_of_a_phase_names_the_phase(page):
+    rates = [{"schedule": {"phases": {"head": {"lr": lr}}}} for lr in (0.1, 0.2)]
+    text = page([record(str(place), node) for place, node in enumerate(rates)])
+    assert 'title="schedule.phases.head.lr">head.<wbr>lr' in "".join(
+        line.strip() for line in text.splitlines()
+    )
+
+
+def test_the_mean_over_seeds_is_on_the_page(page):
+    assert "Mean over seeds" in page([record(str(seed), {"seed": seed}) for seed in range(2)])

@@ -300,6 +300,10 @@ def test_the_options_of_predict_are_checked_alike(values, sentence):
         "batch_size": 4,
         "num_workers": 0,
         "on_error": "raise",
+        "column": None,
+        "sample": None,
+        "overwrite": False,
+        "precision": "32-true",
     }
     with pytest.raises(InputError) as refused:
         check(options | values, PredictOptions)

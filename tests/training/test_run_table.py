@@ -11,7 +11,7 @@ import pytest
 from imageclf import InputError
 from imageclf.launch import tasks
 from imageclf.training.parts import table as run_table
-from imageclf.training.parts.table import folder_table, read_table, table_of_run
+from imageclf.training.parts.table import read_table, table_of_run
 from imageclf.training.run_config import data_options
 
 
@@ -106,27 +106,6 @@ def test_a_restart_reads_the_table_that_was_written_down(whole, tmp_path):
     shutil.rmtree(tmp_path / "data" / "valid")
     again = table_of_run(tmp_path, whole())
     assert again.frame.equals(first.frame)
-
-
-def test_a_folder_to_predict_is_read_at_any_depth(dataset):
-    table = folder_table(dataset / "valid", ("blue", "green", "red"))
-    assert len(table) == len(table.rows("test")) == 12
-    assert table.ids[:2] == ["blue/0", "blue/1"]
-
-
-def test_a_folder_to_predict_has_no_labels(dataset):
-    assert set(folder_table(dataset / "valid", ("blue",)).labels) == {-1}
-
-
-def test_a_folder_to_predict_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError) as refused:
-        folder_table(tmp_path / "nowhere", ("a",))
-    assert str(refused.value) == f"data={tmp_path}/nowhere: there is no such folder"
-
-
-def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
-    with pytest.raises(InputError, match=r"holds no pictures \(\.jpg, \.jpeg, \.png"):
-        folder_table(tmp_path, ("a",))
 
 
 @pytest.mark.parametrize("part", ["loading", "splitting", "caching", "source"])

@@ -1,4 +1,4 @@
-"""Cross-validation: runs that differ only in the fold, summarised, and their predictions joined."""
+"""Runs that differ only in the fold, or only in the seed: summarised, and the predictions of folds joined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from imageclf.analysis.runs_table import run_scores
 from imageclf.analysis.scores import accuracy, log_loss
 
 FOLD = "data.fold"
+SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def find_folds(runs: Sequence[RunRecord]) -> list[Folds]:
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        if len(run.predictions) and run.config.get(FOLD) is not None:
-            groups.setdefault(_all_but_fold(run), []).append(run)
+        is_fold = all(isinstance(run.config.get(key), int) for key in (FOLD, "data.folds"))
+        if len(run.predictions) and is_fold:
+            groups.setdefault(_all_but(run, FOLD), []).append(run)
     return [_one_per_fold(group) for group in groups.values()]
 
 
@@ -71,14 +73,18 @@ def fold_summary(folds: Folds) -> dict[str, float]:
     """
     joined, classes = out_of_fold(folds), folds.runs[0].classes
     labels, probabilities = label_indices(joined, classes), probabilities_of(joined, classes)
-    scores = pd.DataFrame([run_scores(run) for run in folds.runs])
-    summary = {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
-    for name in scores:
-        summary |= {
-            f"{name} mean": float(scores[name].mean()),
-            f"{name} std": float(scores[name].std(ddof=1)),
-        }
-    return summary
+    joint = {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
+    return joint | spread_of(folds.runs)
+
+
+def spread_of(runs: Sequence[RunRecord]) -> dict[str, float]:
+    """Return `NAME mean` and `NAME std` of each score, over the runs that have it, the latter with n - 1."""
+    scores = pd.DataFrame([run_scores(run) for run in runs])
+    return {
+        f"{name} {word}": float(value)
+        for name in scores
+        for word, value in (("mean", scores[name].mean()), ("std", scores[name].std(ddof=1)))
+    }
 
 
 def fold_table(groups: Sequence[Folds]) -> pd.DataFrame:
@@ -86,6 +92,25 @@ def fold_table(groups: Sequence[Folds]) -> pd.DataFrame:
     chosen = differing_settings([group.runs[0] for group in groups]).drop(columns=FOLD, errors="ignore")
     counts = pd.DataFrame([{"folds_done": len(group.runs), "folds": group.number} for group in groups])
     return pd.concat([chosen, counts, pd.DataFrame([fold_summary(group) for group in groups])], axis=1)
+
+
+def find_seeds(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
+    """Return the finished runs that differ only in `seed`, where there are two seeds or more.
+
+    If a seed was run twice, the run whose name sorts last counts.
+    """
+    groups: dict[str, dict[str, RunRecord]] = {}
+    for run in sorted(runs, key=lambda run: run.name):
+        if run.status == "finished" and SEED in run.config:
+            groups.setdefault(_all_but(run, SEED), {})[setting_text(run.config[SEED])] = run
+    return [list(group.values()) for group in groups.values() if len(group) > 1]
+
+
+def seed_table(groups: Sequence[Sequence[RunRecord]]) -> pd.DataFrame:
+    """Return a row per group of seeds: their number, settings in which the groups differ, scores."""
+    chosen = differing_settings([group[0] for group in groups]).drop(columns=SEED, errors="ignore")
+    counts = pd.DataFrame({"seeds": [len(group) for group in groups]})
+    return pd.concat([counts, chosen, pd.DataFrame([spread_of(group) for group in groups])], axis=1)
 
 
 def _one_per_fold(runs: Sequence[RunRecord]) -> Folds:
@@ -100,5 +125,5 @@ def _number(run: RunRecord, key: str) -> int:
     return int(setting_text(run.config[key]))
 
 
-def _all_but_fold(run: RunRecord) -> str:
-    return repr(sorted((key, setting_text(value)) for key, value in settings(run).items() if key != FOLD))
+def _all_but(run: RunRecord, left_out: str) -> str:
+    return repr(sorted((key, setting_text(value)) for key, value in settings(run).items() if key != left_out))

@@ -94,6 +94,20 @@ def probabilities_of(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.
     return frame[class_columns(classes)].to_numpy(dtype=np.float64)
 
 
+def class_summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per predicted class, the most frequent first: prediction, pictures, confidence, unsure.
+
+    Confidence is the mean probability of the predicted class; below one half of it, a picture is unsure.
+    """
+    top = frame.iloc[:, len(TEXT_COLUMNS) :].max(axis=1)
+    each = pd.DataFrame({"prediction": frame["prediction"], "confidence": top, "unsure": top < 0.5})
+    grouped = each.groupby("prediction", sort=True)
+    rows = grouped.agg(
+        pictures=("unsure", "size"), confidence=("confidence", "mean"), unsure=("unsure", "sum")
+    )
+    return rows.sort_values("pictures", ascending=False, kind="stable").reset_index()
+
+
 def label_indices(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the position of each true class in `classes`, `[N]`; -1 where the label is unknown.
 

@@ -12,6 +12,14 @@ from imageclf.system.printable import written
 NO_SETTINGS = ("logger", "ckpt_path", "extras", "tags", "task_name", "optimized_metric")
 # A value that cannot be read: it makes no difference.
 UNKNOWN = "?"
+# Columns of tables of runs that are no settings, and how those of scores start.
+RESERVED = (
+    *("run", "status", "cause", "data_set", "task_name", "tags"),
+    *("epochs_done", "epochs", "best_epoch", "seconds", "folds_done", "folds", "seeds"),
+)
+SCORES = ("val/", "test/", "oof/")
+_PREFIX = "config:"
+_PHASES = "schedule.phases."
 # Config groups whose options set keys anywhere.
 GLOBAL = ("experiment", "debug", "local")
 
@@ -66,12 +74,38 @@ def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Return a row per run and a column per setting in which the runs differ, in the order of the configs.
 
     A setting is the option of a config group or a key of the config. A key that follows from such an option
-    is left out: with `schedule=quick,minimal` the keys of their phases add nothing.
+    is left out: with `schedule=quick,minimal` the keys of their phases add nothing. A key that is named like
+    another column of such a table is headed `config:KEY`.
     """
-    options = _differing([{g: o for g, o in run.choices.items() if _is_setting(g)} for run in runs])
-    keys = _differing([settings(run) for run in runs])
+    is_whole = [bool(run.summary) or len(run.metrics) > 0 for run in runs]
+    chosen = [{group: option for group, option in run.choices.items() if _is_setting(group)} for run in runs]
+    options = _differing(chosen, is_whole)
+    keys = _differing([settings(run) for run in runs], is_whole)
     kept = [key for key in keys if key not in options and not _follows(keys[key], key, options)]
-    return pd.DataFrame({**options, **{key: keys[key] for key in kept}}, index=range(len(runs)))
+    columns = {**options, **{key: keys[key] for key in kept}}
+    return pd.DataFrame({heading(key): cells for key, cells in columns.items()}, index=range(len(runs)))
+
+
+def heading(setting: str) -> str:
+    """Return the heading of a setting's column, which no other column of a table of runs has.
+
+    >>> heading("seed"), heading("epochs"), heading("config:epochs")
+    ('seed', 'config:epochs', 'config:config:epochs')
+    """
+    return f"{_PREFIX}{setting}" if setting in RESERVED or setting.startswith((*SCORES, _PREFIX)) else setting
+
+
+def data_sets(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the data set of each run: the name of its folder or CSV, or the path if two share a name.
+
+    All are "" where no two configs name different ones; "unknown data set" where a config names none.
+    """
+    places = [_data_set(run) for run in runs]
+    if len(set(places) - {""}) < 2:
+        return [""] * len(runs)
+    names = {place: place.rstrip("/").rpartition("/")[2] or "unknown data set" for place in places}
+    is_clear = len(set(names.values())) == len(names)
+    return [names[place] if is_clear else place for place in places]
 
 
 def settings(run: RunRecord) -> dict[str, object]:
@@ -85,27 +119,31 @@ def setting_text(value: object) -> str:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return each dotted key's shortest ending that no other key has.
+    """Return each dotted key's shortest ending that no other key has; a key of a phase names the phase.
 
-    >>> short_names(["schedule.phases.head.lr", "schedule.phases.tail.lr", "seed"])
-    {'schedule.phases.head.lr': 'head.lr', 'schedule.phases.tail.lr': 'tail.lr', 'seed': 'seed'}
+    >>> short_names(["schedule.phases.head.lr", "model.optimizer.lr", "seed"])
+    {'schedule.phases.head.lr': 'head.lr', 'model.optimizer.lr': 'optimizer.lr', 'seed': 'seed'}
     """
     endings = {key: _endings(key) for key in keys}
     counts = Counter(ending for each in endings.values() for ending in each)
-    return {key: next((e for e in each if counts[e] == 1), key) for key, each in endings.items()}
+    return {
+        key: next((e for e in each if counts[e] == 1 and _is_clear(e, key)), key)
+        for key, each in endings.items()
+    }
 
 
-def _differing(rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
+def _differing(rows: Sequence[Mapping[str, object]], is_whole: Sequence[bool]) -> dict[str, list[str]]:
+    """Return the columns with more than one value; of a row that is not whole a missing value is unknown."""
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [_cell(row, name) for row in rows] for name in names}
+    columns = {name: [_cell(*pair, name) for pair in zip(rows, is_whole, strict=True)] for name in names}
     return {name: column for name, column in columns.items() if len(set(column) - {UNKNOWN}) > 1}
 
 
-def _cell(row: Mapping[str, object], name: str) -> str:
+def _cell(row: Mapping[str, object], is_whole: bool, name: str) -> str:
     if name in row:
         return setting_text(row[name])
-    # A run whose config cannot be read differs in nothing.
-    return "" if row else UNKNOWN
+    # A run whose config cannot be read, or that never began, differs in nothing that it does not name.
+    return "" if row and is_whole else UNKNOWN
 
 
 def _follows(column: Sequence[str], key: str, options: Mapping[str, Sequence[str]]) -> bool:
@@ -118,6 +156,11 @@ def _follows(column: Sequence[str], key: str, options: Mapping[str, Sequence[str
     return False
 
 
+def _data_set(run: RunRecord) -> str:
+    root, csv = run.config.get("data.root"), run.config.get("data.csv")
+    return "/".join(str(part) for part in (root, csv) if part and part != UNKNOWN)
+
+
 def _is_setting(key: str) -> bool:
     return key.partition(".")[0].partition("/")[0] not in NO_SETTINGS
 
@@ -125,3 +168,8 @@ def _is_setting(key: str) -> bool:
 def _endings(key: str) -> list[str]:
     parts = key.split(".")
     return [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+
+
+def _is_clear(ending: str, key: str) -> bool:
+    # An lr alone would not say of which phase.
+    return not key.startswith(_PHASES) or len(ending) >= len(key.removeprefix(_PHASES))

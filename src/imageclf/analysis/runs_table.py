@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.run_settings import RunRecord, differing_settings
+from imageclf.analysis.run_settings import RESERVED, SCORES, RunRecord, data_sets, differing_settings
 
 # Words in the names of scores, and of the classes of metrics, of which less is better.
 _LESS_IS_BETTER = ("loss", "ece", "error", "seconds", "distance")
@@ -26,21 +26,24 @@ def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
         optimized: the score that determines the best epoch.
     """
     facts = pd.DataFrame([_facts(run) for run in runs])
+    # After the cause.
+    facts.insert(3, "data_set", data_sets(runs))
     scores = pd.DataFrame([run_scores(run) for run in runs])
     progress = pd.DataFrame([_progress(run, optimized) for run in runs])
     # Nullable integers: a run without one would turn the whole column into floats.
     progress = progress.astype({"epochs_done": "Int64", "epochs": "Int64", "best_epoch": "Int64"})
     # A label that no run has gets no column.
     empty = [name for name in ("cause", "task_name", "tags") if not facts[name].any()]
+    empty += ["data_set"] if facts["data_set"].nunique() == 1 else []
     ordered = scores[[name for name in _FIRST_SCORES if name in scores]]
     rest = scores.drop(columns=ordered.columns)
     parts = [facts.drop(columns=empty), differing_settings(runs), ordered, rest, progress]
     return pd.concat(parts, axis=1)
 
 
-def setting_columns(runs: Sequence[RunRecord]) -> list[str]:
-    """Return the columns of `run_table` that are settings."""
-    return list(differing_settings(runs).columns)
+def setting_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a table of runs that are settings."""
+    return [name for name in table.columns if name not in RESERVED and not name.startswith(SCORES)]
 
 
 def run_scores(run: RunRecord) -> dict[str, float]:
@@ -50,7 +53,7 @@ def run_scores(run: RunRecord) -> dict[str, float]:
     return {
         str(name): float(value)
         for name, value in found.items()
-        if str(name).startswith(("val/", "test/")) and isinstance(value, int | float) and value == value
+        if str(name).startswith(SCORES) and isinstance(value, int | float) and value == value
     }
 
 

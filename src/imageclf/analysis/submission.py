@@ -10,16 +10,28 @@ from imageclf.analysis.predictions_csv import probabilities_of
 from imageclf.system.cells import write_csv
 
 
+def submission_of(predictions: pd.DataFrame, classes: Sequence[str], sample: Path) -> pd.DataFrame:
+    """Return a submission in the form of a sample: probabilities if it has a column per class, else labels.
+
+    Raises:
+        InputError: the sample has neither form, or see `probability_submission`.
+    """
+    header = list(_read_sample(sample).columns)
+    if len(header) == 2 and set(header[1:]) != set(classes):
+        return label_submission(predictions, sample)
+    return probability_submission(predictions, classes, sample)
+
+
 def probability_submission(
     predictions: pd.DataFrame, classes: Sequence[str], sample: Path | None = None
 ) -> pd.DataFrame:
     """Return a column `id` (the file's stem), then one probability per class, as for dog breeds.
 
     `sample` is the competition's sample_submission CSV: its ids, row order, column order and the heading of
-    its first column are kept, and pictures that it does not list are left out.
+    its first column are kept.
 
     Raises:
-        InputError: two pictures share an id, or the sample has an id or a class that is not there.
+        InputError: two pictures share an id, or the sample and the predictions differ in ids or classes.
     """
     table = pd.DataFrame(probabilities_of(predictions, classes), columns=list(classes))
     if sample is None:
@@ -44,7 +56,7 @@ def label_submission(predictions: pd.DataFrame, sample: Path | None = None) -> p
     `sample` is the competition's sample_submission CSV: its ids, row order and headings are kept.
 
     Raises:
-        InputError: two pictures share an id, or the sample has an id that is not there.
+        InputError: two pictures share an id, or the sample and the predictions differ in ids.
     """
     if sample is None:
         return pd.DataFrame({"id": _ids(predictions, suffix=False), "label": list(predictions["prediction"])})
@@ -66,8 +78,12 @@ def write_submission(frame: pd.DataFrame, path: Path) -> None:
 def _read_sample(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give the competition's sample_submission CSV")
-    # Text throughout: an id such as 00123 must stay as it was written.
-    return pd.read_csv(path, dtype=object, keep_default_na=False)
+    try:
+        # Text throughout: an id such as 00123 must stay as it was written.
+        return pd.read_csv(path, dtype=object, keep_default_na=False)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is no CSV ({reason}): give the competition's sample_submission") from None
 
 
 def _rows(predictions: pd.DataFrame, wanted: pd.DataFrame, sample: Path) -> list[int]:
@@ -75,10 +91,17 @@ def _rows(predictions: pd.DataFrame, wanted: pd.DataFrame, sample: Path) -> list
     # Some competitions list "0021.png", most list "0021".
     suffix = bool(asked) and Path(asked[0]).name in {Path(path).name for path in predictions["path"]}
     row_of = {name: row for row, name in enumerate(_ids(predictions, suffix))}
-    missing = next((name for name in asked if name not in row_of), None)
-    if missing is not None:
+    missing = [name for name in asked if name not in row_of]
+    if missing:
         raise InputError(
-            f"{sample} has the id {missing!r}, which was not predicted: predict the whole test set"
+            f"{sample}: {len(missing)} of its {len(asked)} ids were not predicted, such as {missing[0]!r}: "
+            "predict the whole test set, without pictures that cannot be read"
+        )
+    extra = sorted(set(row_of) - set(asked))
+    if extra:
+        raise InputError(
+            f"{sample} does not list {len(extra)} of the {len(row_of)} pictures, such as {extra[0]!r}: "
+            "predict the test set alone"
         )
     return [row_of[name] for name in asked]
 

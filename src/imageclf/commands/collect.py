@@ -14,15 +14,18 @@ from imageclf.analysis import (
     Folds,
     RunRecord,
     find_folds,
+    find_seeds,
+    fold_summary,
     fold_table,
     out_of_fold,
     run_table,
+    seed_table,
     sort_runs,
     write_predictions,
 )
-from imageclf.commands.records import find_runs, read_record
+from imageclf.commands.records import find_others, find_runs, name_of, read_record
 from imageclf.report import Runs, write_runs_report
-from imageclf.report.runs_numbers import Column, fold_columns
+from imageclf.report.runs_numbers import Column, fold_columns, seed_columns
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.printable import cell, console, show
 from imageclf.training.check_keys import checked
@@ -65,7 +68,12 @@ def collect(options: CollectOptions) -> Runs:
     root = Path(options.root).expanduser()
     if not root.is_dir():
         raise InputError(f"root={options.root}: there is no such folder")
-    records = [read_record(run_dir, root) for run_dir in find_runs(root)]
+    read = {name_of(run_dir, root): _record_or_reason(run_dir, root) for run_dir in find_runs(root)}
+    records = [run for run in read.values() if isinstance(run, RunRecord)]
+    left_out = {name: reason for name, reason in read.items() if isinstance(reason, str)}
+    left_out |= {name_of(folder, root): reason for folder, reason in find_others(root)}
+    for name, reason in left_out.items():
+        log.warning("left out: %s: %s", name, reason)
     if not records:
         raise InputError(f"root={options.root} holds no run: give a folder that imageclf-train has written")
     sort = options.sort or optimized_metric(records)
@@ -73,15 +81,37 @@ def collect(options: CollectOptions) -> Runs:
     # Before the first epoch no run has the score.
     if options.sort is not None or sort in table:
         table = sort_runs(table, sort, records)
+    # Scores on different pictures do not compare: the runs of a data set stand together, its best one first.
+    if "data_set" in table:
+        first = {name: place for place, name in enumerate(table["data_set"].unique())}
+        table = table.sort_values("data_set", key=lambda names: names.map(first), kind="stable")
     ranked = [records[place] for place in table.index]
-    return Runs(str(root.resolve()), sort, ranked, table.reset_index(drop=True), _folds(ranked))
+    table = table.reset_index(drop=True)
+    return Runs(str(root.resolve()), sort, ranked, table, _folds(ranked), find_seeds(ranked), left_out)
+
+
+def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
+    """Return a run, or why it cannot be put into a table."""
+    try:
+        record = read_record(run_dir, root)
+        run_table([record], "val/acc")
+    # Anyone may have written the run: what is in it may raise anything.
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return record
 
 
 def write_files(runs: Runs, out: Path) -> Path:
-    """Write collect.csv and collect.html, folds.csv and oof.csv if there are folds; return the page."""
+    """Write collect.csv and collect.html, and folds.csv, oof.csv and seeds.csv if there are any.
+
+    Returns:
+        The page.
+    """
     write_csv(without_formulas(runs.table), out / "collect.csv")
     if runs.folds:
         write_csv(without_formulas(fold_table(runs.folds)), out / "folds.csv")
+    if runs.seeds:
+        write_csv(without_formulas(seed_table(runs.seeds)), out / "seeds.csv")
     for number, group in enumerate(runs.folds, 1):
         name = "oof.csv" if len(runs.folds) == 1 else f"oof-{number}.csv"
         write_predictions(out_of_fold(group), out / name)
@@ -99,6 +129,8 @@ def terminal_tables(runs: Runs, width: int) -> list[Table]:
     tables = [_table(runs.columns, width, f"{len(runs.records)} runs, best {runs.sort} first", "collect.csv")]
     if runs.folds:
         tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))
+    if runs.seeds:
+        tables.append(_table(seed_columns(seed_table(runs.seeds)), width, "Mean over seeds", "seeds.csv"))
     return tables
 
 
@@ -137,7 +169,7 @@ def _folds(records: Sequence[RunRecord]) -> list[Folds]:
         if group.replaced:
             log.warning("folds: %s was run again and does not count", ", ".join(group.replaced))
         try:
-            out_of_fold(group)
+            fold_summary(group)
         except InputError as error:
             log.warning("folds: %s", error)
         else:

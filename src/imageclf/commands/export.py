@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from imageclf import InputError
+from imageclf.configs import Trust
+from imageclf.data.views.geometry import stored_side
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
@@ -17,7 +20,7 @@ from imageclf.model.weights.files import load_into
 from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.system.printable import show
 from imageclf.training.check_keys import checked
-from imageclf.training.trained import TrainedRun, build_trained, read_trained
+from imageclf.training.trained import TrainedRun, augmentation_of, build_trained, finished, read_trained
 
 
 @dataclass(frozen=True)
@@ -47,20 +50,31 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 
 def export(options: ExportOptions) -> Path:
-    """Write a folder with weights, config and README.md, and return it.
+    """Write a folder with weights, config, README.md and prepare.py, and return it.
 
     Raises:
         InputError: the run is not finished, has no such weights, or they do not fit the format.
     """
-    run_dir = Path(options.run).expanduser()
-    if not (run_dir / "summary.json").exists():
-        raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
+    run_dir = finished(options.run)
     folder = Path(options.output).expanduser() if options.output else run_dir / "export" / options.format
     run = read_trained(run_dir, options.weights, options.trust)
     models, expects = load_trained(run)
+    prepare = preparation(run, run_dir, expects, options.trust)
     write = _write_timm if options.format == "timm" else _write_onnx
-    write(models, expects, run, options, folder)
+    write(models, expects, run, options, folder, prepare)
+    write_text(folder / "prepare.py", files("imageclf.model.export").joinpath("prepare.py").read_text())
     return folder
+
+
+def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trust) -> dict[str, Any]:
+    """Return the options with which `prepare` in prepare.py does what imageclf-predict does."""
+    max_zoom = augmentation_of(run, run_dir, trust, is_drawn=False).max_zoom
+    return {
+        "size": run.size,
+        "side": stored_side(run.size, run.resize, max_zoom, expects.crop_pct),
+        "resize": "crop" if run.resize == "random_resized_crop" else run.resize,
+        "crop_pct": expects.crop_pct,
+    }
 
 
 def load_trained(run: TrainedRun) -> tuple[list[ImageClassifier], DataConfig]:
@@ -82,6 +96,7 @@ def _write_timm(
     run: TrainedRun,
     options: ExportOptions,
     folder: Path,
+    prepare: dict[str, Any],
 ) -> None:
     if len(models) > 1:
         raise InputError(
@@ -93,7 +108,7 @@ def _write_timm(
     write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))
     if content.head:
         write_atomically(folder / "head.safetensors", lambda path: save_file(content.head_state, path))
-    write_json(folder / "config.json", content.config)
+    write_json(folder / "config.json", content.config | {"prepare": prepare})
     _write_readme(folder, "timm", run, head=content.head)
 
 
@@ -103,6 +118,7 @@ def _write_onnx(
     run: TrainedRun,
     options: ExportOptions,
     folder: Path,
+    prepare: dict[str, Any],
 ) -> None:
     about = {
         "classes": list(run.classes),
@@ -110,6 +126,7 @@ def _write_onnx(
         "input": options.input,
         "resize": run.resize,
         **asdict(expects),
+        "prepare": prepare,
     }
     write_atomically(
         folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about)

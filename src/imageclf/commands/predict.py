@@ -1,26 +1,38 @@
-"""Predict a folder of pictures with a finished run."""
+"""Predict pictures with a finished run, or with the mean of several."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
+import pandas as pd
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.analysis import write_predictions
-from imageclf.callbacks.always.summary import predictions_of
-from imageclf.configs import check_node
-from imageclf.data import Caching, ImageData, Loading
+from imageclf.analysis import submission_of
+from imageclf.callbacks.always.summary import predictions_of, unpredicted
+from imageclf.commands.predict_files import check_output, check_same_rows, output_of, summary_table, write_new
+from imageclf.data import Caching, ImageData, Loading, Table, describe, unreadable
+from imageclf.data.sources.unlabelled import unlabelled_table
+from imageclf.evaluation.candidates import mean_predictions
 from imageclf.evaluation.predicting import predict_with
 from imageclf.evaluation.tta_presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
+from imageclf.model import Predictions
 from imageclf.schedule import Phase, Schedule
-from imageclf.system.printable import show
+from imageclf.system.printable import console, show
 from imageclf.training.check_keys import checked
 from imageclf.training.logs import log_to_file
-from imageclf.training.parts.table import folder_table, without_broken
-from imageclf.training.run_config import build_augmentation
-from imageclf.training.trained import TrainedRun, build_predicting_trainer, build_trained, read_trained
+from imageclf.training.trained import (
+    TrainedRun,
+    augmentation_of,
+    build_predicting_trainer,
+    build_trained,
+    finished,
+    read_trained,
+)
+
+log = logging.getLogger(__name__)
 
 # The folder that the run kept its caches in is not for this command to write into.
 _NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat")
@@ -31,22 +43,27 @@ class PredictOptions:
     """What imageclf-predict takes.
 
     Args:
-        run: directory of a finished run.
-        data: folder of pictures, at any depth.
+        run: directory of a finished run, or several, whose probabilities are averaged.
+        data: a picture, a folder of them at any depth, a CSV of paths, - for paths on standard input, or
+            several of these.
         weights: best, which is the model that the run reports; final, average, average_bn, soup, soup_bn,
             ensemble, ema, or a snapshot PHASE-CYCLE.
         tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
         num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
-        output: the CSV; None: `predictions/FOLDER.csv` in the run directory.
+        output: the CSV; None: a name made of what is predicted, and how, in the first run's `predictions/`.
         batch_size: pictures at once.
         num_workers: processes that read pictures; auto: as in training.
-        on_error: a picture that cannot be read: raise, or skip it.
+        on_error: a picture that cannot be read: skip and list it, or raise.
+        column: of a CSV, the one with the paths; None: `path`, or the only one.
+        sample: sample_submission CSV, which is filled in as well; None: none.
+        overwrite: whether files of another content may be replaced.
+        precision: of the arithmetic, as `trainer.precision`.
         trust: further modules whose classes the run's config.yaml may name, or all.
     """
 
-    run: str
-    data: str
+    run: str | Sequence[str]
+    data: str | Sequence[str]
     weights: str
     tta: Preset | None
     num_augmented: int | None
@@ -54,11 +71,17 @@ class PredictOptions:
     output: str | None
     batch_size: int
     num_workers: int | Literal["auto"]
-    on_error: Literal["raise", "skip"]
+    on_error: Literal["skip", "raise"]
+    column: str | None
+    sample: str | None
+    overwrite: bool
+    precision: str
     trust: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Refuse views that there cannot be."""
+        """Refuse views that there cannot be, and no run."""
+        if not self.run:
+            raise InputError("run=[]: name a finished run, or several")
         if self.tta is not None and self.tta not in DRAWN and self.num_augmented is not None:
             raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has fixed views")
         if self.beta is not None and self.tta is None and self.num_augmented is None:
@@ -76,34 +99,105 @@ class PredictOptions:
         num_augmented = 4 if self.num_augmented is None else self.num_augmented
         return weighted_views(self.tta or "fastai07", num_augmented, self.beta)
 
+    @property
+    def runs(self) -> list[str]:
+        """Return the runs as given, in order."""
+        return [self.run] if isinstance(self.run, str) else list(self.run)
+
+    @property
+    def tag(self) -> str:
+        """Return what the CSV's name says of how it was made, such as -final-fastai07; "" for nothing."""
+        has_views = len(self.views().numbers) > 1
+        parts = [self.weights] if self.weights != "best" else []
+        parts += [self.tta or "fastai07"] if has_views else []
+        parts += [f"mean-of-{len(self.runs)}"] if len(self.runs) > 1 else []
+        return "".join(f"-{part}" for part in parts)
+
+
+class Predicted(NamedTuple):
+    """What was predicted.
+
+    Args:
+        table: of predictions.
+        skipped: pictures that cannot be read: id, path, reason.
+        files: that were written, that of the predictions last.
+    """
+
+    table: pd.DataFrame
+    skipped: pd.DataFrame
+    files: list[Path]
+
 
 def run(cfg: DictConfig, folder: Path) -> None:
-    """Predict, write the CSV, and print where it is."""
+    """Predict, write the CSV, and print a summary and, in the last line, where the CSV is."""
     options = checked(cfg, PredictOptions)
-    log_to_file(Path(options.run))
-    show(predict_folder(options))
+    log_to_file(finished(options.runs[0]))
+    predicted = predict_pictures(options)
+    console().print(summary_table(predicted.table, predicted.skipped))
+    for path in predicted.files:
+        show(path)
 
 
-def predict_folder(options: PredictOptions) -> Path:
-    """Write a row per picture of a folder: id, path, label (blank), prediction, a probability per class.
+def predict_pictures(options: PredictOptions) -> Predicted:
+    """Write a row per picture: id, path, label (blank), prediction, a probability per class.
+
+    Pictures that cannot be read are left out, and listed in a file `-skipped.csv` beside the CSV; with
+    `sample`, the file `-submission.csv` there has the sample's ids, order and header.
 
     Raises:
-        InputError: the run is not finished, the folder holds no pictures, or one cannot be read.
+        InputError: a run is not finished or of other classes, there is no picture that can be read, a file
+            cannot be written or would replace one of another content, or the sample has other ids.
     """
-    run_dir, folder = Path(options.run).expanduser(), Path(options.data).expanduser()
-    if not (run_dir / "summary.json").exists():
-        raise InputError(f"run={options.run}: no finished run is there (summary.json is missing)")
-    output = output_of(options, run_dir, folder)
-    run = read_trained(run_dir, options.weights, options.trust)
-    augmentation = build_augmentation(_transforms(run, options, run_dir))
-    loading = _loading(run, options)
-    table = without_broken(folder_table(folder, run.classes), loading, _NO_CACHE)
+    run_dirs = [finished(each) for each in options.runs]
+    output = output_of(options.output, options.data, options.tag, run_dirs[0])
+    check_output(output)
+    runs = [read_trained(run_dir, options.weights, options.trust) for run_dir in run_dirs]
+    _check_classes(options.runs, runs)
+    classes = runs[0].classes
+    table, skipped = readable(unlabelled_table(options.data, classes, options.column), options.on_error)
+    if not options.overwrite:
+        check_same_rows(output, table)
+    sample = None if options.sample is None else Path(options.sample).expanduser()
+    if sample is not None:
+        # Before the work: with other ids it would be in vain.
+        submission_of(unpredicted(table), classes, sample)
+    each = [_predict(*pair, table, options) for pair in zip(runs, run_dirs, strict=True)]
+    predictions = predictions_of(table, mean_predictions(each))
+    filled = None if sample is None else submission_of(predictions, classes, sample)
+    files = write_new(output, predictions, skipped, filled, options.overwrite)
+    return Predicted(predictions, skipped, files)
+
+
+def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, pd.DataFrame]:
+    """Return the pictures that can be read, and the others: id, path and reason.
+
+    Raises:
+        InputError: there are others and `on_error` is raise, or no picture can be read.
+    """
+    faults = unreadable(table.paths, _NO_CACHE)
+    sentence = describe(list(faults.values())) if faults else ""
+    if faults and on_error == "raise":
+        raise InputError(f"{sentence}; mend or remove them, or give on_error=skip")
+    if len(faults) == len(table):
+        raise InputError(f"{sentence}; there is nothing to predict")
+    if faults:
+        log.warning("%s; they are skipped (on_error=skip)", sentence)
+    skipped = table.frame.loc[list(faults), ["id", "path"]].reset_index(drop=True)
+    reasons = [fault.removeprefix(f"{table.paths[row]}: ") for row, fault in faults.items()]
+    return table.without(faults), skipped.assign(reason=pd.Series(reasons, dtype="str"))
+
+
+def _predict(run: TrainedRun, run_dir: Path, table: Table, options: PredictOptions) -> Predictions:
+    """Return what a run predicts of all rows of a table."""
+    views = options.views()
+    is_drawn = any(number > 0 for number in views.numbers)
+    augmentation = augmentation_of(run, run_dir, options.trust, is_drawn)
     module, expects = build_trained(run)
-    trainer = build_predicting_trainer(run_dir)
+    trainer = build_predicting_trainer(run_dir, options.precision)
     module.to(trainer.strategy.root_device)
     data = ImageData(
         table=table,
-        loading=loading,
+        loading=_loading(run, options),
         schedule=Schedule({"predict": Phase()}),
         augmentation=augmentation,
         crop_pct=expects.crop_pct,
@@ -112,21 +206,10 @@ def predict_folder(options: PredictOptions) -> Path:
     )
     # Its device decides on the number of workers, and whether batches are pinned.
     data.trainer = trainer
-    predictions = predict_with(trainer, module, data, "test", run.size, run.files, options.views())
-    write_predictions(predictions_of(table, predictions), output)
-    return output
-
-
-def _transforms(run: TrainedRun, options: PredictOptions, run_dir: Path) -> dict[str, Any]:
-    """Return the transforms node, checked: it decides on drawn views, and how much detail pictures keep."""
-    node = run.config.get("transforms")
-    if not isinstance(node, dict):
-        raise InputError(f"{run_dir / 'config.yaml'}: transforms={node}: a run has a mapping there")
-    # Only drawn views go through the user's own part.
-    is_drawn = any(number > 0 for number in options.views().numbers)
-    kept = dict(node) if is_drawn else node | {"extra": None}
-    check_node(kept, "transforms", options.trust, run_dir / "config.yaml")
-    return kept
+    try:
+        return predict_with(trainer, module, data, "test", run.size, run.files, views)
+    finally:
+        data.close()
 
 
 def _loading(run: TrainedRun, options: PredictOptions) -> Loading:
@@ -142,10 +225,12 @@ def _loading(run: TrainedRun, options: PredictOptions) -> Loading:
     )
 
 
-def output_of(options: PredictOptions, run_dir: Path, folder: Path) -> Path:
-    """Return the path of the CSV; it is none of the run's own predictions."""
-    if options.output is not None:
-        return Path(options.output).expanduser()
-    name = folder.resolve().name
-    suffix = "-folder" if name in ("valid", "test") else ""
-    return run_dir / "predictions" / f"{name}{suffix}.csv"
+def _check_classes(names: Sequence[str], runs: Sequence[TrainedRun]) -> None:
+    for name, each in zip(names, runs, strict=True):
+        if each.classes != runs[0].classes:
+            apart = sorted(set(each.classes) ^ set(runs[0].classes))
+            difference = f"such as {apart[0]!r}" if apart else "in another order"
+            raise InputError(
+                f"run={name}: its classes differ from those of {names[0]}, {difference}; average runs of the "
+                "same classes"
+            )

@@ -9,10 +9,9 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from imageclf import InputError
 from imageclf.analysis import RunRecord, flatten, read_predictions
@@ -39,13 +38,28 @@ def find_runs(root: Path) -> Iterator[Path]:
 
     A job that failed before it had a config counts, if it left a failed.json.
     """
+    yield from (folder for folder, reason in _folders(root) if not reason)
+
+
+def find_others(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of a tree that look like runs and are none, each with the reason."""
+    yield from ((folder, reason) for folder, reason in _folders(root) if reason)
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the folders that hold a file of a run, with "" or the reason why they are none."""
     for folder, below, files in os.walk(root):
+        has_hydra = ".hydra" in below
         # Hidden folders hold Hydra's copies of configs.
         below[:] = sorted(name for name in below if not name.startswith("."))
-        has_started = not _STARTED.isdisjoint(files) or Path(folder, ".hydra").is_dir()
+        has_started = not _STARTED.isdisjoint(files) or has_hydra
         if ("config.yaml" in files and has_started) or not {"failed.json", "summary.json"}.isdisjoint(files):
             below.clear()
-            yield Path(folder)
+            yield Path(folder), ""
+        elif "config.yaml" in files:
+            yield Path(folder), "config.yaml lies alone there, without a log or results"
+        elif has_started:
+            yield Path(folder), "there is no config.yaml: not a training, or one that ended before it began"
 
 
 def read_record(run_dir: Path, root: Path) -> RunRecord:
@@ -53,7 +67,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
     config = _read_or(Plain(), lambda: _read_config(run_dir))
     summary = _read_or(Plain(), lambda: read_json(run_dir / "summary.json"))
     failure = _read_or(Plain(), lambda: read_json(run_dir / "failed.json"))
-    metrics = _read_or(pd.DataFrame(), lambda: read_numbers(run_dir / "metrics.csv"))
+    metrics = _read_or(pd.DataFrame(), lambda: _read_metrics(run_dir / "metrics.csv"))
     flat = flatten(config)
     listed = summary.get("classes")
     classes = [str(name) for name in listed] if isinstance(listed, list) else []
@@ -64,7 +78,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         predictions = _read_or(predictions, lambda: read_predictions(path, classes))
     report = run_dir / "report.html"
     return RunRecord(
-        name=run_dir.relative_to(root).as_posix() if run_dir != root else run_dir.resolve().name,
+        name=name_of(run_dir, root),
         status=status_of(run_dir, summary, failure, _patience(flat, metrics)),
         cause=" ".join(str(failure.get("cause") or "").split()) if not summary else "",
         config=flat,
@@ -81,9 +95,10 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
 def status_of(
     run_dir: Path, summary: Mapping[str, object], failure: Mapping[str, object], patience: float
 ) -> str:
-    """Return finished, the status in failed.json, running or stopped.
+    """Return finished, the status in failed.json, running, pending or stopped.
 
-    A run is running while it holds its lock. If it has no lock file, the age of its newest file decides.
+    A run is running while it holds its lock. If it has no lock file, it is pending if it has written nothing
+    yet, such as a job in a queue; else the age of its newest file decides.
 
     Args:
         run_dir: of the run.
@@ -98,6 +113,8 @@ def status_of(
         return "running"
     if failure:
         return str(failure.get("status") or "failed")
+    if locked is None and not any((run_dir / name).exists() for name in (*_STARTED, "checkpoints")):
+        return "pending"
     is_recent = locked is None and time.time() - _newest(run_dir) < patience
     return "running" if is_recent else "stopped"
 
@@ -127,6 +144,25 @@ def _patience(config: Mapping[str, object], metrics: pd.DataFrame) -> float:
     between = 60 * float(minutes) if isinstance(minutes, int | float) else 0.0
     longest = float(metrics["seconds"].max()) if "seconds" in metrics and len(metrics) else 0.0
     return max(_LEAST_SECONDS, _PATIENCE * between, _PATIENCE * longest)
+
+
+def name_of(run_dir: Path, root: Path) -> str:
+    """Return the name of a run: its path below the root."""
+    return run_dir.relative_to(root).as_posix() if run_dir != root else run_dir.resolve().name
+
+
+def _read_metrics(path: Path) -> pd.DataFrame:
+    """Return the rows of a metrics.csv whose epoch can be read.
+
+    Raises:
+        InputError: the file has no epochs or phases.
+    """
+    rows = read_numbers(path)
+    if rows.empty:
+        return rows
+    if not {"epoch", "phase"} <= set(rows.columns):
+        raise InputError(f"{path} has no columns epoch and phase")
+    return rows[np.isfinite(rows["epoch"].astype(float))].reset_index(drop=True)
 
 
 def _read_config(run_dir: Path) -> dict[str, object]:
@@ -170,6 +206,7 @@ def _read_or(default: T, read: Callable[[], T]) -> T:
         return read()
     except FileNotFoundError:
         return default
-    except (InputError, OSError, ValueError, TypeError, YAMLError, OmegaConfBaseException) as error:
-        log.warning("left out: %s", str(error).splitlines()[0])
+    # Anyone may have written the file, or be writing it: what is in it may raise anything.
+    except Exception as error:
+        log.warning("left out: %s", (str(error) or type(error).__name__).splitlines()[0])
         return default

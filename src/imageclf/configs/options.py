@@ -130,7 +130,11 @@ class AnalysisOptions:
 
     Args:
         submission: probabilities: a column per class, as for dog breeds; labels: the most probable
-            class; None: no submission.csv.
+            class; None: the form of `sample`, and no submission.csv without one.
+        sample: sample_submission CSV whose ids, order and header submission.csv has; None: those of the
+            test pictures.
     """
 
     submission: Literal["probabilities", "labels"] | None
+    # Runs of earlier versions have none.
+    sample: str | None = None

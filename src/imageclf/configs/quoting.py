@@ -5,16 +5,15 @@ import re
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from imageclf.configs.folder_layout import absolute
-from imageclf.system.command_line import quoted
+from imageclf.system.command_line import in_quotes, quoted
 
 # Last names of keys that take a path.
 _PATHS = frozenset(
     {"data", "root", "csv", "images", "train", "valid", "test", "weights", "cache_dir", "dir"}
-    | {"run", "out", "output", "ckpt_path", "resume_sweep"}
+    | {"run", "out", "output", "sample", "ckpt_path", "resume_sweep"}
 )
 # Hydra reads everything else as part of its grammar: lists, sweeps, interpolations.
 _PLAIN = re.compile(r"[A-Za-z0-9_./%+:@-]*")
@@ -38,18 +37,16 @@ def _with_quotes(argument: str) -> str:
         return argument
     if absolute(value).exists():
         return f"{key}={quoted(value)}"
+    if value.startswith("[") and value.endswith("]") and not _is_readable(argument):
+        return f"{key}=[{','.join(quoted(each.strip()) for each in value[1:-1].split(','))}]"
     # Of the folder of a run or sweep there is no sweep.
     is_whole = key.startswith("hydra.") and not value.startswith(("'", '"'))
-    return f"{key}={_quoted(value)}" if is_whole or not _is_readable(argument) else argument
-
-
-def _quoted(value: str) -> str:
-    return QuotedString(value, Quote.single).with_quotes()
+    return f"{key}={in_quotes(value)}" if is_whole or not _is_readable(argument) else argument
 
 
 def _is_readable(argument: str) -> bool:
     try:
         OverridesParser.create().parse_override(argument)
-    except OverrideParseException:
+    except HydraException:
         return False
     return True

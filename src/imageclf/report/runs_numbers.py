@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from imageclf.analysis.run_settings import short_names
+from imageclf.analysis.runs_table import setting_columns
 from imageclf.report.page import ABSENT, duration, score_text
 
 _SHOWN_SCORES = ("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
@@ -30,13 +31,17 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
         settings: its columns that are settings.
         sort: the column that orders the runs; it is always shown.
     """
+    # The data set says so, too.
+    settings = [name for name in settings if "data_set" not in table or name not in ("data.root", "data.csv")]
     titles = short_names(settings)
     scores = [name for name in dict.fromkeys((sort, *_SHOWN_SCORES)) if "/" in name and name in table]
     labels = [name for name in ("task_name", "tags") if name in table]
+    data_set = [name for name in ("data_set",) if name in table]
     return [
         *(_text(table, name, name, rank=0) for name in ("run", "status")),
         # The score that orders them stands where a narrow window shows it.
         *_scores(table, scores[:1], rank=0),
+        *(_text(table, name, "data set", rank=1) for name in data_set),
         *(_text(table, name, titles[name], rank=1) for name in settings),
         *(_text(table, name, name.replace("_", " "), rank=2) for name in labels),
         *_scores(table, scores[1:], rank=2),
@@ -50,17 +55,31 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
 
 def fold_columns(table: pd.DataFrame) -> list[Column]:
     """Return the columns of `fold_table` to show, with scores as mean ± standard deviation."""
-    counts = ("folds_done", "folds")
-    settings = [name for name in map(str, table.columns) if name not in counts and "/" not in name]
+    settings = setting_columns(table)
     titles = short_names(settings)
-    means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
     done = [f"{done} of {folds}" for done, folds in zip(table["folds_done"], table["folds"], strict=True)]
     return [
         *(_text(table, name, titles[name], rank=1) for name in settings),
         Column("folds", "folds", True, 0, done),
         *_scores(table, ["oof/acc", "oof/loss"], rank=0),
-        *(Column(name, name, True, 2, _spreads(table, name)) for name in means),
+        *_mean_columns(table),
     ]
+
+
+def seed_columns(table: pd.DataFrame) -> list[Column]:
+    """Return the columns of `seed_table` to show, with scores as mean ± standard deviation."""
+    settings = setting_columns(table)
+    titles = short_names(settings)
+    return [
+        Column("seeds", "seeds", True, 0, [str(count) for count in table["seeds"]]),
+        *(_text(table, name, titles[name], rank=1) for name in settings),
+        *_mean_columns(table),
+    ]
+
+
+def _mean_columns(table: pd.DataFrame) -> list[Column]:
+    means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
+    return [Column(name, name, True, 2, _spreads(table, name)) for name in means]
 
 
 def _scores(table: pd.DataFrame, names: Sequence[str], rank: int) -> list[Column]:

@@ -2,20 +2,21 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
 from markupsafe import Markup
 
-from imageclf.analysis.folds import Folds, fold_table
+from imageclf.analysis.folds import Folds, fold_table, seed_table
 from imageclf.analysis.run_settings import RunRecord
 from imageclf.analysis.runs_table import setting_columns
 from imageclf.report.page import Card, render_page, score_text, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
-from imageclf.report.runs_numbers import Column, fold_columns, run_columns
+from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns
 from imageclf.system.files import write_bytes
 
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
@@ -31,6 +32,8 @@ class Runs:
         records: one per run.
         table: a row per run, in the same order.
         folds: the cross-validations among them.
+        seeds: the groups among them that differ only in the seed.
+        left_out: folders that are not in the table, with the reason.
     """
 
     root: str
@@ -38,11 +41,30 @@ class Runs:
     records: Sequence[RunRecord]
     table: pd.DataFrame
     folds: Sequence[Folds]
+    seeds: Sequence[Sequence[RunRecord]]
+    left_out: Mapping[str, str]
+
+    @property
+    def groups(self) -> list[tuple[str, list[int]]]:
+        """The places of the runs of each data set, under its name; "" if there is one data set only."""
+        if "data_set" not in self.table:
+            return [("", list(range(len(self.records))))]
+        places = self.table.groupby("data_set", sort=False).groups
+        return [(str(name), list(rows)) for name, rows in places.items()]
 
     @property
     def columns(self) -> list[Column]:
         """The columns of the table to show."""
-        return run_columns(self.table, setting_columns(self.records), self.sort)
+        return run_columns(self.table, setting_columns(self.table), self.sort)
+
+
+class Group(NamedTuple):
+    """The runs of one data set on the page: its name, their rows, curves, and the colour of each run."""
+
+    name: str
+    rows: list[int]
+    plots: list[tuple[str, Markup]]
+    colours: Mapping[str, str]
 
 
 def write_runs_report(runs: Runs, path: Path) -> Path:
@@ -54,14 +76,16 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         root=runs.root,
         sort=runs.sort,
         cards=[*_cards(runs), *_fold_cards(runs.folds, folds)],
-        plots=_plots(runs),
-        colours=colours([run.name for run in runs.records]),
-        columns=runs.columns,
+        groups=[_group(runs, name, places) for name, places in runs.groups],
+        columns=[column for column in runs.columns if column.name != "data_set"],
         records=runs.records,
         reports=[_link(run, path.parent) for run in runs.records],
-        failures=[run for run in runs.records if run.cause],
+        failures={run.name: run.cause for run in runs.records if run.cause},
         folds=fold_columns(folds) if runs.folds else [],
         num_folds=len(runs.folds),
+        seeds=seed_columns(seed_table(runs.seeds)) if runs.seeds else [],
+        num_seeds=len(runs.seeds),
+        left_out=runs.left_out,
     )
     write_bytes(path, page)
     return path
@@ -72,11 +96,16 @@ def _link(run: RunRecord, folder: Path) -> str:
     return quote(os.path.relpath(run.report, folder.absolute())) if run.report else ""
 
 
-def _plots(runs: Runs) -> list[tuple[str, Markup]]:
+def _group(runs: Runs, name: str, places: Sequence[int]) -> Group:
+    records = [runs.records[place] for place in places]
+    chosen = colours([run.name for run in records])
+    return Group(name, list(places), _plots(records, chosen), chosen)
+
+
+def _plots(records: Sequence[RunRecord], chosen: Mapping[str, str]) -> list[tuple[str, Markup]]:
     plots = []
-    chosen = colours([run.name for run in runs.records])
     for score, title in _CURVES:
-        measured = [run for run in runs.records if score in run.metrics and run.metrics[score].notna().any()]
+        measured = [run for run in records if score in run.metrics and run.metrics[score].notna().any()]
         if measured:
             curves = {run.name: run.metrics for run in measured}
             plots.append((title, svg_plot(runs_figure(curves, score, chosen), f"{title} over the epochs")))
@@ -89,9 +118,16 @@ def _cards(runs: Runs) -> list[Card]:
     cards = [Card("runs", "Runs", str(len(runs.records)), note)]
     scores = runs.table.get(runs.sort, pd.Series(dtype=float))
     # Runs may also be sorted by a text, such as a setting.
-    if pd.api.types.is_numeric_dtype(scores) and scores.notna().any():
-        best = runs.table.iloc[0]
-        cards.append(Card("best", f"Best {runs.sort}", score_text(runs.sort, best[runs.sort]), best["run"]))
+    if runs.sort in runs.table and pd.api.types.is_numeric_dtype(scores):
+        best = [
+            (name, runs.records[places[0]].name, runs.table[runs.sort].iloc[places[0]])
+            for name, places in runs.groups
+        ]
+        cards += [
+            Card("best", f"Best {runs.sort} {name}".strip(), score_text(runs.sort, score), run)
+            for name, run, score in best
+            if pd.notna(score)
+        ]
     return cards
 
 

@@ -19,8 +19,14 @@ def write_csv(
     quoting: Literal[0, 2] = csv.QUOTE_MINIMAL,
 ) -> None:
     """Write a table as CSV, whole or not at all; `quoting` is one of the csv module's constants."""
-    text = table.to_csv(index=False, lineterminator="\n", float_format=float_format, quoting=quoting)
-    write_text(path, text)
+    write_text(path, csv_text(table, float_format, quoting))
+
+
+def csv_text(
+    table: pd.DataFrame, float_format: str | None = None, quoting: Literal[0, 2] = csv.QUOTE_MINIMAL
+) -> str:
+    """Return a table as the text of a CSV."""
+    return table.to_csv(index=False, lineterminator="\n", float_format=float_format, quoting=quoting)
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

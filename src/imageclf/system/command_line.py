@@ -3,8 +3,6 @@
 import re
 import shlex
 
-from hydra.core.override_parser.types import Quote, QuotedString
-
 # Whatever else Hydra might take for syntax, or refuse.
 _PLAIN = re.compile(r"[\w/.+:@%-]+", re.ASCII)
 
@@ -29,4 +27,18 @@ def quoted(value: str) -> str:
     >>> quoted("it's 1,2"), quoted("${x}")
     ("'it\\'s 1,2'", "'\\${x}'")
     """
-    return QuotedString(value, Quote.single).with_quotes().replace("${", r"\${")
+    return in_quotes(value).replace("${", r"\${")
+
+
+def in_quotes(value: str) -> str:
+    r"""Return a value in quotes; Hydra still looks up what is in ${}.
+
+    >>> in_quotes("a b"), in_quotes("${x}")
+    ("'a b'", "'${x}'")
+    """
+    # Hydra reads backslashes as such, but for those before a quote, the closing one included.
+    return "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return 2 * match[1] + (r"\'" if match[2] else "")

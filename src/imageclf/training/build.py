@@ -100,7 +100,7 @@ def build_callbacks(
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
     plan = Plan(run_dir, config.schedule, state)
-    summary = Summary(run_dir, state, labels_of(config), config.analysis.submission)
+    summary = Summary(run_dir, state, labels_of(config), config.analysis)
     return in_order([*callbacks, plan, summary])
 
 

@@ -11,6 +11,7 @@ from imageclf.configs import Trust, check_node, load_config, read_config, read_o
 from imageclf.configs.keys import accepts, describe
 from imageclf.configs.options import ModelOptions
 from imageclf.configs.plain import select
+from imageclf.data import Augmentation
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
@@ -18,6 +19,7 @@ from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
 from imageclf.training.build import build_trainer
 from imageclf.training.parts.module import build_module
+from imageclf.training.run_config import build_augmentation
 
 _MAPPING = Mapping[str, Any]
 # Above any phase's; a picture of that size has a gigabyte as floats.
@@ -112,13 +114,49 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
 
 
-def build_predicting_trainer(run_dir: Path) -> pl.Trainer:
-    """Build a Trainer that predicts on this machine's device, whatever the run was trained on."""
+def finished(run: str) -> Path:
+    """Return the directory of a run by its path.
+
+    Raises:
+        InputError: no finished run is there.
+    """
+    run_dir = Path(run).expanduser()
+    if not (run_dir / "summary.json").exists():
+        raise InputError(f"run={run}: no finished run is there (summary.json is missing)")
+    return run_dir
+
+
+def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:
+    """Build the transforms of a run: they decide on drawn views, and how much detail pictures keep.
+
+    Args:
+        run: what was trained.
+        run_dir: of the run.
+        trust: as in `read_trained`.
+        is_drawn: whether views will be drawn; only those go through the user's own part.
+
+    Raises:
+        InputError: the config has something else there, or code that is not trusted.
+    """
+    source = run_dir / "config.yaml"
+    node = _value(run.config, "transforms", _MAPPING, source)
+    kept = dict(node) if is_drawn else node | {"extra": None}
+    check_node(kept, "transforms", trust, source)
+    return build_augmentation(kept)
+
+
+def build_predicting_trainer(run_dir: Path, precision: str) -> pl.Trainer:
+    """Build a Trainer that predicts on this machine's device, whatever the run was trained on.
+
+    Args:
+        run_dir: of the run.
+        precision: of Lightning, or auto.
+    """
     node = {
         "_target_": "lightning.Trainer",
         "accelerator": "auto",
         "devices": 1,
-        "precision": "auto",
+        "precision": precision,
         "enable_progress_bar": False,
     }
     return build_trainer(node, 1, run_dir, [])

@@ -7,11 +7,14 @@ from typing import Any
 
 import lightning as pl
 import pandas as pd
+import torch
 
+from imageclf import InputError
 from imageclf.analysis import (
     label_submission,
     predictions_table,
     probability_submission,
+    submission_of,
     write_predictions,
     write_submission,
 )
@@ -19,6 +22,7 @@ from imageclf.analysis.run_files import read_candidates
 from imageclf.analysis.scores import wilson_interval
 from imageclf.callbacks.always.machine_log import machine_of
 from imageclf.callbacks.callback import Callback, Order, data_of
+from imageclf.configs.options import AnalysisOptions
 from imageclf.data import ImageData, Table
 from imageclf.evaluation.predicting import current_predictions, predict_with_reported
 from imageclf.model import Predictions
@@ -37,18 +41,26 @@ class Summary(Callback):
     Args:
         state: of the run; its results go into `summary.json`.
         labels: to find the run by: experiment, task_name, tags.
-        submission: form of submission.csv, or None.
+        analysis: form and sample of submission.csv, if one is written.
     """
 
     order = Order.END
 
     def __init__(
-        self, run_dir: Path, state: RunState, labels: Mapping[str, Any], submission: str | None
+        self, run_dir: Path, state: RunState, labels: Mapping[str, Any], analysis: AnalysisOptions
     ) -> None:
         self._run_dir = run_dir
         self._state = state
         self._labels = labels
-        self._submission = submission
+        self._analysis = analysis
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a sample that the test pictures do not fit, before the training."""
+        table = data_of(trainer).table
+        if self._analysis.sample is not None:
+            if not len(table.rows("test")):
+                raise InputError(f"analysis.sample={self._analysis.sample}: give data.test, its pictures")
+            submission_for(self._analysis, unpredicted(table), table.classes)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the final weights, predict with the reported model, then write all files."""
@@ -80,12 +92,10 @@ class Summary(Callback):
             self._state.results |= module.score(predictions, "test")
         table = predictions_of(data.table, predictions)
         self._write(trainer, table, "test")
-        if self._submission and trainer.is_global_zero:
-            write_submission(self._form(table, data.table.classes), self._run_dir / "submission.csv")
-
-    def _form(self, table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-        by_class = self._submission == "probabilities"
-        return probability_submission(table, classes) if by_class else label_submission(table)
+        if trainer.is_global_zero:
+            submission = submission_for(self._analysis, table, data.table.classes)
+            if submission is not None:
+                write_submission(submission, self._run_dir / "submission.csv")
 
     def _write(self, trainer: pl.Trainer, table: pd.DataFrame, split: str) -> None:
         if trainer.is_global_zero:
@@ -122,6 +132,29 @@ def reported_scores(predictions: Predictions) -> dict[str, float]:
         "model/acc_high": high,
         "model/pictures": pictures,
     }
+
+
+def submission_for(
+    analysis: AnalysisOptions, predictions: pd.DataFrame, classes: tuple[str, ...]
+) -> pd.DataFrame | None:
+    """Return the submission that the analysis node asks for, or None.
+
+    Raises:
+        InputError: the sample has other ids or classes than the predictions.
+    """
+    sample = None if analysis.sample is None else Path(analysis.sample).expanduser()
+    if analysis.submission == "probabilities":
+        return probability_submission(predictions, classes, sample)
+    if analysis.submission == "labels":
+        return label_submission(predictions, sample)
+    return None if sample is None else submission_of(predictions, classes, sample)
+
+
+def unpredicted(table: Table) -> pd.DataFrame:
+    """Return the table of predictions/*.csv of the test rows before they are predicted, all zeros."""
+    rows = torch.from_numpy(table.rows("test"))
+    zeros = torch.zeros(len(rows), table.num_classes)
+    return predictions_of(table, Predictions(rows, rows, zeros))
 
 
 def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:

@@ -116,9 +116,9 @@ def picture_ids(names: Sequence[str]) -> list[str]:
     """Drop the suffixes, but keep them wherever two pictures would get the same id.
 
     Args:
-        names: Different paths, each with a suffix.
+        names: Different paths.
     """
-    ids = [name[: name.rfind(".")] for name in names]
+    ids = [os.path.splitext(name)[0] for name in names]  # noqa: PTH122
     # A name kept whole can equal another's stem (a.jpg, a.png, a.jpg.png), hence the loop.
     while len(set(ids)) < len(ids):
         counts = Counter(ids)

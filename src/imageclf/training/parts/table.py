@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import pandas as pd
-
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
-from imageclf.data.sources.listing import SUFFIXES, list_pictures, picture_ids
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
 from imageclf.system.world import WAIT
@@ -85,22 +82,6 @@ def _wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             raise InputError(f"the first task has not written {path} within {WAIT}")
         time.sleep(0.2)
-
-
-def folder_table(folder: Path, classes: tuple[str, ...]) -> Table:
-    """Return the pictures of a folder, at any depth, as rows of the test split without labels.
-
-    Raises:
-        InputError: there is no such folder, or it holds no picture.
-    """
-    if not folder.is_dir():
-        raise InputError(f"data={folder}: there is no such folder")
-    names = list_pictures(str(folder.resolve())).pictures
-    if not names:
-        raise InputError(f"data={folder} holds no pictures ({', '.join(SUFFIXES)})")
-    paths = [str(folder.resolve() / name) for name in names]
-    frame = pd.DataFrame({"id": picture_ids(names), "path": paths, "label": "", "split": "test"})
-    return Table(frame, classes)
 
 
 def without_broken(
