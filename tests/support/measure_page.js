@@ -56,7 +56,9 @@ function overflow() {
   const beyond = [...document.querySelectorAll("main *")]
     .filter(each => !each.closest("svg, .scroll, .wide") && each.getBoundingClientRect().right > width + 0.5);
   const whole = document.documentElement.scrollWidth > width ? ["the page"] : [];
-  return [...whole, ...beyond.map(each => `${each.tagName} ${each.className}: ${each.textContent.trim().slice(0, 40)}`)];
+  // On a telephone no column is hidden beyond the edge of its table either.
+  const cut = [...document.querySelectorAll(".scroll, .wide")].filter(each => width < 720 && each.scrollWidth > each.clientWidth + 1);
+  return [...whole, ...[...beyond, ...cut].map(each => `${each.tagName} ${each.className}: ${each.textContent.trim().slice(0, 40)}`)];
 }
 
 function broken() {
