@@ -460,7 +460,7 @@ def test_a_run_is_exported(run, command, here):
     outcome = command("export", f"run={run}", "format=timm", f"output={here}/out", "weights=final")
     assert outcome.code == 0, outcome.err
     assert sorted(path.name for path in (here / "out").iterdir()) == [
-        "README.md", "config.json", "model.safetensors",
+        "README.md", "config.json", "model.safetensors", "prepare.py",
     ]  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from imageclf.report.plots.inline import inline_svg, themed
-from imageclf.report.plots.style import png_bytes
 
 ABSENT = "-"
 # Inches of a plot that fills the page on a desk, and on a telephone.
@@ -43,13 +42,8 @@ def fluid_plot(draw: Callable[[float], Figure], description: str) -> Markup:
     return Markup('<div class="on-desk">{}</div><div class="on-phone">{}</div>').format(wide, narrow)
 
 
-def png_plot(figure: Figure, description: str) -> Markup:
-    """Return a figure of photographs, with a description for screen readers."""
-    return Markup('<img src="{}" alt="{}">').format(data_uri("png", png_bytes(figure)), description)
-
-
 def data_uri(kind: str, content: bytes) -> str:
-    """Return an image as a `data:` URI; `kind` is jpeg or png."""
+    """Return an image as a `data:` URI; `kind` is such as jpeg."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
