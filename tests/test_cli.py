@@ -18,6 +18,8 @@ import torch
 from omegaconf import OmegaConf
 
 import imageclf.commands.plan
+from imageclf.analysis.lr_curve import Suggestion
+from imageclf.commands.lr_find import suggestion_lines
 from imageclf.system.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
@@ -316,12 +318,12 @@ def test_the_plan_trains_nothing(planned, here):
 def test_a_search_alone_writes_its_curve_and_prints_its_suggestion(tiny, command, here):
     outcome = command("lr_find", *tiny, "phase=finetune", "callbacks.lr_finder.num_steps=8")
     assert outcome.code == 0, outcome.err
-    *_, said, picture = outcome.out.splitlines()
+    *said, picture = outcome.out.splitlines()
     found = json.loads(Path(picture).with_suffix(".json").read_text())
     assert len(pd.read_csv(Path(picture).with_suffix(".csv"))) <= 8
     assert Path(picture).is_file()
-    shown = f"{found['suggestion']:.2e}" if found["suggestion"] else f"none, because {found['reason']}"
-    assert said == f"finetune: suggested learning rate of the head {shown}"
+    shown = suggestion_lines("finetune", Suggestion(found["suggestion"], found["reason"]))
+    assert said[-len(shown) :] == shown
 
 
 def test_a_search_alone_trains_nothing(tiny, command, here):
@@ -491,7 +493,8 @@ def test_a_mistake_in_the_further_commands_is_one_sentence(main, arguments, name
 def test_help_is_printed(main, command):
     outcome = command(main, "--help")
     assert outcome.code == 0
-    assert "Override anything in the config" in outcome.out
+    assert outcome.out.startswith(f"imageclf-{main.replace('_', '-')}: ")
+    assert "\nExamples\n" in outcome.out
 
 
 def test_a_phase_of_the_users_own_config_folder_is_planned(tiny, command, here):

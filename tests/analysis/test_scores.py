@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import sem
 from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from imageclf import InputError
-from imageclf.analysis.scores import accuracy, log_loss, picture_losses, reliability, wilson_interval
+from imageclf.analysis.scores import accuracy, log_loss, reliability, standard_error, wilson_interval
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
@@ -20,6 +21,15 @@ def test_accuracy_is_that_of_scikit_learn():
 def test_log_loss_is_that_of_scikit_learn():
     expected = metrics.log_loss(LABELS, PROBABILITIES, labels=range(7))
     assert log_loss(PROBABILITIES, LABELS) == pytest.approx(expected)
+
+
+def test_the_standard_error_of_the_log_loss_is_that_of_scipy():
+    expected = sem(-np.log(PROBABILITIES[np.arange(200), LABELS]))
+    assert standard_error(PROBABILITIES, LABELS) == pytest.approx(expected)
+
+
+def test_a_single_picture_has_no_standard_error():
+    assert standard_error(PROBABILITIES[:1], LABELS[:1]) == 0
 
 
 def test_a_certain_mistake_costs_a_finite_log_loss():
@@ -44,11 +54,6 @@ def test_a_bin_tells_how_sure_and_how_often_right_its_pictures_are():
 
 def test_a_model_that_is_surer_than_it_is_right_has_a_bias_above_zero():
     assert reliability(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1])).bias == pytest.approx(0.4)
-
-
-def test_the_loss_of_a_picture_of_unknown_class_is_unknown():
-    losses = picture_losses(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, -1]))
-    assert losses == pytest.approx([np.log(2), np.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("score", [accuracy, log_loss])

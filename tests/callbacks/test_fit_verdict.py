@@ -42,7 +42,7 @@ def meaningless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory, meaningless: Path) -> Path:
-    """A run on noise that stops where it is over-fitted."""
+    """A run on noise that stops where it over-fits."""
     stop = "callbacks.fit_verdict.stop=true"
     return train_small(tmp_path_factory.mktemp("stopped"), meaningless, *MEMORISE, stop)
 
@@ -64,6 +64,13 @@ def test_the_training_loss_is_measured_as_in_validation(train: Train, pictures: 
     assert row["train/loss_plain"] == pytest.approx(row["val/loss"], abs=0.1)
 
 
+def test_the_standard_error_is_that_of_the_validation_losses(train: Train) -> None:
+    run = train(*phases(fit={"lr": 1e-2, "unfreeze_to": "head"}))
+    predicted = pd.read_csv(run / "predictions/valid.csv")
+    losses = [-np.log(row[row["label"]]) for _, row in predicted.iterrows()]
+    assert metrics(run)["val/loss_error"].iloc[-1] == pytest.approx(np.std(losses, ddof=1) / np.sqrt(7))
+
+
 def test_a_run_on_noise_stops_before_its_end(stopped: Path) -> None:
     assert len(metrics(stopped)) < 40
 
@@ -77,10 +84,11 @@ def test_without_being_asked_a_run_goes_on_to_its_end(tmp_path: Path, meaningles
     assert len(metrics(train_small(tmp_path, meaningless, *MEMORISE))) == 40
 
 
-def test_it_stops_at_the_first_cycle_that_is_over_fitted(stopped: Path) -> None:
+def test_it_stops_at_the_first_cycle_that_is_past_the_best(stopped: Path) -> None:
     ends = metrics(stopped).dropna(subset="train/loss_plain")
-    fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy()]
-    assert verdicts(fits).index("over-fitted") == len(fits) - 1
+    columns = ["train/loss_plain", "val/loss", "val/loss_error", "val/acc"]
+    judged = verdicts([Fit(*measured) for measured in ends[columns].to_numpy()], classes=2)
+    assert [each.is_past_best for each in judged].index(True) == len(judged) - 1
 
 
 def test_a_run_that_stops_before_a_phase_of_another_size_is_scored_at_the_size_it_trained_at(

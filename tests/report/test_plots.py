@@ -55,6 +55,45 @@ def test_a_learning_rate_not_found_yet_is_said_to_be_auto(plan):
     assert "auto: not\nfound yet" in words(learning_rate_figure(plan))
 
 
+def without_rates(plan, phase):
+    """Return a plan in which a phase's rates are not found yet."""
+    rates = ["lr/body0", "lr/body1", "lr/head"]
+    return plan.assign(**{rate: plan[rate].where(plan["phase"] != phase) for rate in rates})
+
+
+def dashed(figure):
+    return [
+        each for each in figure.axes[0].lines if each.get_linestyle() == "--" and len(each.get_xdata()) > 2
+    ]
+
+
+def test_a_learning_rate_not_found_yet_is_drawn_as_its_shape_at_the_height_of_the_known_ones(plan):
+    figure = learning_rate_figure(without_rates(plan, "finetune"), plan.replace({"lr/head": 5e-3}))
+    heights = [each.get_ydata() for each in dashed(figure)]
+    known = plan[plan["phase"] != "finetune"]["lr/head"].max()
+    assert np.nanmax(heights) == pytest.approx(known)
+    assert "auto: shape only,\nnot found yet" in words(figure)
+
+
+def test_the_shape_keeps_the_ratios_between_the_groups_and_names_no_group_twice(plan):
+    figure = learning_rate_figure(without_rates(plan, "finetune"), plan)
+    body, head = (np.nanmax(dashed(figure)[group].get_ydata()) for group in (1, 2))
+    found = plan[plan["phase"] == "finetune"]
+    assert head / body == pytest.approx(found["lr/head"].max() / found["lr/body1"].max())
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["body0", "body1", "head"]
+
+
+def test_where_no_rate_is_known_the_axis_says_that_they_are_relative(plan):
+    unknown = plan.assign(**dict.fromkeys(["lr/body0", "lr/body1", "lr/head"], np.nan))
+    figure = learning_rate_figure(unknown, plan)
+    assert figure.axes[0].get_ylabel() == "relative learning rate"
+    assert np.nanmax([each.get_ydata() for each in dashed(figure)]) == 1
+
+
+def test_with_every_rate_found_nothing_is_dashed(plan):
+    assert dashed(learning_rate_figure(plan, plan)) == []
+
+
 def test_a_plan_without_any_learning_rate_is_drawn(plan):
     plan[["lr/body0", "lr/body1", "lr/head"]] = np.nan
     assert svg_bytes(learning_rate_figure(plan))

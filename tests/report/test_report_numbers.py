@@ -8,7 +8,7 @@ from imageclf.report import galleries, page, reported
 from imageclf.report.galleries import common_folder
 from imageclf.report.page import duration, percent
 from imageclf.report.reported import reported_model
-from imageclf.report.run_numbers import ClassRow, class_rows, fit_rows, headline_cards
+from imageclf.report.run_numbers import ClassRow, class_rows, fit_rows, headline_cards, phase_rows
 
 REPORTED = {
     "model": "ensemble",
@@ -75,12 +75,32 @@ def test_a_cycles_end_is_judged_from_the_metrics():
             "val/loss": [1.0, 0.9, 1.5],
         }
     )
-    rows = fit_rows(metrics)
-    assert [(row.phase, row.epoch, row.verdict) for row in rows] == [
-        ("head", 0, "under-fitted"),
-        ("tune", 2, "over-fitted"),
+    rows = fit_rows(metrics, classes=6)
+    assert [(row.phase, row.epoch, row.verdict.word) for row in rows] == [
+        ("head", 0, "under-fitting"),
+        ("tune", 2, "over-fitting"),
     ]
 
 
+def test_a_difference_within_the_standard_error_of_the_metrics_is_no_over_fitting():
+    measured = {"train/loss_plain": [0.2], "val/loss": [0.6], "val/loss_error": [0.5], "val/acc": [0.9]}
+    (row,) = fit_rows(pd.DataFrame({"phase": ["head"], "epoch": [0]} | measured), classes=6)
+    assert (row.verdict.word, row.fit.error) == ("about right", 0.5)
+
+
+def test_the_drop_of_a_phase_that_unfreezes_is_noted_beside_it():
+    metrics = pd.DataFrame(
+        {
+            "phase": ["head", "tune", "tune"],
+            "lr/body": [0.0, 1e-4, 1e-4],
+            "lr/head": [1e-3, 1e-3, 1e-3],
+            "val/acc": [0.8, 0.7, 0.9],
+        }
+    )
+    head, tune = phase_rows(metrics, pictures=50)
+    assert head.note == ""
+    assert tune.note.startswith("The accuracy fell from 80.0 to 70.0 % in the first epoch of tune")
+
+
 def test_metrics_without_plain_losses_have_no_verdicts():
-    assert fit_rows(pd.DataFrame({"phase": ["head"], "epoch": [0], "val/loss": [1.0]})) == []
+    assert fit_rows(pd.DataFrame({"phase": ["head"], "epoch": [0], "val/loss": [1.0]}), classes=2) == []

@@ -1,41 +1,163 @@
-"""Under-fitted, well fitted or over-fitted: judged by a training and a validation loss measured alike."""
+"""Over-fitting, under-fitting or about right: judged by a training and a validation loss measured alike."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-# The lesson's advice in each case.
-ADVICE = {
-    "under-fitted": "train longer (n_cycles, cycle_mult), unfreeze more layers, or raise the learning rate",
-    "well fitted": "carry on",
-    "over-fitted": "augment more, use bigger pictures, dropout or weight decay; the best snapshot is kept",
-}
+Word = Literal["over-fitting", "under-fitting", "about right"]
+Trend = Literal["falling", "level", "rising"]
+
+# Nats: smaller differences between two losses are not worth advice.
+_MARGIN = 0.1
+# The training loss is much lower if it is below this share of the validation loss.
+_MUCH = 2 / 3
+# Of the accuracy, in the first epoch of a phase.
+_CLEAR_FALL = 0.02
 
 
 class Fit(NamedTuple):
-    """Losses at the end of a cycle, both on plain views and in eval mode."""
+    """The end of a cycle; both losses on plain views, in eval mode, without label smoothing.
+
+    Args:
+        train: mean loss of training pictures.
+        valid: mean loss of the validation pictures.
+        error: standard error of `valid`; 0 where it is not known.
+        accuracy: on validation, 0 to 1; NaN where it is not known.
+    """
 
     train: float
     valid: float
+    error: float = 0.0
+    accuracy: float = math.nan
 
 
-def verdicts(fits: Sequence[Fit], tolerance: float = 0.02) -> list[str]:
-    """Return a key of `ADVICE` for the end of each cycle of a run.
+class Verdict(NamedTuple):
+    """What the end of a cycle shows.
 
-    Over-fitted: the validation loss is above the lowest one so far, while the training loss is below the one
-    at that point. Otherwise under-fitted if the training loss is hardly below the validation loss.
+    Args:
+        word: which of the three it is.
+        trend: of the validation loss since the best cycle before; None at the first one.
+        has_diverged: whether the validation loss has risen since then while the training loss fell.
+        reason: the numbers in words.
+        advice: what to do about it.
+    """
+
+    word: Word
+    trend: Trend | None
+    has_diverged: bool
+    reason: str
+    advice: str
+
+    @property
+    def sentence(self) -> str:
+        """The word, its reason and the advice."""
+        return f"{self.word}: {self.reason}; {self.advice}"
+
+    @property
+    def is_past_best(self) -> bool:
+        """Whether the run over-fits more and more, so that further epochs make it worse."""
+        return self.word == "over-fitting" and self.has_diverged
+
+
+def verdicts(fits: Sequence[Fit], classes: int, tolerance: float = 0.02) -> list[Verdict]:
+    """Return a verdict for the end of each cycle of a run, by the rule of the lesson.
+
+    - Over-fitting: the training loss is much lower than the validation loss: below two thirds of it, and the
+      difference is above 0.1 and above the standard error of the validation loss, so that a single picture
+      never decides. Or the validation loss has risen since its best cycle while the training loss fell, and
+      is more than 0.1 above it.
+    - Under-fitting: the validation loss is the lower one, by as much. Or the training loss is still more than
+      half of log(classes), the loss of guessing: the network does not even know its training pictures.
+    - About right: anything else, such as 0.02 on training and 0.05 on validation pictures.
 
     Args:
         fits: in running order.
-        tolerance: smallest relative rise of the validation loss that counts.
+        classes: number of classes.
+        tolerance: smallest change of the validation loss that counts as a trend, as a fraction of it.
 
-    >>> verdicts([Fit(1.0, 1.0), Fit(0.5, 0.7), Fit(0.2, 0.9)])
-    ['under-fitted', 'well fitted', 'over-fitted']
+    >>> [each.word for each in verdicts([Fit(1.0, 1.1), Fit(0.3, 0.4), Fit(0.1, 0.9)], classes=2)]
+    ['under-fitting', 'about right', 'over-fitting']
     """
-    return [_verdict(fits[:index], fit, tolerance) for index, fit in enumerate(fits)]
+    return [_verdict(fits[:index], fit, classes, tolerance) for index, fit in enumerate(fits)]
 
 
-def _verdict(before: Sequence[Fit], fit: Fit, tolerance: float) -> str:
-    best = min(before, key=lambda each: each.valid, default=fit)
-    if fit.valid > (1 + tolerance) * best.valid and fit.train < best.train:
-        return "over-fitted"
-    return "under-fitted" if fit.train > 0.9 * fit.valid else "well fitted"
+def unfreezing_drop(before: Mapping[Any, Any], after: Mapping[Any, Any], pictures: int) -> str:
+    """Return a sentence on a drop of the accuracy where a phase unfreezes more layers; "" if there is none.
+
+    A drop counts from two percentage points and two pictures on.
+
+    Args:
+        before: an epoch's row of metrics.csv.
+        after: the row of the next epoch.
+        pictures: number of validation pictures.
+    """
+    fall = before.get("val/acc", math.nan) - after.get("val/acc", math.nan)
+    if before["phase"] == after["phase"] or _num_training(after) <= _num_training(before):
+        return ""
+    if not (fall >= _CLEAR_FALL and round(fall * pictures) >= 2):
+        return ""
+    numbers = f"from {100 * before['val/acc']:.1f} to {100 * after['val/acc']:.1f} %"
+    return (
+        f"The accuracy fell {numbers} in the first epoch of {after['phase']}: newly unfrozen layers change "
+        "the features that the head was fitted to, most of all while the learning rate warms up. It usually "
+        "recovers within the cycle."
+    )
+
+
+def _num_training(row: Mapping[Any, Any]) -> int:
+    """Return how many layer groups have a learning rate."""
+    return sum(name.startswith("lr/") and value > 0 for name, value in row.items())
+
+
+def _verdict(before: Sequence[Fit], fit: Fit, classes: int, tolerance: float) -> Verdict:
+    best = min(before, key=lambda each: each.valid, default=None)
+    trend = None if best is None else _trend(best.valid, fit.valid, tolerance)
+    has_diverged = best is not None and trend == "rising" and fit.train < best.train
+    # While a run goes on, its page may not know the classes yet.
+    guessing = math.log(classes) if classes > 1 else math.inf
+    word, relation = _judged(fit, has_diverged, guessing)
+    return Verdict(word, trend, has_diverged, _reason(fit, relation, best, trend), _advice(word, trend))
+
+
+def _judged(fit: Fit, has_diverged: bool, guessing: float) -> tuple[Word, str]:
+    """Return the word, and how the training loss compares with the validation loss."""
+    gap, margin = fit.valid - fit.train, max(_MARGIN, fit.error)
+    if gap > margin and fit.train < _MUCH * fit.valid:
+        return "over-fitting", "much lower than"
+    if gap > _MARGIN and has_diverged:
+        return "over-fitting", "lower than"
+    if gap < -margin:
+        return "under-fitting", "higher than"
+    if fit.train > guessing / 2:
+        return "under-fitting", f"more than half the {guessing:.3f} of guessing, with"
+    return "about right", "close to" if gap <= _MARGIN else "not clearly lower than"
+
+
+def _trend(best: float, now: float, tolerance: float) -> Trend:
+    if now > (1 + tolerance) * best:
+        return "rising"
+    return "falling" if now < (1 - tolerance) * best else "level"
+
+
+def _reason(fit: Fit, relation: str, best: Fit | None, trend: Trend | None) -> str:
+    right = "" if math.isnan(fit.accuracy) else f" ({100 * fit.accuracy:.1f} % right)"
+    losses = f"training loss {fit.train:.3f} is {relation} validation loss {fit.valid:.3f}{right}"
+    if best is None or trend is None:
+        return losses
+    since = {
+        "falling": f"which is still falling, from {best.valid:.3f} at the best cycle before",
+        "level": f"which is as good as level with {best.valid:.3f} at the best cycle before",
+        "rising": f"which was lower at the best cycle before, {best.valid:.3f}",
+    }
+    return f"{losses}, {since[trend]}"
+
+
+def _advice(word: Word, trend: Trend | None) -> str:
+    if word == "under-fitting":
+        return "train longer (n_cycles, cycle_mult), unfreeze more layers, or raise the learning rate"
+    if word == "about right":
+        return "the best snapshot is kept" if trend == "rising" else "carry on"
+    more = "augment more, use bigger pictures, dropout or weight decay"
+    if trend == "falling":
+        return f"training on still helps; to close the gap, {more}"
+    return more if trend is None else f"{more}; the best snapshot is kept"

@@ -58,8 +58,13 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     Arguments and errors are those of `accuracy`. Computed in float64 with probabilities clipped to [1e-15,
     1], so a confident mistake costs at most 34.5; rows are not rescaled to a sum of one.
     """
-    _check(probabilities, labels)
     return float(picture_losses(probabilities, labels).mean())
+
+
+def standard_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Return the standard error of `log_loss`, in nats; 0 for a single picture. Arguments are the same."""
+    losses = picture_losses(probabilities, labels)
+    return float(losses.std(ddof=1) / np.sqrt(len(losses))) if len(losses) > 1 else 0.0
 
 
 def reliability(
@@ -84,9 +89,11 @@ def reliability(
 
 
 def picture_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return the log loss of each picture, `[N]`, as `log_loss` averages it; NaN where the label is -1."""
+    """Return -log(probability of the true class) of each picture `[N]`, as `log_loss` averages it."""
+    _check(probabilities, labels)
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return np.where(labels >= 0, -np.log(np.clip(of_truth, 1e-15, 1.0)), np.nan)
+    losses: NDArray[np.float64] = -np.log(np.clip(of_truth, 1e-15, 1.0))
+    return losses
 
 
 def wilson_interval(right: int, total: int, confidence: float = 0.95) -> Interval:

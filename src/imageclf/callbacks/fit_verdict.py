@@ -1,4 +1,4 @@
-"""Judge at each cycle's end whether the model is under- or over-fitted, and stop there if configured."""
+"""Judge at each cycle's end whether the model under- or over-fits, and stop there if configured."""
 
 import logging
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from imageclf import InputError
-from imageclf.analysis.fit import ADVICE, Fit, verdicts
+from imageclf.analysis.fit import Fit, Verdict, verdicts
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.data.sampler import Rows
@@ -28,13 +28,14 @@ def spread(rows: Rows, count: int) -> Rows:
 class FitVerdict(Callback):
     """Compare the losses on training and validation pictures at each cycle's end, both measured alike.
 
-    The training loss of an epoch is not comparable: its pictures are augmented, dropout is on, and the
-    weights change. So as many training pictures as there are validation pictures are evaluated as in
-    validation; `train/loss_plain` is their loss.
+    The training loss of an epoch is not comparable: its pictures are augmented, its labels may be smoothed,
+    dropout is on, and the weights change. So as many training pictures as there are validation pictures are
+    evaluated as in validation; `train/loss_plain` is their loss, and `val/loss_error` the standard error of
+    the validation loss. `imageclf.analysis.fit.verdicts` is the rule.
 
     Args:
-        tolerance: smallest change of a loss that counts, as a fraction.
-        stop: end the run once it is over-fitted.
+        tolerance: smallest change of the validation loss that counts, as a fraction.
+        stop: end the run once it over-fits and its validation loss has risen.
 
     Raises:
         InputError: `tolerance` is negative.
@@ -65,18 +66,12 @@ class FitVerdict(Callback):
             return
         fit = self._measure(trainer, pl_module, data, data.size_of(place))
         pl_module.record("train/loss_plain", fit.train)  # type: ignore[operator]
+        pl_module.record("val/loss_error", fit.error)  # type: ignore[operator]
         # An epoch that is repeated after a kill is judged anew.
         self._fits = {epoch: each for epoch, each in self._fits.items() if epoch < trainer.current_epoch}
         self._fits[trainer.current_epoch] = fit
-        verdict = self._verdict()
-        log.info(
-            "%s, cycle %d: %s (loss %.4f on training, %.4f on validation pictures): %s",
-            place.name,
-            place.cycle,
-            verdict,
-            *fit,
-            ADVICE[verdict],
-        )
+        verdict = self._verdict(data.table.num_classes)
+        log.info("%s, cycle %d: %s", place.name, place.cycle, verdict.sentence)
         self._stop_if_asked(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -87,14 +82,16 @@ class FitVerdict(Callback):
         """Restore the losses."""
         self._fits = {int(epoch): Fit(*losses) for epoch, losses in state_dict.items()}
 
-    def _verdict(self) -> str:
-        return verdicts(list(self._fits.values()), self._tolerance)[-1]
+    def _verdict(self, classes: int) -> Verdict:
+        return verdicts(list(self._fits.values()), classes, self._tolerance)[-1]
 
     def _stop_if_asked(self, trainer: pl.Trainer) -> None:
-        if self._stop and self._fits and self._verdict() == "over-fitted":
+        if self._stop and self._fits and self._verdict(data_of(trainer).table.num_classes).is_past_best:
+            log.info("callbacks.fit_verdict.stop=true: the run ends here")
             trainer.should_stop = True
 
     def _measure(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> Fit:
         valid = current_predictions(trainer, module, data, size)
         rows = torch.from_numpy(spread(data.table.rows("train"), len(valid.rows)))
-        return Fit(predict(trainer, module, data, "train", size, (0,), only=rows).loss, valid.loss)
+        train = predict(trainer, module, data, "train", size, (0,), only=rows)
+        return Fit(train.loss, valid.loss, valid.loss_error, valid.accuracy)

@@ -3,12 +3,14 @@
 import csv
 import logging
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
 import torch
 
+from imageclf.analysis.fit import unfreezing_drop
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import write_atomically
@@ -91,6 +93,7 @@ class History(Callback):
         if trainer.is_global_zero:
             write_rows(self._path, self._rows)
             log.info(format_row(row))
+            self._explain_drop(len(data_of(trainer).table.rows("valid")))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far and the sums of each rank; a collective call."""
@@ -100,6 +103,12 @@ class History(Callback):
         """Restore the rows and this rank's sums."""
         self._rows = state_dict["rows"]
         self._sum, self._count = state_dict["sums"][self._strategy.global_rank]
+
+    def _explain_drop(self, pictures: int) -> None:
+        """Log why the accuracy fell in an epoch that unfreezes layers."""
+        for before, after in pairwise(self._rows[-2:]):
+            if drop := unfreezing_drop(before, after, pictures):
+                log.info(drop)
 
     def _sums(self) -> list[list[float]]:
         """Return [sum of losses, number of pictures] of each rank, so far in this epoch."""

@@ -39,14 +39,27 @@ class _StopBeforeTraining(pl.Callback):
 
 
 def run(cfg: DictConfig, folder: Path) -> float | None:
-    """Search, print the suggestion and where its plot is, and return it."""
+    """Search, print the suggestion as the override to paste and where its plot is, and return it."""
     config = parse(to_plain(cfg), LrFindConfig)
     log_to_file(folder)
     phase, suggestion = search(config, folder)
-    shown = f"{suggestion.lr:.2e}" if suggestion.lr else f"none, because {suggestion.reason}"
-    print(f"{phase}: suggested learning rate of the head {shown}")
+    print(*suggestion_lines(phase, suggestion), sep="\n")
     print(folder / "lr_find" / f"{phase}.png")
     return suggestion.lr
+
+
+def suggestion_lines(phase: str, suggestion: Suggestion) -> list[str]:
+    """Return what was found for a phase, and the override that trains with it.
+
+    >>> suggestion_lines("finetune", Suggestion(0.0026))[1]
+    'schedule.phases.finetune.lr=2.6e-03'
+    """
+    if suggestion.lr is None:
+        return [f"{phase}: no learning rate is suggested, because {suggestion.reason}; choose by the plot"]
+    return [
+        f"{phase}: the suggested learning rate of the head is {suggestion.lr:.2e}; to train with it, give",
+        f"schedule.phases.{phase}.lr={suggestion.lr:.1e}",
+    ]
 
 
 def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:

@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.callbacks.always.plan_files import phase_table, write_plan
 from imageclf.configs import to_plain
 from imageclf.data import ImageData
-from imageclf.schedule import step_rows
 from imageclf.system.machine import Machine
 from imageclf.system.printable import console
 from imageclf.training.build import build_parts
@@ -29,15 +27,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     schedule, module, data = build_parts(config, read_table(config.data, verify=False))
     console().print(phase_table(schedule, module, data))
     print(machine_line(config.trainer, data))
-    rows = step_rows(
-        schedule,
-        module.groups.names,
-        data.num_batches,
-        data.loading.size,
-        found={},
-        depths=module.groups.tops,
-    )
-    write_plan(pd.DataFrame(rows), folder)
+    write_plan(folder, schedule, module, data, found={})
     print(folder / "plan.png")
 
 

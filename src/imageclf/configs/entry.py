@@ -21,10 +21,11 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from imageclf import InputError, Preempted
 from imageclf.configs.found import offer
+from imageclf.configs.help import help_text
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
-from imageclf.configs.quoting import quote_paths
+from imageclf.configs.quoting import flags_first, quote_paths
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import log_printable, printable
 from imageclf.system.secrets import hidden
@@ -112,8 +113,11 @@ def command(
             return body(cfg, output_dir)
 
         def compose_and_call() -> None:
-            """Let Hydra compose and call."""
-            sys.argv[1:] = quote_paths(sys.argv[1:])
+            """Let Hydra compose and call, unless help is asked for."""
+            if {"-h", "--help"} & {*sys.argv[1:]}:
+                print(help_text(config_name, str(sys.modules[body.__module__].__doc__).splitlines()[0]))
+                return
+            sys.argv[1:] = quote_paths(flags_first(sys.argv[1:]))
             offer(sys.argv[1:])
             job()
 

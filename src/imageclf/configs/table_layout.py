@@ -100,6 +100,15 @@ def find_valid_column(root: str, csv: str) -> str | None:
     return _held_out(_read(absolute(root) / csv))
 
 
+def labels_in(root: str, csv: str) -> set[str]:
+    """Return the classes of a CSV, of its first rows; none of one that does not list pictures."""
+    try:
+        label_column = find_label_column(root, csv, find_id_column(root, csv))
+    except InputError:
+        return set()
+    return set(_read(absolute(root) / csv)[label_column])
+
+
 def _held_out(columns: dict[str, tuple[str, ...]]) -> str | None:
     return next((name for name in columns if name.casefold() in _HELD_OUT), None)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from imageclf.analysis.scores import accuracy, log_loss
+from imageclf.analysis.scores import accuracy, log_loss, standard_error
 
 # Batches that stay on the device before they are copied together.
 _KEPT = 64
@@ -36,6 +36,11 @@ class Predictions(NamedTuple):
     def loss(self) -> float:
         """Mean of -log(probability of the true class)."""
         return log_loss(self.probabilities.numpy(), self.labels.numpy())
+
+    @property
+    def loss_error(self) -> float:
+        """Standard error of the mean loss: how far it may be off for being that of so few pictures."""
+        return standard_error(self.probabilities.numpy(), self.labels.numpy())
 
 
 class Collector:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
 from imageclf.analysis.problems import KINDS, Problem, count_kinds
-from imageclf.analysis.scores import picture_losses
+from imageclf.analysis.scores import log_loss
 from imageclf.report.thumbnails import thumbnail_uri
 
 _PROBLEM_SIDE = 176  # pixels: twice what a tile shows on a narrow screen
@@ -159,7 +159,7 @@ def _tile(row: pd.Series, probabilities: NDArray[np.float64], label: int, root: 
         prediction=prediction,
         probability=float(probabilities.max()),
         of_truth=float(probabilities[label]) if truth else math.nan,
-        loss=float(picture_losses(probabilities[None], np.array([label]))[0]),
+        loss=log_loss(probabilities[None], np.array([label])) if truth else math.nan,
         right=truth == prediction if truth else None,
     )
 

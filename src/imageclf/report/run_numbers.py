@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf.analysis.confusion import class_scores
-from imageclf.analysis.fit import ADVICE, Fit, verdicts
+from imageclf.analysis.fit import Fit, Verdict, unfreezing_drop, verdicts
 from imageclf.report.page import Card, duration, score_text
 from imageclf.report.reported import ReportedModel
 from imageclf.system.machine import Machine
@@ -36,7 +37,7 @@ _CARDS = {
 
 @dataclass(frozen=True)
 class PhaseRow:
-    """One phase; NaN where something was not measured."""
+    """One phase; NaN where something was not measured, and a note only where there is one."""
 
     name: str
     epochs: int
@@ -44,6 +45,7 @@ class PhaseRow:
     train_loss: float
     best_accuracy: float
     seconds: float
+    note: str
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,12 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class FitRow:
-    """The end of a cycle: both losses, whether they show over-fitting, and what to do about it."""
+    """The end of a cycle: what was measured, and what it shows."""
 
     phase: str
     epoch: int
-    train: float
-    valid: float
-    verdict: str
-    advice: str
+    fit: Fit
+    verdict: Verdict
 
 
 def headline_cards(summary: Mapping[str, object], model: ReportedModel | None) -> list[Card]:
@@ -92,11 +92,22 @@ def machine_line(summary: Mapping[str, object]) -> str:
     return Machine(**known).sentence if len(known) == len(Machine._fields) else ""
 
 
-def phase_rows(metrics: pd.DataFrame) -> list[PhaseRow]:
-    """Return a row per phase, in running order; `metrics` has a row per epoch."""
+def phase_rows(metrics: pd.DataFrame, pictures: int) -> list[PhaseRow]:
+    """Return a row per phase, in running order.
+
+    Args:
+        metrics: a row per epoch.
+        pictures: number of validation pictures.
+    """
     if metrics.empty:
         return []
-    return [_phase_row(str(name), epochs) for name, epochs in metrics.groupby("phase", sort=False)]
+    epochs = metrics.to_dict("records")
+    drops = [unfreezing_drop(before, after, pictures) for before, after in pairwise(epochs)]
+    notes = {epoch["phase"]: drop for epoch, drop in zip(epochs[1:], drops, strict=True) if drop}
+    return [
+        _phase_row(str(name), rows, notes.get(name, ""))
+        for name, rows in metrics.groupby("phase", sort=False)
+    ]
 
 
 def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[ClassRow]:
@@ -123,14 +134,17 @@ def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[Clas
     return sorted(rows, key=lambda row: (row.f1, -row.pictures))
 
 
-def fit_rows(metrics: pd.DataFrame) -> list[FitRow]:
+def fit_rows(metrics: pd.DataFrame, classes: int) -> list[FitRow]:
     """Return a row per end of a cycle, in running order; none if the losses were not measured."""
     if not {"train/loss_plain", "val/loss"} <= set(metrics.columns):
         return []
     ends = metrics.dropna(subset=["train/loss_plain", "val/loss"])
-    fits = [Fit(*losses) for losses in ends[["train/loss_plain", "val/loss"]].to_numpy(dtype=float)]
-    rows = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits), strict=True)
-    return [FitRow(phase, epoch, *fit, verdict, ADVICE[verdict]) for phase, epoch, fit, verdict in rows]
+    # Runs of earlier versions have no standard error.
+    columns = ("train/loss_plain", "val/loss", "val/loss_error", "val/acc")
+    measured = zip(*(_column(ends, name) for name in columns), strict=True)
+    fits = [Fit(train, valid, error if error > 0 else 0.0, right) for train, valid, error, right in measured]
+    rows = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits, classes), strict=True)
+    return [FitRow(*row) for row in rows]
 
 
 def _card(key: str, summary: Mapping[str, object]) -> Card:
@@ -155,7 +169,7 @@ def _number(summary: Mapping[str, object], key: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _phase_row(name: str, epochs: pd.DataFrame) -> PhaseRow:
+def _phase_row(name: str, epochs: pd.DataFrame, note: str) -> PhaseRow:
     sizes = sorted({int(size) for size in _column(epochs, "size").dropna()})
     return PhaseRow(
         name=name,
@@ -164,6 +178,7 @@ def _phase_row(name: str, epochs: pd.DataFrame) -> PhaseRow:
         train_loss=float(_column(epochs, "train/loss").iloc[-1]),
         best_accuracy=float(_column(epochs, "val/acc").max()),
         seconds=float(_column(epochs, "seconds").sum()),
+        note=note,
     )
 
 

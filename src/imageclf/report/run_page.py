@@ -83,10 +83,10 @@ def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen = NOTHI
         model=model,
         named=named is not None,
         candidates=candidate_rows(run.summary, run.candidates, model),
-        phases=phase_rows(run.metrics),
+        phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),
         curves=_curves(run),
-        fits=fit_rows(run.metrics),
+        fits=fit_rows(run.metrics, len(run.classes)),
         searches=_searches(run),
         validation=validation,
         galleries=_galleries(run, pictures or Path.cwd()),
@@ -123,7 +123,7 @@ def _rates(run: RunFiles) -> Markup | None:
     if run.plan.empty:
         return None
     words = "Learning rate of each layer group over the training steps"
-    return fluid_plot(partial(learning_rate_figure, run.plan), words)
+    return fluid_plot(lambda width: learning_rate_figure(run.plan, width=width), words)
 
 
 def _curves(run: RunFiles) -> list[tuple[str, Markup]]:

@@ -17,7 +17,9 @@ def phase_rows(
     parameters: Sequence[int],
     depths: Mapping[str, int] | None = None,
 ) -> list[Row]:
-    """Return a row per phase: epochs, cycles, steps, learning rates, trainable parameters, size.
+    """Return a row per phase: epochs, cycles, steps, highest learning rates, trainable parameters, size.
+
+    The rates are those that a step really takes: a warm-up may never meet the peak of a cycle.
 
     Args:
         schedule: the run.
@@ -29,14 +31,17 @@ def phase_rows(
     """
     rows: list[Row] = []
     for name, phase in schedule.phases.items():
-        peaks = phase.lrs(groups, scale=1.0, found=1.0, depths=depths)
         places = [place for place in schedule.places if place.name == name]
+        # Once an epoch: counting batches may go through every picture.
+        batches = [num_batches(place) for place in places]
+        scale = _highest_scale(places, batches)
+        peaks = phase.lrs(groups, scale=scale, found=1.0, depths=depths)
         rows.append(
             {
                 "phase": name,
                 "epochs": phase.epochs,
                 "cycles": "+".join(map(str, phase.cycles)),
-                "steps": sum(map(num_batches, places)),
+                "steps": sum(batches),
                 "size": _size_of(places, size),
                 **{f"lr/{group}": _format_lr(phase, peak) for group, peak in peaks.items()},
                 "trains": sum(parameters[phase.first_trainable(groups) :]),
@@ -82,6 +87,16 @@ def step_rows(
                 for group, peak in peaks.items()
             }
             yield {"step": next(step), "epoch": epoch, "batch": batch, **same, **lrs}
+
+
+def _highest_scale(places: Sequence[Place], batches: Sequence[int]) -> float:
+    """Return the largest share of its peak rates that a phase reaches at any of its steps."""
+    scales = (
+        place.phase.lr_scale(place.epoch, batch, count)
+        for place, count in zip(places, batches, strict=True)
+        for batch in range(count)
+    )
+    return max(scales, default=1.0)
 
 
 def _size_of(places: Sequence[Place], size: int) -> int | str:

@@ -18,7 +18,7 @@ class RunState:
         scores: of the current epoch, by their column in metrics.csv. The module, TTA and FitVerdict record
             them; WarmRestarts reads val/loss; History writes the row and clears them.
         reports: the candidate that the files at the end of the run speak of: the best on validation, or the
-            final weights. Report sets it; Snapshots reads it.
+            final weights. Report writes it; Snapshots reads it.
         results: of the whole run, by their key in summary.json. TTA, Snapshots and Summary add theirs;
             Summary writes the file.
     """

@@ -1,5 +1,6 @@
 """plan.csv and plan.png: what every step does; learning rates are filled in as they are found."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,42 @@ from imageclf.system.printable import cell
 _NUMBERS = ("epochs", "steps", "size", "trains")
 
 
-def write_plan(plan: pd.DataFrame, folder: Path) -> None:
-    """Write a plan with a row per training step as plan.csv and plan.png."""
+def write_plan(
+    folder: Path,
+    schedule: Schedule,
+    module: ClassifierModule,
+    data: ImageData,
+    found: Mapping[str, float],
+    num_ranks: int = 1,
+) -> None:
+    """Write a row per training step as plan.csv, and plan.png.
+
+    Args:
+        folder: of the files.
+        schedule: of the run.
+        module: knows the layer groups.
+        data: knows the batches of an epoch.
+        found: the head's learning rate of each phase whose `lr` is auto; where it is missing, plan.csv is
+            blank and plan.png shows the shape of the rates.
+        num_ranks: that share each epoch.
+    """
+
+    def rows(found: Mapping[str, float]) -> pd.DataFrame:
+        groups, size = module.groups, data.loading.size
+        steps = step_rows(
+            schedule,
+            groups.names,
+            lambda place: data.num_batches(place, num_ranks),
+            size,
+            found,
+            depths=groups.tops,
+        )
+        return pd.DataFrame(steps)
+
+    plan = rows(found)
     plan.to_csv(folder / "plan.csv", index=False)
-    save_figure(learning_rate_figure(plan), folder / "plan.png")
+    shape = rows(dict.fromkeys(schedule.phases, 1.0) | dict(found))
+    save_figure(learning_rate_figure(plan, shape), folder / "plan.png")
 
 
 def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -> RichTable:
@@ -79,13 +112,6 @@ class Plan(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, module: Any) -> None:
-        data = data_of(trainer)
-        rows = step_rows(
-            self._schedule,
-            module.groups.names,
-            lambda place: data.num_batches(place, trainer.world_size),
-            data.loading.size,
-            self._state.found_lrs,
-            depths=module.groups.tops,
+        write_plan(
+            self._run_dir, self._schedule, module, data_of(trainer), self._state.found_lrs, trainer.world_size
         )
-        write_plan(pd.DataFrame(rows), self._run_dir)

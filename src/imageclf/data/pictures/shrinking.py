@@ -111,7 +111,7 @@ def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], che
 
 def _shrunk_to(path: str, specs: Sequence[StoreSpec]) -> list[Shrunk]:
     if not specs:
-        # A file has the same fault at every scale, and a large JPEG is decoded four times as fast at the least.
+        # It has the same faults at every scale, and a large JPEG is decoded four times as fast at the least.
         read_picture(path, at_least=1)
         return []
     pictures = read_scales(path, [sufficient(each.size, each.side) for each in specs])

@@ -22,27 +22,32 @@ from imageclf.report.plots.style import (
 )
 
 
-def learning_rate_figure(plan: pd.DataFrame, width: float = 10.8) -> Figure:
-    """Draw the learning rate of each layer group over the steps of a plan, `width` inches wide.
+def learning_rate_figure(
+    plan: pd.DataFrame, shape: pd.DataFrame | None = None, width: float = 10.8
+) -> Figure:
+    """Draw the learning rate of each layer group over the steps of a plan.
 
-    `plan` has a row per training step: `step`, `phase` and a column `lr/<group>` per group; 0 (frozen) and
-    NaN (`auto`, not found yet) leave a gap. The axis is logarithmic if the groups' peaks differ more than
-    tenfold.
+    The axis is logarithmic if the groups' peaks differ more than tenfold.
+
+    Args:
+        plan: a row per training step: `step`, `phase` and a column `lr/<group>` per group; 0 (frozen) and NaN
+            (`auto`, not found yet) leave a gap.
+        shape: the same with any rate in place of those that are not found yet. Their phases are drawn dashed,
+            as high as the highest known rate. None: they stay empty.
+        width: of the figure, in inches.
     """
     figure, axes = new_figure(width, 3.4)
-    rates = plan.filter(regex="^lr/").astype("float64")
-    # Frozen groups are not drawn.
-    rates = rates.where(rates > 0)
-    colours = _group_colours(rates.shape[1])
-    # A gap between phases, a vertical line at a restart within a phase.
-    first = plan["phase"].ne(plan["phase"].shift())
-    for colour, (column, values) in zip(colours, rates.items(), strict=True):
-        steps, heights = (_broken(series, first) for series in (plan["step"], values))
-        axes.plot(steps, heights, color=colour, linewidth=1.6, label=str(column).removeprefix("lr/"))
+    rates = _rates(plan)
+    # The head always trains, so only an unknown rate leaves all groups blank.
+    unknown = rates.isna().all(axis=1)
+    relative = _relative((rates if shape is None else _rates(shape)).where(unknown), rates)
+    _draw_rates(axes, plan, rates, "-")
+    if unknown.any():
+        _draw_rates(axes, plan, relative, "--")
     shade_phases(axes, list(plan["phase"]), list(plan["step"]))
-    label_axes(axes, "training step", "learning rate")
-    _scale_rates(axes, rates.groupby(plan["phase"]).max().to_numpy())
-    _mark_unknown(axes, plan, rates)
+    label_axes(axes, "training step", "relative learning rate" if unknown.all() else "learning rate")
+    _scale_rates(axes, rates.combine_first(relative).groupby(plan["phase"]).max().to_numpy())
+    _mark_unknown(axes, plan[unknown], "not\nfound yet" if shape is None else "shape only,\nnot found yet")
     add_legend(axes)
     return figure
 
@@ -82,6 +87,28 @@ def _epoch_figure(metrics: pd.DataFrame, curves: dict[str, tuple[str, str]], y: 
     return figure
 
 
+def _rates(plan: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of rates; frozen groups are not drawn."""
+    rates = plan.filter(regex="^lr/").astype("float64")
+    return rates.where(rates > 0)
+
+
+def _relative(shape: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Return rates of any height at that of the highest known one, or of 1."""
+    top, own = (float(np.nanmax(rates.to_numpy(), initial=0)) for rates in (known, shape))
+    scaled: pd.DataFrame = shape * ((top or 1) / (own or 1))
+    return scaled
+
+
+def _draw_rates(axes: Axes, plan: pd.DataFrame, rates: pd.DataFrame, style: str) -> None:
+    # A gap between phases, a vertical line at a restart within a phase.
+    first = plan["phase"].ne(plan["phase"].shift())
+    for colour, (column, values) in zip(_group_colours(rates.shape[1]), rates.items(), strict=True):
+        steps, heights = (_broken(series, first) for series in (plan["step"], values))
+        label = str(column).removeprefix("lr/") if style == "-" else None
+        axes.plot(steps, heights, style, color=colour, linewidth=1.6, label=label)
+
+
 def _broken(values: pd.Series, first: pd.Series) -> np.ndarray:
     """Return the values with a NaN before each place where `first` is true."""
     return np.insert(values.to_numpy(dtype=np.float64), np.flatnonzero(first), np.nan)
@@ -106,17 +133,17 @@ def _scale_rates(axes: Axes, peaks: np.ndarray) -> None:
         axes.yaxis.get_offset_text().set(color=GREY, fontsize=9)
 
 
-def _mark_unknown(axes: Axes, plan: pd.DataFrame, rates: pd.DataFrame) -> None:
-    # The head always trains, so only an unknown rate leaves all groups blank.
-    blank = rates.isna().all(axis=1)
-    for _, steps in plan[blank].groupby("phase", sort=False)["step"]:
+def _mark_unknown(axes: Axes, plan: pd.DataFrame, words: str) -> None:
+    """Write into each phase of a plan that its rate is not found yet."""
+    for _, steps in plan.groupby("phase", sort=False)["step"]:
         axes.text(
-            steps.mean(),
-            0.5,
-            "auto: not\nfound yet",
+            # Near the top of the end: there the shapes have fallen.
+            steps.max(),
+            0.9,
+            f"auto: {words}",
             transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="center",
+            ha="right",
+            va="top",
             fontsize=9,
             color=GREY,
         )

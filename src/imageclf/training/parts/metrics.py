@@ -38,7 +38,7 @@ def score_names(config: RunConfig) -> tuple[str, ...]:
 def epoch_scores(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the scores whose best epoch a checkpoint may be kept of."""
     views = _OF_VIEWS if "tta" in config.callbacks else ()
-    plain = ("train/loss_plain",) if "fit_verdict" in config.callbacks else ()
+    plain = ("train/loss_plain", "val/loss_error") if "fit_verdict" in config.callbacks else ()
     return (*_OF_EPOCH, *views, *plain, *(f"val/{name}" for name in config.metrics))
 
 

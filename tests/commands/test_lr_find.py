@@ -1,0 +1,27 @@
+"""What the search prints: the override to paste, or why there is none."""
+
+import pytest
+
+from imageclf.analysis.lr_curve import Suggestion
+from imageclf.commands.lr_find import suggestion_lines
+from imageclf.configs.plain import select
+
+
+@pytest.mark.parametrize(
+    ("found", "pasted"),
+    [(0.0026349, "2.6e-03"), (1.0, "1.0e+00"), (9.96e-5, "1.0e-04")],
+)
+def test_a_suggestion_is_printed_as_the_override_to_paste(found, pasted):
+    said, override = suggestion_lines("finetune", Suggestion(found))
+    assert said == f"finetune: the suggested learning rate of the head is {found:.2e}; to train with it, give"
+    assert override == f"schedule.phases.finetune.lr={pasted}"
+
+
+def test_the_override_is_one_that_a_training_takes(config):
+    override = suggestion_lines("finetune", Suggestion(0.0026))[1]
+    assert select(config(override), "schedule.phases.finetune.lr") == 0.0026
+
+
+def test_a_search_that_finds_nothing_says_why_and_offers_nothing_to_paste():
+    lines = suggestion_lines("head", Suggestion(None, "the loss never fell"))
+    assert lines == ["head: no learning rate is suggested, because the loss never fell; choose by the plot"]
