@@ -129,7 +129,7 @@ def reporting(run_dir):
 
 def test_the_top_speaks_of_the_reported_model_alone(reporting):
     top = shown(reporting).text.partition("Candidates")[0]
-    assert "the ensemble of head-0 and finetune-0 ( ensemble )" in top
+    assert "The model of this run is the ensemble of head-0 and finetune-0 ( ensemble ):" in top
     assert "chosen among the candidates for doing best on these validation pictures" in top
     assert "Accuracy 94.9 % 242 of 255; 95 % interval 91.5 to 97.0 %" in top
     assert "93.7 %" not in top
