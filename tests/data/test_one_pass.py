@@ -83,16 +83,16 @@ def reference(paths, size, side, resize, form):
     return {"pixels.bin": pixels.getvalue(), "index.npy": saved.getvalue()}
 
 
-def key_since_version_2(paths, size, side, resize, form):
+def key_since_checksums(paths, size, side, resize, form):
     """Return the name of a store as caches that users have know it."""
     digest = sha256(b"stat")
     # Files are looked at in sixteen parts.
     for path in paths:
         status = Path(path).stat()
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n".encode())
     parts = {"version": 2, "files": digest.hexdigest(), "size": size, "side": side, "resize": resize}
     parts |= {"form": form, "pillow": version("pillow"), "torch": version("torch")}
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return sha256(json.dumps([2, parts], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def contents(folder):
@@ -132,9 +132,9 @@ def test_stores_made_with_the_check_are_the_same(paths, tmp_path, use, form, pro
     assert {size: contents(folder) for size, folder in stores.items()} == expected
 
 
-def test_a_store_is_found_by_the_name_that_it_has_always_had(paths, tmp_path):
+def test_a_store_is_found_by_the_name_that_it_has_had_since_there_are_checksums(paths, tmp_path):
     folder = caching(tmp_path, cache="raw").stores(paths, {64: 96}, "crop")[64].folder
-    assert folder.name == key_since_version_2(paths, 64, 96, "crop", "raw")
+    assert folder.name == key_since_checksums(paths, 64, 96, "crop", "raw")
 
 
 def test_pictures_that_need_more_memory_than_there_is_for_a_part_are_stored_as_well(
