@@ -462,7 +462,7 @@ def test_a_run_is_exported(run, command, here):
     outcome = command("export", f"run={run}", "format=timm", f"output={here}/out", "weights=final")
     assert outcome.code == 0, outcome.err
     assert sorted(path.name for path in (here / "out").iterdir()) == [
-        "README.md", "config.json", "model.safetensors",
+        "README.md", "config.json", "model.safetensors", "prepare.py",
     ]  # fmt: skip
 
 
@@ -493,7 +493,8 @@ def test_a_mistake_in_the_further_commands_is_one_sentence(main, arguments, name
 def test_help_is_printed(main, command):
     outcome = command(main, "--help")
     assert outcome.code == 0
-    assert "Override anything in the config" in outcome.out
+    assert outcome.out.startswith(f"imageclf-{main.replace('_', '-')}: ")
+    assert "\nExamples\n" in outcome.out
 
 
 def test_a_phase_of_the_users_own_config_folder_is_planned(tiny, command, here):

@@ -36,4 +36,4 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
-    assert (tmp_path / "runs/notebook/predictions/new.csv").exists()
+    assert (tmp_path / "runs/notebook/predictions/new-fastai07.csv").exists()

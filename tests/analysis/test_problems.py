@@ -3,14 +3,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from looks import copied, solar_cells
 
 from imageclf.analysis import KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.problems import problem_table
 from imageclf.data import read_picture
-from imageclf.data.pictures.inspect import hash_look
+from imageclf.data.pictures.inspect import look_of
 
-LOOK, OTHER = np.random.default_rng(0).bytes(32), np.random.default_rng(1).bytes(32)
+
+def look(seed):
+    vector = np.random.default_rng(seed).normal(size=256)
+    return (vector / np.linalg.norm(vector)).astype(np.float16).tobytes()
+
+
+LOOK, OTHER = look(0), look(1)
+STAMPS = sorted((Path(__file__).parents[2] / "data/stamps").glob("*/*.jpg"))
 
 
 def table(**columns):
@@ -43,35 +50,77 @@ def test_a_picture_looks_like_the_first_with_the_same_look():
     assert find_twins([b"a", b"b", b"c", b"d"], [LOOK, OTHER, LOOK, LOOK]).like.tolist() == [-1, -1, 0, 0]
 
 
-@pytest.mark.parametrize(("flipped", "alike"), [(1, True), (8, True), (9, False), (40, False)])
-def test_looks_may_differ_in_eight_bits(flipped, alike):
-    bits = np.unpackbits(np.frombuffer(LOOK, dtype=np.uint8))
-    bits[64 : 64 + flipped] ^= 1
-    twins = find_twins([b"a", b"b"], [LOOK, np.packbits(bits).tobytes()])
-    assert twins.like.tolist() == [-1, 0 if alike else -1]
+@pytest.fixture(scope="module")
+def stamps():
+    return [read_picture(path) for path in STAMPS[::2]]
 
 
-def test_surfaces_that_are_flat_in_part_are_not_alike_for_that():
-    flat = [bytes(24) + bytes([number]) * 8 for number in (0b01010101, 0b10101010)]
-    assert find_twins([b"a", b"b"], flat).like.tolist() == [-1, -1]
+def alike(pictures):
+    """Return the pairs of rows that look the same."""
+    looks = [look_of(picture) for picture in pictures]
+    like = find_twins([str(row).encode() for row in range(len(looks))], looks).like
+    return {(row, int(other)) for row, other in enumerate(like) if other >= 0}
 
 
-def test_saving_a_stamp_anew_leaves_it_alike_and_two_stamps_are_not(tmp_path):
-    stamps = sorted((Path(__file__).parents[2] / "data/stamps").glob("*/*.jpg"))[::5]
-    assert len(stamps) > 30
-    looks = [hash_look(read_picture(path)) for path in stamps]
-    again = [hash_look(read_picture(saved_anew(path, tmp_path / "anew.jpg"))) for path in stamps]
-    keys = [str(number).encode() for number in range(2 * len(stamps))]
-    like = find_twins(keys, [*looks, *again]).like
-    assert (like[: len(stamps)] == -1).all()
-    known = np.array([bool(look) for look in looks])
-    assert (like[len(stamps) :] == np.arange(len(stamps)))[known].mean() > 0.95
+def precision_and_recall(pictures, **how):
+    """Return both for copies of every fourth picture, which stand behind all of them."""
+    chosen = range(0, len(pictures), 4)
+    found = alike([*pictures, *(copied(pictures[row], **how) for row in chosen)])
+    true = {(len(pictures) + place, row) for place, row in enumerate(chosen)}
+    return len(found & true) / max(1, len(found)), len(found & true) / len(true)
 
 
-def saved_anew(path, target):
-    """Save a picture as a JPEG of quality 90."""
-    Image.fromarray(read_picture(path)).save(target, "JPEG", quality=90)
-    return target
+SAVED_ANEW = [{}, {"quality": 40}, {"scale": 0.5}, {"scale": 2.0}]
+
+
+def test_no_two_stamps_look_the_same(stamps):
+    assert len(stamps) > 100
+    assert alike(stamps) == set()
+
+
+@pytest.mark.parametrize("how", SAVED_ANEW)
+def test_stamps_that_were_saved_anew_or_resized_are_found(how, stamps):
+    precision, recall = precision_and_recall(stamps, **how)
+    assert precision == 1
+    assert recall > 0.95
+
+
+@pytest.mark.parametrize(("crop", "least"), [(0.01, 0.9), (0.02, 0.8)])
+def test_stamps_that_were_slightly_cropped_are_found(crop, least, stamps):
+    precision, recall = precision_and_recall(stamps, crop=crop)
+    assert precision == 1
+    assert recall > least
+
+
+@pytest.mark.parametrize("count", [8, 40, 200])
+def test_no_two_cells_of_a_uniform_set_look_the_same(count):
+    assert alike(solar_cells(count)) == set()
+
+
+@pytest.mark.parametrize("how", SAVED_ANEW)
+def test_copies_are_found_among_uniform_cells(how):
+    assert precision_and_recall(solar_cells(100), **how) == (1, 1)
+
+
+def test_two_kinds_of_uniform_cells_are_no_copies_of_each_other(stamps):
+    darker = [255 - cell for cell in solar_cells(50, seed=1)]
+    assert alike([*solar_cells(50), *darker, *stamps[:50]]) == set()
+
+
+def test_a_copy_is_found_in_a_set_of_two(stamps):
+    assert alike([stamps[0], copied(stamps[0])]) == {(1, 0)}
+
+
+def test_of_several_copies_each_repeats_the_first(stamps):
+    copies = [copied(stamps[0], quality) for quality in (90, 70, 50)]
+    assert alike([*copies, *stamps[1:30]]) == {(1, 0), (2, 0)}
+
+
+def test_the_same_pairs_are_found_whatever_the_size_of_the_blocks(stamps, monkeypatch):
+    pictures = [*stamps[:30], *map(copied, stamps[:5])]
+    whole = alike(pictures)
+    monkeypatch.setattr("imageclf.analysis.problems._BLOCK", 7)
+    assert alike(pictures) == whole == {(30 + row, row) for row in range(5)}
 
 
 def test_an_identical_picture_is_not_said_to_look_the_same():
@@ -124,7 +173,15 @@ def test_a_picture_without_a_label_contradicts_nothing():
 def test_pictures_that_look_the_same_are_told_with_their_splits():
     pictures = table(split=["train", "train", "valid"])
     details = [each.detail for each in problems(pictures, looks=[LOOK, LOOK, LOOK])]
-    assert details == ["Both in train.", "This one in valid, the other in train."]
+    assert details == [
+        "Both labelled cat. Both in train.",
+        "Both labelled cat. This one in valid, the other in train.",
+    ]
+
+
+def test_pictures_that_look_the_same_are_told_with_labels_that_differ():
+    (only,) = problems(table(label=["cat", "dog"]), looks=[LOOK, LOOK])
+    assert only.detail == "Labelled dog here and cat there. Both in train."
 
 
 def test_a_picture_enlarged_more_than_four_times_is_tiny():

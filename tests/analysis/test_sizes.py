@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows
+from imageclf.analysis.sizes import crop_warning, cut_shares, kind_rows, num_enlarged, size_rows
 
 
 def pictures(*sizes, fault=""):
@@ -41,3 +41,20 @@ def test_formats_and_modes_are_counted_most_frequent_first():
 @pytest.mark.parametrize(("size", "count"), [(50, 0), (51, 1), (224, 4)])
 def test_pictures_below_the_size_are_counted_by_their_shorter_side(size, count):
     assert num_enlarged(SOME, size) == count
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "crop_pct", "share"),
+    [(100, 100, 1.0, 0), (200, 100, 1.0, 0.5), (100, 300, 1.0, 2 / 3), (100, 100, 0.875, 1 - 0.875**2)],
+)
+def test_a_centre_crop_cuts_off_what_lies_outside_of_it(width, height, crop_pct, share):
+    pictures = pd.DataFrame({"width": [width], "height": [height], "fault": [""]})
+    assert cut_shares(pictures, crop_pct) == pytest.approx([share])
+
+
+@pytest.mark.parametrize(
+    ("resize", "wide", "warned"), [("crop", 5, True), ("crop", 4, False), ("pad", 99, False)]
+)
+def test_a_crop_is_warned_of_where_it_cuts_much_off_one_picture_in_twenty(resize, wide, warned):
+    pictures = pd.DataFrame({"width": [200] * wide + [100] * (100 - wide), "height": 100, "fault": ""})
+    assert bool(crop_warning(pictures, resize, 1.0)) is warned

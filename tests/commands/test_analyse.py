@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.commands.analyse import analyse, inspect_all
+from imageclf.commands.analyse import analyse, inspect_all, sample_rows
 from imageclf.configs import to_plain
 from imageclf.report import NUM_VIEWS
 from imageclf.training.parts.table import read_table
@@ -162,9 +162,33 @@ def test_a_tiny_picture_and_an_animation_are_found(found):
     )
 
 
-def test_the_sheet_shows_a_picture_as_it_is_and_six_views(found):
-    assert found.views.shape == (NUM_VIEWS, 64, 64, 3)
-    assert len({view.tobytes() for view in found.views}) == NUM_VIEWS
+def test_the_sheet_shows_a_picture_of_each_class_whole_and_in_views(found):
+    assert [sample.label for sample in found.samples] == ["cat", "dog"]
+    assert found.samples[0].whole.shape == (70, 90, 3)
+    for sample in found.samples:
+        assert sample.views.shape == (NUM_VIEWS, 64, 64, 3)
+        assert len({view.tobytes() for view in sample.views}) == NUM_VIEWS
+
+
+def test_of_many_classes_some_that_are_spread_are_on_the_sheet():
+    labels = [f"class {number:03d}" for number in range(100)]
+    pictures = pd.DataFrame({"label": labels, "split": "train", "fault": ["gone", *[""] * 99]})
+    assert sample_rows(pictures) == [1, 34, 66, 99]
+
+
+def test_the_data_set_is_named(found, messy):
+    assert found.root == str(messy)
+
+
+def test_a_crop_that_cuts_much_off_is_warned_of(config, tmp_path):
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / name).mkdir()
+        for seed in range(5):
+            picture(seed + 10 * number, 40, 120).save(tmp_path / name / f"{seed}.png")
+    given = ("data.train=.", "data.valid=null")
+    said = analyse(config(tmp_path, *given, "data.resize=crop")).warning
+    assert said.startswith("data.resize=crop cuts more than a third off 10 of 10 pictures, and ")
+    assert analyse(config(tmp_path, *given, "data.resize=squish")).warning == ""
 
 
 def test_without_augmentation_a_square_picture_has_the_same_view_seven_times(config, tmp_path):
@@ -172,8 +196,10 @@ def test_without_augmentation_a_square_picture_has_the_same_view_seven_times(con
         (tmp_path / name).mkdir()
         for seed in range(5):
             picture(seed + 10 * len(name) + ord(name[0]), 64, 64).save(tmp_path / name / f"{seed}.png")
-    plain = analyse(config(tmp_path, "data.train=.", "data.valid=null", "transforms=none"))
-    assert len({view.tobytes() for view in plain.views}) == 1
+    plain = analyse(
+        config(tmp_path, "data.train=.", "data.valid=null", "transforms=none", "data.resize=squish")
+    )
+    assert [len({view.tobytes() for view in sample.views}) for sample in plain.samples] == [1, 1]
 
 
 @pytest.mark.parametrize("split", ["stratified", "random", "fastai"])
@@ -214,7 +240,7 @@ def test_where_no_picture_can_be_read_there_is_an_analysis_all_the_same(config, 
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(b"")
     found = analyse(config(tmp_path))
-    assert found.views is None
+    assert found.samples == []
     assert len(named(found, "broken")) == 16
 
 
@@ -259,7 +285,7 @@ def test_a_class_called_like_a_colour_keeps_its_name(command, here):
     [
         (["data=folder", "data.root=nowhere"], "data.root='nowhere' is not a folder"),
         (["data=empty"], "holds no class folders"),
-        (["data=nowhere"], "Could not find 'data/nowhere'"),
+        (["data=nowhere"], "data=nowhere: there is no such folder or file"),
         (["data=./nowhere"], "data=./nowhere: there is no such folder"),
         (["data=empty", "data.sise=3"], "did you mean data.size?"),
         (["data=set", "data.valid_pct=2", "data.valid=null"], "data.valid_pct=2"),

@@ -8,7 +8,7 @@ from composing import compose_from
 
 from imageclf import InputError
 from imageclf.configs import CONF_DIR, to_plain
-from imageclf.configs.found import tables_in
+from imageclf.configs.found.source import table_in
 from imageclf.configs.quoting import quote_paths
 
 
@@ -77,7 +77,8 @@ def test_a_column_that_is_given_is_not_looked_for(here):
     [
         ("nowhere", "data=nowhere: there is no such folder or file; .*one of csv, folder, stamps$"),
         ("./no/where", "data=./no/where: there is no such folder or file"),
-        ("a.jpg", "data=a.jpg: is neither a folder nor a .csv file"),
+        ("a.jpg", "data=a.jpg: this is no folder and no .csv file"),
+        ("", "data=: there is no such folder or file"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_what_there_is(here, path, said):
@@ -102,10 +103,16 @@ def test_folders_that_may_be_classes_beside_a_table_that_lists_them_are_refused(
         data("data=pets")
 
 
+def test_a_table_of_the_same_classes_as_the_folders_changes_nothing(here):
+    lay(here, "pets/cat/1.jpg", "pets/dog/2.jpg")
+    (here / "pets/files.csv").write_text("file,kind\ncat/1.jpg,cat\ndog/2.jpg,dog\n")
+    assert data("data=pets")["_target_"] == "imageclf.data.FolderSource"
+
+
 def test_a_table_that_lists_no_pictures_does_not_count(here):
     lay(here, "pets/cat/1.jpg", "pets/dog/2.jpg")
     (here / "pets/sources.csv").write_text("who,when\nme,today\n")
-    assert tables_in("pets") == []
+    assert table_in("pets") is None
 
 
 def test_two_tables_are_refused(here):
@@ -138,6 +145,12 @@ def test_a_model_and_a_data_set_of_a_folder_of_ones_own_go_first(command, here, 
     assert outcome.code == 0, outcome.err
     assert "root: elsewhere" in outcome.out
     assert "backbone: resnet18" in outcome.out
+
+
+def test_data_sets_and_models_are_swept_like_options(command, here):
+    lay(here, "pets/cat/1.jpg", "flowers/rose/1.jpg")
+    outcome = command("train", "-m", "data=pets,flowers", "model=test_resnet,lite0", "seed=-1,2")
+    assert outcome.mistakes[0].startswith("imageclf: job 0 (data=pets model=test_resnet seed=-1): seed=-1")
 
 
 @pytest.mark.parametrize("name", ["two words", "a,b", "a=b", "[1]", "{x}", "ünd", "it's", "$x", 'q"q'])

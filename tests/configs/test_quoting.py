@@ -2,7 +2,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from imageclf.configs.quoting import quote_paths
+from imageclf.configs.quoting import flags_first, quote_paths
 from imageclf.system.command_line import quoted
 
 NAMES = ["plain", "two words", "it's", 'say "x"', "a,b", "a=b", "[1]", "{x: 1}", "#1", "~x", "null", "12"]
@@ -79,6 +79,30 @@ def test_quoting_twice_is_quoting_once(tmp_path):
     (tmp_path / "a,b").mkdir()
     once = quote_paths(["data=a,b", "hydra.run.dir=x,y"])
     assert quote_paths(once) == once
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["data=a", "-m", "seed=1,2"], ["-m", "data=a", "seed=1,2"]),
+        (
+            ["seed=1", "--config-dir", "mine", "schedule=own"],
+            ["--config-dir", "mine", "seed=1", "schedule=own"],
+        ),
+        (["~callbacks.tta", "--cfg", "job"], ["--cfg", "job", "~callbacks.tta"]),
+        (["-sc", "query=bash"], ["-sc", "query=bash"]),
+        (["--config-dir=mine", "+a=1", "b=2"], ["--config-dir=mine", "+a=1", "b=2"]),
+    ],
+)
+def test_flags_may_stand_anywhere(typed, expected):
+    assert flags_first(typed) == expected
+
+
+def test_an_override_behind_a_flag_is_read(command):
+    outcome = command("train", "seed=1", "--cfg", "job", "tags=[x]")
+    assert outcome.code == 0, outcome.err
+    assert "seed: 1" in outcome.out
+    assert "- x" in outcome.out
 
 
 def test_each_path_of_a_list_that_hydra_cannot_read_is_quoted():

@@ -11,8 +11,7 @@ from PIL import Image
 
 from imageclf.analysis import find_problems, find_twins
 from imageclf.analysis.balance import class_balance
-from imageclf.report import DataAnalysis, data_cards, write_data_report
-from imageclf.report.plots.sheet import sheet_figure
+from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
 
 CLASSES = ["<b>cat</b>", "dog & co"]
 COLUMNS = ["id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"]
@@ -52,17 +51,27 @@ def draw(folder, count):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def analysis_of(pictures, size=64, pixels=None, views=None):
+def analysis_of(pictures, size=64, pixels=None, samples=(), looks=None, **given):
     keys = pixels or [str(row).encode() for row in range(len(pictures))]
-    twins = find_twins(keys, [b""] * len(keys))
+    twins = find_twins(keys, looks or [b""] * len(keys))
     ids = pictures["id"].tolist()
     pictures = pictures.assign(
         same_as=[ids[row] if row >= 0 else "" for row in twins.same],
         like=[ids[row] if row >= 0 else "" for row in twins.like],
     )
-    return DataAnalysis(
-        pictures, CLASSES, find_problems(pictures, twins, size), size, views, "root: <pictures>\n"
-    )
+    defaults = {
+        "root": str(Path(pictures["path"][0]).parent),
+        "size": size,
+        "warning": "",
+        "samples": samples,
+        "config": "root: <pictures>\n",
+    }
+    found = find_problems(pictures, twins, size)
+    return DataAnalysis(pictures=pictures, classes=CLASSES, problems=found, **(defaults | given))
+
+
+def balance_of(analysis):
+    return class_balance(analysis.pictures, analysis.classes)
 
 
 def written(folder, analysis):
@@ -71,8 +80,10 @@ def written(folder, analysis):
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    views = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
-    return analysis_of(draw(tmp_path_factory.mktemp("sound"), 10), views=views)
+    views = np.random.default_rng(0).integers(0, 256, (NUM_VIEWS, 64, 64, 3), dtype=np.uint8)
+    whole = np.zeros((70, 90, 3), dtype=np.uint8)
+    samples = [Sample("$a_b^$", whole, views), Sample("dog", whole, views)]
+    return analysis_of(draw(tmp_path_factory.mktemp("sound"), 10), samples=samples)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +141,7 @@ def test_the_page_loads_nothing_from_elsewhere(troubled_page):
 
 def test_a_link_leads_to_each_kind_of_problem(troubled_page):
     links = {each[1:] for each in troubled_page.addresses if each.startswith("#")}
-    assert links == {"broken", "contradiction", "duplicate", "tiny"}
+    assert links >= {"broken", "contradiction", "duplicate", "tiny"}
     assert links <= troubled_page.anchors
 
 
@@ -146,7 +157,9 @@ def test_a_sound_data_set_is_said_to_have_no_problems(sound_page):
 
 
 def test_both_plots_and_the_sheet_are_on_the_page(sound_page):
-    assert (sound_page.pictures("svg+xml"), sound_page.pictures("png")) == (2, 1)
+    # Both plots are drawn for a desk and for a telephone.
+    assert sound_page.tags.count("svg") == 4
+    assert sound_page.pictures("jpeg") == 2 * (1 + NUM_VIEWS)
 
 
 def test_problems_are_shown_as_pictures_up_to_24_of_a_kind(troubled_page):
@@ -167,7 +180,7 @@ def test_a_picture_that_has_gone_is_a_tile_with_its_name(troubled_page):
 
 def test_paths_are_shown_from_the_folder_that_all_share(sound, sound_page):
     folder = Path(sound.pictures["path"][0]).parent
-    assert f"{folder}/" in sound_page.text
+    assert str(folder) in sound_page.text
     assert folder.name in sound_page.text
 
 
@@ -196,8 +209,3 @@ def test_the_headline_numbers_are_those_of_the_tables(sound):
         "sizes": ["70 px", "70 to 70 px"],
         "problems": ["0", ""],
     }
-
-
-def test_the_sheet_shows_the_picture_then_its_six_views(sound):
-    shown = [axes.images[0].get_array() for axes in sheet_figure(sound.views).axes]
-    assert all(np.array_equal(*pair) for pair in zip(shown, sound.views, strict=True))

@@ -28,8 +28,9 @@ def start(composed, tiny, tmp_path):
 
 @pytest.fixture
 def started(start, tmp_path) -> Path:
-    """Return the directory of a run that has started."""
+    """Return the directory of a run that has done an epoch."""
     start()
+    (tmp_path / "run" / "metrics.csv").write_text("epoch,phase\n0,head\n")
     return tmp_path / "run"
 
 
@@ -38,8 +39,9 @@ def test_a_new_directory_gets_the_config(start, composed, tiny, tmp_path):
     assert load_config(tmp_path / "run" / "config.yaml") == to_plain(composed(*tiny, "seed=3"))
 
 
-def test_a_new_directory_holds_nothing_else(started):
-    assert [path.name for path in started.iterdir()] == ["config.yaml"]
+def test_a_new_directory_holds_nothing_else(start, tmp_path):
+    start()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
 
 
 def test_a_directory_that_holds_a_run_is_refused(start, started):
@@ -107,32 +109,81 @@ def test_a_summary_is_read(started):
 
 
 @pytest.mark.parametrize(
-    "override",
+    ("override", "said"),
     [
-        "seed=43",
-        "data.batch_size=4",
-        "schedule.phases.head.lr=0.5",
-        "schedule=onecycle",
-        "transforms=none",
-        "trainer=ddp",
-        "trainer.precision=bf16-mixed",
-        "+trainer.limit_train_batches=2",
-        "~callbacks.tta",
-        "+schedule.phases.extra={n_cycles: 2}",
-        "model.weights=hub",
+        ("seed=43", "seed=42 (now 43)"),
+        ("data.batch_size=4", "data.batch_size=8 (now 4)"),
+        ("schedule.phases.head.lr=0.5", "schedule.phases.head.lr=0.01 (now 0.5)"),
+        (
+            "schedule=onecycle",
+            "schedule.phases.head.lr=0.01 (now 0.002), schedule.phases.head.augment=false (now true)",
+        ),
+        ("transforms=none", "transforms.max_rotate=10 (now 0), transforms.p_rotate=0.75 (now 0)"),
+        ("trainer=ddp", "trainer.accelerator=cpu (now auto)"),
+        ("trainer.precision=bf16-mixed", "trainer.precision=auto (now bf16-mixed)"),
+        ("+trainer.limit_train_batches=2", "no trainer.limit_train_batches (now 2)"),
+        ("~callbacks.tta", "callbacks.tta={...} (now none)"),
+        ("+schedule.phases.extra={n_cycles: 2}", "no schedule.phases.extra (now {...})"),
+        ("model.weights=hub", "model.weights=none (now hub)"),
     ],
 )
 @pytest.mark.sampled(4)
-def test_another_value_than_the_run_was_started_with_is_named(start, started, override):
+def test_another_value_than_the_run_was_started_with_is_named(start, started, override, said):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, override)
-    assert f"was started with other values than {override}: leave them out to go on" in str(refused.value)
+    assert str(refused.value).startswith(f"{started} was started with {said}")
+    assert "; only ckpt_path, cluster, extras, tags, trainer.devices, " in str(refused.value)
 
 
 def test_every_other_value_is_named_and_no_equal_one(start, started):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, "seed=43", "data.size=32", "data.resize=pad", "trainer.devices=[1]")
-    assert "other values than seed=43, data.resize=pad:" in str(refused.value)
+    assert "was started with seed=42 (now 43), data.resize=crop (now pad): leave out what" in str(
+        refused.value
+    )
+
+
+def test_many_other_values_are_counted(start, started):
+    with pytest.raises(InputError, match=r"\(now 0\) and \d more: leave out"):
+        start("ckpt_path=auto", HERE, "transforms=none", "model=resnet34")
+
+
+@pytest.fixture
+def unbegun(start, tmp_path) -> Path:
+    """Return the directory of a run that was refused after it had read its pictures."""
+    start("seed=1", "data.test=tset")
+    for name in ("split.csv", "lr_find/head.json", "train.log", "failed.json"):
+        (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "run" / name).touch()
+    (tmp_path / "run" / "metrics.csv").write_text("epoch,phase\n")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("auto", [(), ("ckpt_path=auto", HERE)])
+def test_a_run_without_an_epoch_starts_anew_by_the_corrected_command(start, unbegun, auto, composed, tiny):
+    assert start("seed=1", "data.test=valid", *auto) is True
+    expected = to_plain(composed(*tiny, "seed=1", "data.test=valid", *auto[:1]))
+    assert load_config(unbegun / "config.yaml") == expected
+
+
+def test_a_run_that_starts_anew_keeps_its_logs_and_nothing_made_for_the_old_config(start, unbegun):
+    start("seed=1", "data.test=valid")
+    assert sorted(path.name for path in unbegun.iterdir()) == ["config.yaml", "failed.json", "train.log"]
+
+
+def test_a_run_without_an_epoch_goes_on_by_auto_alone(start, unbegun):
+    before = (unbegun / "config.yaml").read_bytes()
+    assert start("ckpt_path=auto", HERE) is True
+    assert (unbegun / "config.yaml").read_bytes() == before
+    assert (unbegun / "split.csv").exists()
+
+
+@pytest.mark.parametrize("kept", ["checkpoints/last.ckpt", "snapshots/head-0.ckpt", "summary.json"])
+def test_whatever_a_run_has_done_is_kept(start, unbegun, kept):
+    (unbegun / kept).parent.mkdir(exist_ok=True)
+    (unbegun / kept).write_text("{}")
+    with pytest.raises(InputError, match="holds a run already"):
+        start("seed=1", "data.test=valid")
 
 
 @pytest.mark.parametrize(

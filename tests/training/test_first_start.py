@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -197,4 +198,4 @@ def test_where_only_the_model_can_tell_the_sides_it_is_left_to_it(
 def test_an_unknown_backbone_is_left_to_whoever_builds_it(parsed: Callable[..., RunConfig]) -> None:
     given = parsed()
     assert stored_sides(given) != {}
-    assert stored_sides(parsed("model.backbone=no_such_model")) == {}
+    assert stored_sides(replace(given, model=replace(given.model, backbone="no_such_model"))) == {}

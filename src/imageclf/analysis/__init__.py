@@ -16,7 +16,7 @@ from imageclf.analysis.predictions_csv import (
     read_predictions,
     write_predictions,
 )
-from imageclf.analysis.problems import KINDS, count_kinds, find_problems, find_twins
+from imageclf.analysis.problems import HINTS, KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.run_settings import RunRecord, flatten
 from imageclf.analysis.runs_table import less_is_better, run_table, sort_runs
 from imageclf.analysis.submission import (
@@ -27,6 +27,7 @@ from imageclf.analysis.submission import (
 )
 
 __all__ = [
+    "HINTS",
     "KINDS",
     "Folds",
     "RunRecord",

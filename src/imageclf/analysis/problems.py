@@ -10,9 +10,25 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 
-ALIKE = 8
-"""Two pictures look the same if at most this many of the 256 bits of their perceptual hashes differ: the
-closest two different ones of the demo differ in 24, a picture and its copy as a new JPEG in fewer than 8."""
+# Pictures that are compared with all others at a time, and those that stand for all in a large set.
+_BLOCK = 512
+_SAMPLE = 2000
+# The distance that two photos usually have, and how many of them a small set is given.
+_USUAL = 1.0
+_NUM_USUAL = 3
+
+ALIKE = 0.42
+"""Two pictures look the same if their distance is less than this share of the usual distance between
+neighbours, of either of them. Pictures of a uniform set, such as solar cells, lie close together, but all of
+them do: the nearest other one is at 0.85 or more. A copy that was saved anew is below 0.3, and two different
+pictures of the demo are at 0.45 or more."""
+
+NEIGHBOURS = 20
+"""How many of the nearest others decide on the usual distance of a picture. More than half as many copies of
+one picture, such as frames of a film, are taken for a uniform set."""
+
+FARTHEST = 0.5
+"""No pictures look the same from this distance on, where 0 is equal and 1.4 unrelated."""
 
 TINY = 4
 """A picture is tiny if it is enlarged more than this many times."""
@@ -41,13 +57,17 @@ KINDS = {
         "Same picture twice", "It counts twice, and another split may turn it into a leak: keep one."
     ),
     "look_alike": Kind(
-        "Looks the same",
-        "Probably one picture that was saved again, resized or recoloured: compare them, and keep one.",
+        "Looks nearly the same",
+        "Perhaps one picture that was saved again, resized or cropped: look at both, above all where their "
+        "labels or splits differ.",
     ),
     "tiny": Kind("Tiny", f"Enlarged more than {TINY} times to data.size: hardly any detail is left."),
     "animated": Kind("More than one frame", "Only the first frame is used."),
 }
 """Most serious first."""
+
+HINTS = ("look_alike",)
+"""Kinds that are no faults, but worth a look."""
 
 
 class Problem(NamedTuple):
@@ -83,7 +103,7 @@ def find_twins(pixels: Sequence[bytes], looks: Sequence[bytes]) -> Twins:
 
     Args:
         pixels: hashes of the pixels; empty where unknown.
-        looks: perceptual hashes of 256 bits; empty where unknown.
+        looks: 256 numbers each as float16, with length 1, as `look_of` gives them; empty where unknown.
     """
     same = _first_equal(pixels)
     # An exact copy is compared with the others through its original.
@@ -139,20 +159,47 @@ def _first_equal(keys: Sequence[bytes]) -> Rows:
 
 
 def _first_alike(looks: Sequence[bytes]) -> Rows:
-    """Return the first row whose hash differs in few bits, `[N]`, or -1."""
+    """Return the first earlier row that looks the same, `[N]`, or -1."""
     first = np.full(len(looks), -1, dtype=np.int64)
     known = np.flatnonzero([bool(look) for look in looks])
-    words = np.frombuffer(b"".join(looks), dtype=np.uint64).reshape(-1, 4)
-    # All pairs would be too many: one of the four words must be equal, and not that of a flat surface.
-    for column in words.T:
-        for members in pd.Series(known).groupby(column).indices.values():
-            for place in range(1, len(members) if column[members[0]] != 0 else 0):
-                row, earlier = members[place], members[:place]
-                differing = np.unpackbits((words[earlier] ^ words[row]).view(np.uint8), axis=1).sum(axis=1)
-                close = known[earlier[differing <= ALIKE]]
-                if len(close) and not 0 <= first[known[row]] <= close[0]:
-                    first[known[row]] = close[0]
+    if not len(known):
+        return first
+    vectors = np.frombuffer(b"".join(looks), dtype=np.float16).reshape(len(known), -1).astype(np.float32)
+    limits = np.minimum(FARTHEST, ALIKE * usual_distances(vectors))
+    for start in range(0, len(known), _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        end = start + len(block)
+        close = _distances(block, vectors[:end]) < np.minimum.outer(limits[start:end], limits[:end])
+        # Earlier ones alone.
+        close &= np.arange(end)[None, :] < np.arange(start, end)[:, None]
+        found = np.flatnonzero(close.any(axis=1))
+        first[known[start + found]] = known[close[found].argmax(axis=1)]
     return first
+
+
+def usual_distances(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median distance of each of some vectors of length 1 `[N, D]` to its nearest others, `[N]`.
+
+    In a set of a few pictures some distances that photos usually have count as well.
+    """
+    chosen = np.unique(np.linspace(0, max(0, len(vectors) - 1), _SAMPLE).round().astype(np.int64))
+    usual = np.empty(len(vectors), dtype=np.float32)
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        distances = _distances(block, vectors[chosen])
+        # Not its distance to itself.
+        distances[np.arange(start, start + len(block))[:, None] == chosen[None, :]] = np.inf
+        padded = np.hstack([distances, np.full((len(block), _NUM_USUAL), _USUAL, dtype=np.float32)])
+        nearest = np.sort(padded, axis=1)[:, :NEIGHBOURS]
+        finite = np.where(np.isinf(nearest), np.nan, nearest)
+        usual[start : start + len(block)] = np.nanmedian(finite, axis=1)
+    return usual
+
+
+def _distances(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the distances `[N, M]` between vectors of length 1."""
+    squares: NDArray[np.float32] = 2 - 2 * (some @ others.T)
+    return np.sqrt(np.maximum(squares, 0))
 
 
 def _broken(pictures: pd.DataFrame) -> Iterator[Problem]:
@@ -187,4 +234,12 @@ def _pairs(
             detail = f"Both in {splits[row]}."
         else:
             detail = f"This one in {splits[row]}, the other in {splits[other]}."
+        if kind == "look_alike":
+            detail = f"{_labels(labels[row], labels[other])}{detail}"
         yield Problem(kind, row, other, detail)
+
+
+def _labels(label: str, other: str) -> str:
+    if not label or not other:
+        return ""
+    return f"Both labelled {label}. " if label == other else f"Labelled {label} here and {other} there. "

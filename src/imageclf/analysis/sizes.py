@@ -17,6 +17,12 @@ LIMIT = 1000
 """Pixels: if some sides are longer, the shorter ones get a second histogram of their own."""
 
 
+MUCH = 1 / 3
+"""Share of a picture that a crop had better not cut off."""
+# Share of the pictures of which much is cut off, from which on this is worth a warning.
+_OFTEN = 0.05
+
+
 class SizeRow(NamedTuple):
     """Smallest, median and largest of one measure, in pixels."""
 
@@ -47,6 +53,35 @@ def kind_rows(pictures: pd.DataFrame) -> list[tuple[str, str, int]]:
     readable = pictures[pictures["fault"] == ""]
     counts = Counter(zip(readable["format"], readable["mode"], strict=True))
     return [(form, mode, count) for (form, mode), count in counts.most_common()]
+
+
+def cut_shares(pictures: pd.DataFrame, crop_pct: float) -> NDArray[np.float64]:
+    """Return the share of each readable picture, 0 to 1, that lies outside of the centre crop, `[N]`.
+
+    `crop_pct` is the share of the shorter side that the crop keeps.
+    """
+    sides = measures(pictures)
+    longer = np.maximum(sides["width"], sides["height"])
+    shares: NDArray[np.float64] = 1 - crop_pct**2 * sides["shorter side"] / longer
+    return shares
+
+
+def crop_warning(pictures: pd.DataFrame, resize: str, crop_pct: float) -> str:
+    """Return a sentence where a centre crop cuts much off many pictures, else "".
+
+    Args:
+        pictures: a row per file.
+        resize: how pictures become squares.
+        crop_pct: see `cut_shares`.
+    """
+    shares = cut_shares(pictures, crop_pct)
+    many = shares > MUCH
+    if resize in ("squish", "pad") or not many.size or many.mean() < _OFTEN:
+        return ""
+    return (
+        f"data.resize={resize} cuts more than a third off {int(many.sum()):,} of {many.size:,} pictures, and "
+        f"{np.median(shares):.0%} off the median one: data.resize=squish or pad shows them whole."
+    )
 
 
 def num_enlarged(pictures: pd.DataFrame, size: int) -> int:

@@ -1,6 +1,5 @@
 """Inspect every picture of a data set, and find the problems that training would meet."""
 
-import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -8,31 +7,38 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table as RichTable
 
-from imageclf.analysis import KINDS, class_balance, count_kinds, find_problems, find_twins
+from imageclf.analysis import HINTS, KINDS, class_balance, count_kinds, find_problems, find_twins
+from imageclf.analysis.sizes import crop_warning
 from imageclf.configs import Plain, to_plain
-from imageclf.data import Augmentation, Loading, PictureDataset, Request, Table
+from imageclf.data import PictureDataset, Request, Table, read_picture
 from imageclf.data.parallel import chunks, mapped, num_processes
 from imageclf.data.pictures.inspect import Inspection, inspect_picture
-from imageclf.report import NUM_VIEWS, DataAnalysis, data_cards, write_data_report
+from imageclf.model import expected_crop_pct
+from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
 from imageclf.system.printable import cell, console, show
+from imageclf.system.progress import track
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import DataOptions, RunConfig, parse
 
 _CHUNK = 16
+# Pictures on the sheet, and pixels a side of a whole one.
+_SAMPLES = 4
+_WHOLE = 384
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Write what is known of the data set of a config into a folder, and print a summary."""
     analysis = analyse(to_plain(cfg))
     page = write_data_report(analysis, folder)
-    console().print(summary_table(analysis))
+    terminal = console()
+    terminal.print(summary_table(analysis))
+    if analysis.warning:
+        terminal.print(cell(analysis.warning), style="yellow")
     show(page)
 
 
@@ -52,30 +58,32 @@ def analyse(plain: Plain) -> DataAnalysis:
     pictures = picture_table(split, found)
     for column, rows in (("same_as", twins.same), ("like", twins.like)):
         pictures[column] = [ids[row] if row >= 0 else "" for row in rows]
-    row = sheet_row(pictures)
+    labels = pictures["label"].tolist()
+    crop_pct = expected_crop_pct(config.model.backbone) or 1.0
     return DataAnalysis(
+        root=str(plain["data"].get("root") or ""),
         pictures=pictures,
         classes=table.classes,
         problems=find_problems(pictures, twins, loading.size),
         size=loading.size,
-        views=None if row is None else draw_views(paths[row], config.transforms, loading, config.seed),
+        warning=crop_warning(pictures, loading.resize, crop_pct),
+        samples=[draw_sample(paths[row], labels[row], config, crop_pct) for row in sample_rows(pictures)],
         config=OmegaConf.to_yaml({name: plain[name] for name in ("data", "transforms")}),
     )
 
 
 def inspect_all(paths: Sequence[str]) -> list[Inspection]:
-    """Inspect files in parallel, in the order of `paths`, with a progress bar where there is a terminal."""
+    """Inspect files in parallel, in the order of `paths`."""
     parts = chunks(len(paths), _CHUNK)
-    with mapped(partial(_inspect_part, paths=paths), parts, num_processes(paths)) as inspections:
-        watched = track(
-            inspections,
-            "Reading pictures",
-            total=len(parts),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        return [each for part in watched for each in part]
+    with (
+        mapped(partial(_inspect_part, paths=paths), parts, num_processes(paths)) as inspections,
+        track("Reading pictures", len(paths)) as advance,
+    ):
+        found: list[Inspection] = []
+        for part in inspections:
+            found.extend(part)
+            advance(len(part))
+    return found
 
 
 def _inspect_part(rows: range, paths: Sequence[str]) -> list[Inspection]:
@@ -112,22 +120,31 @@ def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
     return frame.rename(columns={"num_bytes": "bytes"})
 
 
-def sheet_row(pictures: pd.DataFrame) -> int | None:
-    """Return the row of the first readable training picture, else of the first readable one, else None."""
-    readable = pictures["fault"] == ""
-    rows = [*np.flatnonzero(readable & (pictures["split"] == "train")), *np.flatnonzero(readable)]
-    return int(rows[0]) if rows else None
+def sample_rows(pictures: pd.DataFrame) -> list[int]:
+    """Return the rows of some readable pictures, one of each class, training pictures first."""
+    readable = (pictures["fault"] == "").to_numpy()
+    is_training = (pictures["split"] == "train").to_numpy()
+    rows = [*np.flatnonzero(readable & is_training), *np.flatnonzero(readable & ~is_training)]
+    labels = pictures["label"].to_numpy(dtype=object)
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(labels[row], int(row))
+    # Of many classes some that are spread over the list.
+    chosen = list(first.values())
+    places = np.unique(np.linspace(0, max(0, len(chosen) - 1), _SAMPLES).round().astype(int))
+    return [chosen[place] for place in places] if chosen else []
 
 
-def draw_views(path: str, augmentation: Augmentation, loading: Loading, seed: int) -> NDArray[np.uint8]:
-    """Return a picture as it is and six augmented views, as in training, `[7, size, size, 3]`."""
-    labels = np.zeros(1, dtype=np.int64)
-    dataset = PictureDataset([path], labels, augmentation, loading.resize, crop_pct=1.0, seed=seed)
+def draw_sample(path: str, label: str, config: RunConfig, crop_pct: float) -> Sample:
+    """Return a picture whole, as in validation, and in augmented views as in training."""
+    labels, loading = np.zeros(1, dtype=np.int64), config.data.loading
+    dataset = PictureDataset([path], labels, config.transforms, loading.resize, crop_pct, config.seed)
     rows, views = np.zeros(NUM_VIEWS, dtype=np.int64), np.arange(NUM_VIEWS)
     images = dataset[Request(rows, views, epoch=0, size=loading.size)].images
     assert images is not None, "a dataset of files returns pictures"
-    shown: NDArray[np.uint8] = images.permute(0, 2, 3, 1).numpy()
-    return shown
+    whole = Image.fromarray(read_picture(path, at_least=_WHOLE))
+    whole.thumbnail((_WHOLE, _WHOLE))
+    return Sample(label, np.asarray(whole), images.permute(0, 2, 3, 1).numpy())
 
 
 def summary_table(analysis: DataAnalysis) -> RichTable:
@@ -142,5 +159,6 @@ def summary_table(analysis: DataAnalysis) -> RichTable:
     for kind, count in count_kinds(analysis.problems).items():
         first = next(problem for problem in analysis.problems if problem.kind == kind)
         note = f"{analysis.pictures['id'].iat[first.row]}{', ...' if count > 1 else ''}"
-        table.add_row(*map(cell, (f"  {KINDS[kind].title}", f"{count:,}", note)), style="yellow")
+        style = None if kind in HINTS else "yellow"
+        table.add_row(*map(cell, (f"  {KINDS[kind].title}", f"{count:,}", note)), style=style)
     return table

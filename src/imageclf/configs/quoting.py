@@ -1,4 +1,4 @@
-"""Paths on the command line, quoted so that Hydra takes them as they stand."""
+"""The command line as Hydra takes it: flags first, and paths in quotes."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from imageclf.configs.folder_layout import absolute
+from imageclf.configs.found.folder_layout import absolute
 from imageclf.system.command_line import in_quotes, quoted
 
 # Last names of keys that take a path.
@@ -26,6 +26,19 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     Hydra understands and is no path stays: `data=[a,b]`, `hydra.run.dir='runs/${seed}'`.
     """
     return [_with_quotes(each) for each in arguments]
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the overrides last: argparse would not know those behind a flag.
+
+    >>> flags_first(["data=pets", "-m", "seed=1,2"])
+    ['-m', 'data=pets', 'seed=1,2']
+    """
+    return sorted(arguments, key=_is_override)
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _with_quotes(argument: str) -> str:

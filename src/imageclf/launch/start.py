@@ -18,6 +18,7 @@ from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
+from imageclf.training.closing import closing_words
 from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
@@ -26,6 +27,7 @@ from imageclf.training.logs import log_to_file
 from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.place import check_place, has_begun, remove_refused_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
 
 log = logging.getLogger(__name__)
@@ -56,8 +58,13 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
 
 
 def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Callable[[Path], None]) -> None:
+    try:
+        check_place(run_dir)
+    except InputError:
+        remove_refused_run(run_dir)
+        raise
     # A refusal to resume is no failure of the run that is there.
-    with nullcontext() if (run_dir / "config.yaml").exists() else record_failure(run_dir):
+    with nullcontext() if has_begun(run_dir) else record_failure(run_dir):
         config = check_job(cfg, run_dir, overrides)
     with requeue_when_preempted(), locked(run_dir):
         if not prepare(cfg, run_dir, overrides):
@@ -66,6 +73,16 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
         with record_failure(run_dir):
             announce(run_dir, config)
             train(run_dir, broadcast)
+            _close(run_dir)
+
+
+def _close(run_dir: Path) -> None:
+    """Log the result and what comes next."""
+    summary = read_object(run_dir / "summary.json")
+    # A debug run may have none.
+    lines = closing_words(run_dir, summary, (run_dir / "report.html").exists()) if summary else []
+    for line in lines:
+        log.info("%s", line)
 
 
 def score_of(run_dir: Path, metric: str | None) -> float | None:
@@ -83,6 +100,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
     config = parse(to_plain(cfg), RunConfig)
     check_top(config)
     check_tags(config)
+    check_place(run_dir)
     check_directory(cfg, run_dir, overrides)
     return config
 

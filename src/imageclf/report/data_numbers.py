@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from imageclf.analysis.balance import SPLITS
-from imageclf.analysis.problems import Problem, count_kinds
+from imageclf.analysis.problems import HINTS, Problem, count_kinds
 from imageclf.analysis.sizes import size_rows
 from imageclf.report.page import Card, percent, pixels
 
@@ -20,16 +20,26 @@ def data_cards(pictures: pd.DataFrame, balance: pd.DataFrame, problems: Sequence
         balance: a row per class, as `class_balance` returns it.
         problems: all of them.
     """
+    faults = [problem for problem in problems if problem.kind not in HINTS]
+    alike = len(problems) - len(faults)
     broken = int((pictures["fault"] != "").sum())
-    kinds = len(count_kinds(problems))
+    kinds = len(count_kinds(faults))
     of_kinds = f"of {kinds} kind{'' if kinds == 1 else 's'}" if kinds else ""
     return [
         Card("pictures", "Pictures", f"{len(pictures):,}", f"{broken:,} cannot be read" if broken else ""),
         Card("classes", "Classes", f"{len(balance):,}", _class_sizes(balance)),
         *_split_cards(pictures),
         *_size_cards(pictures),
-        Card("problems", "Problems", f"{len(problems):,}", of_kinds),
+        Card("problems", "Problems", f"{len(faults):,}", of_kinds),
+        *([Card("look_alikes", "Look-alikes", f"{alike:,}", "to look at")] if alike else []),
     ]
+
+
+def data_sentence(pictures: pd.DataFrame, balance: pd.DataFrame) -> str:
+    """Return what a data set is in a line: its classes, and the pictures of each split."""
+    parts = [f"{len(balance):,} classes"]
+    parts += [f"{card.value} {card.title.lower()} pictures" for card in _split_cards(pictures)]
+    return ", ".join(parts)
 
 
 def _class_sizes(balance: pd.DataFrame) -> str:

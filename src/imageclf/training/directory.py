@@ -1,5 +1,6 @@
 """The run directory: made once, refused when it holds another run, and resumed on demand."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -16,26 +17,18 @@ from imageclf.configs import (
     save_config,
     to_plain,
 )
-from imageclf.configs.plain import refuse_secrets, select
+from imageclf.configs.plain import refuse_secrets, to_saved
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
+from imageclf.training.differences import FREE, contradictions, key_of
 from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.place import clear_unbegun, has_begun
 from imageclf.training.run_config import RunConfig
 
-# What may differ when a run is resumed: it does not change what is computed. Devices and nodes may differ as
-# long as the number of ranks stays the same.
-FREE = (
-    "ckpt_path",
-    "cluster",
-    "extras",
-    "tags",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "logger",
-    "data.num_workers",
-    "optimized_metric",
-    "trust",
-)
+log = logging.getLogger(__name__)
+
+# Values that a refusal lists.
+MOST = 5
 
 
 def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
@@ -55,7 +48,10 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     # A job has checked it already, but not since it holds the directory's lock.
     check_directory(cfg, run_dir, overrides)
     saved = run_dir / "config.yaml"
-    if not saved.exists():
+    if starts_anew(cfg, run_dir, overrides):
+        if saved.exists():
+            log.info("%s has no epoch yet: it starts anew, with the config of this command", run_dir)
+            clear_unbegun(run_dir)
         save_config(cfg, saved)
         return True
     take_over(saved, cfg, overrides)
@@ -70,7 +66,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
             the checkpoint to start from is missing.
     """
     saved = run_dir / "config.yaml"
-    if not saved.exists():
+    if starts_anew(cfg, run_dir, overrides):
         _check_start(cfg.ckpt_path, run_dir, overrides)
         refuse_secrets(cfg, run_dir)
         return
@@ -83,11 +79,28 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
     was, now = load_config(saved), to_plain(cfg)
     changed = contradictions(was, now, overrides)
     if changed:
+        more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
         raise InputError(
-            f"{run_dir} was started with other values than {', '.join(changed)}: leave them out to go on, "
-            "or start a new run"
+            f"{run_dir} was started with {', '.join(map(str, changed[:MOST]))}{more}: leave out what changes "
+            f"that to go on, or start a new run; only {', '.join(FREE)} may change"
         )
     _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
+
+
+def starts_anew(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
+    """Return whether a run starts from the composed config: its directory is new, or it has done no epoch.
+
+    With `ckpt_path=auto`, or requeued, a run that has a config goes on with it even before its first epoch,
+    unless the command gives other values.
+    """
+    saved = run_dir / "config.yaml"
+    if not saved.exists():
+        return True
+    if has_begun(run_dir):
+        return False
+    if cfg.ckpt_path != "auto" and not restarted(os.environ):
+        return True
+    return bool(contradictions(read_config(saved), to_saved(cfg), overrides))
 
 
 def check_trusted(cfg: DictConfig, saved: Path) -> None:
@@ -118,32 +131,6 @@ def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
         save_config(config, saved)
 
 
-def key_of(override: str) -> str:
-    """Return the dotted key of an override as typed.
-
-    >>> key_of("+trainer.precision=bf16-mixed"), key_of("model/head=linear")
-    ('trainer.precision', 'model.head')
-    """
-    return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
-
-
-def contradictions(saved: dict[str, Any], new: dict[str, Any], overrides: list[str]) -> list[str]:
-    """Return those overrides whose values differ from the saved config.
-
-    Args:
-        saved: the run's config.
-        new: the config composed with the overrides.
-        overrides: as typed, e.g. `seed=1` or `+trainer.precision=bf16-mixed`.
-    """
-    changed = []
-    for override in overrides:
-        key = key_of(override)
-        was, now = _without_free(select(saved, key), key), _without_free(select(new, key), key)
-        if not key.startswith(FREE) and was != now:
-            changed.append(override)
-    return changed
-
-
 def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overrides: list[str]) -> None:
     """Refuse another number of ranks: `data.batch_size` is per rank, so every batch would change."""
     typed = [key for key in ("devices", "num_nodes") if f"trainer.{key}" in map(key_of, overrides)]
@@ -166,12 +153,6 @@ def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> 
                 f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint"
             )
         check_resumable(Path(ckpt_path))
-
-
-def _without_free(node: Any, key: str) -> Any:
-    if not isinstance(node, dict):
-        return node
-    return {name: value for name, value in node.items() if f"{key}.{name}" not in FREE}
 
 
 def _chosen(overrides: list[str]) -> bool:

@@ -12,10 +12,8 @@ from imageclf import InputError
 from imageclf.data.pictures.decode import open_picture, read_picture
 
 LOOK_SIDE = 16
-# Grey levels by which a neighbour must be brighter: compression noise is below it.
-_MARGIN = 4
-# Of 256; with fewer, pictures show so little that they would all look the same.
-_LEAST_BITS = 8
+# Grey levels; with less contrast, pictures show so little that they would all look the same.
+_LEAST_CONTRAST = 1.0
 # Pixels a side that suffice for a look.
 _ENOUGH = 256
 
@@ -32,8 +30,8 @@ class Inspection(NamedTuple):
         frames: of an animation, else 1; 0 where it is no picture.
         fault: why it cannot be read, or "".
         pixels: hash of the upright RGB picture and its size; empty for a broken file.
-        look: 256 bits that change little when a picture is saved again or resized; empty for a broken
-            file and for a picture that shows hardly anything.
+        look: see `look_of`; it changes little when a picture is saved again or resized. Empty for a broken
+            file.
     """
 
     width: int
@@ -57,7 +55,7 @@ def inspect_picture(path: str) -> Inspection:
         fault = "the file is empty" if num_bytes == 0 else str(error).removeprefix(f"{path}: ")
         return Inspection(width, height, num_bytes or 0, form, mode, frames, fault, b"", b"")
     height, width = pixels.shape[:2]
-    hashes = hash_pixels(pixels), hash_look(pixels)
+    hashes = hash_pixels(pixels), look_of(pixels)
     return Inspection(width, height, num_bytes or 0, form, mode, frames, "", *hashes)
 
 
@@ -78,21 +76,21 @@ def hash_pixels(picture: NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
-def hash_look(picture: NDArray[np.uint8]) -> bytes:
-    """Return for each cell of a 16 x 16 grid whether the picture gets brighter to the right: 256 bits.
+def look_of(picture: NDArray[np.uint8]) -> bytes:
+    """Return what a picture `[H, W, 3]` looks like from afar, as 256 numbers with mean 0 and length 1.
 
-    Empty for a picture `[H, W, 3]` with hardly any such cell.
-
-    Source: the difference hash, https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html,
-    with a margin against noise.
+    They are the grey levels of 16 x 16 cells, as float16; brightness and contrast make no difference. Empty
+    for a picture that shows hardly anything.
     """
     grey = Image.fromarray(picture).convert("L")
-    grey = grey.reduce(max(1, min(grey.size) // _ENOUGH))
-    # In floats: rounded to whole grey levels neighbours would tie.
-    small = grey.convert("F").resize((LOOK_SIDE + 1, LOOK_SIDE), Image.Resampling.BILINEAR)
-    cells = np.asarray(small)
-    brighter = cells[:, 1:] > cells[:, :-1] + _MARGIN
-    return np.packbits(brighter).tobytes() if brighter.sum() >= _LEAST_BITS else b""
+    grey = grey.reduce(max(1, min(grey.size) // _ENOUGH)).convert("F")
+    # Overlapping cells: their borders between pixels make no difference, and noise is averaged away.
+    cells = np.asarray(grey.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BILINEAR), dtype=np.float64)
+    cells = cells - cells.mean()
+    if cells.std() < _LEAST_CONTRAST:
+        return b""
+    look: bytes = (cells / np.linalg.norm(cells)).astype(np.float16).tobytes()
+    return look
 
 
 def _num_frames(image: Image.Image) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from imageclf import InputError
+from imageclf.data.sources.csv_rows import SPLITS, is_inside, mistakes, numbers
 from imageclf.data.sources.delimited import read_delimited
 from imageclf.data.sources.listing import (
     find_root,
@@ -22,10 +23,6 @@ from imageclf.data.sources.names import listed, name_clashes
 from imageclf.data.sources.table import Table, check_table, make_table
 
 _log = logging.getLogger(__name__)
-
-_SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(
-    ("0", "false", "no", "train"), "train"
-)
 
 
 @dataclass(frozen=True)
@@ -74,10 +71,10 @@ class CsvSource:
         images = _find_folder(root, self.images, "data.images")
         rows = self._select(read_delimited(Path(root, Path(self.csv).expanduser())))
         rows["file"] = _file_names(rows["id"], self.suffix or "")
-        present = _present_files(images, rows["file"][_is_inside(rows["file"])])
+        present = _present_files(images, rows["file"][is_inside(rows["file"])])
         # An id that is the complete name of a file needs no suffix, whatever data.suffix says.
         rows["file"] = rows["file"].mask(~rows["file"].isin(present) & rows["id"].isin(present), rows["id"])
-        problems = [*_problems(rows), *self._missing(rows, present)]
+        problems = [*mistakes(rows), *self._missing(rows, present)]
         if problems:
             raise InputError(" ".join(problems))
         rows = _drop_repeats(rows)
@@ -115,16 +112,16 @@ class CsvSource:
         valid_position = _position(header, self.valid_column, "data.valid_column")
         if valid_position is None:
             return rows.assign(split="")
-        return rows.assign(split=cells.iloc[:, valid_position].str.strip().str.lower().map(_SPLITS))
+        return rows.assign(split=cells.iloc[:, valid_position].str.strip().str.lower().map(SPLITS))
 
     def _missing(self, rows: pd.DataFrame, present: set[str]) -> Iterator[str]:
-        is_sought = (rows["id"].str.strip() != "") & _is_inside(rows["file"])
+        is_sought = (rows["id"].str.strip() != "") & is_inside(rows["file"])
         missing = rows["file"][is_sought & ~rows["file"].isin(present)]
         if len(missing):
             examples = f"files such as {listed(sorted(present)[:3])}" if present else "no files"
             yield (
                 f"data.images={self.images!r}, data.suffix={self.suffix!r}: {len(missing)} of {len(rows)} "
-                f"files are missing, in rows {_lines(missing)}: {listed(missing.tolist())}; "
+                f"files are missing, in rows {numbers(missing)}: {listed(missing.tolist())}; "
                 f"their folders hold {examples}."
             )
 
@@ -166,10 +163,6 @@ def _file_names(ids: pd.Series, suffix: str) -> pd.Series:
     return files
 
 
-def _is_inside(files: pd.Series) -> pd.Series:
-    return ~(files.str.startswith(("/", "../")) | (files == ".."))
-
-
 def _present_files(images: str, files: pd.Series) -> set[str]:
     """Return the files of every folder that a row's file should be in; each folder is listed once."""
     present: set[str] = set()
@@ -180,40 +173,12 @@ def _present_files(images: str, files: pd.Series) -> set[str]:
     return present
 
 
-def _problems(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield one sentence for each kind of mistake in the rows themselves."""
-    if len(found := rows[rows["id"].str.strip() == ""]):
-        yield f"data.csv: the id is blank in rows {_lines(found)}; give every row one."
-    if len(found := rows[rows["label"].str.strip() == ""]):
-        yield f"data.csv: the label is blank in rows {_lines(found)}; give every row one."
-    if len(found := rows[~_is_inside(rows["file"])]):
-        ids = listed(found["id"].tolist())
-        yield f"data.csv: ids must not leave data.images, but do in rows {_lines(found)}: {ids}."
-    if len(found := rows[rows["split"].isna()]):
-        legal = ", ".join(_SPLITS)
-        yield f"data.valid_column: values must be among {legal}, but are not in rows {_lines(found)}."
-    if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
-        ids = listed(found["id"].unique().tolist())
-        yield f"data.csv: an id must have one label and split; it has several in rows {_lines(found)}: {ids}."
-
-
-def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of files that occur with different labels or splits."""
-    repeated = rows[rows["file"].duplicated(keep=False)]
-    files = repeated.drop_duplicates(["file", "label", "split"])["file"]
-    return repeated[repeated["file"].isin(files[files.duplicated()])]
-
-
-def _lines(rows: pd.DataFrame | pd.Series) -> str:
-    return listed(rows.index.tolist())
-
-
 def _drop_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     repeated = rows["file"].duplicated()
     if repeated.any():
         dropped = rows[repeated]
         ids = listed(dropped["id"].tolist())
-        _log.warning("dropped %d rows that repeat others, rows %s: %s", len(dropped), _lines(dropped), ids)
+        _log.warning("dropped %d rows that repeat others, rows %s: %s", len(dropped), numbers(dropped), ids)
     return rows[~repeated]
 
 

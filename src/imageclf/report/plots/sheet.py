@@ -1,7 +1,10 @@
-"""One picture as it is, and augmented as in training.
+"""Some pictures: whole, as the network sees them, and augmented as in training.
 
 Source: lesson 2 of fast.ai: `get_augs()` and `plots(ims, rows=2)`.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,24 +13,48 @@ from numpy.typing import NDArray
 
 from imageclf.report.plots.style import GREY
 
-NUM_VIEWS = 7
-"""The picture as it is, and six augmented views."""
+NUM_VIEWS = 5
+"""The plain view, and four augmented ones."""
+
+_TITLES = ("whole picture", "as validated", "augmented", "", "", "")
+_ROW = 1.95  # inches
 
 
-def sheet_figure(views: NDArray[np.uint8]) -> Figure:
-    """Draw a large picture and six augmented views; `views` is `[7, size, size, 3]`, the picture first."""
-    figure = Figure(figsize=(10.8, 4.5), layout="constrained", facecolor="white")
-    grid = figure.add_gridspec(2, 5)
-    _show(figure.add_subplot(grid[:, :2]), views[0], "as it is")
-    for place, view in enumerate(views[1:]):
-        axes = figure.add_subplot(grid[place // 3, 2 + place % 3])
-        _show(axes, view, "augmented" if place == 0 else "")
+class Sample(NamedTuple):
+    """A picture on the sheet.
+
+    Args:
+        label: its class, or "".
+        whole: the picture, small, `[H, W, 3]`.
+        views: `[NUM_VIEWS, size, size, 3]`, the plain view first.
+    """
+
+    label: str
+    whole: NDArray[np.uint8]
+    views: NDArray[np.uint8]
+
+
+def sheet_figure(samples: Sequence[Sample]) -> Figure:
+    """Draw a row per picture: the whole picture, what the network sees of it, and augmented views."""
+    figure = Figure(figsize=(10.8, _ROW * len(samples) + 0.3), layout="constrained", facecolor="white")
+    grid = figure.add_gridspec(len(samples), len(_TITLES))
+    for row, sample in enumerate(samples):
+        for column, picture in enumerate((sample.whole, *sample.views)):
+            axes = figure.add_subplot(grid[row, column])
+            _show(axes, picture, _TITLES[column] if row == 0 else "")
+            if column == 0:
+                _name(axes, sample.label)
     return figure
 
 
 def _show(axes: Axes, picture: NDArray[np.uint8], title: str) -> None:
     axes.imshow(picture)
     axes.set_axis_off()
-    # Aligned at the top: the large picture is not as high as the two rows.
-    axes.set_anchor("NW")
     axes.set_title(title, fontsize=8.5, color=GREY, loc="left")
+
+
+def _name(axes: Axes, label: str) -> None:
+    # Of a long name the beginning: the whole one is in the table of classes.
+    name = label if len(label) <= 24 else f"{label[:23]}…"
+    # parse_math: a dollar sign in a name is no formula.
+    axes.text(0, -0.04, name, transform=axes.transAxes, va="top", fontsize=8.5, color=GREY, parse_math=False)

@@ -15,9 +15,9 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from imageclf import InputError
-from imageclf.configs.folder_layout import absolute, has_splits, subfolders
+from imageclf.configs.found.folder_layout import absolute, has_splits, subfolders
+from imageclf.configs.found.table_layout import labels_in
 from imageclf.configs.paths import options_of
-from imageclf.configs.table_layout import find_id_column, find_label_column
 from imageclf.system.conventions import TEST, TRAIN, VALID
 
 # Looked up where the config is resolved, so that keys that are given as well count.
@@ -105,15 +105,16 @@ def data_node(path: str) -> dict[str, Any]:
         InputError: it is neither, or could be both.
     """
     place = absolute(path)
-    if place.is_dir():
-        tables = tables_in(path)
-        if len(tables) == 1:
-            return table_node(tables[0])
+    # An empty path would be the working directory.
+    if path and place.is_dir():
+        table = table_in(path)
+        if table is not None:
+            return table_node(table)
         return {"defaults": ["/data/folder@_here_", "_self_"], "root": _literal(path), **_FOLDER}
     if place.is_file() and place.suffix.lower() in (".csv", ".tsv"):
         return table_node(Path(path))
     options = ", ".join(options_of("data"))
-    what = "is neither a folder nor a .csv file" if place.exists() else "there is no such folder or file"
+    what = "this is no folder and no .csv file" if place.is_file() else "there is no such folder or file"
     raise InputError(f"data={path}: {what}; give that of your pictures, or one of {options}")
 
 
@@ -123,40 +124,36 @@ def table_node(path: Path) -> dict[str, Any]:
     return {"defaults": ["/data/csv@_here_", "_self_"], **node}
 
 
-def tables_in(path: str) -> list[Path]:
-    """Return the CSV that lists the pictures of a folder; nothing where the folders are the classes.
+def table_in(path: str) -> Path | None:
+    """Return the CSV that lists the pictures of a folder; None where the folders are the classes.
 
     Raises:
-        InputError: several CSVs do, or one does and the folders may be classes, too.
+        InputError: several CSVs do, or one does and the folders may be other classes than it has.
     """
     if has_splits(path):
-        return []
-    found = [Path(path, each.name) for each in sorted(absolute(path).glob("*.csv")) if _lists_pictures(each)]
+        return None
+    labels = {
+        name: labels_in(path, name) for name in sorted(each.name for each in absolute(path).glob("*.csv"))
+    }
+    found = [name for name in labels if labels[name]]
     if len(found) > 1:
+        raise InputError(f"data={path}: {', '.join(found)} list pictures; give data={Path(path, found[0])}")
+    folders = {name for name in subfolders(absolute(path)) if name.casefold() not in (*TRAIN, *VALID, *TEST)}
+    # A list of the same classes adds nothing to the folders.
+    if not found or labels[found[0]] <= folders:
+        return None
+    if len(folders) > 1:
         raise InputError(
-            f"data={path}: {', '.join(each.name for each in found)} list pictures; give data={found[0]}"
-        )
-    classes = [name for name in subfolders(absolute(path)) if name.casefold() not in (*TRAIN, *VALID, *TEST)]
-    if found and len(classes) > 1:
-        raise InputError(
-            f"data={path} holds {found[0].name}, which lists its pictures, and the folders "
-            f"{', '.join(classes[:10])}, which may be classes: give data={found[0]}, or "
+            f"data={path} holds {found[0]}, which lists pictures of other classes than the folders "
+            f"{', '.join(sorted(folders)[:10])}: give data={Path(path, found[0])}, or "
             f"data=folder data.root={path} data.train=. data.valid=null"
         )
-    return found
+    return Path(path, found[0])
 
 
 def _literal(path: str) -> str:
     # OmegaConf would look up what is in ${}.
     return path.replace("${", r"\${")
-
-
-def _lists_pictures(table: Path) -> bool:
-    root, name = str(table.parent), table.name
-    try:
-        return bool(find_label_column(root, name, find_id_column(root, name)))
-    except InputError:
-        return False
 
 
 def typed_sources(arguments: Sequence[str]) -> Iterator[ConfigSource]:

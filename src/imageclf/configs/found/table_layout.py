@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imageclf import InputError
-from imageclf.configs.folder_layout import absolute, subfolders
+from imageclf.configs.found.folder_layout import absolute, subfolders
 from imageclf.system.conventions import separator_of
 
 # Rows that are read, and of them those whose files are looked for.
@@ -98,6 +98,15 @@ def find_label_column(root: str, csv: str, id_column: str) -> str:
 def find_valid_column(root: str, csv: str) -> str | None:
     """Return the column that is called like one that marks what is held out; None: there is none."""
     return _held_out(_read(absolute(root) / csv))
+
+
+def labels_in(root: str, csv: str) -> set[str]:
+    """Return the classes of a CSV, of its first rows; none of one that does not list pictures."""
+    try:
+        label_column = find_label_column(root, csv, find_id_column(root, csv))
+    except InputError:
+        return set()
+    return set(_read(absolute(root) / csv)[label_column])
 
 
 def _held_out(columns: dict[str, tuple[str, ...]]) -> str | None:

@@ -1,0 +1,51 @@
+"""Find the mistakes in the rows of a CSV of pictures."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from imageclf.data.sources.names import listed
+
+# What a column of held-out rows may say.
+SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(
+    ("0", "false", "no", "train"), "train"
+)
+
+
+def mistakes(rows: pd.DataFrame) -> Iterator[str]:
+    """Yield one sentence for each kind of mistake.
+
+    Args:
+        rows: columns id, label, split and file, by their number in the CSV.
+    """
+    if len(found := rows[rows["id"].str.strip() == ""]):
+        yield f"data.csv: the id is blank in rows {numbers(found)}; give every row one."
+    if len(found := rows[rows["label"].str.strip() == ""]):
+        yield f"data.csv: the label is blank in rows {numbers(found)}; give every row one."
+    if len(found := rows[~is_inside(rows["file"])]):
+        ids = listed(found["id"].tolist())
+        yield f"data.csv: ids must not leave data.images, but do in rows {numbers(found)}: {ids}."
+    if len(found := rows[rows["split"].isna()]):
+        legal = ", ".join(SPLITS)
+        yield f"data.valid_column: values must be among {legal}, but are not in rows {numbers(found)}."
+    if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
+        ids = listed(found["id"].unique().tolist())
+        several = f"it has several in rows {numbers(found)}: {ids}"
+        yield f"data.csv: an id must have one label and split; {several}."
+
+
+def is_inside(files: pd.Series) -> pd.Series:
+    """Return which paths stay below the folder that they begin at."""
+    return ~(files.str.startswith(("/", "../")) | (files == ".."))
+
+
+def numbers(rows: pd.DataFrame | pd.Series) -> str:
+    """Return the numbers of the rows, some of them where there are many."""
+    return listed(rows.index.tolist())
+
+
+def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of files that occur with different labels or splits."""
+    repeated = rows[rows["file"].duplicated(keep=False)]
+    files = repeated.drop_duplicates(["file", "label", "split"])["file"]
+    return repeated[repeated["file"].isin(files[files.duplicated()])]

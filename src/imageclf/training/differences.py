@@ -1,0 +1,86 @@
+"""In which values a command differs from the config of the run that it is to go on with."""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from imageclf.configs.plain import Plain, select
+from imageclf.system.printable import written
+
+# What may differ when a run is resumed: it does not change what is computed. Devices and nodes may differ as
+# long as the number of ranks stays the same.
+FREE = (
+    "ckpt_path",
+    "cluster",
+    "extras",
+    "tags",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "logger",
+    "data.num_workers",
+    "optimized_metric",
+    "trust",
+)
+_MISSING: Final = object()
+
+
+class Change(NamedTuple):
+    """A value that differs from that of a saved config.
+
+    Args:
+        key: dotted.
+        was: in the saved config; None: it has none.
+        now: in the command's config; None: it has none.
+    """
+
+    key: str
+    was: str | None
+    now: str | None
+
+    def __str__(self) -> str:
+        """Return both values."""
+        was = f"no {self.key}" if self.was is None else f"{self.key}={self.was}"
+        return f"{was} (now {'none' if self.now is None else self.now})"
+
+
+def contradictions(saved: Plain, new: Plain, overrides: list[str]) -> list[Change]:
+    """Return the values in which overrides differ from the saved config, each once.
+
+    Args:
+        saved: the run's config.
+        new: the config composed with the overrides.
+        overrides: as typed, e.g. `seed=1` or `+trainer.precision=bf16-mixed`.
+    """
+    keys = [key for key in map(key_of, overrides) if not key.startswith(FREE)]
+    changes = [each for key in keys for each in _changes(_at(saved, key), _at(new, key), key)]
+    return list(dict.fromkeys(changes))
+
+
+def key_of(override: str) -> str:
+    """Return the dotted key of an override as typed.
+
+    >>> key_of("+trainer.precision=bf16-mixed"), key_of("model/head=linear")
+    ('trainer.precision', 'model.head')
+    """
+    return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
+
+
+def _changes(was: Any, now: Any, key: str) -> Iterator[Change]:
+    if key in FREE or was == now:
+        return
+    if not (isinstance(was, dict) and isinstance(now, dict)):
+        yield Change(key, _shown(was), _shown(now))
+        return
+    for name in dict.fromkeys([*was, *now]):
+        yield from _changes(was.get(name, _MISSING), now.get(name, _MISSING), f"{key}.{name}")
+
+
+def _at(config: Plain, key: str) -> Any:
+    parent, _, name = key.rpartition(".")
+    node = select(config, parent)
+    return node.get(name, _MISSING) if isinstance(node, dict) else _MISSING
+
+
+def _shown(value: Any) -> str | None:
+    if value is _MISSING:
+        return None
+    return "{...}" if isinstance(value, dict) else written(value)
