@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from predicting import predict_options
 from small_runs import phases, train_small
 
 from imageclf.analysis.run_files import read_candidates
 from imageclf.analysis.scores import wilson_interval
-from imageclf.commands.predict import PredictOptions, predict_folder
+from imageclf.commands.predict import predict_pictures
 from imageclf.data import ImageData
 from imageclf.report.reported import model_sentence
 
@@ -41,8 +42,9 @@ def predicted(run_dir: Path, split: str = "valid") -> pd.DataFrame:
 
 def predict(run_dir: Path, folder: Path, weights: str, output: Path) -> pd.DataFrame:
     """Return what the command predicts of a folder, by path."""
-    chosen = PredictOptions(str(run_dir), str(folder), weights, None, None, None, f"{output}", 5, 0, "raise")
-    return pd.read_csv(predict_folder(chosen)).set_index("path")[CLASSES]
+    chosen = predict_options(run=str(run_dir), data=str(folder), weights=weights, output=str(output))
+    predict_pictures(chosen)
+    return pd.read_csv(output).set_index("path")[CLASSES]
 
 
 def with_folders(dataset: Path) -> list[str]:

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 Row = dict[str, str | int | float]
 
 _LOSSES = {"train": "train", "val": "valid"}
-_IN_WORDS = {"val/loss", "val/acc", "val/acc_tta", "val/loss_tta", "val/acc_tta_gain"}
+# Said by the lines of an epoch in other words, or by the verdict on its fit.
+_IN_WORDS = {"val/loss", "val/acc", "val/acc_tta", "val/loss_tta", "val/acc_tta_gain", "val/loss_error"}
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
