@@ -285,7 +285,7 @@ def test_a_class_called_like_a_colour_keeps_its_name(command, here):
     [
         (["data=folder", "data.root=nowhere"], "data.root='nowhere' is not a folder"),
         (["data=empty"], "holds no class folders"),
-        (["data=nowhere"], "Could not find 'data/nowhere'"),
+        (["data=nowhere"], "data=nowhere: there is no such folder or file"),
         (["data=./nowhere"], "data=./nowhere: there is no such folder"),
         (["data=empty", "data.sise=3"], "did you mean data.size?"),
         (["data=set", "data.valid_pct=2", "data.valid=null"], "data.valid_pct=2"),

@@ -8,7 +8,7 @@ from composing import compose_from
 
 from imageclf import InputError
 from imageclf.configs import CONF_DIR, to_plain
-from imageclf.configs.found import table_in
+from imageclf.configs.found.source import table_in
 from imageclf.configs.quoting import quote_paths
 
 
@@ -145,6 +145,12 @@ def test_a_model_and_a_data_set_of_a_folder_of_ones_own_go_first(command, here, 
     assert outcome.code == 0, outcome.err
     assert "root: elsewhere" in outcome.out
     assert "backbone: resnet18" in outcome.out
+
+
+def test_data_sets_and_models_are_swept_like_options(command, here):
+    lay(here, "pets/cat/1.jpg", "flowers/rose/1.jpg")
+    outcome = command("train", "-m", "data=pets,flowers", "model=test_resnet,lite0", "seed=-1,2")
+    assert outcome.mistakes[0].startswith("imageclf: job 0 (data=pets model=test_resnet seed=-1): seed=-1")
 
 
 @pytest.mark.parametrize("name", ["two words", "a,b", "a=b", "[1]", "{x}", "ünd", "it's", "$x", 'q"q'])
