@@ -33,6 +33,10 @@ def test_the_training_command_has_the_overrides_as_they_were_typed():
     assert arguments(training_command(typed)) == ["imageclf-train", *typed]
 
 
+def test_a_run_that_was_continued_does_not_tell_how_it_was_started():
+    assert training_command(["ckpt_path=auto"]) is None
+
+
 def test_a_run_without_overrides_is_trained_by_the_bare_command():
     assert training_command([]) == "imageclf-train"
     assert shlex.split(training_command(["seed=1"])) == ["imageclf-train", "seed=1"]

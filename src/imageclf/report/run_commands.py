@@ -7,8 +7,13 @@ from pathlib import Path
 from imageclf.system.command_line import override
 
 
-def training_command(overrides: Sequence[str]) -> str:
-    """Return the command that trains with these overrides, an argument a line where there are several."""
+def training_command(overrides: Sequence[str]) -> str | None:
+    """Return the command that trains with these overrides, an argument a line where there are several.
+
+    None if they continued a run: the command that started it may have had others.
+    """
+    if any(each.startswith("ckpt_path=") for each in overrides):
+        return None
     arguments = [shlex.quote(each) for each in overrides]
     return (" \\\n  " if len(arguments) > 2 else " ").join(["imageclf-train", *arguments])
 
