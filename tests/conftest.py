@@ -26,7 +26,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from PIL import Image
 
-from imageclf.configs import CONF_DIR, entry, paths
+from imageclf.configs import CONF_DIR, ending, paths
 
 pytest_plugins = ["run_fixtures"]
 
@@ -143,7 +143,7 @@ def command(
     def run(name: str, *arguments: str) -> Outcome:
         module: Any = import_module(f"imageclf.{name}")
         monkeypatch.setattr(sys, "argv", [f"imageclf-{name}", *arguments])
-        monkeypatch.setattr(entry, "_failures", [])
+        monkeypatch.setattr(ending, "_failures", [])
         paths.run_id.cache_clear()
         GlobalHydra.instance().clear()
         capsys.readouterr()

@@ -50,9 +50,9 @@ def test_a_message_of_the_log_is_printable(records):
 
 @pytest.mark.parametrize("kind", [InputError, RuntimeError])
 def test_an_error_is_printable(kind, records, monkeypatch, capsys):
-    from imageclf.configs import entry
+    from imageclf.configs import ending
 
-    monkeypatch.setattr(entry, "_failures", [])
+    monkeypatch.setattr(ending, "_failures", [])
 
     @recorded
     def job():

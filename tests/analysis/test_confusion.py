@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from imageclf import InputError
-from imageclf.analysis.confusion import confusion_matrix, most_confused
+from imageclf.analysis.confusion import class_scores, confusion_matrix, most_confused
 
 
 @pytest.mark.parametrize("num_classes", [2, 6, 120])
@@ -44,3 +44,16 @@ def test_the_most_frequent_mistake_comes_first_and_ties_stay_in_class_order():
 
 def test_a_perfect_model_confuses_nothing():
     assert most_confused(np.diag([4, 5]), ["a", "b"]) == []
+
+
+def test_precision_recall_and_f1_are_those_of_scikit_learn():
+    labels, predictions = np.random.default_rng(1).integers(0, 5, (2, 200))
+    expected = metrics.precision_recall_fscore_support(labels, predictions)[:3]
+    assert np.allclose(class_scores(confusion_matrix(labels, predictions, 5)), expected)
+
+
+def test_a_class_without_pictures_has_no_recall_and_one_never_predicted_no_precision():
+    scores = class_scores(np.array([[3, 0, 1], [2, 0, 0], [0, 0, 0]]))
+    assert np.isnan(scores.precision).tolist() == [False, True, False]
+    assert np.isnan(scores.recall).tolist() == [False, False, True]
+    assert scores.f1 == pytest.approx([2 / 3, 0, 0])

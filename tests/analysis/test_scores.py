@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from scipy.stats import sem
 from sklearn import metrics
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from imageclf import InputError
-from imageclf.analysis.confusion import class_accuracies, confusion_matrix
-from imageclf.analysis.scores import accuracy, log_loss, standard_error, wilson_interval
+from imageclf.analysis.scores import accuracy, log_loss, reliability, standard_error, wilson_interval
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
@@ -36,14 +37,23 @@ def test_a_certain_mistake_costs_a_finite_log_loss():
     assert log_loss(certain, np.array([1])) == pytest.approx(15 * np.log(10))
 
 
-def test_class_accuracies_are_the_recalls_of_scikit_learn():
-    predictions = PROBABILITIES.argmax(axis=1)
-    expected = metrics.recall_score(LABELS, predictions, average=None)
-    assert class_accuracies(confusion_matrix(LABELS, predictions, 7)) == pytest.approx(expected)
+@pytest.mark.parametrize("num_bins", [1, 10, 15])
+def test_the_calibration_error_is_that_of_torchmetrics(num_bins):
+    expected = multiclass_calibration_error(
+        torch.from_numpy(PROBABILITIES), torch.from_numpy(LABELS), num_classes=7, n_bins=num_bins
+    )
+    assert reliability(PROBABILITIES, LABELS, num_bins).error == pytest.approx(float(expected), abs=1e-6)
 
 
-def test_a_class_without_pictures_has_no_accuracy():
-    assert np.isnan(class_accuracies(np.array([[3, 1], [0, 0]]))[1])
+def test_a_bin_tells_how_sure_and_how_often_right_its_pictures_are():
+    sure = np.array([[0.9, 0.1], [0.8, 0.2], [0.35, 0.65], [1.0, 0.0]])
+    confidence, right, pictures = reliability(sure, np.array([0, 1, 1, 0]), num_bins=2)
+    assert (confidence, right, pictures) == (pytest.approx([3.35 / 4]), [0.75], [4])
+    assert reliability(sure, np.array([0, 1, 1, 0]), num_bins=4).pictures.tolist() == [1, 3]
+
+
+def test_a_model_that_is_surer_than_it_is_right_has_a_bias_above_zero():
+    assert reliability(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1])).bias == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("score", [accuracy, log_loss])

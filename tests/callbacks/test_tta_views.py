@@ -67,7 +67,8 @@ def test_the_gain_is_in_the_metrics_and_in_the_log(train: Train, caplog: pytest.
     assert np.isnan(metrics["val/acc_tta_gain"][0])
     assert metrics["val/acc_tta_gain"][1] == pytest.approx(gain)
     assert f"tta: 5 views, val/acc {summary['val/acc_tta']:.4f}, gain {gain:+.4f}" in caplog.text
-    assert f"val/acc_tta_gain {gain:.4f}" in caplog.text
+    words = f"accuracy {100 * summary['val/acc_tta']:.1f} % ({100 * gain:+.1f} points)"
+    assert f"with test-time augmentation: loss {summary['val/loss_tta']:.4f}, {words}" in caplog.text
 
 
 def test_beta_one_is_plain_validation(train: Train) -> None:

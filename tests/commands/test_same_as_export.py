@@ -17,6 +17,8 @@ from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.configs.paths import CONF_DIR
 from imageclf.data import PictureDataset, Request
+from imageclf.data.pictures import decode
+from imageclf.model.export import prepare as export_prepare
 from imageclf.model.export.prepare import prepare
 from imageclf.training.run_config import build_augmentation
 
@@ -61,6 +63,10 @@ def prepared(folder, paths):
 
 def test_there_are_files_of_more_than_fifty_kinds(odd_pictures):
     assert len(odd_pictures) > 50
+
+
+def test_the_same_formats_are_read():
+    assert export_prepare.FORMATS == decode.FORMATS
 
 
 def test_onnxruntime_says_what_predict_says(exported, odd_pictures, predicted):

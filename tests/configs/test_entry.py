@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from imageclf import InputError, Preempted
-from imageclf.configs import JobError, entry, recorded, run_main
+from imageclf.configs import JobError, ending, entry, recorded, run_main
 
 
 @pytest.fixture(autouse=True)
 def no_failures(monkeypatch):
-    monkeypatch.setattr(entry, "_failures", [])
+    monkeypatch.setattr(ending, "_failures", [])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
 
@@ -117,7 +117,7 @@ def test_a_multirun_exits_with_the_highest_code_of_its_jobs(errors, code):
 
 
 def test_a_failure_counts_though_the_sweeper_keeps_it_to_itself(capsys):
-    assert code_of(lambda: entry.record(JobError("job 3 (seed=4): ended by SIGKILL", 2))) == 2
+    assert code_of(lambda: ending.record(JobError("job 3 (seed=4): ended by SIGKILL", 2))) == 2
     assert capsys.readouterr().err == "imageclf: job 3 (seed=4): ended by SIGKILL\n"
 
 
@@ -134,7 +134,7 @@ def test_a_failure_counts_though_the_sweeper_keeps_it_to_itself(capsys):
     ],
 )
 def test_an_error_of_a_job_stands_for_an_exit_code(error, code):
-    assert entry.exit_code(error) == code
+    assert ending.exit_code(error) == code
 
 
 def test_every_mistake_of_a_multirun_is_said(capsys):

@@ -8,7 +8,7 @@ from composing import compose_from
 
 from imageclf import InputError
 from imageclf.configs import CONF_DIR, to_plain
-from imageclf.configs.found import table_in
+from imageclf.configs.found.source import table_in
 from imageclf.configs.quoting import quote_paths
 
 

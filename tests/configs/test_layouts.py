@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.configs.folder_layout import find_test, find_train, find_valid
-from imageclf.configs.table_layout import (
+from imageclf.configs.found.folder_layout import find_test, find_train, find_valid
+from imageclf.configs.found.table_layout import (
     find_id_column,
     find_images,
     find_label_column,

@@ -141,7 +141,7 @@ def test_the_page_loads_nothing_from_elsewhere(troubled_page):
 
 def test_a_link_leads_to_each_kind_of_problem(troubled_page):
     links = {each[1:] for each in troubled_page.addresses if each.startswith("#")}
-    assert links == {"broken", "contradiction", "duplicate", "tiny"}
+    assert links >= {"broken", "contradiction", "duplicate", "tiny"}
     assert links <= troubled_page.anchors
 
 
@@ -157,7 +157,9 @@ def test_a_sound_data_set_is_said_to_have_no_problems(sound_page):
 
 
 def test_both_plots_and_the_sheet_are_on_the_page(sound_page):
-    assert (sound_page.pictures("svg+xml"), sound_page.pictures("png")) == (2, 1)
+    # Both plots are drawn for a desk and for a telephone.
+    assert sound_page.tags.count("svg") == 4
+    assert sound_page.pictures("jpeg") == 2 * (1 + NUM_VIEWS)
 
 
 def test_problems_are_shown_as_pictures_up_to_24_of_a_kind(troubled_page):

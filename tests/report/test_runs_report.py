@@ -31,7 +31,7 @@ def test_forty_runs_are_forty_rows(page):
 
 def test_the_page_needs_no_network_and_no_script(page):
     text = page([record("a", accuracies=(0.5, 0.6)), record("b")])
-    assert text.count("data:image/svg+xml") == 2
+    assert text.count("<svg") == 2
     assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//|<script", text)
 
 
@@ -48,7 +48,7 @@ def test_a_run_links_to_its_own_report_relative_to_the_page(page, tmp_path):
 
 def test_runs_before_their_first_epoch_make_a_page_without_curves(page):
     text = page([record("a", status="running", summary={}, metrics=pd.DataFrame(), epochs=None)])
-    assert "data:image/svg+xml" not in text
+    assert "<svg" not in text
     assert "running" in text
 
 

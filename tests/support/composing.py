@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from imageclf.configs import CONF_DIR
-from imageclf.configs.found import offer
+from imageclf.configs.found.source import offer
 
 
 def composed_in(run_dir: Path, overrides: tuple[str, ...], name: str = "train") -> DictConfig:

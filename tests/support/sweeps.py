@@ -14,7 +14,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 import imageclf.train
-from imageclf.configs import entry, paths
+from imageclf.configs import ending, paths
 
 PROBES = Path(__file__).parents[1] / "support"
 FAST = ["~callbacks.report", "~callbacks.tta"]
@@ -29,7 +29,7 @@ def train(folder: Path, *arguments: str) -> tuple[int, str]:
         patch.chdir(folder)
         patch.syspath_prepend(str(PROBES))
         patch.setattr(sys, "argv", ["imageclf-train", *arguments])
-        patch.setattr(entry, "_failures", [])
+        patch.setattr(ending, "_failures", [])
         paths.run_id.cache_clear()
         GlobalHydra.instance().clear()
         with pytest.raises(SystemExit) as leaving:

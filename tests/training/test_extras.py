@@ -73,16 +73,16 @@ def test_the_tree_is_saved_and_tells_nothing_of_the_environment(labelled):
     assert all(name in text for name in OmegaConf.load(labelled / "config.yaml"))
 
 
-def test_the_tree_can_be_switched_off(tiny, command, tmp_path, monkeypatch):
+def test_the_tree_is_printed_only_where_it_is_asked_for(tiny, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = [*tiny, "schedule=head_only", "schedule.phases.head.cycle_len=1", "schedule.phases.head.lr=0.01"]
     words = [each for each in small if "finetune" not in each and each != "schedule=quick"]
-    outcome = command("train", *words, "extras.print_config=false", "task_name=mine", "tags=[quiet]")
+    outcome = command("train", *words, "task_name=mine", "tags=[quiet]")
     assert outcome.code == 0, outcome.err
     assert "├──" not in outcome.out
     assert "tags: quiet" in outcome.out + outcome.err
     run_dir = Path(outcome.out.splitlines()[-1])
-    assert not (run_dir / "config_tree.log").exists()
+    assert "├──" in (run_dir / "config_tree.log").read_text(encoding="utf-8")
     assert run_dir.parent == tmp_path / "runs" / "mine"
 
 

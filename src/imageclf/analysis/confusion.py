@@ -1,9 +1,25 @@
-"""Which classes are confused with which."""
+"""Which classes are confused with which, and how well each is recognised."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imageclf import InputError
+
+
+class ClassScores(NamedTuple):
+    """Scores of each class, `[C]` each, 0 to 1; NaN where they would be 0 / 0.
+
+    Args:
+        precision: of the pictures predicted as the class, the share that belongs to it.
+        recall: of the class's pictures, the share that was predicted as it.
+        f1: their harmonic mean.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
 
 
 def confusion_matrix(
@@ -45,13 +61,20 @@ def most_confused(matrix: NDArray[np.integer], classes: list[str]) -> list[tuple
     return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def class_accuracies(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return the fraction of each class's pictures that were recognised, `[C]`; NaN without pictures.
+def class_scores(matrix: NDArray[np.integer]) -> ClassScores:
+    """Return precision, recall and F1 of each class.
 
     `matrix` is `[C, C]` with the truth in rows.
     """
-    sizes = matrix.sum(axis=1)
-    # Dividing only where there are pictures keeps numpy from warning about 0 / 0.
-    fractions = np.full(len(matrix), np.nan)
-    np.divide(np.diag(matrix), sizes, out=fractions, where=sizes > 0)
-    return fractions
+    right = np.diag(matrix).astype(np.float64)
+    truths, predictions = matrix.sum(axis=1), matrix.sum(axis=0)
+    precision, recall = _shares(right, predictions), _shares(right, truths)
+    # Twice the right ones over both sums is the harmonic mean, and defined where only one of the two is.
+    return ClassScores(precision, recall, _shares(2 * right, truths + predictions))
+
+
+def _shares(parts: NDArray[np.float64], wholes: NDArray[np.integer]) -> NDArray[np.float64]:
+    # Dividing only where there is something keeps numpy from warning about 0 / 0.
+    shares = np.full(len(parts), np.nan)
+    np.divide(parts, wholes, out=shares, where=wholes > 0)
+    return shares

@@ -1,4 +1,4 @@
-"""Accuracy and log loss of probabilities, for training, reports and cross-validation alike."""
+"""Accuracy, log loss and calibration of probabilities, for training, reports and cross-validation alike."""
 
 from statistics import NormalDist
 from typing import NamedTuple
@@ -14,6 +14,30 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+class Reliability(NamedTuple):
+    """Pictures by the probability of their prediction, in bins of equal width that hold at least one.
+
+    Args:
+        confidence: mean probability of the prediction, `[B]`.
+        accuracy: share of predictions that are right, `[B]`.
+        pictures: their number, `[B]`.
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    pictures: NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: how far confidence and accuracy differ, mean over the pictures."""
+        return float(np.average(np.abs(self.confidence - self.accuracy), weights=self.pictures))
+
+    @property
+    def bias(self) -> float:
+        """How much higher the confidence is than the accuracy, mean over the pictures; below 0: lower."""
+        return float(np.average(self.confidence - self.accuracy, weights=self.pictures))
 
 
 def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -41,6 +65,27 @@ def standard_error(probabilities: NDArray[np.floating], labels: NDArray[np.integ
     """Return the standard error of `log_loss`, in nats; 0 for a single picture. Arguments are the same."""
     losses = picture_losses(probabilities, labels)
     return float(losses.std(ddof=1) / np.sqrt(len(losses))) if len(losses) > 1 else 0.0
+
+
+def reliability(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], num_bins: int = 10
+) -> Reliability:
+    """Compare the probability of each prediction with how often such predictions are right.
+
+    Arguments and errors are those of `accuracy`. A probability on the edge of two bins is in the lower one.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
+    """
+    _check(probabilities, labels)
+    top = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(top * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
+    count = np.bincount(bins, minlength=num_bins)
+    filled = count > 0
+    confidence, accurate = (
+        np.bincount(bins, each, num_bins)[filled] / count[filled] for each in (top, right)
+    )
+    return Reliability(confidence, accurate, count[filled])
 
 
 def picture_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 Row = dict[str, str | int | float]
 
+_LOSSES = {"train": "train", "val": "valid"}
+_IN_WORDS = {"val/loss", "val/acc", "val/acc_tta", "val/loss_tta", "val/acc_tta_gain"}
+
 
 def write_rows(path: Path, rows: list[Row]) -> None:
     """Write rows as CSV; a column that is missing in a row is left blank."""
@@ -34,15 +37,31 @@ def write_rows(path: Path, rows: list[Row]) -> None:
     write_atomically(path, write)
 
 
-def format_row(row: Row) -> str:
-    """Return an epoch's row as the line that the terminal shows.
+def epoch_lines(row: Row) -> list[str]:
+    r"""Return an epoch's row as the terminal shows it: a line, and one for test-time augmentation.
 
-    >>> format_row({"epoch": 3, "phase": "head", "size": 128, "lr/head": 0.01, "val/acc": 0.875})
-    'epoch   3  head       128 px  lr 1.0e-02  val/acc 0.8750'
+    >>> row = {"epoch": 3, "phase": "head", "size": 128, "lr/head": 0.01, "train/loss": 0.5, "val/loss": 0.4}
+    >>> tta = {"val/acc_tta": 0.88, "val/loss_tta": 0.38, "val/acc_tta_gain": 0.005}
+    >>> print("\n".join(epoch_lines(row | {"val/acc": 0.875} | tta)))
+    epoch   3  head       128 px  lr 1.0e-02  loss 0.5000 train, 0.4000 valid  accuracy 87.5 %
+               with test-time augmentation: loss 0.3800, accuracy 88.0 % (+0.5 points)
     """
     start = f"epoch {row['epoch']:>3}  {row['phase']:<9} {row['size']:>4} px  lr {row['lr/head']:.1e}"
-    scores = [f"{name} {row[name]:.4f}" for name in row if name.startswith(("train/", "val/"))]
-    return "  ".join([start, *scores])
+    losses = [f"{row[f'{of}/loss']:.4f} {name}" for of, name in _LOSSES.items() if f"{of}/loss" in row]
+    parts = [start, f"loss {', '.join(losses)}"] if losses else [start]
+    if "val/acc" in row:
+        parts.append(f"accuracy {100 * float(row['val/acc']):.1f} %")
+    parts += [f"{name} {row[name]:.4f}" for name in row if name.startswith("val/") and name not in _IN_WORDS]
+    return ["  ".join(parts), *_tta_line(row)]
+
+
+def _tta_line(row: Row) -> list[str]:
+    if "val/acc_tta" not in row:
+        return []
+    accuracy, gain = (100 * float(row[name]) for name in ("val/acc_tta", "val/acc_tta_gain"))
+    loss = row["val/loss_tta"]
+    words = f"with test-time augmentation: loss {loss:.4f}, accuracy {accuracy:.1f} % ({gain:+.1f} points)"
+    return [" " * 11 + words]
 
 
 class History(Callback):
@@ -92,7 +111,8 @@ class History(Callback):
         pl_module.log_dict(own, sync_dist=True)
         if trainer.is_global_zero:
             write_rows(self._path, self._rows)
-            log.info(format_row(row))
+            for line in epoch_lines(row):
+                log.info("%s", line)
             self._explain_drop(len(data_of(trainer).table.rows("valid")))
 
     def state_dict(self) -> dict[str, Any]:

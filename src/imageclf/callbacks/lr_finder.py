@@ -23,6 +23,7 @@ from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
 from imageclf.report import lr_find_figure, save_figure
 from imageclf.schedule import Phase, RunState, Schedule
+from imageclf.system.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class LrFinder(Callback):
         self._dir = run_dir / "lr_find"
         self._seed = seed
         self._range = (lr_min, lr_max)
-        self._num_steps = num_steps
+        self.num_steps = num_steps
         # A mistake is refused now, not when the phase starts.
         sweep(lr_min, lr_max, 2 if num_steps is None else num_steps)
         self._beta = beta
@@ -134,11 +135,13 @@ class LrFinder(Callback):
         phase, depths = self._schedule.at(epoch).phase, depths_of(optimizer)
         lrs = sweep(*self._range, self._steps(trainer))
         losses: list[float] = []
-        with preserved(module, optimizer):
+        name = f"search for the learning rate of phase {self._schedule.at(epoch).name}"
+        with preserved(module, optimizer), track(name, len(lrs), "steps") as advance:
             # A small data set is repeated until the steps are done.
             epochs = (data_of(trainer).training_batches(epoch) for _ in count())
             batches = on_device(trainer, chain.from_iterable(epochs))
             for step, lr in enumerate(lrs):
+                advance(1)
                 seed_all(position_seed(self._seed, epoch, step, trainer.global_rank, 1))
                 set_lrs(optimizer, phase.lrs(module.groups.names, lr, found=1.0, depths=depths))
                 losses.append(trial_step(trainer, module, optimizer, batches))
@@ -147,8 +150,8 @@ class LrFinder(Callback):
         return Curve(lrs[: len(losses)], losses, smooth(losses, self._beta))
 
     def _steps(self, trainer: pl.Trainer) -> int:
-        if self._num_steps is not None:
-            return self._num_steps
+        if self.num_steps is not None:
+            return self.num_steps
         return max(2, int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
 
 

@@ -20,6 +20,7 @@ from imageclf.data.requests import Split
 from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
 from imageclf.schedule import Phase, Schedule
+from imageclf.system.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,14 @@ def compute_features(
     dtype: torch.dtype = getattr(torch, stored)
     batches = data.read(data.evaluation_requests(split, size))
     collected = Collector()
-    with evaluating(module), trainer.precision_plugin.forward_context():
+    name, total = f"features of {split} pictures at {size} px", len(data.table.rows(split))
+    with (
+        evaluating(module),
+        trainer.precision_plugin.forward_context(),
+        track(name, total, kind=("evaluation", size)) as advance,
+    ):
         for batch in on_device(trainer, batches):
+            advance(len(batch.rows) * trainer.world_size)
             if batch.images is None:
                 raise ValueError("features are computed from pictures")
             collected.add(batch.rows, batch.labels, module.model.features(batch.images).to(dtype))

@@ -1,16 +1,29 @@
 """Write report.html at the end of a run."""
 
 import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as pl
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from imageclf.callbacks.callback import Callback, Order
-from imageclf.report import write_report
+from imageclf.analysis.extremes import most_right, most_wrong
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_predictions
+from imageclf.callbacks.callback import Callback, Order, data_of
+from imageclf.data import ImageData
+from imageclf.evaluation.candidates import candidate_files
+from imageclf.evaluation.looking import look_at
+from imageclf.report import Looks, Seen, TrainingViews, write_report
 from imageclf.schedule import RunState
 
 log = logging.getLogger(__name__)
+
+_NUM_VIEWS = 12
+_NUM_LOOKS = 6  # most wrong pictures, and as many of the most right ones
 
 
 class Report(Callback):
@@ -36,4 +49,55 @@ class Report(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report; by now the summary and the predictions are there."""
         if trainer.is_global_zero:
-            log.info("report: %s", write_report(self._run_dir))
+            views, looks = training_views(data_of(trainer)), self._looks(trainer, pl_module)
+            log.info("report: %s", write_report(self._run_dir, seen=Seen(views, looks)))
+
+    def _looks(self, trainer: pl.Trainer, module: Any) -> Looks | None:
+        """Return where the reported model looked at its most wrong and its most right pictures."""
+        path, data = self._run_dir / "predictions" / "valid.csv", data_of(trainer)
+        if not path.exists():
+            return None
+        predictions = read_predictions(path, module.classes)
+        chosen = extremes(predictions, module.classes)
+        weights = self._weights()
+        looked = look_at(
+            trainer,
+            module,
+            data,
+            data.last_size,
+            table_rows(data, predictions["id"].iloc[chosen]),
+            weights[0],
+        )
+        return None if looked is None else Looks(chosen, *looked, is_member=len(weights) > 1)
+
+    def _weights(self) -> Sequence[Path | None]:
+        """Return the files of the reported model's weights; None stands for those that the module has."""
+        is_saved = (self._run_dir / "snapshots" / "final.ckpt").exists()
+        return candidate_files(self._run_dir, "best") if is_saved else [None]
+
+
+def training_views(data: ImageData) -> TrainingViews | None:
+    """Return some pictures of the last augmented epoch, or of the last epoch, as they are trained on."""
+    epochs = range(data.last_epoch, -1, -1)
+    epoch = next((each for each in epochs if data.schedule.at(each).phase.augment), data.last_epoch)
+    request = next(data.training_requests(epoch), None)
+    if request is None:
+        return None
+    few = replace(request, rows=request.rows[:_NUM_VIEWS], views=request.views[:_NUM_VIEWS])
+    (batch,) = data.read(iter([few]))
+    assert batch.images is not None, "pictures are asked for, not features"
+    pictures = batch.images.permute(0, 2, 3, 1).cpu().numpy()
+    return TrainingViews(pictures, batch.labels.cpu().numpy(), data.schedule.at(epoch).phase.augment)
+
+
+def extremes(predictions: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.intp]:
+    """Return the rows of the most wrong and then of the most right predictions."""
+    probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
+    return np.concatenate([each(probabilities, labels, _NUM_LOOKS) for each in (most_wrong, most_right)])
+
+
+def table_rows(data: ImageData, ids: Iterable[str]) -> NDArray[np.int64]:
+    """Return the rows of validation pictures in the table; a test picture may have the same id."""
+    rows = data.table.rows("valid")
+    place = dict(zip(data.table.frame["id"].iloc[rows], rows.tolist(), strict=True))
+    return np.array([place[each] for each in ids], dtype=np.int64)

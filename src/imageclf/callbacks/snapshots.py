@@ -56,7 +56,9 @@ class Evaluator(NamedTuple):
         self.module.model.load_state_dict(weights)
         # The same pictures: trainer.limit_val_batches may have left some out.
         rows = None if self.final is None else self.final.rows
-        return predict(self.trainer, self.module, self.data, "valid", self.size, (0,), only=rows)
+        return predict(
+            self.trainer, self.module, self.data, "valid", self.size, (0,), rows, "comparing weights"
+        )
 
 
 class Snapshots(Callback):

@@ -80,6 +80,11 @@ class TTA(Callback):
         # The last evaluation, by its step, so that the end of the run need not repeat it.
         self._latest: dict[int, Evaluation] = {}
 
+    @property
+    def num_views(self) -> int:
+        """Views of a picture, the plain one among them."""
+        return len(self._views.numbers)
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record val/acc_tta, val/loss_tta and val/acc_tta_gain where they are due."""
         if self._is_due(trainer.current_epoch):
@@ -117,7 +122,9 @@ class TTA(Callback):
         numbers = self._views.numbers[1:]
         if numbers:
             # The same pictures: trainer.limit_val_batches may have left some out.
-            others = predict(trainer, module, data, "valid", size, numbers, only=plain.rows)
+            others = predict(
+                trainer, module, data, "valid", size, numbers, plain.rows, "test-time augmentation"
+            )
             views = torch.cat([views, view_probabilities(others, len(numbers))], dim=1)
         mean = plain._replace(probabilities=weighted_mean(views, self._views.weights))
         return Evaluation(plain, views if self._keep_views else None, gains(plain, mean))

@@ -1,6 +1,5 @@
 """Inspect every picture of a data set, and find the problems that training would meet."""
 
-import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -11,8 +10,6 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table as RichTable
 
 from imageclf.analysis import HINTS, KINDS, class_balance, count_kinds, find_problems, find_twins
@@ -24,6 +21,7 @@ from imageclf.data.pictures.inspect import Inspection, inspect_picture
 from imageclf.model import expected_crop_pct
 from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
 from imageclf.system.printable import cell, console, show
+from imageclf.system.progress import track
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import DataOptions, RunConfig, parse
 
@@ -75,18 +73,17 @@ def analyse(plain: Plain) -> DataAnalysis:
 
 
 def inspect_all(paths: Sequence[str]) -> list[Inspection]:
-    """Inspect files in parallel, in the order of `paths`, with a progress bar where there is a terminal."""
+    """Inspect files in parallel, in the order of `paths`."""
     parts = chunks(len(paths), _CHUNK)
-    with mapped(partial(_inspect_part, paths=paths), parts, num_processes(paths)) as inspections:
-        watched = track(
-            inspections,
-            "Reading pictures",
-            total=len(parts),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        return [each for part in watched for each in part]
+    with (
+        mapped(partial(_inspect_part, paths=paths), parts, num_processes(paths)) as inspections,
+        track("Reading pictures", len(paths)) as advance,
+    ):
+        found: list[Inspection] = []
+        for part in inspections:
+            found.extend(part)
+            advance(len(part))
+    return found
 
 
 def _inspect_part(rows: range, paths: Sequence[str]) -> list[Inspection]:

@@ -1,6 +1,7 @@
 """Where the configs are, how they are checked, and how a main reports what went wrong. Imports no torch."""
 
-from imageclf.configs.entry import JobError, command, exit_code, explain, record, recorded, run_main
+from imageclf.configs.ending import JobError, exit_code, explain, record, recorded
+from imageclf.configs.entry import command, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR, options_of
 from imageclf.configs.plain import Plain, load_config, save_config, to_plain

@@ -1,4 +1,4 @@
-"""Make commands of functions, and turn every outcome into one sentence and an exit code."""
+"""Make commands of functions: compose their config, call them, and exit with a code."""
 
 import functools
 import logging
@@ -6,68 +6,27 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from imageclf import InputError, Preempted
-from imageclf.configs.found import offer
+from imageclf import Preempted
+from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, recorded, report_all
+from imageclf.configs.found.source import offer
 from imageclf.configs.help import help_text
-from imageclf.configs.keys import unknown_key
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
 from imageclf.configs.quoting import flags_first, quote_paths
-from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
-from imageclf.system.printable import log_printable, printable
-from imageclf.system.secrets import hidden
+from imageclf.system.printable import log_printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class JobError(RuntimeError):
-    """A job of a sweep failed in its own process.
-
-    Args:
-        sentence: names the job and the cause.
-        code: exit code of the job as a command by itself.
-    """
-
-    def __init__(self, sentence: str, code: int) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
-_failures: list[Exception] = []
-
-
-def record(error: Exception) -> None:
-    """Remember a job's failure: it counts for the exit code, and is reported at the end."""
-    _failures.append(error)
-
-
-def recorded(job: Callable[P, T]) -> Callable[P, T]:
-    """Record a job's failures: Hydra passes on only the first one of a multirun."""
-
-    @functools.wraps(job)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the job."""
-        try:
-            return job(*args, **kwargs)
-        except Exception as error:
-            record(error)
-            raise
-
-    return run
 
 
 def _quiet(job: Callable[P, T]) -> Callable[P, T | None]:
@@ -146,14 +105,14 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     try:
         _call(main)
     except (KeyboardInterrupt, Preempted, SystemExit) as error:
-        if isinstance(error, SystemExit) and _interruption(error) is None:
+        if isinstance(error, SystemExit) and interruption(error) is None:
             raise
-        _print_error(explain(error))
-        _leave(exit_code(error))
+        print_error(explain(error))
+        leave(exit_code(error))
     except Exception as error:
-        _leave(max(_report(each) for each in _failures or [error]))
+        leave(report_all(error))
     # A search continues after failed trials, and does not raise.
-    _leave(max(map(_report, _failures), default=DONE))
+    leave(report_all())
 
 
 def _answer_ctrl_c() -> None:
@@ -186,82 +145,3 @@ def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[s
     """
     key = getattr(error.__cause__, "full_key", None)
     return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]
-
-
-def _print_error(sentence: str) -> None:
-    _print(f"imageclf: {sentence}\n")
-
-
-def _print(text: str) -> None:
-    # The terminal may be gone.
-    with suppress(OSError):
-        print(printable(hidden(text, sys.argv)), end="", file=sys.stderr, flush=True)
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit with a code, also where nobody reads the output any more: Python would exit with 120."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
-
-
-def _interruption(error: BaseException) -> KeyboardInterrupt | None:
-    # Lightning turns Ctrl-C inside a fit into sys.exit(1).
-    cause = error.__context__ if isinstance(error, SystemExit) else error
-    return cause if isinstance(cause, KeyboardInterrupt) else None
-
-
-def exit_code(error: BaseException) -> int:
-    """Return the exit code that an error of a job leads to."""
-    if isinstance(error, JobError):
-        return error.code
-    if isinstance(error, InputError | HydraException | OmegaConfBaseException):
-        return MISTAKE
-    if isinstance(error, Preempted):
-        return PREEMPTED
-    return FAILED if _interruption(error) is None else INTERRUPTED
-
-
-def _report(error: Exception) -> int:
-    """Print an error, a mistake in the input as one sentence, and return its exit code."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        _print_error(no_room(error))
-        return FAILED
-    # Outside a job Hydra composes and makes directories: a failure there is a mistake in its input.
-    outside = isinstance(error, OSError | ValueError) and error not in _failures
-    code = MISTAKE if outside else exit_code(error)
-    # A sweep's job has printed its traceback in its own process.
-    if code == MISTAKE or isinstance(error, JobError):
-        _print_error(explain(error))
-    else:
-        _print("".join(traceback.format_exception(error)))
-    return code
-
-
-def no_room(error: OSError) -> str:
-    """Return the sentence about a full disk."""
-    return (
-        f"there is no room for {error.filename or 'a file'} ({error.strerror}): free some, then go on with "
-        "hydra.run.dir=RUN ckpt_path=auto; earlier checkpoints are intact"
-    )
-
-
-def explain(error: BaseException) -> str:
-    """Return an error's message as one sentence, without Hydra's advice to append an unknown key."""
-    interruption = _interruption(error)
-    if interruption is not None:
-        return str(interruption) or "interrupted"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, InputError):
-            return str(cause)
-        if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-            key = str(cause.full_key)
-            siblings = [key.rpartition(".")[0] + f".{name}" for name in cause.parent_node or ()]
-            return str(unknown_key(key, siblings))
-        cause = cause.__cause__
-    text = str(error).partition("Config search path")[0]
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -35,7 +35,7 @@ class Extras:
     """What is done in addition to training.
 
     Args:
-        print_config: show the composed config as a tree, and write it to config_tree.log.
+        print_config: print the composed config as a tree; config_tree.log has it in any case.
         enforce_tags: refuse to train without tags.
     """
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from imageclf import InputError
-from imageclf.configs.folder_layout import find_test, find_train, find_valid
-from imageclf.configs.table_layout import (
+from imageclf.configs.found.folder_layout import find_test, find_train, find_valid
+from imageclf.configs.found.table_layout import (
     find_id_column,
     find_images,
     find_label_column,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from imageclf.configs.folder_layout import absolute
+from imageclf.configs.found.folder_layout import absolute
 from imageclf.system.command_line import in_quotes, quoted
 
 # Last names of keys that take a path.

@@ -16,6 +16,7 @@ from imageclf.evaluation.preserve import preserved
 from imageclf.evaluation.tta_presets import PLAIN, WeightedViews
 from imageclf.model import ClassifierModule, Collector, Predictions
 from imageclf.model.weights.files import load_into
+from imageclf.system.progress import track
 
 
 @contextmanager
@@ -40,6 +41,7 @@ def predict(
     size: int,
     views: tuple[int, ...],
     only: Tensor | None = None,
+    step: str = "prediction",
 ) -> Predictions:
     """Return probabilities of a split, one row per picture and view, from all ranks; a collective call.
 
@@ -51,12 +53,19 @@ def predict(
         size: pixels a side.
         views: their numbers; 0 is the picture as it is. The rows of a picture are in this order.
         only: rows of the split to predict; None: all of them.
+        step: what the progress says is done.
     """
     rows = None if only is None else only.numpy()
     batches = data.read(data.evaluation_requests(split, size, views, rows))
     collected = Collector()
-    with evaluating(module), trainer.precision_plugin.forward_context():
+    total = len(data.table.rows(split) if rows is None else rows) * len(views)
+    with (
+        evaluating(module),
+        trainer.precision_plugin.forward_context(),
+        track(step, total, "pictures" if len(views) == 1 else "views", ("evaluation", size)) as advance,
+    ):
         for batch in on_device(trainer, batches):
+            advance(len(batch.rows) * trainer.world_size)
             collected.add(batch.rows, batch.labels, module(batch).float().softmax(1))
     return module.gather(collected)
 

@@ -2,7 +2,8 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from imageclf.system.errors import Failure
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
 from imageclf.system.processes import fork_server
+from imageclf.system.progress import track
 from imageclf.system.signals import ending
 from imageclf.training.failure import FILE, write_failure
 from imageclf.training.parts.accelerator import num_ranks
@@ -93,7 +95,7 @@ def run_jobs(jobs: Sequence[Job], shares: Sequence[Share]) -> dict[int, Result]:
     waiting, free = deque(jobs), deque(shares)
     running: dict[int, tuple[Job, Share]] = {}
     results: dict[int, Result] = {}
-    with open_pool() as pool:
+    with open_pool() as pool, _tracked(len(jobs), len(shares)) as advance:
         while running or (waiting and not pool.signals):
             while waiting and free and not pool.signals:
                 job, share = waiting.popleft(), free.popleft()
@@ -107,9 +109,17 @@ def run_jobs(jobs: Sequence[Job], shares: Sequence[Share]) -> dict[int, Result]:
                 _report(job, result)
                 results[number] = result
                 free.append(share)
+                advance(1)
         if pool.signals:
             raise ending(pool.signals[0])
     return results
+
+
+def _tracked(jobs: int, at_once: int) -> AbstractContextManager[Callable[[int], object]]:
+    """Show how many jobs are done; where one runs at a time, it shows itself."""
+    if at_once == 1:
+        return nullcontext(lambda count: None)
+    return track(f"sweep, {at_once} runs at a time", jobs, "runs")
 
 
 def _report(job: Job, result: Result) -> None:

@@ -8,12 +8,16 @@ from imageclf.report.plots.sheet import NUM_VIEWS, Sample
 from imageclf.report.plots.style import save_figure
 from imageclf.report.run_page import write_report
 from imageclf.report.runs_page import Runs, write_runs_report
+from imageclf.report.seen import Looks, Seen, TrainingViews
 
 __all__ = [
     "NUM_VIEWS",
     "DataAnalysis",
+    "Looks",
     "Runs",
     "Sample",
+    "Seen",
+    "TrainingViews",
     "data_cards",
     "learning_rate_figure",
     "lr_find_figure",

@@ -1,8 +1,9 @@
 """The analysis of a data set as files: tables, plots and a page."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,14 +14,16 @@ from imageclf.analysis.problems import HINTS, Problem, problem_table
 from imageclf.analysis.sizes import kind_rows, num_enlarged, size_rows
 from imageclf.report.data_numbers import data_cards, data_sentence
 from imageclf.report.galleries import common_folder, problem_galleries
-from imageclf.report.page import pixels, png_plot, render_page, svg_plot
+from imageclf.report.page import fluid_plot, pixels, render_page
 from imageclf.report.plots.balance_plot import balance_figure
 from imageclf.report.plots.sheet import Sample, sheet_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import save_figure
+from imageclf.report.thumbnails import pixels_uri
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_bytes
 
+_FILE_WIDTH = 10.8  # inches
 PICTURE_COLUMNS = (
     *("id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"),
     *("same_as", "like"),
@@ -52,17 +55,31 @@ class DataAnalysis:
     config: str
 
 
+@dataclass(frozen=True)
+class SampleRow:
+    """A picture's class, and the picture: whole, plain and augmented, as `data:` URIs."""
+
+    label: str
+    images: list[str]
+
+
 def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
     """Write three CSVs, up to three PNGs and analysis.html, and return the path of the page."""
     balance = class_balance(analysis.pictures, analysis.classes)
-    figures = _figures(analysis, balance)
-    for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.png")
+    drawings = _drawings(analysis, balance)
+    for name, draw in drawings.items():
+        save_figure(draw(_FILE_WIDTH), folder / f"{name}.png")
+    if analysis.samples:
+        save_figure(sheet_figure(analysis.samples), folder / "augmented.png")
     for name, table in _tables(analysis, balance).items():
         write_csv(without_formulas(table), folder / f"{name}.csv", quoting=csv.QUOTE_NONNUMERIC)
     target = folder / "analysis.html"
-    write_bytes(target, _page(analysis, balance, figures))
+    write_bytes(target, _page(analysis, balance, drawings))
     return target
+
+
+def _sample_row(sample: Sample) -> SampleRow:
+    return SampleRow(sample.label, [pixels_uri(each) for each in (sample.whole, *sample.views)])
 
 
 def _tables(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -75,26 +92,23 @@ def _tables(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, pd.DataF
     }
 
 
-def _figures(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, Figure]:
-    figures = {"balance": balance_figure(balance)}
+def _drawings(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, Callable[[float], Figure]]:
+    """Return what draws each figure for a width in inches."""
+    drawings: dict[str, Callable[[float], Figure]] = {"balance": partial(balance_figure, balance)}
     if size_rows(analysis.pictures):
-        figures["sizes"] = sizes_figure(analysis.pictures, analysis.size)
-    if analysis.samples:
-        figures["augmented"] = sheet_figure(analysis.samples)
-    return figures
+        drawings["sizes"] = partial(sizes_figure, analysis.pictures, analysis.size)
+    return drawings
 
 
-def _page(analysis: DataAnalysis, balance: pd.DataFrame, figures: dict[str, Figure]) -> bytes:
+def _page(
+    analysis: DataAnalysis, balance: pd.DataFrame, drawings: dict[str, Callable[[float], Figure]]
+) -> bytes:
     pictures, paths = analysis.pictures, analysis.pictures["path"].tolist()
     descriptions = {
         "balance": "Pictures of each class, by split",
         "sizes": "Histograms of width, height and shorter side",
-        "augmented": "Some pictures: whole, as validated, and augmented",
     }
-    plots = {
-        name: (png_plot if name == "augmented" else svg_plot)(figure, descriptions[name])
-        for name, figure in figures.items()
-    }
+    plots = {name: fluid_plot(draw, descriptions[name]) for name, draw in drawings.items()}
     folder = common_folder(paths)
     galleries = problem_galleries(analysis.problems, paths)
     return render_page(
@@ -105,6 +119,7 @@ def _page(analysis: DataAnalysis, balance: pd.DataFrame, figures: dict[str, Figu
         warning=analysis.warning,
         cards=data_cards(pictures, balance, analysis.problems),
         plots=plots,
+        samples=[_sample_row(each) for each in analysis.samples],
         splits=[split for split in SPLITS if balance[split].any()],
         classes=balance.to_dict("records"),
         sizes=[

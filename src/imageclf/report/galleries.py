@@ -1,5 +1,6 @@
 """Pictures as tiles: predictions of a run, with truth and probability, and problems of a data set."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +12,28 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
 from imageclf.analysis.problems import KINDS, Problem, count_kinds
+from imageclf.analysis.scores import log_loss
 from imageclf.report.thumbnails import thumbnail_uri
 
 _PROBLEM_SIDE = 176  # pixels: twice what a tile shows on a narrow screen
+_TILE_SIDE = 400  # pixels: enough to look closely when enlarged
 # Hint, and what an empty gallery says.
 _GALLERIES = {
-    "Most wrong": ("confident in a wrong class", "No picture was misclassified."),
-    "Most uncertain": ("top probability closest to chance", "No pictures."),
-    "Most right": ("confident in the true class", "No picture was classified correctly."),
+    "Most wrong": ("most sure of a wrong class", "No picture was misclassified."),
+    "Most uncertain": ("least sure of any class", "No pictures."),
+    "Most right": ("most sure of the true class", "No picture was classified correctly."),
 }
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One prediction: `image` is a `data:` URI, None if unreadable; `right` is None if unlabelled."""
+    """One prediction: `image` is a `data:` URI, None if unreadable; `right` is None if unlabelled.
+
+    Args:
+        probability: of the prediction.
+        of_truth: the probability of the true class; NaN if unlabelled.
+        loss: minus its logarithm; NaN if unlabelled.
+    """
 
     image: str | None
     name: str
@@ -32,6 +41,8 @@ class Tile:
     truth: str
     prediction: str
     probability: float
+    of_truth: float
+    loss: float
     right: bool | None
 
 
@@ -80,21 +91,24 @@ def prediction_galleries(
     root: Path,
     k: int = 12,
 ) -> list[Gallery]:
-    """Return the most wrong, most uncertain and most right pictures, up to `k` each.
+    """Return up to `k` of the most wrong pictures, and half as many of the most uncertain and most right.
 
     `probabilities` is `[N, C]`, `labels` is `[N]` with -1 where unknown; relative paths start at `root`.
     Without any label only the uncertain ones are returned.
     """
-    rows = {"Most uncertain": most_uncertain(probabilities, k)}
+    rows = {"Most uncertain": most_uncertain(probabilities, k // 2)}
     if (labels >= 0).any():
-        wrong, right = most_wrong(probabilities, labels, k), most_right(probabilities, labels, k)
+        wrong, right = most_wrong(probabilities, labels, k), most_right(probabilities, labels, k // 2)
         rows = {"Most wrong": wrong, **rows, "Most right": right}
-    folder, top = common_folder(list(predictions["path"])), probabilities.max(axis=1)
+    folder = common_folder(list(predictions["path"]))
     return [
         Gallery(
             title,
             *_GALLERIES[title],
-            [_tile(predictions.iloc[row], float(top[row]), root, folder) for row in chosen],
+            [
+                _tile(predictions.iloc[row], probabilities[row], int(labels[row]), root, folder)
+                for row in chosen
+            ],
         )
         for title, chosen in rows.items()
     ]
@@ -134,16 +148,18 @@ def common_folder(paths: list[str]) -> str:
     return "" if folder in ("", ".", "/") else f"{folder}/"
 
 
-def _tile(row: pd.Series, probability: float, root: Path, folder: str) -> Tile:
+def _tile(row: pd.Series, probabilities: NDArray[np.float64], label: int, root: Path, folder: str) -> Tile:
     path, truth, prediction = str(row["path"]), str(row["label"]), str(row["prediction"])
     return Tile(
         # An absolute path replaces the root.
-        image=thumbnail_uri(root / path),
+        image=thumbnail_uri(root / path, _TILE_SIDE),
         name=Path(path).name,
         path=path.removeprefix(folder),
         truth=truth,
         prediction=prediction,
-        probability=probability,
+        probability=float(probabilities.max()),
+        of_truth=float(probabilities[label]) if truth else math.nan,
+        loss=log_loss(probabilities[None], np.array([label])) if truth else math.nan,
         right=truth == prediction if truth else None,
     )
 

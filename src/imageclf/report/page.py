@@ -2,14 +2,18 @@
 
 import base64
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from imageclf.report.plots.style import png_bytes, svg_bytes
+from imageclf.report.plots.inline import inline_svg, themed
 
 ABSENT = "-"
+# Inches of a plot that fills the page on a desk, and on a telephone.
+_WIDE, _NARROW = 10.4, 3.7
 
 
 @dataclass(frozen=True)
@@ -22,27 +26,24 @@ class Card:
     note: str
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A figure as a `data:` URI, with a description for screen readers."""
-
-    image: str
-    description: str
+def svg_plot(figure: Figure, description: str) -> Markup:
+    """Return a figure of lines and text, with a description for screen readers."""
+    return Markup(inline_svg(figure, description))
 
 
-def svg_plot(figure: Figure, description: str) -> Plot:
-    """Return a figure of lines and text, sharp at any size."""
-    # An SVG inside <img> runs no script and shares no ids with its neighbours.
-    return Plot(data_uri("svg+xml", svg_bytes(figure)), description)
+def fluid_plot(draw: Callable[[float], Figure], description: str) -> Markup:
+    """Return a figure that fills the page, drawn for a desk and for a telephone, of which one is shown.
 
-
-def png_plot(figure: Figure, description: str) -> Plot:
-    """Return a figure of photographs."""
-    return Plot(data_uri("png", png_bytes(figure)), description)
+    Args:
+        draw: makes the figure for a width in inches; shrunk to a telephone, letters could not be read.
+        description: for screen readers.
+    """
+    wide, narrow = (svg_plot(draw(width), description) for width in (_WIDE, _NARROW))
+    return Markup('<div class="on-desk">{}</div><div class="on-phone">{}</div>').format(wide, narrow)
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """Return an image as a `data:` URI; `kind` is jpeg, png or svg+xml."""
+    """Return an image as a `data:` URI; `kind` is such as jpeg."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
@@ -57,7 +58,7 @@ def render_page(template: str, **values: object) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, duration=duration)
+    environment.filters.update(percent=percent, duration=duration, score=score, themed=themed, log=math.log)
     # "replace": a file name that is not UTF-8 is shown with a question mark.
     return environment.get_template(template).render(values).encode("utf-8", "replace")
 
@@ -65,6 +66,11 @@ def render_page(template: str, **values: object) -> bytes:
 def percent(fraction: float, pictures: int = 0) -> str:
     """Return a fraction in percent, with a second decimal from 1,000 pictures on."""
     return f"{100 * fraction:.{2 if pictures >= 1000 else 1}f} %"
+
+
+def score(value: float, decimals: int = 2) -> str:
+    """Return a number with some decimals; "-" for NaN."""
+    return ABSENT if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def score_text(name: str, value: float, pictures: int = 1000) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imageclf.analysis.confusion import class_accuracies
+from imageclf.analysis.confusion import class_scores
 from imageclf.analysis.fit import Fit, Verdict, unfreezing_drop, verdicts
-from imageclf.report.page import Card, duration, percent, score_text
+from imageclf.report.page import Card, duration, score_text
 from imageclf.report.reported import ReportedModel
 from imageclf.system.machine import Machine
 
@@ -50,11 +50,16 @@ class PhaseRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: its `accuracy` in 0..1, and the class that most of its mistakes are `confused_with`."""
+    """One class: its scores, 0 to 1, NaN where they would be 0 / 0, and what most of its mistakes are.
+
+    `mistakes` is how many of its pictures are predicted as the class `confused_with`.
+    """
 
     name: str
     pictures: int
-    accuracy: float
+    precision: float
+    recall: float
+    f1: float
     mistakes: int
     confused_with: str
 
@@ -72,14 +77,13 @@ class FitRow:
 def headline_cards(summary: Mapping[str, object], model: ReportedModel | None) -> list[Card]:
     """Return a card per number that the summary has, in reading order.
 
-    Scores on validation are those of the reported model alone; a run of an earlier version, which names none,
-    shows all that it has.
+    Scores on validation are left to the result where a run names its model; one of an earlier version shows
+    all that it has.
     """
     known = [key for key in _CARDS if isinstance(summary.get(key), int | float)]
     if model is None:
         return [_card(key, summary) for key in known]
-    rest = [_card(key, summary) for key in known if not key.startswith("val/")]
-    return [*_model_cards(model), *rest]
+    return [_card(key, summary) for key in known if not key.startswith("val/")]
 
 
 def machine_line(summary: Mapping[str, object]) -> str:
@@ -107,19 +111,27 @@ def phase_rows(metrics: pd.DataFrame, pictures: int) -> list[PhaseRow]:
 
 
 def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[ClassRow]:
-    """Return a row per class that has pictures, lowest accuracy first.
+    """Return a row per class that has pictures, lowest F1 first.
 
     `matrix` is a confusion matrix `[C, C]` with the truth in rows.
     """
-    accuracies, sizes = class_accuracies(matrix), matrix.sum(axis=1)
+    (precision, recall, f1), sizes = class_scores(matrix), matrix.sum(axis=1)
     mistakes = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
     most, worst = mistakes.max(axis=1), mistakes.argmax(axis=1)
     rows = [
-        ClassRow(name, int(sizes[row]), float(accuracies[row]), int(most[row]), classes[worst[row]])
+        ClassRow(
+            name=name,
+            pictures=int(sizes[row]),
+            precision=float(precision[row]),
+            recall=float(recall[row]),
+            f1=float(f1[row]),
+            mistakes=int(most[row]),
+            confused_with=classes[worst[row]],
+        )
         for row, name in enumerate(classes)
         if sizes[row]
     ]
-    return sorted(rows, key=lambda row: (row.accuracy, -row.pictures))
+    return sorted(rows, key=lambda row: (row.f1, -row.pictures))
 
 
 def fit_rows(metrics: pd.DataFrame, classes: int) -> list[FitRow]:
@@ -133,16 +145,6 @@ def fit_rows(metrics: pd.DataFrame, classes: int) -> list[FitRow]:
     fits = [Fit(train, valid, error if error > 0 else 0.0, right) for train, valid, error, right in measured]
     rows = zip(ends["phase"], ends["epoch"].astype(int), fits, verdicts(fits, classes), strict=True)
     return [FitRow(*row) for row in rows]
-
-
-def _model_cards(model: ReportedModel) -> list[Card]:
-    accuracy = score_text("model/acc", model.accuracy, model.pictures)
-    low, high = (percent(bound).removesuffix(" %") for bound in (model.low, model.high))
-    right = f"{model.right:,} of {model.pictures:,}"
-    return [
-        Card("model/acc", "Accuracy", accuracy, f"{right}; 95 % interval {low} to {high} %"),
-        Card("model/loss", "Loss", score_text("model/loss", model.loss), ""),
-    ]
 
 
 def _card(key: str, summary: Mapping[str, object]) -> Card:

@@ -1,18 +1,32 @@
 """The report of one run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from imageclf.analysis.confusion import confusion_matrix, most_confused
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
 from imageclf.analysis.run_files import RunFiles, read_run
-from imageclf.analysis.scores import accuracy, log_loss
+from imageclf.analysis.scores import (
+    Reliability,
+    accuracy,
+    log_loss,
+    reliability,
+    wilson_interval,
+)
 from imageclf.report.galleries import Gallery, common_folder, prediction_galleries
-from imageclf.report.page import Plot, render_page, svg_plot
+from imageclf.report.page import fluid_plot, render_page, svg_plot
+from imageclf.report.plots.calibration_plot import calibration_figure
 from imageclf.report.plots.confusion_plot import confusion_figure
 from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
-from imageclf.report.reported import candidate_rows, reported_model
+from imageclf.report.reported import ReportedModel, candidate_rows, reported_model
+from imageclf.report.run_commands import training_command, using_commands
 from imageclf.report.run_numbers import (
     ClassRow,
     class_rows,
@@ -21,62 +35,98 @@ from imageclf.report.run_numbers import (
     machine_line,
     phase_rows,
 )
+from imageclf.report.seen import Seen, look_tiles, view_tiles
 from imageclf.system.files import write_bytes
+
+# Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
+_MOST_CELLS = 12
+NOTHING_SEEN = Seen(views=None, looks=None)
 
 
 @dataclass(frozen=True)
 class Validation:
-    """How the labelled validation pictures were classified."""
+    """How the labelled validation pictures were classified; `matrix` is `[C, C]` with the truth in rows."""
 
     pictures: int
-    accuracy: float
+    mistakes: int
     loss: float
-    confusion: Plot
+    matrix: NDArray[np.int64]
+    confusion: Markup | None
     confused: list[tuple[str, str, int]]
     classes: list[ClassRow]
+    reliability: Reliability
+    calibration: Markup
 
 
-def write_report(run_dir: Path, pictures: Path | None = None) -> Path:
+def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen = NOTHING_SEEN) -> Path:
     """Write `report.html` from the files of a run directory and return its path.
 
     A missing file leaves its section out; a picture that cannot be read becomes a grey tile with its name.
-    Relative paths in predictions/valid.csv start at `pictures`, by default the working directory.
+
+    Args:
+        run_dir: of the run.
+        pictures: where relative paths in predictions/valid.csv start; None: the working directory.
+        seen: what only the end of a training can show.
 
     Raises:
         InputError: the directory is not that of a run, or a file in it is damaged.
     """
     run = read_run(run_dir)
-    model = reported_model(run.summary, run.candidates)
+    validation = _validation(run)
+    named = reported_model(run.summary, run.candidates)
+    model = named or _final_model(validation)
     page = render_page(
         "run_page.html.j2",
         run=run,
         machine=machine_line(run.summary),
-        cards=headline_cards(run.summary, model),
+        cards=headline_cards(run.summary, named),
         model=model,
+        named=named is not None,
         candidates=candidate_rows(run.summary, run.candidates, model),
         phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),
         curves=_curves(run),
         fits=fit_rows(run.metrics, len(run.classes)),
         searches=_searches(run),
-        validation=_validation(run),
+        validation=validation,
         galleries=_galleries(run, pictures or Path.cwd()),
         folder=common_folder(list(run.predictions.get("path", []))),
+        seen=seen,
+        views=view_tiles(seen.views, run.classes) if seen.views else [],
+        looks=look_tiles(seen.looks, run.predictions) if seen.looks else [],
+        training=None if run.overrides is None else training_command(run.overrides),
+        commands=using_commands(run_dir.resolve()),
     )
     target = run_dir / "report.html"
     write_bytes(target, page)
     return target
 
 
-def _rates(run: RunFiles) -> Plot | None:
-    if run.plan.empty:
+def _final_model(validation: Validation | None) -> ReportedModel | None:
+    """Return the model of a run of an earlier version: its predictions are by the final weights."""
+    if validation is None:
         return None
-    return svg_plot(
-        learning_rate_figure(run.plan), "Learning rate of each layer group over the training steps"
+    right, pictures = validation.pictures - validation.mistakes, validation.pictures
+    return ReportedModel(
+        "final",
+        "the final weights",
+        right / pictures,
+        *wilson_interval(right, pictures),
+        validation.loss,
+        right,
+        pictures,
+        is_chosen=False,
     )
 
 
-def _curves(run: RunFiles) -> list[tuple[str, Plot]]:
+def _rates(run: RunFiles) -> Markup | None:
+    if run.plan.empty:
+        return None
+    words = "Learning rate of each layer group over the training steps"
+    return fluid_plot(lambda width: learning_rate_figure(run.plan, width=width), words)
+
+
+def _curves(run: RunFiles) -> list[tuple[str, Markup]]:
     if run.metrics.empty:
         return []
     curves = [("Loss", svg_plot(loss_figure(run.metrics), "Losses over the epochs"))]
@@ -86,7 +136,7 @@ def _curves(run: RunFiles) -> list[tuple[str, Plot]]:
     return curves
 
 
-def _searches(run: RunFiles) -> list[tuple[str, Plot]]:
+def _searches(run: RunFiles) -> list[tuple[str, Markup]]:
     plots = []
     for search in run.searches:
         figure = lr_find_figure(search.curve, search.suggestion, search.method, search.reason)
@@ -102,14 +152,31 @@ def _validation(run: RunFiles) -> Validation | None:
     probabilities, labels = probabilities_of(labelled, run.classes), label_indices(labelled, run.classes)
     # From the probabilities, so that matrix, scores and tiles agree.
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(run.classes))
+    found = reliability(probabilities, labels)
     return Validation(
         pictures=len(labelled),
-        accuracy=accuracy(probabilities, labels),
+        mistakes=len(labelled) - round(accuracy(probabilities, labels) * len(labelled)),
         loss=log_loss(probabilities, labels),
-        confusion=svg_plot(confusion_figure(matrix, run.classes), "Confusion matrix"),
+        matrix=matrix,
+        confusion=_confusion(matrix, run.classes),
         confused=most_confused(matrix, run.classes)[:20],
         classes=class_rows(matrix, run.classes),
+        reliability=found,
+        calibration=svg_plot(calibration_figure(found), _reliability_words(found)),
     )
+
+
+def _confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> Markup | None:
+    if len(classes) <= _MOST_CELLS:
+        return None
+    words = f"Confusion matrix of {len(classes)} classes; its largest mistakes are listed below"
+    return fluid_plot(partial(confusion_figure, matrix, classes), words)
+
+
+def _reliability_words(found: Reliability) -> str:
+    bins = zip(*found, strict=True)
+    said = (f"{count} sure by {sure:.0%}, {right:.0%} right" for sure, right, count in bins)
+    return f"Pictures by the probability of their prediction: {'; '.join(said)}"
 
 
 def _galleries(run: RunFiles, root: Path) -> list[Gallery]:

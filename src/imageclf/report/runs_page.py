@@ -9,11 +9,12 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
+from markupsafe import Markup
 
 from imageclf.analysis.folds import Folds, fold_table, seed_table
 from imageclf.analysis.run_settings import RunRecord
 from imageclf.analysis.runs_table import setting_columns
-from imageclf.report.page import Card, Plot, render_page, score_text, svg_plot
+from imageclf.report.page import Card, render_page, score_text, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
 from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns
 from imageclf.system.files import write_bytes
@@ -62,7 +63,7 @@ class Group(NamedTuple):
 
     name: str
     rows: list[int]
-    plots: list[tuple[str, Plot]]
+    plots: list[tuple[str, Markup]]
     colours: Mapping[str, str]
 
 
@@ -101,7 +102,7 @@ def _group(runs: Runs, name: str, places: Sequence[int]) -> Group:
     return Group(name, list(places), _plots(records, chosen), chosen)
 
 
-def _plots(records: Sequence[RunRecord], chosen: Mapping[str, str]) -> list[tuple[str, Plot]]:
+def _plots(records: Sequence[RunRecord], chosen: Mapping[str, str]) -> list[tuple[str, Markup]]:
     plots = []
     for score, title in _CURVES:
         measured = [run for run in records if score in run.metrics and run.metrics[score].notna().any()]

@@ -3,6 +3,8 @@
 import io
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from imageclf.data.pictures.decode import open_picture
@@ -23,9 +25,7 @@ def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((longest_side, longest_side))
-    content = io.BytesIO()
-    small.save(content, "JPEG", quality=82)
-    return data_uri("jpeg", content.getvalue())
+    return _jpeg_uri(small)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -35,3 +35,14 @@ def _opaque(picture: Image.Image) -> Image.Image:
     background = Image.new("RGB", layer.size, "white")
     background.paste(layer, mask=layer.getchannel("A"))
     return background
+
+
+def pixels_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return pixels `[H, W, 3]` as a `data:` URI of a JPEG."""
+    return _jpeg_uri(Image.fromarray(pixels))
+
+
+def _jpeg_uri(picture: Image.Image) -> str:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=82)
+    return data_uri("jpeg", content.getvalue())

@@ -7,6 +7,7 @@ import lightning as pl
 
 from imageclf.callbacks.always.machine_log import CompileLog, LogMachine
 from imageclf.callbacks.always.preemption import Finish, Preemption
+from imageclf.callbacks.always.progress import ShowProgress
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.data import Table
 from imageclf.system.signals import Notice, stop_notice
@@ -55,7 +56,14 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
         config.trainer,
         parts.schedule.epochs,
         run_dir,
-        [Finish(notice), *callbacks, LogMachine(), *compile_log, Preemption(notice)],
+        [
+            Finish(notice),
+            *callbacks,
+            LogMachine(),
+            *compile_log,
+            ShowProgress(parts.schedule),
+            Preemption(notice),
+        ],
         config.logger,
         parts.data.has_validation,
     )

@@ -38,22 +38,19 @@ def labels_of(config: RunConfig) -> dict[str, str | None]:
 
 
 def announce(run_dir: Path, config: RunConfig) -> None:
-    """Log the tags, and show the run's config as a tree, in the terminal and in config_tree.log."""
+    """Log the tags, write the run's config as a tree into config_tree.log, and print it if asked to."""
     if config.tags:
         log.info("tags: %s", ", ".join(config.tags))
-    if config.extras.print_config:
-        # As saved: values from the environment stay names.
-        saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
-        tree = config_tree(
-            {str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {}
-        )
-        text = tree_text(tree)
-        write_text(run_dir / "config_tree.log", text)
-        # In a file or a pipe rich would break lines at 80 columns.
-        if sys.stdout.isatty():
-            Console().print(tree)
-        else:
-            print(text, end="")
+    # As saved: values from the environment stay names.
+    saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
+    tree = config_tree({str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {})
+    text = tree_text(tree)
+    write_text(run_dir / "config_tree.log", text)
+    # In a file or a pipe rich would break lines at 80 columns.
+    if config.extras.print_config and sys.stdout.isatty():
+        Console().print(tree)
+    elif config.extras.print_config:
+        print(text, end="")
 
 
 def config_tree(config: Mapping[str, Any]) -> Tree:

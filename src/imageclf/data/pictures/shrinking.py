@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 
 from imageclf import InputError
 from imageclf.data.parallel import chunks, mapped, num_processes
@@ -18,6 +17,7 @@ from imageclf.data.pictures.decode import num_frames, read_picture, read_scales
 from imageclf.data.pictures.store import Form, Shrunk, shrunk, sufficient, writing
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize
+from imageclf.system.progress import track
 
 # Visually lossless, at a fifth of the raw size.
 _QUALITY = 95
@@ -73,9 +73,11 @@ def decode_all(
     with (
         mapped(read, parts, num_processes(paths), _CHUNK_BYTES if folders else 0) as done,
         ExitStack() as stack,
+        track(title, len(paths)) as advance,
     ):
         stores = [stack.enter_context(writing(folder)) for folder in folders.values()]
-        for part in track(done, title, total=len(parts), transient=True, disable=len(paths) < 1000):
+        for rows, part in zip(parts, done, strict=True):
+            advance(len(rows))
             findings.faults.update(part.findings.faults)
             findings.animated.extend(part.findings.animated)
             if not findings.faults:

@@ -30,7 +30,8 @@ def mistakes(rows: pd.DataFrame) -> Iterator[str]:
         yield f"data.valid_column: values must be among {legal}, but are not in rows {numbers(found)}."
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
         ids = listed(found["id"].unique().tolist())
-        yield f"data.csv: an id must have one label and split; it has several in rows {numbers(found)}: {ids}."
+        several = f"it has several in rows {numbers(found)}: {ids}"
+        yield f"data.csv: an id must have one label and split; {several}."
 
 
 def is_inside(files: pd.Series) -> pd.Series:

@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+# Pillow's names of the formats that a training reads; PostScript, for one, would be run by Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+
 
 def prepare(path: str | Path, size: int, side: int, resize: str, crop_pct: float) -> Any:
     """Return the pixels of a file, uint8 `[size, size, 3]`; `prepare` in config.json has the options.
@@ -21,7 +24,7 @@ def prepare(path: str | Path, size: int, side: int, resize: str, crop_pct: float
         resize: crop, squish or pad.
         crop_pct: share of the shorter side that the crop keeps.
     """
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         # A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size.
         image.draft("RGB", (max(side, 2 * size),) * 2)
         image.load()

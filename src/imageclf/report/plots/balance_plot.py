@@ -8,29 +8,39 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from imageclf.analysis.balance import SPLITS
-from imageclf.report.plots.style import BLUE, GREEN, INK, ORANGE, add_legend, label_axes, new_figure, plain
+from imageclf.report.plots.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    add_legend,
+    is_narrow,
+    label_axes,
+    new_figure,
+    plain,
+)
 
 _COLOURS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
 _MOST_NAMES = 60
 
 
-def balance_figure(balance: pd.DataFrame) -> Figure:
-    """Draw the number of pictures of each class, the largest first, stacked by split.
+def balance_figure(balance: pd.DataFrame, width: float = 10.8) -> Figure:
+    """Draw the number of pictures of each class, the largest first, stacked by split, `width` inches wide.
 
     More than 60 classes leave no room for their names: the bars are vertical then, without names.
     """
     totals = balance[list(SPLITS)].sum(axis=1)
     ordered = balance.iloc[np.argsort(-totals.to_numpy(), kind="stable")]
     if len(ordered) > _MOST_NAMES:
-        return _upright(ordered)
-    names = [plain(str(name), 28) for name in ordered["label"]]
-    figure, axes = new_figure(10.8, 0.9 + 0.26 * len(names))
+        return _upright(ordered, width)
+    names = [plain(str(name), 18 if is_narrow(width) else 28) for name in ordered["label"]]
+    figure, axes = new_figure(width, 0.9 + 0.26 * len(names))
     axes.grid(visible=False, axis="y")
     places, left = np.arange(len(names)), np.zeros(len(names))
     for split in _filled(ordered):
         axes.barh(places, ordered[split], left=left, height=0.72, color=_COLOURS[split], label=split)
         left += ordered[split].to_numpy()
-    axes.set_yticks(places, names, fontsize=8.5, color=INK, parse_math=False)
+    axes.set_yticks(places, names, fontsize=9, color=INK, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     _write_totals(axes, left)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -39,8 +49,8 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
     return figure
 
 
-def _upright(ordered: pd.DataFrame) -> Figure:
-    figure, axes = new_figure(10.8, 3.6)
+def _upright(ordered: pd.DataFrame, width: float) -> Figure:
+    figure, axes = new_figure(width, 3.6)
     axes.grid(visible=False, axis="x")
     places, bottom = np.arange(1, len(ordered) + 1), np.zeros(len(ordered))
     for split in _filled(ordered):
@@ -68,6 +78,6 @@ def _write_totals(axes: Axes, totals: NDArray[np.float64]) -> None:
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
-            fontsize=8,
+            fontsize=9,
             color=INK,
         )

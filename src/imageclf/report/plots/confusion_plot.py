@@ -5,36 +5,47 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from imageclf.report.plots.style import BLUE, INK, ORANGE, label_axes, new_figure, plain
+from imageclf.report.plots.style import (
+    BLUE,
+    GRID,
+    INK,
+    ORANGE,
+    PAPER,
+    is_narrow,
+    label_axes,
+    new_figure,
+    plain,
+)
 
-_WIDEST = 10.8  # inches: the width of the report's column
 _PITCH = 0.11  # inches between two names that can still be read
 _MOST_LINES = 150  # classes; beyond that lines between cells would hide the cells
 _MOST_NUMBERS = 25  # classes; beyond that the numbers would not fit into the cells
 
 
-def confusion_figure(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
+def confusion_figure(matrix: NDArray[np.integer], classes: Sequence[str], width: float = 10.8) -> Figure:
     """Draw a confusion matrix `[C, C]`, the truth in rows: correct predictions in blue, mistakes in orange.
 
     The intensity of a cell is its share of the row; that of mistakes is the square root of it, so that one
     picture in a hundred is visible. Up to 25 classes the counts are written into the cells; with many
-    classes only some of them are named.
+    classes only some of them are named. The figure is at most `width` inches wide.
     """
-    names = [plain(name, 22) for name in classes]
+    names = [plain(name, 14 if is_narrow(width) else 22) for name in classes]
     num_classes = len(names)
     margin = 0.65 + 0.075 * max(len(name) for name in names)
-    cell_width = min(_cell_size(num_classes), (_WIDEST - margin) / num_classes)
+    cell_width = min(_cell_size(num_classes), (width - margin) / num_classes)
     # With many classes rows may be taller than columns are wide: a page scrolls down, not sideways.
-    cell_height = max(cell_width, min(_PITCH, 14 / num_classes))
+    cell_height = max(cell_width, min(_PITCH, (6 if is_narrow(width) else 14) / num_classes))
     figure, axes = new_figure(margin + cell_width * num_classes, margin + cell_height * num_classes)
     axes.grid(visible=False)
-    axes.imshow(
-        _colours(matrix), aspect="equal" if cell_width == cell_height else "auto", interpolation="nearest"
-    )
+    axes.set_xlim(-0.5, num_classes - 0.5)
+    axes.set_ylim(num_classes - 0.5, -0.5)
+    axes.set_aspect("equal" if cell_width == cell_height else "auto")
+    _draw_cells(axes, matrix)
     _name_classes(axes, names, (cell_width, cell_height))
     _separate_cells(axes, num_classes)
     if num_classes <= _MOST_NUMBERS:
@@ -47,14 +58,16 @@ def _cell_size(num_classes: int) -> float:
     return min(0.95, max(0.34, 4.6 / num_classes))
 
 
-def _colours(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return the colour of each cell, `[C, C, 3]` in 0..1."""
-    shares = _shares(matrix)
-    correct = np.eye(len(matrix), dtype=np.bool_)
-    intensity = np.where(correct, shares, np.sqrt(shares))[..., None]
-    target = np.where(correct[..., None], to_rgb(BLUE), to_rgb(ORANGE))
-    colours: NDArray[np.float64] = 1 - intensity * (1 - target)
-    return colours
+def _draw_cells(axes: Axes, matrix: NDArray[np.integer]) -> None:
+    shares, places = _shares(matrix), np.argwhere(matrix)
+    squares = [
+        [(x - 0.5, y - 0.5), (x + 0.5, y - 0.5), (x + 0.5, y + 0.5), (x - 0.5, y + 0.5)] for y, x in places
+    ]
+    colours = [
+        to_rgba(BLUE, shares[y, x]) if y == x else to_rgba(ORANGE, math.sqrt(shares[y, x])) for y, x in places
+    ]
+    # Only of cells that hold pictures: of a thousand classes nearly all are empty.
+    axes.add_collection(PolyCollection(squares, facecolors=colours, edgecolors="none", zorder=0.5))
 
 
 def _shares(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -85,13 +98,13 @@ def _separate_cells(axes: Axes, num_classes: int) -> None:
     borders = np.arange(num_classes + 1) - 0.5
     axes.set_xticks(borders, minor=True)
     axes.set_yticks(borders, minor=True)
-    axes.grid(which="minor", color="#e9ecf0", linewidth=1 if num_classes <= _MOST_NUMBERS else 0.3)
+    axes.grid(which="minor", color=GRID, linewidth=1 if num_classes <= _MOST_NUMBERS else 0.3)
 
 
 def _write_counts(axes: Axes, matrix: NDArray[np.integer], size: float) -> None:
     shares = _shares(matrix)
     for row, column in zip(*np.nonzero(matrix), strict=True):
-        colour = "white" if shares[row, column] > 0.55 else INK
+        colour = PAPER if shares[row, column] > 0.55 else INK
         axes.text(
             column, row, str(matrix[row, column]), ha="center", va="center", fontsize=size, color=colour
         )

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from imageclf.report.plots.style import (
     BLUE,
@@ -18,11 +17,14 @@ from imageclf.report.plots.style import (
     label_axes,
     label_epochs,
     new_figure,
+    percent_axis,
     shade_phases,
 )
 
 
-def learning_rate_figure(plan: pd.DataFrame, shape: pd.DataFrame | None = None) -> Figure:
+def learning_rate_figure(
+    plan: pd.DataFrame, shape: pd.DataFrame | None = None, width: float = 10.8
+) -> Figure:
     """Draw the learning rate of each layer group over the steps of a plan.
 
     The axis is logarithmic if the groups' peaks differ more than tenfold.
@@ -32,8 +34,9 @@ def learning_rate_figure(plan: pd.DataFrame, shape: pd.DataFrame | None = None) 
             (`auto`, not found yet) leave a gap.
         shape: the same with any rate in place of those that are not found yet. Their phases are drawn dashed,
             as high as the highest known rate. None: they stay empty.
+        width: of the figure, in inches.
     """
-    figure, axes = new_figure(10.8, 3.4)
+    figure, axes = new_figure(width, 3.4)
     rates = _rates(plan)
     # The head always trains, so only an unknown rate leaves all groups blank.
     unknown = rates.isna().all(axis=1)
@@ -66,12 +69,12 @@ def accuracy_figure(metrics: pd.DataFrame) -> Figure:
     """
     curves = {"val/acc": ("validation", ORANGE), "val/acc_tta": ("with TTA", GREEN)}
     figure = _epoch_figure(metrics, curves, "accuracy")
-    figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    percent_axis(figure.axes[0].yaxis, None)
     return figure
 
 
 def _epoch_figure(metrics: pd.DataFrame, curves: dict[str, tuple[str, str]], y: str) -> Figure:
-    figure, axes = new_figure(5.3, 3.3)
+    figure, axes = new_figure(4.6, 3.2)
     for column, (label, colour) in curves.items():
         # A column may be blank: without validation, or before the first TTA.
         if column in metrics and metrics[column].notna().any():
@@ -111,12 +114,11 @@ def _broken(values: pd.Series, first: pd.Series) -> np.ndarray:
     return np.insert(values.to_numpy(dtype=np.float64), np.flatnonzero(first), np.nan)
 
 
-def _group_colours(count: int) -> list[str | tuple[float, ...]]:
-    """Return blues from light to dark for the groups of the body, and orange for the head, which is last."""
-    # From 0.45: paler blues are hardly visible on white.
-    blues = colormaps["Blues"](np.linspace(0.45, 0.95, max(count - 1, 1)))
-    body: list[str | tuple[float, ...]] = [tuple(blue) for blue in blues[: count - 1]]
-    return [*body, ORANGE]
+def _group_colours(count: int) -> list[tuple[float, ...]]:
+    """Return blues from faint to full for the groups of the body, and orange for the head, which is last."""
+    # Of one blue, so that a page may exchange it; from 0.4: fainter lines are hardly visible.
+    body = [to_rgba(BLUE, alpha) for alpha in np.linspace(0.4, 1, max(count - 1, 1))]
+    return [*body[: count - 1], to_rgba(ORANGE)]
 
 
 def _scale_rates(axes: Axes, peaks: np.ndarray) -> None:
@@ -128,7 +130,7 @@ def _scale_rates(axes: Axes, peaks: np.ndarray) -> None:
     else:
         axes.set_ylim(bottom=0)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=True)
-        axes.yaxis.get_offset_text().set(color=GREY, fontsize=8)
+        axes.yaxis.get_offset_text().set(color=GREY, fontsize=9)
 
 
 def _mark_unknown(axes: Axes, plan: pd.DataFrame, words: str) -> None:
@@ -142,6 +144,6 @@ def _mark_unknown(axes: Axes, plan: pd.DataFrame, words: str) -> None:
             transform=axes.get_xaxis_transform(),
             ha="right",
             va="top",
-            fontsize=8,
+            fontsize=9,
             color=GREY,
         )

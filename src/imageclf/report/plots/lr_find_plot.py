@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imageclf.report.plots.style import BLUE, GREY, INK, ORANGE, label_axes, new_figure, plain
+from imageclf.report.plots.style import BLUE, GREY, INK, ORANGE, PAPER, label_axes, new_figure, plain
 
 
 def lr_find_figure(
@@ -20,7 +20,7 @@ def lr_find_figure(
 
     Source: `learn.sched.plot()` of fast.ai 0.7, `learn.lr_find(suggest_funcs=valley)` of fast.ai 2.
     """
-    figure, axes = new_figure(5.3, 3.3)
+    figure, axes = new_figure(4.6, 3.2)
     axes.set_xscale("log")
     axes.plot(curve["lr"], curve["loss"], color=BLUE, alpha=0.3, linewidth=1, label="loss of the batch")
     axes.plot(curve["lr"], curve["smoothed"], color=BLUE, linewidth=1.8, label="smoothed")
@@ -73,8 +73,8 @@ def _write_reason(axes: Axes, reason: str) -> None:
         transform=axes.transAxes,
         ha="center",
         va="top",
-        fontsize=8.5,
+        fontsize=9,
         color=GREY,
         parse_math=False,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
     )

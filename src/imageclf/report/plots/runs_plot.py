@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from imageclf.report.plots.style import BLUE, GREEN, ORANGE, label_epochs, new_figure, shade_phases
+from imageclf.report.plots.style import EDGE, PALETTE, label_epochs, new_figure, percent_axis, shade_phases
 
 # The best runs get a colour each; more colours could not be told apart.
-COLOURS = (BLUE, ORANGE, GREEN, "#8a4fa3", "#c2416b", "#7a6a2b")
-_OTHERS = "#c3cad3"
+COLOURS = tuple(PALETTE[name] for name in ("blue", "orange", "green", "purple", "pink", "olive"))
+_OTHERS = EDGE
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
@@ -26,7 +25,7 @@ def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[
     and the score, NaN where it was not measured; `chosen` is the colour of each run. Phases are shaded if
     all runs have the same ones.
     """
-    figure, axes = new_figure(5.9, 3.6)
+    figure, axes = new_figure(4.8, 3.3)
     for name, metrics in reversed(list(curves.items())):
         known = metrics[metrics[score].notna()]
         is_best = chosen[name] != _OTHERS
@@ -39,7 +38,7 @@ def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[
     _shade_common(axes, list(curves.values()))
     label_epochs(axes, score)
     if "/acc" in score:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        percent_axis(axes.yaxis, None)
     return figure
 
 

@@ -14,14 +14,15 @@ _COLOURS = {"width": BLUE, "height": ORANGE, "shorter side": GREEN}
 _MOST_BINS = 60
 
 
-def sizes_figure(pictures: pd.DataFrame, size: int) -> Figure:
+def sizes_figure(pictures: pd.DataFrame, size: int, width: float = 10.8) -> Figure:
     """Draw histograms of widths, heights and shorter sides, with a mark at `size`, that of training.
 
-    If a side has 1000 pixels or more there are two plots: of all sides, and of the shorter ones.
+    The figure is `width` inches wide. If a side has 1000 pixels or more there are two plots: of all sides,
+    and of the shorter ones.
     """
     sides = measures(pictures)
     large = any((values >= LIMIT).any() for values in sides.values())
-    figure, row = new_row(10.8, 3.4, 2 if large else 1)
+    figure, row = new_row(width, 3.4, 2 if large else 1)
     _draw(row[0], sides, size)
     if large:
         _draw(row[1], {name: values[values < LIMIT] for name, values in sides.items()}, size)
@@ -57,7 +58,7 @@ def _mark(axes: Axes, size: int, low: float, high: float) -> None:
         xytext=(4, -2),
         textcoords="offset points",
         va="top",
-        fontsize=8,
+        fontsize=9,
         color=INK,
     )
 
@@ -74,4 +75,4 @@ def _edges(values: NDArray[np.int64]) -> list[float]:
 
 
 def _set_title(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=8.5, color=GREY, loc="left")
+    axes.set_title(title, fontsize=9, color=GREY, loc="left")

@@ -1,7 +1,7 @@
 """The common style of all plots, and how a figure becomes a file.
 
 Figures are plain `matplotlib.figure.Figure` objects: without pyplot there is no global state, and no display
-is needed. One inch is 96 pixels in the report, so 8 points are about 11 pixels.
+is needed. One inch is 96 pixels in the report, so 9 points are 12 pixels.
 """
 
 import io
@@ -11,13 +11,30 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from imageclf.system.files import write_bytes
 
-BLUE, ORANGE, GREEN, INK, GREY, GRID = "#2f6fb3", "#d9772b", "#2f8f6b", "#1f2933", "#6b7785", "#e6e9ed"
-_BAND = "#f3f5f8"
+# The colours of all plots, as they are on white; page.css has a variable of each name for light and dark.
+PALETTE = {
+    "blue": "#2f6fb3",
+    "orange": "#d9772b",
+    "green": "#2f8f6b",
+    "purple": "#8a4fa3",
+    "pink": "#c2416b",
+    "olive": "#7a6a2b",
+    "ink": "#1f2933",
+    "soft": "#5f6b78",
+    "edge": "#b6bec8",
+    "line": "#e3e7eb",
+    "band": "#f3f5f8",
+    "paper": "#ffffff",
+}
+BLUE, ORANGE, GREEN = (PALETTE[name] for name in ("blue", "orange", "green"))
+INK, GREY, PAPER = (PALETTE[name] for name in ("ink", "soft", "paper"))
+EDGE, GRID, BAND = (PALETTE[name] for name in ("edge", "line", "band"))
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -26,13 +43,26 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def new_row(width: float, height: float, count: int) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure of this size in inches, and `count` axes side by side."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    row = [figure.add_subplot(1, count, place + 1) for place in range(count)]
+def new_row(
+    width: float, height: float, count: int, heights: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure of `count` axes side by side, or one above the other where it is narrow.
+
+    `width` is that of the figure, `height` that of its axes, in inches; `heights` share out the whole height.
+    """
+    columns = 1 if is_narrow(width) else count
+    rows = count // columns
+    figure = Figure(figsize=(width, height * rows), layout="constrained", facecolor="white")
+    grid = figure.add_gridspec(rows, columns, height_ratios=heights)
+    row = [figure.add_subplot(grid[place]) for place in range(count)]
     for axes in row:
         _style(axes)
     return figure, row
+
+
+def is_narrow(width: float) -> bool:
+    """Return whether a figure of this width in inches is for the screen of a telephone."""
+    return width < 6
 
 
 def _style(axes: Axes) -> None:
@@ -40,15 +70,15 @@ def _style(axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#b6bec8")
+    axes.spines[["left", "bottom"]].set_color(EDGE)
     # No tick marks: the grid shows where the labels belong.
-    axes.tick_params(which="both", colors=GREY, labelsize=8, length=0)
+    axes.tick_params(which="both", colors=GREY, labelsize=9, length=0)
 
 
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Label both axes."""
-    axes.set_xlabel(x, fontsize=8.5, color=GREY)
-    axes.set_ylabel(y, fontsize=8.5, color=GREY)
+    axes.set_xlabel(x, fontsize=9, color=GREY)
+    axes.set_ylabel(y, fontsize=9, color=GREY)
 
 
 def label_epochs(axes: Axes, y: str) -> None:
@@ -57,11 +87,16 @@ def label_epochs(axes: Axes, y: str) -> None:
     label_axes(axes, "epoch", y)
 
 
+def percent_axis(axis: Axis, decimals: int | None = 0) -> None:
+    """Label an axis of fractions in percent; `decimals` None: as many as the ticks need."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=decimals, symbol=" %"))
+
+
 def add_legend(axes: Axes) -> None:
     """Put the legend in a row below the axes, where it hides no data."""
     handles, labels = axes.get_legend_handles_labels()
     axes.figure.legend(
-        handles, labels, loc="outside lower center", ncols=8, fontsize=8, frameon=False, labelcolor=INK
+        handles, labels, loc="outside lower center", ncols=4, fontsize=9, frameon=False, labelcolor=INK
     )
 
 
@@ -77,13 +112,13 @@ def shade_phases(axes: Axes, phases: Sequence[str], positions: Sequence[float]) 
     # Matplotlib's own margin would leave unshaded strips at both ends.
     first, last = spans[0][1], spans[-1][2]
     axes.set_xlim(first, last)
-    # About 7 pixels a letter at this size; exact widths are known only once the figure is drawn.
-    letters_per_unit = axes.get_window_extent().width / 7 / (last - first)
+    # About 8 pixels a letter at this size; exact widths are known only once the figure is drawn.
+    letters_per_unit = axes.get_window_extent().width / 8 / (last - first)
     for number, (name, start, end) in enumerate(spans):
         if number % 2 == 0:
-            axes.axvspan(start, end, color=_BAND, zorder=0, linewidth=0)
+            axes.axvspan(start, end, color=BAND, zorder=0, linewidth=0)
         if number:
-            axes.axvline(start, color="#c3cad3", linewidth=0.8, zorder=1)
+            axes.axvline(start, color=EDGE, linewidth=0.8, zorder=1)
         _name_phase(axes, name, (start + end) / 2, narrow=len(name) > letters_per_unit * (end - start))
 
 
@@ -98,7 +133,7 @@ def _name_phase(axes: Axes, name: str, middle: float, narrow: bool) -> None:
         ha="center",
         va="bottom",
         rotation=90 if narrow else 0,
-        fontsize=8,
+        fontsize=9,
         color=INK,
         parse_math=False,
     )
@@ -117,7 +152,7 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def svg_bytes(figure: Figure) -> bytes:
-    """Draw a figure as SVG with its text kept as text; the same figure gives the same bytes."""
+    """Draw a figure as SVG, its text kept as text, on no background; the same figure gives the same bytes."""
     # savefig has no argument for these two; the salt makes the ids in the file reproducible.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "imageclf"}):
         return _draw(figure, "svg")
@@ -133,7 +168,9 @@ def _draw(figure: Figure, form: str) -> bytes:
     with warnings.catch_warnings():
         # In a script that DejaVu lacks, an SVG is drawn with the browser's fonts, a PNG shows boxes.
         warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from font")
-        figure.savefig(content, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
+        is_svg = form == "svg"
+        about = {"Date": None} if is_svg else None
+        figure.savefig(content, format=form, dpi=150, metadata=about, transparent=is_svg)
     return content.getvalue()
 
 

@@ -15,9 +15,9 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from imageclf import InputError
-from imageclf.configs.folder_layout import absolute, has_splits, subfolders
+from imageclf.configs.found.folder_layout import absolute, has_splits, subfolders
+from imageclf.configs.found.table_layout import labels_in
 from imageclf.configs.paths import options_of
-from imageclf.configs.table_layout import labels_in
 from imageclf.system.conventions import TEST, TRAIN, VALID
 
 # Looked up where the config is resolved, so that keys that are given as well count.

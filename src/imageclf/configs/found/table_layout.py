@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imageclf import InputError
-from imageclf.configs.folder_layout import absolute, subfolders
+from imageclf.configs.found.folder_layout import absolute, subfolders
 from imageclf.system.conventions import separator_of
 
 # Rows that are read, and of them those whose files are looked for.

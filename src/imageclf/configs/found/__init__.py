@@ -1,0 +1,1 @@
+"""What `data=PATH` and `model=NAME` stand for: options that no file of conf/ has."""

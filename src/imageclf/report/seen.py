@@ -1,0 +1,98 @@
+"""What the network was shown in training, and where it looked: pixels, made while the model is at hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+from imageclf.report.thumbnails import pixels_uri
+
+
+@dataclass(frozen=True)
+class TrainingViews:
+    """Some pictures of a training batch, `[B, H, W, 3]`, and their classes, `[B]`."""
+
+    pictures: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    is_augmented: bool
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Where the network looked on some validation pictures.
+
+    Args:
+        rows: of predictions/valid.csv, `[N]`.
+        pictures: as the network saw them, `[N, H, W, 3]`.
+        maps: how much each place counted for the prediction, `[N, h, w]`, 0 to 1.
+        is_member: whether it is but one of the networks that predict together.
+    """
+
+    rows: NDArray[np.intp]
+    pictures: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+    is_member: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What only the end of a training can show; None where it cannot."""
+
+    views: TrainingViews | None
+    looks: Looks | None
+
+
+@dataclass(frozen=True)
+class ViewTile:
+    """A picture of a training batch as a `data:` URI, and its class."""
+
+    image: str
+    label: str
+
+
+@dataclass(frozen=True)
+class LookTile:
+    """A picture, and the same with the places that counted; both are `data:` URIs."""
+
+    image: str
+    overlay: str
+    name: str
+    prediction: str
+    right: bool | None
+
+
+def view_tiles(views: TrainingViews, classes: Sequence[str]) -> list[ViewTile]:
+    """Return the pictures of a training batch, ready to show."""
+    pairs = zip(views.pictures, views.labels.tolist(), strict=True)
+    return [ViewTile(pixels_uri(pixels), classes[label]) for pixels, label in pairs]
+
+
+def look_tiles(looks: Looks, predictions: pd.DataFrame) -> list[LookTile]:
+    """Return where the network looked, ready to show; `predictions` is the table of predictions/valid.csv."""
+    return [
+        LookTile(
+            image=pixels_uri(pixels),
+            overlay=pixels_uri(overlay(pixels, weights)),
+            name=Path(row["path"]).name,
+            prediction=row["prediction"],
+            right=row["prediction"] == row["label"] if row["label"] else None,
+        )
+        for pixels, weights, (_, row) in zip(
+            looks.pictures, looks.maps, predictions.iloc[looks.rows].iterrows(), strict=True
+        )
+    ]
+
+
+def overlay(pixels: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a picture `[H, W, 3]` in grey, under the colours of its weights `[h, w]`, 0 to 1."""
+    height, width, _ = pixels.shape
+    smooth = Image.fromarray(weights).resize((width, height), Image.Resampling.BILINEAR)
+    colours = colormaps["inferno"](np.asarray(smooth))[..., :3] * 255
+    grey = pixels.mean(axis=2, keepdims=True)
+    blended: NDArray[np.uint8] = np.rint(0.5 * grey + 0.5 * colours).astype(np.uint8)
+    return blended

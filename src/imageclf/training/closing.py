@@ -1,0 +1,61 @@
+"""What a finished run says last: its result in words, and the commands that come next."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from imageclf.system.command_line import override
+from imageclf.system.progress import duration
+
+
+def closing_words(run_dir: Path, summary: Mapping[str, Any], has_report: bool = True) -> list[str]:
+    """Return the lines that a finished run ends with.
+
+    Args:
+        run_dir: of the run.
+        summary: its summary.json; what it lacks is left out.
+        has_report: whether there is a report.html.
+    """
+    report = (run_dir / "report.html").absolute()
+    rows = [*_result(summary), ("report", str(report))] if has_report else _result(summary)
+    run = override("run", run_dir)
+    commands = [
+        ("predict", f"imageclf-predict {run} data=FOLDER"),
+        ("export", f"imageclf-export {run} format=onnx"),
+    ]
+    if has_report:
+        commands.insert(0, ("open the report", f"python -m webbrowser {report.as_uri()}"))
+    return ["the run is done", *_table(rows), "next", *_table(commands)]
+
+
+def _result(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    known = {name: value for name, value in summary.items() if value is not None}
+    trained = f"{known.get('num_train', 0):,} pictures, {known.get('epochs', 0)} epochs"
+    rows = {
+        "model": known.get("model"),
+        "accuracy": _accuracy(known),
+        "with TTA": _percent(known.get("val/acc_tta"), ", by the final weights"),
+        "on test": _percent(known.get("test/acc"), f" of {known.get('num_test', 0):,} pictures"),
+        "trained on": trained,
+        "time": duration(known["seconds"]) if "seconds" in known else None,
+    }
+    return [(name, words) for name, words in rows.items() if words is not None]
+
+
+def _accuracy(known: Mapping[str, Any]) -> str:
+    accuracy = known.get("model/acc", known.get("val/acc"))
+    if accuracy is None:
+        return "unknown, because no picture was held out"
+    low, high = known.get("model/acc_low"), known.get("model/acc_high")
+    interval = f" (95 % interval: {_percent(low)} to {_percent(high)})" if low is not None else ""
+    pictures = known.get("model/pictures", known.get("num_valid", 0))
+    return f"{_percent(accuracy)} of {pictures:,} validation pictures{interval}"
+
+
+def _percent(fraction: float | None, more: str = "") -> str | None:
+    return None if fraction is None else f"{100 * fraction:.1f} %{more}"
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in rows)
+    return [f"  {name:<{width}}  {words}" for name, words in rows]

@@ -1,0 +1,60 @@
+"""What a finished run says last."""
+
+import shlex
+from pathlib import Path
+
+from imageclf.training.closing import closing_words
+
+SUMMARY = {
+    "model": "soup",
+    "model/acc": 58 / 60,
+    "model/acc_low": 0.8864,
+    "model/acc_high": 0.9908,
+    "val/acc": 0.95,
+    "val/acc_tta": 0.9667,
+    "num_train": 1204,
+    "num_valid": 60,
+    "num_test": 0,
+    "epochs": 15,
+    "seconds": 118.0,
+}
+
+
+def test_the_result_is_a_table_in_words_and_the_commands_that_come_next():
+    assert closing_words(Path("/runs/1"), SUMMARY) == [
+        "the run is done",
+        "  model       soup",
+        "  accuracy    96.7 % of 60 validation pictures (95 % interval: 88.6 % to 99.1 %)",
+        "  with TTA    96.7 %, by the final weights",
+        "  trained on  1,204 pictures, 15 epochs",
+        "  time        2 min",
+        "  report      /runs/1/report.html",
+        "next",
+        "  open the report  python -m webbrowser file:///runs/1/report.html",
+        "  predict          imageclf-predict run=/runs/1 data=FOLDER",
+        "  export           imageclf-export run=/runs/1 format=onnx",
+    ]
+
+
+def test_without_a_report_nothing_leads_to_one():
+    assert not [
+        line for line in closing_words(Path("/runs/1"), SUMMARY, has_report=False) if "report" in line
+    ]
+
+
+def test_a_run_without_validation_says_so():
+    summary = {"num_train": 100, "num_valid": 0, "epochs": 2, "seconds": None}
+    words = closing_words(Path("/runs/1"), summary)
+    assert "  accuracy    unknown, because no picture was held out" in words
+
+
+def test_the_accuracy_of_a_run_of_an_earlier_version_is_that_of_its_last_epoch():
+    summary = {"val/acc": 0.9, "num_valid": 60, "num_train": 100, "epochs": 2, "test/acc": None}
+    assert "  accuracy    90.0 % of 60 validation pictures" in closing_words(Path("/runs/1"), summary)
+
+
+def test_each_command_is_what_a_shell_takes_whatever_the_directory_is_called():
+    words = closing_words(Path("/my runs/a=b"), SUMMARY)
+    predict = shlex.split(words[-2])
+    assert predict == ["predict", "imageclf-predict", "run='/my runs/a=b'", "data=FOLDER"]
+    assert words[-3].endswith("file:///my%20runs/a%3Db/report.html")
