@@ -50,6 +50,7 @@ class ImageData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.table = table
+        loading = loading.for_training(len(table.rows("train")))
         self.loading = loading
         self.schedule = schedule
         self.caching = caching
@@ -222,7 +223,7 @@ class ImageData(pl.LightningDataModule):
 
     def _num_valid_batches(self) -> int:
         rows = self.table.rows("valid")
-        return sum(1 for _ in even_chunks(rows, self.loading.batch_size, *self._rank()))
+        return sum(1 for _ in even_chunks(rows, self.loading.pictures_a_step, *self._rank()))
 
     def _epoch(self) -> int:
         return min(self.trainer.current_epoch, self.schedule.epochs - 1) if self.trainer else 0

@@ -1,7 +1,7 @@
 """The keys of a data node about how pictures become batches."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from imageclf import InputError
@@ -11,13 +11,22 @@ from imageclf.data.views.geometry import Resize
 from imageclf.system.machine import available_cores, num_workers, sharing_ranks
 
 
+def auto_batch_size(num_train: int) -> int:
+    """Return a power of two from 8 to 64, the largest with which an epoch has at least ten steps.
+
+    >>> [auto_batch_size(number) for number in (48, 200, 300, 640, 23_000)]
+    [8, 16, 16, 64, 64]
+    """
+    return next((size for size in (64, 32, 16) if num_train >= 10 * size), 8)
+
+
 @dataclass(frozen=True)
 class Loading:
     """How pictures become batches.
 
     Args:
         size: pixels a side where a phase names none.
-        batch_size: pictures a step and process, where a phase names none.
+        batch_size: pictures a step and process, where a phase names none; auto: see `auto_batch_size`.
         num_workers: processes that read training pictures, and as many for evaluation; auto: see
             `imageclf.system.machine.num_workers`.
         resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
@@ -29,7 +38,7 @@ class Loading:
     """
 
     size: int
-    batch_size: int
+    batch_size: int | Literal["auto"]
     num_workers: int | Literal["auto"]
     resize: Resize
     oversample: Oversample
@@ -42,6 +51,17 @@ class Loading:
             value = getattr(self, name)
             if value != "auto" and value < low:
                 raise InputError(f"data.{name}={value}: give a whole number from {low}")
+
+    @property
+    def pictures_a_step(self) -> int:
+        """Return the batch size as a number, once the data set is known."""
+        if self.batch_size == "auto":
+            raise InputError("data.batch_size=auto: give a number where several processes share the batches")
+        return self.batch_size
+
+    def for_training(self, num_train: int) -> "Loading":
+        """Return the same with a number of pictures a step, for so many training pictures."""
+        return replace(self, batch_size=auto_batch_size(num_train)) if self.batch_size == "auto" else self
 
     def workers(self, num_pictures: int, on_gpu: bool, decodes: bool, num_ranks: int | None = None) -> int:
         """Return the data workers of each rank.

@@ -47,7 +47,7 @@ class Requests:
 
     def batch_size_of(self, place: Place) -> int:
         """Return the pictures of a step and process at a place."""
-        return place.batch_size or self.loading.batch_size
+        return place.batch_size or self.loading.pictures_a_step
 
     def num_batches(self, place: Place, world_size: int) -> int:
         """Return the training batches of an epoch at a place.
@@ -86,7 +86,7 @@ class Requests:
 
         The views of a picture are next to each other, so that it is read once.
         """
-        step = max(1, self.loading.batch_size // len(views))
+        step = max(1, self.loading.pictures_a_step // len(views))
         for chunk in even_chunks(rows, step, *rank):
             numbers = np.tile(np.array(views, dtype=np.int64), len(chunk))
             yield Request(np.repeat(chunk, len(views)), numbers, epoch=0, size=size)

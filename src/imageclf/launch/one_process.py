@@ -50,7 +50,7 @@ def _with_larger_batches(config: Config, ranks: int) -> Config:
     larger = {
         name: replace(phase, batch_size=_times(phase.batch_size, ranks)) for name, phase in phases.items()
     }
-    data = replace(config.data, loading=replace(loading, batch_size=loading.batch_size * ranks))
+    data = replace(config.data, loading=replace(loading, batch_size=loading.pictures_a_step * ranks))
     return replace(config, data=data, schedule=Schedule(larger))
 
 

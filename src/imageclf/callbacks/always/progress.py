@@ -46,7 +46,7 @@ class ShowProgress(pl.Callback):
     def _open_epoch(self, trainer: pl.Trainer, first: int) -> None:
         epoch, data = trainer.current_epoch, data_of(trainer)
         place, size = self._schedule.at(epoch), data.size_of(self._schedule.at(epoch))
-        batch_size = (place.batch_size or data.loading.batch_size) * trainer.world_size
+        batch_size = (place.batch_size or data.loading.pictures_a_step) * trainer.world_size
         most = min(len(data.table.rows("train")), int(trainer.num_training_batches) * batch_size)
         pictures = max(0, most - first * batch_size)
         cycles = f", cycle {place.cycle + 1} of {place.phase.n_cycles}" if place.phase.n_cycles > 1 else ""
@@ -138,7 +138,7 @@ def workload_of(trainer: pl.Trainer) -> Workload:
     return Workload(
         train=len(data.table.rows("train")),
         valid=len(data.table.rows("valid")),
-        search=sum(steps) * data.loading.batch_size * trainer.world_size,
+        search=sum(steps) * data.loading.pictures_a_step * trainer.world_size,
         views=sum(views),
         size=data.loading.size,
         compares=any(isinstance(each, Snapshots) for each in callbacks),
