@@ -83,3 +83,9 @@ def test_a_pipe_gets_the_result_in_words_and_last_the_run_directory_alone(
     assert [name for name in names if f"  {name} " not in closing] == []
     assert closing.splitlines()[-1] == str(tmp_path / "run")
     assert closing.splitlines()[-2].endswith(f"imageclf-export run={tmp_path}/run format=onnx")
+
+
+def test_a_closed_stdout_changes_neither_the_sentence_nor_the_exit_code(tmp_path: Path) -> None:
+    command = f'exec "{sys.executable}" -m imageclf.collect root=nowhere >&-'
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "imageclf: root=nowhere: there is no such folder\n")

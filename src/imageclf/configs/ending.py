@@ -71,7 +71,8 @@ def _print(text: str) -> None:
 
 def leave(code: int) -> NoReturn:
     """Exit with a code, also where nobody reads the output any more: Python would exit with 120."""
-    for stream in (sys.stdout, sys.stderr):
+    # A closed one is None.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except OSError:

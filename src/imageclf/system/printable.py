@@ -56,7 +56,7 @@ def console(width: int = 100) -> Console:
 
     Rich would assume 80 there, and cut the tables.
     """
-    return Console(width=None if sys.stdout.isatty() else width)
+    return Console(width=None if _is_terminal() else width)
 
 
 def show(text: object) -> None:
@@ -65,7 +65,7 @@ def show(text: object) -> None:
     It is no failure of the command that nobody reads it any more.
     """
     try:
-        print(printable(str(text)) if sys.stdout.isatty() else text, flush=True)
+        print(printable(str(text)) if _is_terminal() else text, flush=True)
     except OSError as error:
         if error.errno not in _GONE:
             raise
@@ -82,6 +82,11 @@ class PrintableRecord(logging.LogRecord):
 def log_printable() -> None:
     """Let all messages of this process be printable."""
     logging.setLogRecordFactory(PrintableRecord)
+
+
+def _is_terminal() -> bool:
+    # A closed stdout is None.
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _is_obeyed(each: str) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -183,8 +184,8 @@ class _LiveLine:
             console=console,
             auto_refresh=False,
             transient=True,
-            redirect_stdout=streams[0].isatty(),
-            redirect_stderr=streams[1].isatty(),
+            redirect_stdout=_is_terminal(streams[0]),
+            redirect_stderr=_is_terminal(streams[1]),
         )
         self._live.start()
         # A run that is killed leaves the terminal as it is.
@@ -208,10 +209,15 @@ class _LiveLine:
         self._live.stop()
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    # A closed one is None.
+    return stream is not None and stream.isatty()
+
+
 def _terminal() -> Console | None:
     """Return the terminal that stdout or, in a pipe, stderr goes to; None where there is none."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and stream.isatty():
+        if _is_terminal(stream):
             console = Console(file=stream)
             return None if console.is_dumb_terminal else console
     return None
