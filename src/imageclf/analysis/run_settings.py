@@ -17,7 +17,8 @@ RESERVED = (
     *("run", "status", "cause", "data_set", "task_name", "tags"),
     *("epochs_done", "epochs", "best_epoch", "seconds", "folds_done", "folds", "seeds"),
 )
-SCORES = ("val/", "test/", "oof/")
+# model/loss is a config group, too.
+SCORES = ("val/", "test/", "oof/", "model/acc")
 _PREFIX = "config:"
 _PHASES = "schedule.phases."
 # Config groups whose options set keys anywhere.

@@ -13,6 +13,7 @@ from imageclf.analysis.run_settings import RESERVED, SCORES, RunRecord, data_set
 # Words in the names of scores, and of the classes of metrics, of which less is better.
 _LESS_IS_BETTER = ("loss", "ece", "error", "seconds", "distance")
 _FIRST_SCORES = (
+    *("model/acc", "model/acc_low", "model/acc_high"),
     *("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "val/loss_tta"),
     *("test/acc", "test/loss"),
 )

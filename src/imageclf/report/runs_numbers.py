@@ -9,7 +9,7 @@ from imageclf.analysis.run_settings import short_names
 from imageclf.analysis.runs_table import setting_columns
 from imageclf.report.page import ABSENT, duration, score_text
 
-_SHOWN_SCORES = ("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
+_SHOWN_SCORES = ("model/acc", "val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
 
 
 @dataclass(frozen=True)

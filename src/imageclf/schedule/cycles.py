@@ -4,6 +4,8 @@ Libraries find the cycle with a float logarithm and miss restarts: with a multip
 restart falls into the fifth cycle. A loop over integers cannot.
 """
 
+from imageclf import InputError
+
 # Of a phase. The places of all epochs are kept in memory.
 MAX_EPOCHS = 100_000
 
@@ -20,18 +22,20 @@ def cycle_lengths(n_cycles: int, cycle_len: int, cycle_mult: int) -> tuple[int, 
     return tuple(cycle_len * cycle_mult**cycle for cycle in range(n_cycles))
 
 
-def fits(epochs: int, n_cycles: int, cycle_len: int, cycle_mult: int) -> bool:
-    """Return whether all cycles together have at most so many epochs, without writing them down.
+def check_length(n_cycles: int, cycle_len: int, cycle_mult: int) -> None:
+    """Refuse cycles of too many epochs together, without writing them down: there may be a billion.
 
-    >>> fits(7, 3, 1, 2), fits(6, 3, 1, 2), fits(100, 10**9, 1, 10**9)
-    (True, False, False)
+    Raises:
+        InputError: they are more than `MAX_EPOCHS`.
     """
-    length = cycle_len
+    epochs, length = 0, cycle_len
     for _ in range(n_cycles):
-        if epochs < length:
-            return False
-        epochs, length = epochs - length, length * cycle_mult
-    return True
+        epochs, length = epochs + length, length * cycle_mult
+        if epochs > MAX_EPOCHS:
+            raise InputError(
+                f"n_cycles={n_cycles}, cycle_len={cycle_len}, cycle_mult={cycle_mult}: "
+                f"a phase has at most {MAX_EPOCHS:,} epochs"
+            )
 
 
 def locate(epoch: int, lengths: tuple[int, ...]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from imageclf import InputError
-from imageclf.schedule.cycles import MAX_EPOCHS, cycle_lengths, fits, locate
+from imageclf.schedule.cycles import check_length, cycle_lengths, locate
 from imageclf.schedule.shapes import SHAPES, plateau, warmup_scale
 
 Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
@@ -82,8 +82,7 @@ class Phase:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "a number of epochs from 0")
         _require(self.shape in get_args(Shape), "shape", self.shape, "one of " + ", ".join(get_args(Shape)))
         _require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
-        is_short = fits(MAX_EPOCHS, self.n_cycles, self.cycle_len, self.cycle_mult)
-        _require(is_short, "n_cycles", self.n_cycles, f"cycles of at most {MAX_EPOCHS:,} epochs together")
+        check_length(self.n_cycles, self.cycle_len, self.cycle_mult)
         self._check_lr()
         self._check_layer_decay()
         if self.precompute and self.augment:
