@@ -539,4 +539,4 @@ def test_a_secret_is_neither_printed_nor_written_down(name, tiny, command, here)
 
 def test_a_mistake_is_all_that_a_command_prints(tiny, command, here):
     (line,) = command("train", *tiny, "data.valid_pct=5").err.splitlines()
-    assert line.startswith("imageclf: data.valid_pct=5 must be")
+    assert line.startswith("imageclf: data.valid_pct=5: give a number from 0 to below 1")

@@ -193,3 +193,9 @@ def test_a_drop_where_layers_are_unfrozen_is_explained_with_its_numbers():
 )
 def test_where_nothing_dropped_or_nothing_was_unfrozen_there_is_nothing_to_explain(before, after, pictures):
     assert unfreezing_drop(before, after, pictures) == ""
+
+
+def test_a_loss_that_is_not_finite_is_never_about_right_and_never_the_best_so_far():
+    exploded, after = verdicts([Fit(math.nan, math.nan), Fit(0.3, 0.4)], classes=2)
+    assert exploded.word == "under-fitting" and exploded.advice == "lower the learning rate"
+    assert (after.word, after.trend) == ("about right", None)

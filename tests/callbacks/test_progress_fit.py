@@ -26,7 +26,8 @@ def test_every_long_step_of_a_run_is_shown_by_name_phase_cycle_and_size(
     pictures: Path, tmp_path: Path, said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        train_small(tmp_path, pictures, *THREE_PHASES, "schedule.phases.tune.lr=auto")
+        cache = f"data.cache_dir={tmp_path}/cache"
+        train_small(tmp_path, pictures, *THREE_PHASES, cache, "schedule.phases.tune.lr=auto")
     names = list(dict.fromkeys(line.partition(":")[0] for line in said))
     shown = [
         "Checking pictures",

@@ -129,7 +129,7 @@ def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pyt
         (["hydra.run.dir=mine"], "give hydra.sweep.dir=mine"),
         (["-m", "cluster.minutes=10,20"], "cluster.minutes is swept"),
         (["model.weights=hub"], "run imageclf-prefetch model.backbone=test_resnet first"),
-        (["seed=-1"], "seed=-1: give a whole number from 0"),
+        (["seed=-1"], "seed=-1: give a number from 0"),
         (["data.train=nowhere"], "nowhere"),
     ],
 )

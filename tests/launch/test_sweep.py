@@ -135,7 +135,7 @@ def test_a_single_run_does_not_go_on_with_a_sweep(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("swept", "sentence"),
     [
-        ("seed=1,-1", "job 1 (seed=-1): seed=-1: give a whole number"),
+        ("seed=1,-1", "job 1 (seed=-1): seed=-1: give a number"),
         ("data.sise=32,64", "job 0 (+data.sise=32): data.sise: there is no such key"),
         ("data.size=32,large", "job 1 (data.size=large): data.size=large: give a whole number"),
         (
@@ -188,4 +188,4 @@ def test_a_mistake_in_a_single_run_is_its_cause(tiny, tmp_path):
     train(tmp_path, *tiny, "seed=-1", "hydra.run.dir=run")
     found = json.loads((tmp_path / "run" / "failed.json").read_text())
     assert (found["status"], found["exit_code"]) == ("input", 1)
-    assert found["cause"].startswith("seed=-1: give a whole number")
+    assert found["cause"].startswith("seed=-1: give a number")

@@ -87,7 +87,7 @@ def test_a_killed_task_ends_the_other(pictures: Path, tmp_path: Path) -> None:
 def test_a_mistake_is_said_once_and_ends_both_tasks(pictures: Path, tmp_path: Path) -> None:
     done = torchrun(tmp_path, "imageclf.train", *overrides(pictures, "seed=-1"))
     assert done.returncode != 0
-    assert done.stderr.count("imageclf: seed=-1: give a whole number") == 1
+    assert done.stderr.count("imageclf: seed=-1: give a number") == 1
 
 
 @pytest.mark.long

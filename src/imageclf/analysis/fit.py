@@ -68,6 +68,7 @@ def verdicts(fits: Sequence[Fit], classes: int, tolerance: float = 0.02) -> list
       is more than 0.1 above it.
     - Under-fitting: the validation loss is the lower one, by as much. Or the training loss is still more than
       half of log(classes), the loss of guessing: the network does not even know its training pictures.
+    - Under-fitting, too, where a loss is not finite: the weights have exploded.
     - About right: anything else, such as 0.02 on training and 0.05 on validation pictures.
 
     Args:
@@ -110,13 +111,20 @@ def _num_training(row: Mapping[Any, Any]) -> int:
 
 
 def _verdict(before: Sequence[Fit], fit: Fit, classes: int, tolerance: float) -> Verdict:
-    best = min(before, key=lambda each: each.valid, default=None)
+    if not _is_finite(fit):
+        losses = f"training loss {fit.train:.3f} and validation loss {fit.valid:.3f} are not finite"
+        return Verdict("under-fitting", None, False, losses, "lower the learning rate")
+    best = min(filter(_is_finite, before), key=lambda each: each.valid, default=None)
     trend = None if best is None else _trend(best.valid, fit.valid, tolerance)
     has_diverged = best is not None and trend == "rising" and fit.train < best.train
     # While a run goes on, its page may not know the classes yet.
     guessing = math.log(classes) if classes > 1 else math.inf
     word, relation = _judged(fit, has_diverged, guessing)
     return Verdict(word, trend, has_diverged, _reason(fit, relation, best, trend), _advice(word, trend))
+
+
+def _is_finite(fit: Fit) -> bool:
+    return math.isfinite(fit.train) and math.isfinite(fit.valid)
 
 
 def _judged(fit: Fit, has_diverged: bool, guessing: float) -> tuple[Word, str]:

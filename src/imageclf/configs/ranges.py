@@ -79,7 +79,8 @@ RANGES: Mapping[str, Range] = {
     "schedule.phases.*.n_cycles": Range(1, 1e5),
     "schedule.phases.*.cycle_len": Range(1, 1e5),
     "schedule.phases.*.cycle_mult": Range(1, 1e5),
-    "schedule.phases.*.lr": _RATE,
+    # Which rate is too high only training shows: callbacks.terminate_on_nan ends the run.
+    "schedule.phases.*.lr": Range(0, 1e30, above=True),
     "schedule.phases.*.lr_ratio": _AMOUNT,
     "schedule.phases.*.layer_decay": _FACTOR,
     "schedule.phases.*.unfreeze_to": Range(-1000, 1000),
