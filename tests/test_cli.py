@@ -362,7 +362,6 @@ def spoilt(dataset, here):
         (["trainer.strategy=fsdp"], "trainer.strategy=fsdp: give ddp or auto"),
         (["seed=first"], "seed=first: give a whole number"),
         (["data.size=large"], "data.size=large: give a whole number"),
-        (["model=lite"], "Could not find 'model/lite'"),
         (["~callbacks.warm_restarts"], "~callbacks.warm_restarts: it is what the schedule means"),
         (["~model.backbone"], "model.backbone is missing"),
         (["ckpt_path=auto"], "ckpt_path=auto needs hydra.run.dir=PATH"),

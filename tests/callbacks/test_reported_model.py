@@ -86,7 +86,7 @@ def test_predictions_of_a_run_are_those_of_the_command_with_its_model(
 ) -> None:
     name = weights.replace("NAME", summary_of(best)["model"])
     again = predict(best, dataset, name, tmp_path / "again.csv")
-    np.testing.assert_allclose(predicted(best, split), again.loc[predicted(best, split).index], atol=1e-5)
+    np.testing.assert_allclose(predicted(best, split), again.loc[predicted(best, split).index], atol=1e-4)
 
 
 def test_where_the_final_weights_are_asked_for_they_make_every_prediction(
@@ -96,7 +96,7 @@ def test_where_the_final_weights_are_asked_for_they_make_every_prediction(
     assert summary_of(final)["model/acc"] == summary_of(final)["val/acc"]
     last, default = (predict(final, dataset, name, tmp_path / f"{name}.csv") for name in ("final", "best"))
     for frame in (predicted(final), predicted(final, "test"), default):
-        np.testing.assert_allclose(frame, last.loc[frame.index], atol=1e-5)
+        np.testing.assert_allclose(frame, last.loc[frame.index], atol=1e-4)
 
 
 def test_what_is_reported_changes_no_other_score(final: Path) -> None:

@@ -205,3 +205,22 @@ def test_a_key_in_a_node_that_is_not_there_is_refused(key, sentence, monkeypatch
     monkeypatch.setattr(sys, "argv", ["imageclf-train", f"{key}=1"])
     assert code_of(raising(unknown(key, "1"))) == 1
     assert capsys.readouterr().err == f"imageclf: {sentence}\n"
+
+
+def test_a_word_without_an_equals_sign_is_answered_with_what_quotes_are_for(command):
+    (line,) = command("plan", "data=meine", "Bilder").err.splitlines()
+    assert (
+        line
+        == "imageclf: Bilder is not KEY=VALUE; a value with spaces needs quotes, such as 'data=my photos'"
+    )
+
+
+def test_a_mistake_that_shows_while_a_value_is_looked_up_is_said_as_it_is(command, tmp_path):
+    (tmp_path / "table.csv").write_text(
+        "file,one,two\n" + "".join(f"{i}.jpg,{i % 2},{i % 3}\n" for i in range(9))
+    )
+    for index in range(9):
+        (tmp_path / f"{index}.jpg").touch()
+    (line,) = command("plan", f"data={tmp_path}/table.csv").err.splitlines()
+    assert line.startswith(f"imageclf: data={tmp_path}/table.csv: the column of classes could be any of")
+    assert line.endswith("; give data.label_column=one")

@@ -167,3 +167,10 @@ def test_the_data_of_every_command_may_be_a_path(command, here, pictures, monkey
         assert outcome.code == 0, (name, outcome.err)
         assert f"root: {pictures}" in outcome.out
     assert "torch" in sys.modules
+
+
+def test_a_table_beside_one_folder_of_its_pictures_is_taken_though_its_classes_are_not_plain(here):
+    lay(here, *(f"pets/pictures/{number}.jpg" for number in range(9)))
+    rows = "".join(f"{number}.jpg,{number % 2},{number % 3}\n" for number in range(9))
+    (here / "pets/files.csv").write_text(f"file,one,two\n{rows}")
+    assert table_in("pets") == Path("pets/files.csv")

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from imageclf.configs.keys import unknown_key
 from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
 from imageclf.system.printable import printable
 from imageclf.system.secrets import hidden
+
+# What Hydra says of a word without an equals sign.
+_NO_PAIR = re.compile(r"Error parsing override '(.*)'\s+missing EQUAL at '<EOF>'")
+# OmegaConf puts this around the message of what looks up a value.
+_RESOLVING = re.compile(r"^InputError raised while resolving interpolation: ")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,5 +147,7 @@ def explain(error: BaseException) -> str:
             siblings = [key.rpartition(".")[0] + f".{name}" for name in cause.parent_node or ()]
             return str(unknown_key(key, siblings))
         cause = cause.__cause__
-    text = str(error).partition("Config search path")[0]
+    if word := _NO_PAIR.match(str(error)):
+        return f"{word[1]} is not KEY=VALUE; a value with spaces needs quotes, such as 'data=my photos'"
+    text = _RESOLVING.sub("", str(error)).partition("Config search path")[0].partition("\n    full_key:")[0]
     return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -24,6 +24,7 @@ from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
 from imageclf.configs.quoting import flags_first, quote_paths
 from imageclf.system.printable import log_printable
+from imageclf.system.streams import outlive_readers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,7 +99,8 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     """
     # Hydra would print its own shortened traceback and always exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Nobody may read the messages any more: the terminal is gone, or `head` has seen enough.
+    outlive_readers()
+    # A full disk behind stdout is no reason to end, and no reason for a traceback per message.
     logging.raiseExceptions = False
     _answer_ctrl_c()
     log_printable()

@@ -1,6 +1,5 @@
 """Text for a terminal: names of files, folders and classes may contain control characters."""
 
-import errno
 import logging
 import sys
 import unicodedata
@@ -15,9 +14,6 @@ _KEPT = frozenset("\n\t")
 _KINDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Joiners belong to words and emoji; they move nothing.
 _JOINERS = frozenset("\u200c\u200d")
-
-# What writing raises after `head` has seen enough, or the terminal was closed.
-_GONE = frozenset({errno.EPIPE, errno.EIO})
 
 
 def printable(text: str) -> str:
@@ -60,15 +56,8 @@ def console(width: int = 100) -> Console:
 
 
 def show(text: object) -> None:
-    """Print a line: exactly for a script that reads it, printable for a person at a terminal.
-
-    It is no failure of the command that nobody reads it any more.
-    """
-    try:
-        print(printable(str(text)) if _is_terminal() else text, flush=True)
-    except OSError as error:
-        if error.errno not in _GONE:
-            raise
+    """Print a line: exactly for a script that reads it, printable for a person at a terminal."""
+    print(printable(str(text)) if _is_terminal() else text, flush=True)
 
 
 class PrintableRecord(logging.LogRecord):

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from imageclf import InputError
 from imageclf.configs.found.folder_layout import absolute, has_splits, subfolders
-from imageclf.configs.found.table_layout import labels_in
+from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
 from imageclf.system.conventions import TEST, TRAIN, VALID
 
@@ -139,6 +139,10 @@ def table_in(path: str) -> Path | None:
     if len(found) > 1:
         raise InputError(f"data={path}: {', '.join(found)} list pictures; give data={Path(path, found[0])}")
     folders = {name for name in subfolders(absolute(path)) if name.casefold() not in (*TRAIN, *VALID, *TEST)}
+    if not found and len(folders) < 2:
+        # Folders of classes these are not. Which column has the classes is asked for later.
+        listing = [name for name in labels if lists_files(path, name)]
+        return Path(path, listing[0]) if len(listing) == 1 else None
     # A list of the same classes adds nothing to the folders.
     if not found or labels[found[0]] <= folders:
         return None

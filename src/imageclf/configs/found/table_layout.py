@@ -109,6 +109,14 @@ def labels_in(root: str, csv: str) -> set[str]:
     return set(_read(absolute(root) / csv)[label_column])
 
 
+def lists_files(root: str, csv: str) -> bool:
+    """Return whether a column of a CSV names files below the root."""
+    try:
+        return bool(find_id_column(root, csv))
+    except InputError:
+        return False
+
+
 def _held_out(columns: dict[str, tuple[str, ...]]) -> str | None:
     return next((name for name in columns if name.casefold() in _HELD_OUT), None)
 
