@@ -2,6 +2,7 @@
 
 import doctest
 
+import pandas as pd
 import pytest
 from run_records import record
 
@@ -40,6 +41,22 @@ def test_a_key_that_differs_within_an_option_is_kept():
         for name, lr in (("quick", 0.1), ("minimal", 0.1), ("quick", 0.2))
     ]
     assert list(differing_settings(runs).columns) == ["schedule", "schedule.phases.head.lr"]
+
+
+@pytest.mark.parametrize(("length", "columns"), [(1, ["schedule"]), (9, ["schedule", "schedule.length"])])
+def test_a_run_whose_options_are_unknown_shows_only_keys_of_no_known_option(length, columns):
+    runs = [
+        record(config={"schedule": {"length": each}}, choices=choices)
+        for each, choices in ((1, {"schedule": "quick"}), (5, {"schedule": "minimal"}), (length, {}))
+    ]
+    table = differing_settings(runs)
+    assert list(table.columns) == columns
+    assert table["schedule"].tolist() == ["quick", "minimal", UNKNOWN]
+
+
+def test_a_key_that_only_a_refused_run_names_is_left_out():
+    refused = record(config={"data": {"sise": 1}}, status="input", accuracies=(), metrics=pd.DataFrame())
+    assert differing_settings([record(config={"seed": 1}), refused]).empty
 
 
 def test_an_option_explains_no_key_of_another_group():
