@@ -7,7 +7,13 @@ import pytest
 from run_records import record
 
 from imageclf.analysis import run_settings, runs_table
-from imageclf.analysis.run_settings import UNKNOWN, differing_settings, setting_text, short_names
+from imageclf.analysis.run_settings import (
+    UNKNOWN,
+    differing_settings,
+    setting_text,
+    short_names,
+    with_options,
+)
 
 
 @pytest.mark.parametrize("module", [run_settings, runs_table])
@@ -52,6 +58,19 @@ def test_a_run_whose_options_are_unknown_shows_only_keys_of_no_known_option(leng
     table = differing_settings(runs)
     assert list(table.columns) == columns
     assert table["schedule"].tolist() == ["quick", "minimal", UNKNOWN]
+
+
+def test_an_unknown_option_is_that_of_a_run_with_the_same_keys_of_the_group():
+    known = {"schedule": "quick", "experiment": "None"}
+    runs = with_options(
+        [
+            record(config={"schedule": {"length": 1}, "seed": 1}, choices=known),
+            record(config={"schedule": {"length": 1}, "seed": 2}),
+            record(config={"schedule": {"length": 2}}),
+        ]
+    )
+    assert [run.choices["schedule"] for run in runs] == ["quick", "quick", UNKNOWN]
+    assert runs[1].choices["experiment"] == UNKNOWN
 
 
 def test_a_key_that_only_a_refused_run_names_is_left_out():

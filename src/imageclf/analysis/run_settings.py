@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -87,6 +87,31 @@ def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
     kept = [key for key in keys if key not in options and not _follows(keys[key], key, options)]
     columns = {**options, **{key: keys[key] for key in kept}}
     return pd.DataFrame({heading(key): cells for key, cells in columns.items()}, index=range(len(runs)))
+
+
+def with_options(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs with unknown options filled in: that of a run with the same keys of the group, or `?`.
+
+    Args:
+        runs: `choices` is empty where the options are unknown.
+    """
+    known = [run for run in runs if run.choices]
+    groups = dict.fromkeys(group for run in known for group in run.choices)
+    return [
+        run if run.choices else replace(run, choices={group: _option(run, group, known) for group in groups})
+        for run in runs
+    ]
+
+
+def _option(run: RunRecord, group: str, known: Sequence[RunRecord]) -> str:
+    own = _keys_of(run, group)
+    alike = (each.choices[group] for each in known if group in each.choices and _keys_of(each, group) == own)
+    return next(alike, UNKNOWN) if own else UNKNOWN
+
+
+def _keys_of(run: RunRecord, group: str) -> dict[str, object]:
+    prefix = f"{group.replace('/', '.')}."
+    return {key: value for key, value in run.config.items() if key.startswith(prefix)}
 
 
 def is_refused(run: RunRecord) -> bool:

@@ -23,6 +23,7 @@ from imageclf.analysis import (
     sort_runs,
     write_predictions,
 )
+from imageclf.analysis.run_settings import with_options
 from imageclf.commands.records import OTHER, find_others, find_runs, name_of, read_record
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
@@ -72,7 +73,7 @@ def collect(options: CollectOptions) -> Runs:
     if not root.is_dir():
         raise InputError(f"root={options.root}: there is no such folder")
     read = {name_of(run_dir, root): _record_or_reason(run_dir, root) for run_dir in find_runs(root)}
-    records = [run for run in read.values() if isinstance(run, RunRecord)]
+    records = with_options([run for run in read.values() if isinstance(run, RunRecord)])
     left_out = {name: reason for name, reason in read.items() if isinstance(reason, str)}
     others = {name_of(folder, root): reason for folder, reason in find_others(root)}
     left_out |= {name: reason for name, reason in others.items() if reason != OTHER}
