@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 import imageclf.commands.plan
 from imageclf.analysis.lr_curve import Suggestion
 from imageclf.commands.lr_find import suggestion_lines
+from imageclf.commands.records import read_record
 from imageclf.system.machine import processor_name
 
 CLASSES = ["blue", "green", "red"]
@@ -116,6 +117,20 @@ def test_the_report_says_what_the_run_trained_on(run):
 )
 def test_a_run_leaves_the_file(run, file):
     assert (run / file).stat().st_size > 0
+
+
+def test_a_command_that_continues_a_run_changes_no_settings_in_the_table(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "runs" / "again")
+    before = read_record(copied, copied)
+    process = start(tmp_path, f"hydra.run.dir={copied}", "ckpt_path=auto")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "is finished already" in out + err
+    # Hydra has recorded the defaults over it.
+    assert OmegaConf.load(copied / ".hydra" / "overrides.yaml") == ["ckpt_path=auto"]
+    after = read_record(copied, copied)
+    assert (after.choices, after.config) == (before.choices, before.config)
+    assert before.choices["schedule"] == "quick"
 
 
 @pytest.mark.parametrize(

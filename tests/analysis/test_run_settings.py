@@ -2,11 +2,18 @@
 
 import doctest
 
+import pandas as pd
 import pytest
 from run_records import record
 
 from imageclf.analysis import run_settings, runs_table
-from imageclf.analysis.run_settings import UNKNOWN, differing_settings, setting_text, short_names
+from imageclf.analysis.run_settings import (
+    UNKNOWN,
+    differing_settings,
+    setting_text,
+    short_names,
+    with_options,
+)
 
 
 @pytest.mark.parametrize("module", [run_settings, runs_table])
@@ -40,6 +47,35 @@ def test_a_key_that_differs_within_an_option_is_kept():
         for name, lr in (("quick", 0.1), ("minimal", 0.1), ("quick", 0.2))
     ]
     assert list(differing_settings(runs).columns) == ["schedule", "schedule.phases.head.lr"]
+
+
+@pytest.mark.parametrize(("length", "columns"), [(1, ["schedule"]), (9, ["schedule", "schedule.length"])])
+def test_a_run_whose_options_are_unknown_shows_only_keys_of_no_known_option(length, columns):
+    runs = [
+        record(config={"schedule": {"length": each}}, choices=choices)
+        for each, choices in ((1, {"schedule": "quick"}), (5, {"schedule": "minimal"}), (length, {}))
+    ]
+    table = differing_settings(runs)
+    assert list(table.columns) == columns
+    assert table["schedule"].tolist() == ["quick", "minimal", UNKNOWN]
+
+
+def test_an_unknown_option_is_that_of_a_run_with_the_same_keys_of_the_group():
+    known = {"schedule": "quick", "experiment": "None"}
+    runs = with_options(
+        [
+            record(config={"schedule": {"length": 1}, "seed": 1}, choices=known),
+            record(config={"schedule": {"length": 1}, "seed": 2}),
+            record(config={"schedule": {"length": 2}}),
+        ]
+    )
+    assert [run.choices["schedule"] for run in runs] == ["quick", "quick", UNKNOWN]
+    assert runs[1].choices["experiment"] == UNKNOWN
+
+
+def test_a_key_that_only_a_refused_run_names_is_left_out():
+    refused = record(config={"data": {"sise": 1}}, status="input", accuracies=(), metrics=pd.DataFrame())
+    assert differing_settings([record(config={"seed": 1}), refused]).empty
 
 
 def test_an_option_explains_no_key_of_another_group():

@@ -1,6 +1,8 @@
 """imageclf-collect over real runs."""
 
 import io
+import json
+import re
 import shutil
 import threading
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from imageclf import InputError
 from imageclf.commands.collect import (
     CollectOptions,
+    causes,
     collect,
     fitting,
     optimized_metric,
@@ -48,7 +51,7 @@ def test_the_files_are_written(root, tmp_path):
 
 def test_only_what_differs_is_a_column(root):
     columns = list(collected(root).table.columns)
-    assert columns[:4] == ["run", "status", "seed", "val/acc"]
+    assert columns[:4] == ["run", "status", "seed", "model/acc"]
     assert not [name for name in columns if name.startswith(("data.", "model.", "schedule."))]
 
 
@@ -85,6 +88,40 @@ def test_the_terminal_shows_a_row_per_run(root):
         console.print(table)
     text = console.file.getvalue()
     assert [text.count(f"sweep/{number} ") for number in range(3)] == [1, 1, 1]
+
+
+def test_the_runs_of_each_data_set_are_a_table_of_their_own(root):
+    config = root / "sweep" / "1" / "config.yaml"
+    config.write_text(re.sub(r"\n  root: .*\n", "\n  root: /data/other\n", config.read_text()))
+    tables = terminal_tables(collected(root), 200)
+    titles = [str(table.title) for table in tables]
+    assert titles[1] == "1 run on other, ranked by val/acc"
+    assert titles[0].startswith("2 runs on ")
+    heads = [str(column.header) for column in tables[0].columns]
+    assert heads[:5] == ["run", "status", "model/acc", "val/acc", "seed"]
+    assert not {"root", "data", "data set"} & set(heads)
+
+
+def test_folders_of_other_commands_are_counted_and_not_named(root, caplog):
+    for name, command in (("plan", "plan"), ("killed", "train")):
+        folder = root / name / ".hydra"
+        folder.mkdir(parents=True)
+        (folder / "hydra.yaml").write_text(f"hydra: {{job: {{config_name: {command}}}}}\n")
+    with caplog.at_level("INFO"):
+        runs = collected(root)
+    assert (list(runs.left_out), runs.num_others) == (["killed"], 1)
+    assert "1 folder of another command is left out" in caplog.messages
+
+
+def test_a_refused_run_is_not_started_and_tells_its_cause(root):
+    refused = root / "refused"
+    (refused / ".hydra").mkdir(parents=True)
+    (refused / ".hydra" / "config.yaml").write_text("data: {sise: 64}\n")
+    failure = {"status": "input", "cause": "data.sise: there is no such key"}
+    (refused / "failed.json").write_text(json.dumps(failure))
+    runs = collected(root)
+    assert causes(runs) == ["refused (not started): data.sise: there is no such key"]
+    assert "data.sise" not in runs.table
 
 
 def columns(**ranks: int) -> list[Column]:

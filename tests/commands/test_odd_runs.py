@@ -96,10 +96,10 @@ def test_each_run_is_in_the_table_or_named_as_left_out(runs):
 
 @pytest.mark.parametrize("name", ["epochs", "status", "run", "val/acc", "config:epochs", "data_set"])
 def test_an_override_named_like_a_column_has_a_column_of_its_own(name, tmp_path):
-    refused = {
+    odd = {
         ".hydra/config.yaml": f"{name!r}: 5\n",
-        "failed.json": '{"status": "input", "cause": "no key"}',
+        "failed.json": '{"status": "failed", "cause": "no memory"}',
     }
-    table = collected([GOOD, refused], tmp_path).table
+    table = collected([GOOD, odd], tmp_path).table
     assert table.columns.is_unique
     assert table[f"config:{name}"].tolist() == ["", "5"]

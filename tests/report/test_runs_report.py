@@ -1,5 +1,6 @@
 """The page about many runs."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from run_records import fold, record
 from imageclf.analysis import find_folds, find_seeds, run_table
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.plots.runs_plot import COLOURS, colours, runs_figure
-from imageclf.report.runs_numbers import run_columns
+from imageclf.report.runs_numbers import run_columns, status_words
 
 
 def runs_of(records, sort="val/acc", left_out=None) -> Runs:
@@ -82,6 +83,29 @@ def test_columns_show_settings_under_short_names_and_progress():
     assert shown["epochs"] == ["1/1", "1/1"]
     assert shown["time"] == ["1 min 00 s", "1 min 00 s"]
     assert [column.title for column in columns][:3] == ["run", "status", "val/acc"]
+
+
+def test_the_reported_model_stands_before_the_score_that_ranks(tmp_path):
+    summary = {"val/acc": 0.5, "val/acc_best": 0.75, "model/acc": 0.75}
+    runs = runs_of([record("a", summary=summary)])
+    titles = [column.title for column in runs.columns([0])]
+    assert titles[:4] == ["run", "status", "model/acc", "val/acc"]
+    assert "best candidate" in titles
+    text = write_runs_report(runs, tmp_path / "collect.html").read_text("utf-8")
+    assert "ranked by <code>val/acc</code>" in text
+    assert "a; its reported model: 75.00 %" in text
+
+
+def test_a_run_that_a_mistake_ended_is_not_started_or_failed():
+    empty = {"summary": {}, "metrics": pd.DataFrame()}
+    table = run_table([record("a", status="input", **empty), record("b", status="input")], "val/acc")
+    assert status_words(table) == ["not started", "failed"]
+
+
+def test_folders_of_other_commands_are_counted_on_the_page(tmp_path):
+    runs = dataclasses.replace(runs_of([record("a")]), num_others=17)
+    text = write_runs_report(runs, tmp_path / "collect.html").read_text("utf-8")
+    assert "17 folders of other commands are left out" in text
 
 
 @pytest.mark.parametrize(("sort", "title"), [("val/acc", "Best val/acc"), ("seed", None)])

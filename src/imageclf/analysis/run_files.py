@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import read_classes, read_predictions
+from imageclf.system.hydra_record import read_overrides
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_run(run_dir: Path) -> RunFiles:
         candidates=read_candidates(run_dir),
         classes=classes,
         config=_read_text(run_dir / "config.yaml"),
-        overrides=_read_overrides(run_dir / ".hydra" / "overrides.yaml"),
+        overrides=read_overrides(run_dir),
     )
 
 
@@ -145,16 +145,6 @@ def read_json(path: Path) -> dict[str, object]:
         return dict(json.loads(_read_text(path) or "{}"))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}): remove it, or run again") from error
-
-
-def _read_overrides(path: Path) -> list[str] | None:
-    """Return the arguments that a run was started with, as the shell passed them on."""
-    if not path.is_file():
-        return None
-    try:
-        return list(map(str, yaml.safe_load(_read_text(path)) or []))
-    except (yaml.YAMLError, TypeError) as error:
-        raise InputError(f"{path} is damaged: remove it, or run again") from error
 
 
 def _read_text(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -75,16 +75,48 @@ def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Return a row per run and a column per setting in which the runs differ, in the order of the configs.
 
     A setting is the option of a config group or a key of the config. A key that follows from such an option
-    is left out: with `schedule=quick,minimal` the keys of their phases add nothing. A key that is named like
-    another column of such a table is headed `config:KEY`.
+    is left out: with `schedule=quick,minimal` the keys of their phases add nothing. So is a key that only
+    refused runs name, which may be a slip of the pen. A key that is named like another column of such a table
+    is headed `config:KEY`.
     """
+    is_legal = [not is_refused(run) for run in runs]
     is_whole = [bool(run.summary) or len(run.metrics) > 0 for run in runs]
     chosen = [{group: option for group, option in run.choices.items() if _is_setting(group)} for run in runs]
-    options = _differing(chosen, is_whole)
-    keys = _differing([settings(run) for run in runs], is_whole)
+    options = _differing(chosen, is_whole, is_legal)
+    keys = _differing([settings(run) for run in runs], is_whole, is_legal)
     kept = [key for key in keys if key not in options and not _follows(keys[key], key, options)]
     columns = {**options, **{key: keys[key] for key in kept}}
     return pd.DataFrame({heading(key): cells for key, cells in columns.items()}, index=range(len(runs)))
+
+
+def with_options(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs with unknown options filled in: that of a run with the same keys of the group, or `?`.
+
+    Args:
+        runs: `choices` is empty where the options are unknown.
+    """
+    known = [run for run in runs if run.choices]
+    groups = dict.fromkeys(group for run in known for group in run.choices)
+    return [
+        run if run.choices else replace(run, choices={group: _option(run, group, known) for group in groups})
+        for run in runs
+    ]
+
+
+def _option(run: RunRecord, group: str, known: Sequence[RunRecord]) -> str:
+    own = _keys_of(run, group)
+    alike = (each.choices[group] for each in known if group in each.choices and _keys_of(each, group) == own)
+    return next(alike, UNKNOWN) if own else UNKNOWN
+
+
+def _keys_of(run: RunRecord, group: str) -> dict[str, object]:
+    prefix = f"{group.replace('/', '.')}."
+    return {key: value for key, value in run.config.items() if key.startswith(prefix)}
+
+
+def is_refused(run: RunRecord) -> bool:
+    """Return whether a mistake of the user ended a run before its first epoch."""
+    return run.status == "input" and run.metrics.empty
 
 
 def heading(setting: str) -> str:
@@ -133,9 +165,15 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _differing(rows: Sequence[Mapping[str, object]], is_whole: Sequence[bool]) -> dict[str, list[str]]:
-    """Return the columns with more than one value; of a row that is not whole a missing value is unknown."""
-    names = dict.fromkeys(name for row in rows for name in row)
+def _differing(
+    rows: Sequence[Mapping[str, object]], is_whole: Sequence[bool], is_legal: Sequence[bool]
+) -> dict[str, list[str]]:
+    """Return the columns of the legal rows' names with more than one value.
+
+    A value that a row lacks is unknown if the row is not whole.
+    """
+    legal = [row for row, is_named in zip(rows, is_legal, strict=True) if is_named]
+    names = dict.fromkeys(name for row in legal for name in row)
     columns = {name: [_cell(*pair, name) for pair in zip(rows, is_whole, strict=True)] for name in names}
     return {name: column for name, column in columns.items() if len(set(column) - {UNKNOWN}) > 1}
 
@@ -151,8 +189,12 @@ def _follows(column: Sequence[str], key: str, options: Mapping[str, Sequence[str
     """Return whether the option of a config group that holds the key determines its value."""
     for group, chosen in options.items():
         holds = group in GLOBAL or key.startswith(f"{group.replace('/', '.')}.")
+        pairs = set(zip(chosen, column, strict=True))
+        known = {(option, value) for option, value in pairs if option != UNKNOWN}
         # One value for each option: as many pairs as options.
-        if holds and len(set(zip(chosen, column, strict=True))) == len(set(chosen)):
+        is_fixed = len(known) == len({option for option, _ in known})
+        # Where the option is unknown, a value that no known option has is shown.
+        if holds and is_fixed and {value for _, value in pairs} == {value for _, value in known}:
             return True
     return False
 

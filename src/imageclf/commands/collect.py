@@ -23,9 +23,11 @@ from imageclf.analysis import (
     sort_runs,
     write_predictions,
 )
-from imageclf.commands.records import find_others, find_runs, name_of, read_record
+from imageclf.analysis.run_settings import with_options
+from imageclf.commands.records import OTHER, find_others, find_runs, name_of, read_record
 from imageclf.report import Runs, write_runs_report
-from imageclf.report.runs_numbers import Column, fold_columns, seed_columns
+from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
+from imageclf.report.runs_page import others_sentence
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.printable import cell, console, show
 from imageclf.training.check_keys import checked
@@ -56,6 +58,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
     terminal = console(width=500)
     for table in terminal_tables(runs, terminal.width):
         terminal.print(table)
+    for line in causes(runs):
+        terminal.print(cell(line), soft_wrap=True)
     show(page)
 
 
@@ -69,11 +73,15 @@ def collect(options: CollectOptions) -> Runs:
     if not root.is_dir():
         raise InputError(f"root={options.root}: there is no such folder")
     read = {name_of(run_dir, root): _record_or_reason(run_dir, root) for run_dir in find_runs(root)}
-    records = [run for run in read.values() if isinstance(run, RunRecord)]
+    records = with_options([run for run in read.values() if isinstance(run, RunRecord)])
     left_out = {name: reason for name, reason in read.items() if isinstance(reason, str)}
-    left_out |= {name_of(folder, root): reason for folder, reason in find_others(root)}
+    others = {name_of(folder, root): reason for folder, reason in find_others(root)}
+    left_out |= {name: reason for name, reason in others.items() if reason != OTHER}
+    num_others = list(others.values()).count(OTHER)
     for name, reason in left_out.items():
         log.warning("left out: %s: %s", name, reason)
+    if num_others:
+        log.info("%s", others_sentence(num_others))
     if not records:
         raise InputError(f"root={options.root} holds no run: give a folder that imageclf-train has written")
     sort = options.sort or optimized_metric(records)
@@ -86,8 +94,16 @@ def collect(options: CollectOptions) -> Runs:
         first = {name: place for place, name in enumerate(table["data_set"].unique())}
         table = table.sort_values("data_set", key=lambda names: names.map(first), kind="stable")
     ranked = [records[place] for place in table.index]
-    table = table.reset_index(drop=True)
-    return Runs(str(root.resolve()), sort, ranked, table, _folds(ranked), find_seeds(ranked), left_out)
+    return Runs(
+        root=str(root.resolve()),
+        sort=sort,
+        records=ranked,
+        table=table.reset_index(drop=True),
+        folds=_folds(ranked),
+        seeds=find_seeds(ranked),
+        left_out=left_out,
+        num_others=num_others,
+    )
 
 
 def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
@@ -125,13 +141,23 @@ def optimized_metric(records: Sequence[RunRecord]) -> str:
 
 
 def terminal_tables(runs: Runs, width: int) -> list[Table]:
-    """Return the runs and their cross-validations as tables of at most `width` characters."""
-    tables = [_table(runs.columns, width, f"{len(runs.records)} runs, best {runs.sort} first", "collect.csv")]
+    """Return the runs of each data set and their summaries as tables of at most `width` characters."""
+    tables = []
+    for name, places in runs.groups:
+        number = f"{len(places)} runs" if len(places) > 1 else "1 run"
+        title = f"{number}{f' on {name}' if name else ''}, ranked by {runs.sort}"
+        tables.append(_table(runs.columns(places), width, title, "collect.csv"))
     if runs.folds:
         tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))
     if runs.seeds:
         tables.append(_table(seed_columns(seed_table(runs.seeds)), width, "Mean over seeds", "seeds.csv"))
     return tables
+
+
+def causes(runs: Runs) -> list[str]:
+    """Return why runs ended before they were finished, a line each."""
+    rows = zip(runs.records, status_words(runs.table), strict=True)
+    return [f"{run.name} ({status}): {run.cause}" for run, status in rows if run.cause]
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:

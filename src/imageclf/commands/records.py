@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from imageclf.analysis import RunRecord, flatten, read_predictions
 from imageclf.analysis.run_files import read_json, read_numbers
 from imageclf.analysis.run_settings import UNKNOWN
 from imageclf.schedule import Schedule
+from imageclf.system.hydra_record import command_of, read_choices
 from imageclf.system.locks import FILE as LOCK
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ Plain = dict[str, object]
 
 # Any of these next to a config.yaml shows that it belongs to a run.
 _STARTED = {"train.log", "split.csv", "metrics.csv"}
+# Why a folder is no run: it is one of imageclf-plan, imageclf-analyse and so on.
+OTHER = "another command wrote it"
+_NO_CONFIG = "there is no config.yaml: the training ended before it began"
 # A run writes a file at the end of each epoch and at each checkpoint; it counts as stopped after this many
 # times as long without one.
 _PATIENCE = 3
@@ -59,7 +64,8 @@ def _folders(root: Path) -> Iterator[tuple[Path, str]]:
         elif "config.yaml" in files:
             yield Path(folder), "config.yaml lies alone there, without a log or results"
         elif has_started:
-            yield Path(folder), "there is no config.yaml: not a training, or one that ended before it began"
+            is_other = _read_or("", partial(command_of, Path(folder))) not in ("", "train")
+            yield Path(folder), OTHER if is_other else _NO_CONFIG
 
 
 def read_record(run_dir: Path, root: Path) -> RunRecord:
@@ -82,7 +88,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         status=status_of(run_dir, summary, failure, _patience(flat, metrics)),
         cause=" ".join(str(failure.get("cause") or "").split()) if not summary else "",
         config=flat,
-        choices=_read_or({}, lambda: _read_choices(run_dir)),
+        choices=_read_or({}, lambda: read_choices(run_dir)),
         summary=summary,
         metrics=metrics,
         epochs=_read_or(None, lambda: _num_epochs(config)),
@@ -171,15 +177,6 @@ def _read_config(run_dir: Path) -> dict[str, object]:
         return _mapping(run_dir / "config.yaml")
     raw = run_dir / ".hydra" / "config.yaml"
     return _without_references(_mapping(raw)) if raw.exists() else {}
-
-
-def _read_choices(run_dir: Path) -> dict[str, str]:
-    """Return the option of each config group as Hydra recorded it, without its own groups."""
-    path = run_dir / ".hydra" / "hydra.yaml"
-    if not path.exists():
-        return {}
-    choices = OmegaConf.select(OmegaConf.load(path), "hydra.runtime.choices") or {}
-    return {str(group): str(option) for group, option in choices.items() if not group.startswith("hydra/")}
 
 
 def _mapping(path: Path) -> dict[str, object]:

@@ -9,6 +9,8 @@ from imageclf.analysis.run_settings import short_names
 from imageclf.analysis.runs_table import setting_columns
 from imageclf.report.page import ABSENT, duration, score_text
 
+# The best candidate is no epoch, as the column best_epoch is.
+_TITLES = {"val/acc_best": "best candidate"}
 _SHOWN_SCORES = ("model/acc", "val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
 
 
@@ -27,30 +29,36 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
     """Return the columns of `run_table` to show, in reading order.
 
     Args:
-        table: of runs.
-        settings: its columns that are settings.
+        table: of runs on one data set.
+        settings: its columns that are settings to show.
         sort: the column that orders the runs; it is always shown.
     """
-    # The data set says so, too.
-    settings = [name for name in settings if "data_set" not in table or name not in ("data.root", "data.csv")]
     titles = short_names(settings)
-    scores = [name for name in dict.fromkeys((sort, *_SHOWN_SCORES)) if "/" in name and name in table]
+    # What a run reports stands before what ranks it.
+    first = [name for name in (*(["model/acc"] if sort == "val/acc" else []), sort) if _is_score(name, table)]
+    rest = [name for name in _SHOWN_SCORES if _is_score(name, table) and name not in first]
     labels = [name for name in ("task_name", "tags") if name in table]
-    data_set = [name for name in ("data_set",) if name in table]
     return [
-        *(_text(table, name, name, rank=0) for name in ("run", "status")),
+        _text(table, "run", "run", rank=0),
+        Column("status", "status", False, 0, status_words(table)),
         # The score that orders them stands where a narrow window shows it.
-        *_scores(table, scores[:1], rank=0),
-        *(_text(table, name, "data set", rank=1) for name in data_set),
+        *_scores(table, first, rank=0),
         *(_text(table, name, titles[name], rank=1) for name in settings),
         *(_text(table, name, name.replace("_", " "), rank=2) for name in labels),
-        *_scores(table, scores[1:], rank=2),
+        *_scores(table, rest, rank=2),
         Column("epochs", "epochs", True, 0, _epochs(table)),
         Column(
             "best_epoch", "best epoch", True, 2, _present(table["best_epoch"], lambda epoch: str(int(epoch)))
         ),
         Column("seconds", "time", True, 1, _present(table["seconds"], duration)),
     ]
+
+
+def status_words(table: pd.DataFrame) -> list[str]:
+    """Return the status of each run in words; a mistake of the user may have ended it at once."""
+    mistaken = ["failed" if done else "not started" for done in table["epochs_done"]]
+    pairs = zip(table["status"], mistaken, strict=True)
+    return [words if status == "input" else str(status) for status, words in pairs]
 
 
 def fold_columns(table: pd.DataFrame) -> list[Column]:
@@ -79,11 +87,18 @@ def seed_columns(table: pd.DataFrame) -> list[Column]:
 
 def _mean_columns(table: pd.DataFrame) -> list[Column]:
     means = [name for name in _SHOWN_SCORES if f"{name} mean" in table]
-    return [Column(name, name, True, 2, _spreads(table, name)) for name in means]
+    return [Column(name, _TITLES.get(name, name), True, 2, _spreads(table, name)) for name in means]
 
 
 def _scores(table: pd.DataFrame, names: Sequence[str], rank: int) -> list[Column]:
-    return [Column(name, name, True, rank, [score_text(name, v) for v in table[name]]) for name in names]
+    return [
+        Column(name, _TITLES.get(name, name), True, rank, [score_text(name, v) for v in table[name]])
+        for name in names
+    ]
+
+
+def _is_score(name: str, table: pd.DataFrame) -> bool:
+    return "/" in name and name in table
 
 
 def _spreads(table: pd.DataFrame, name: str) -> list[str]:

@@ -12,11 +12,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from imageclf.analysis.folds import Folds, fold_table, seed_table
-from imageclf.analysis.run_settings import RunRecord
+from imageclf.analysis.run_settings import UNKNOWN, RunRecord
 from imageclf.analysis.runs_table import setting_columns
 from imageclf.report.page import Card, render_page, score_text, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
-from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns
+from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns, status_words
 from imageclf.system.files import write_bytes
 
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
@@ -34,6 +34,7 @@ class Runs:
         folds: the cross-validations among them.
         seeds: the groups among them that differ only in the seed.
         left_out: folders that are not in the table, with the reason.
+        num_others: folders of other commands.
     """
 
     root: str
@@ -43,6 +44,7 @@ class Runs:
     folds: Sequence[Folds]
     seeds: Sequence[Sequence[RunRecord]]
     left_out: Mapping[str, str]
+    num_others: int = 0
 
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
@@ -52,17 +54,29 @@ class Runs:
         places = self.table.groupby("data_set", sort=False).groups
         return [(str(name), list(rows)) for name, rows in places.items()]
 
-    @property
-    def columns(self) -> list[Column]:
-        """The columns of the table to show."""
-        return run_columns(self.table, setting_columns(self.table), self.sort)
+    def columns(self, places: Sequence[int]) -> list[Column]:
+        """Return the columns that show the runs of a data set, with the settings in which these differ."""
+        table = self.table.iloc[list(places)].reset_index(drop=True)
+        differing = [name for name in setting_columns(table) if len(set(table[name]) - {UNKNOWN}) > 1]
+        return run_columns(table, differing, self.sort)
+
+
+def others_sentence(number: int) -> str:
+    """Return how many folders of other commands are left out.
+
+    >>> others_sentence(17), others_sentence(1)
+    ('17 folders of other commands are left out', '1 folder of another command is left out')
+    """
+    words = "folder of another command is" if number == 1 else "folders of other commands are"
+    return f"{number} {words} left out"
 
 
 class Group(NamedTuple):
-    """The runs of one data set on the page: its name, their rows, curves, and the colour of each run."""
+    """The runs of one data set on the page: its name, their places, columns, curves, and colours."""
 
     name: str
-    rows: list[int]
+    places: list[int]
+    columns: list[Column]
     plots: list[tuple[str, Markup]]
     colours: Mapping[str, str]
 
@@ -77,7 +91,6 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         sort=runs.sort,
         cards=[*_cards(runs), *_fold_cards(runs.folds, folds)],
         groups=[_group(runs, name, places) for name, places in runs.groups],
-        columns=[column for column in runs.columns if column.name != "data_set"],
         records=runs.records,
         reports=[_link(run, path.parent) for run in runs.records],
         failures={run.name: run.cause for run in runs.records if run.cause},
@@ -86,6 +99,7 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         seeds=seed_columns(seed_table(runs.seeds)) if runs.seeds else [],
         num_seeds=len(runs.seeds),
         left_out=runs.left_out,
+        others=others_sentence(runs.num_others) if runs.num_others else "",
     )
     write_bytes(path, page)
     return path
@@ -99,7 +113,7 @@ def _link(run: RunRecord, folder: Path) -> str:
 def _group(runs: Runs, name: str, places: Sequence[int]) -> Group:
     records = [runs.records[place] for place in places]
     chosen = colours([run.name for run in records])
-    return Group(name, list(places), _plots(records, chosen), chosen)
+    return Group(name, list(places), runs.columns(places), _plots(records, chosen), chosen)
 
 
 def _plots(records: Sequence[RunRecord], chosen: Mapping[str, str]) -> list[tuple[str, Markup]]:
@@ -113,22 +127,31 @@ def _plots(records: Sequence[RunRecord], chosen: Mapping[str, str]) -> list[tupl
 
 
 def _cards(runs: Runs) -> list[Card]:
-    counts = Counter(run.status for run in runs.records)
+    counts = Counter(status_words(runs.table))
     note = ", ".join(f"{count} {status}" for status, count in counts.items())
     cards = [Card("runs", "Runs", str(len(runs.records)), note)]
     scores = runs.table.get(runs.sort, pd.Series(dtype=float))
     # Runs may also be sorted by a text, such as a setting.
     if runs.sort in runs.table and pd.api.types.is_numeric_dtype(scores):
-        best = [
-            (name, runs.records[places[0]].name, runs.table[runs.sort].iloc[places[0]])
-            for name, places in runs.groups
-        ]
+        best = [(name, places[0]) for name, places in runs.groups if pd.notna(scores.iloc[places[0]])]
         cards += [
-            Card("best", f"Best {runs.sort} {name}".strip(), score_text(runs.sort, score), run)
-            for name, run, score in best
-            if pd.notna(score)
+            Card(
+                "best",
+                f"Best {runs.sort} {name}".strip(),
+                score_text(runs.sort, scores.iloc[place]),
+                _best(runs, place),
+            )
+            for name, place in best
         ]
     return cards
+
+
+def _best(runs: Runs, place: int) -> str:
+    """Return the name of a run, with the accuracy of the model that it reports."""
+    name, accuracy = runs.records[place].name, runs.table.get("model/acc", pd.Series()).get(place)
+    if runs.sort == "model/acc" or accuracy is None or pd.isna(accuracy):
+        return name
+    return f"{name}; its reported model: {score_text('model/acc', accuracy)}"
 
 
 def _fold_cards(folds: Sequence[Folds], table: pd.DataFrame) -> list[Card]:

@@ -18,6 +18,7 @@ from imageclf.configs import (
     to_plain,
 )
 from imageclf.configs.plain import refuse_secrets, to_saved
+from imageclf.system.hydra_record import keep_record
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, key_of
@@ -53,6 +54,7 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
             log.info("%s has no epoch yet: it starts anew, with the config of this command", run_dir)
             clear_unbegun(run_dir)
         save_config(cfg, saved)
+        keep_record(run_dir)
         return True
     take_over(saved, cfg, overrides)
     return not (run_dir / "summary.json").exists()

@@ -1,0 +1,78 @@
+"""What Hydra has recorded of the command that started a run."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from imageclf.system.errors import InputError
+
+_HYDRAS, _START = Path(".hydra"), Path(".hydra", "start")
+_FILES = ("hydra.yaml", "overrides.yaml")
+
+
+def keep_record(run_dir: Path) -> None:
+    """Keep the record of the command that starts a run: Hydra overwrites it with that of every later command.
+
+    A directory without such a record, of a run that another program starts, is left as it is.
+    """
+    for name in _FILES:
+        if (run_dir / _HYDRAS / name).is_file():
+            (run_dir / _START).mkdir(exist_ok=True)
+            shutil.copyfile(run_dir / _HYDRAS / name, run_dir / _START / name)
+
+
+def read_overrides(run_dir: Path) -> list[str] | None:
+    """Return the arguments that a run was started with, as the shell passed them on; None without a record.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = _record(run_dir) / "overrides.yaml"
+    if not path.is_file():
+        return None
+    try:
+        return list(map(str, yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) or []))
+    except (yaml.YAMLError, TypeError) as error:
+        raise InputError(f"{path} is damaged: remove it, or run again") from error
+
+
+def read_choices(run_dir: Path) -> dict[str, str]:
+    """Return the option of each config group that a run was started with, without Hydra's own groups.
+
+    Empty if they are not known: there is no record, or only that of a command that continued the run.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    continued = not (run_dir / _START).is_dir() and "ckpt_path=auto" in (read_overrides(run_dir) or [])
+    choices = {} if continued else _read(_record(run_dir) / "hydra.yaml", "runtime", "choices")
+    return {
+        str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")
+    }
+
+
+def command_of(folder: Path) -> str:
+    """Return which command wrote a folder: train, plan, analyse and so on; "" if there is no record of it.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return str(_read(folder / _HYDRAS / "hydra.yaml", "job").get("config_name") or "")
+
+
+def _record(run_dir: Path) -> Path:
+    return run_dir / (_START if (run_dir / _START).is_dir() else _HYDRAS)
+
+
+def _read(path: Path, *keys: str) -> dict[str, object]:
+    """Return a mapping inside the node `hydra`; an empty one without the file or the key."""
+    if not path.is_file():
+        return {}
+    try:
+        node = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) or {}
+        for key in ("hydra", *keys):
+            node = node.get(key) or {}
+        return dict(node)
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: remove it, or run again") from error
