@@ -41,6 +41,7 @@ def write_plan(
     """
 
     def rows(found: Mapping[str, float]) -> pd.DataFrame:
+        """Return a row per training step."""
         groups, size = module.groups, data.loading.size
         steps = step_rows(
             schedule,
