@@ -137,8 +137,8 @@ class FolderSource:
         here = read_folder(path)
         labels = class_order(name for name in here.folders if not self._is_reserved(root, f"{path}/{name}"))
         if not labels and split != "test":
-            below = "" if folder == "." else f", {key}={folder!r}"
-            raise InputError(_no_classes(f"data.root={self.root!r}{below}", here))
+            key_of_folder = "" if folder == "." else f", {key}={folder!r}"
+            raise InputError(_no_classes(f"data.root={self.root!r}{key_of_folder}", here))
         if not labels:
             unlabelled = _ClassFolder(split, "", _below(root, path), natural_sorted(here.pictures))
             return _SplitFolder([unlabelled], here.hidden, here.others, [])
