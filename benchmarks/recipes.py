@@ -123,7 +123,7 @@ def page(figures: Mapping[str, Mapping[str, Mapping[str, Any]]], options: argpar
         "Written by `python benchmarks/recipes.py RUNS --write docs/recipes.md`: validation accuracy,",
         f"the mean of {options.seeds} seeds, each with a split of its own; {sizes}, `data.resize=squish`.",
         f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {versions}.",
-        "A recipe is safe where its final weights are at most 0.01 below the end of its head phase.",
+        "A recipe counts as safe if its final accuracy is at most 0.01 below that of its head phase.",
         "`soup` and `best` are selected on the very pictures that they are scored on.",
         "A set holds out 50 to 200 pictures, so that a difference of 0.02 may well be chance.",
     ]

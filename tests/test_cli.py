@@ -409,7 +409,7 @@ def test_a_value_that_cannot_be_right_is_refused_before_training(argument, tiny,
         (["data.root=table", "data.suffix=.png"], "1 of 3 files are missing, in rows 3: 'blue/99.png'"),
         (["data.root=table", "data.csv=other.csv"], "other.csv"),
         (["data.root=table", "data.label_column=breed"], "data.label_column='breed' names no column"),
-        ([], "data.root has no value yet: give data.root=..."),
+        ([], "data.root is missing: give data.root=..."),
     ],
 )
 def test_a_mistake_in_a_csv_is_one_sentence_that_names_it(arguments, named, command, spoilt):
@@ -437,7 +437,7 @@ def test_a_process_exits_with_1_after_a_mistake(mistaken):
 def test_a_process_says_a_mistake_in_one_sentence(mistaken):
     _, out, err = mistaken
     said = [line for line in err.splitlines() if line.startswith("imageclf: ")]
-    assert said == ["imageclf: data.root has no value yet: give data.root=..."]
+    assert said == ["imageclf: data.root is missing: give data.root=..."]
     assert "Traceback" not in out + err
 
 

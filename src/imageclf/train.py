@@ -1,4 +1,4 @@
-"""imageclf-train: take pictures through a schedule, into a run directory."""
+"""imageclf-train: train an image classifier on your pictures."""
 
 from pathlib import Path
 from typing import NoReturn

@@ -158,10 +158,25 @@ def test_while_the_number_of_classes_is_not_known_the_losses_are_compared_all_th
 def test_the_sentence_has_both_losses_the_accuracy_and_the_best_cycle_before():
     sentence = verdicts([Fit(0.3, 0.586, 0.05, 0.75), Fit(0.029, 0.303, 0.05, 0.929)], 2)[1].sentence
     assert sentence == (
-        "over-fitting: training loss 0.029 is much lower than validation loss 0.303 (92.9 % right), which is "
-        "still falling, from 0.586 at the best cycle before; training on still helps; to close the gap, "
-        "augment more, use bigger pictures, dropout or weight decay"
+        "over-fitting: training loss 0.029 is much lower than validation loss 0.303 (92.9 % right), down "
+        "from 0.586 at the best earlier cycle (both losses measured without augmentation or dropout); more "
+        "training still helps; to close the gap, augment more (transforms.*), use bigger pictures "
+        "(data.size, or schedule.phases.NAME.size), more dropout (model.head.dropout) or more weight decay "
+        "(model.optimizer.weight_decay)"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [
+        (0.8, "down from 0.800 at the best earlier cycle"),
+        (0.403, "about level with 0.403 at the best earlier cycle"),
+        (0.3, "up from 0.300 at the best earlier cycle"),
+    ],
+)
+def test_the_reason_says_how_the_validation_loss_compares_with_the_best_earlier_cycle(before, since):
+    reason = last([(0.3, before), (0.1, 0.4)]).reason
+    assert reason == f"training loss 0.100 is much lower than validation loss 0.400, {since}"
 
 
 def row(phase, accuracy, *rates):

@@ -65,7 +65,7 @@ def test_the_written_file_keeps_ids_and_probabilities(predictions, tmp_path):
 
 
 def test_an_id_that_was_not_predicted_is_named(predictions, sample):
-    with pytest.raises(InputError, match="1 of its 2 ids were not predicted, such as '00c'"):
+    with pytest.raises(InputError, match="1 of its 2 ids was not predicted, such as '00c'"):
         label_submission(predictions, sample("id,label\n00a,x\n00c,x\n"))
 
 

@@ -143,7 +143,7 @@ def test_the_submission_of_a_training_has_the_ids_order_and_header_of_its_sample
 
 def test_a_sample_of_other_ids_is_refused_before_the_training(composed, tiny, tmp_path):
     (tmp_path / "sample.csv").write_text("file,species\n2,x\n9,x\n")
-    with pytest.raises(InputError, match="1 of its 2 ids were not predicted, such as '9'"):
+    with pytest.raises(InputError, match="1 of its 2 ids was not predicted, such as '9'"):
         sampled(composed, tiny, tmp_path / "run", tmp_path / "sample.csv")
     assert not (tmp_path / "run" / "metrics.csv").exists()
 

@@ -284,7 +284,7 @@ def test_a_class_called_like_a_colour_keeps_its_name(command, here):
     ("arguments", "sentence"),
     [
         (["data=folder", "data.root=nowhere"], "data.root='nowhere' is not a folder"),
-        (["data=empty"], "holds no class folders"),
+        (["data=empty"], "data.root='empty': this folder holds no class folders, and no pictures; "),
         (["data=nowhere"], "data=nowhere: there is no such folder or file"),
         (["data=./nowhere"], "data=./nowhere: there is no such folder"),
         (["data=empty", "data.sise=3"], "did you mean data.size?"),

@@ -52,12 +52,12 @@ def test_a_file_that_cannot_be_read_is_skipped_and_listed_with_its_reason(predic
     assert len(predicted.table) == 4
     listed = pd.read_csv(predicted.files[0]).to_dict("records")
     assert listed == [{"id": "broken", "path": f"{new}/broken.jpg", "reason": "not a picture"}]
-    assert "they are skipped (on_error=skip)" in caplog.text
+    assert "1 picture cannot be read: " in caplog.text
 
 
 def test_on_error_raise_names_its_own_key(refusal, new):
     (new / "broken.jpg").write_text("hello")
-    assert refusal(on_error="raise").endswith("mend or remove them, or give on_error=skip")
+    assert refusal(on_error="raise").endswith("repair or remove it, or give on_error=skip")
 
 
 def test_without_any_readable_picture_there_is_nothing_to_predict(refusal, tmp_path):
@@ -159,7 +159,7 @@ def test_a_sample_is_filled_in_exactly(predict, tmp_path):
 
 def test_a_sample_of_other_ids_is_refused_before_the_work(refusal, tmp_path, run_dir):
     (tmp_path / "sample.csv").write_text("id,label\n0,x\n7,x\n")
-    assert "1 of its 2 ids were not predicted, such as '7'" in refusal(sample=str(tmp_path / "sample.csv"))
+    assert "1 of its 2 ids was not predicted, such as '7'" in refusal(sample=str(tmp_path / "sample.csv"))
     assert not (run_dir / "predictions" / "new.csv").exists()
 
 

@@ -92,4 +92,4 @@ def test_a_file_of_weights_is_named(tmp_path: Path, empty_hub: Path, command) ->
 def test_a_name_that_timm_does_not_know_is_refused(empty_hub: Path, command) -> None:
     outcome = command("prefetch", "model.backbone=resnet999")
     assert outcome.code == 1
-    assert "timm has no such model" in outcome.mistakes[0]
+    assert "neither timm nor conf/model has it" in outcome.mistakes[0]

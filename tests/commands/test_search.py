@@ -31,7 +31,7 @@ def test_the_phase_keeps_all_but_its_rate(searched):
 def test_a_phase_that_is_not_there_is_refused_with_those_that_are(searched):
     with pytest.raises(InputError) as refused:
         searched("phase=tail")
-    assert str(refused.value) == "phase=tail: the schedule has head, finetune"
+    assert str(refused.value) == "phase=tail: there is no such phase; the schedule has head and finetune"
 
 
 def test_a_list_of_rates_is_refused_with_what_to_give_instead(searched):

@@ -91,7 +91,7 @@ def test_help_comes_before_hydra_and_without_torch(flag):
     code += "try: main()\nexcept SystemExit as leaving: assert leaving.code == 0\n"
     code += "assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("imageclf-train: take pictures through a schedule, into a run directory.\n")
+    assert done.stdout.startswith("imageclf-train: train an image classifier on your pictures.\n")
 
 
 @pytest.mark.parametrize(("flag", "said"), [("--hydra-help", "== Flags =="), ("--cfg=job", "seed: 42")])

@@ -32,7 +32,7 @@ def test_interpolations_are_resolved():
 def test_a_missing_value_is_asked_for_by_its_key(values, key):
     with pytest.raises(InputError) as refused:
         to_plain(OmegaConf.create(values))
-    assert str(refused.value) == f"{key} has no value yet: give {key}=..."
+    assert str(refused.value) == f"{key} is missing: give {key}=..."
 
 
 def test_a_saved_config_is_resolved(tmp_path):

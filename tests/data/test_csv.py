@@ -124,7 +124,7 @@ def test_the_other_column_is_the_default_when_one_is_named(tmp_path):
 @pytest.mark.parametrize("key", ["id_column", "label_column", "valid_column"])
 def test_a_missing_column_is_refused_with_those_there_are(tmp_path, key):
     message = refusal(put(tmp_path), **{key: "klass"})
-    assert message == f"data.{key}='klass' names no column of data.csv, which has 'id', 'breed'."
+    assert message == f"data.{key}='klass' names no column of labels.csv, which has 'id', 'breed'."
 
 
 def test_a_column_named_twice_in_the_header_is_refused(tmp_path):
@@ -357,6 +357,26 @@ def test_test_pictures_are_in_no_group_of_the_csv(tmp_path):
 
 def test_a_csv_without_a_group_column_has_no_groups(tmp_path):
     assert read(put(tmp_path)).groups is None
+
+
+def where(**changes):
+    keys = dict.fromkeys(["suffix", "id_column", "label_column", "group_column", "valid_column", "test"])
+    return CsvSource(**(keys | {"root": "set", "csv": "ill.csv", "images": "scans"} | changes)).where
+
+
+def test_what_was_read_says_that_groups_stay_together():
+    said = "from ill.csv, whole groups of its column 'patient' together, with its files in set/scans"
+    assert where(group_column="patient") == said
+
+
+def test_groups_are_not_said_where_a_column_holds_out_the_rows():
+    assert "patient" not in where(group_column="patient", valid_column="is_valid")
+
+
+def test_a_column_that_is_missing_is_sought_in_the_csv_that_was_given(tmp_path):
+    root = put(tmp_path)
+    (root / "labels.csv").rename(root / "table.csv")
+    assert "names no column of table.csv" in refusal(root, csv="table.csv", label_column="klass")
 
 
 def test_a_group_column_that_is_not_there_is_refused(tmp_path):

@@ -99,6 +99,12 @@ def test_hidden_and_system_files_are_skipped_and_counted(tmp_path, caplog):
     assert "skipped 6 hidden or system files and folders" in caplog.text
 
 
+def test_one_hidden_file_is_said_in_the_singular(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        read(fill(tmp_path, *STANDARD, "train/cat/.DS_Store"))
+    assert "skipped 1 hidden or system file or folder: 'cat/.DS_Store'" in caplog.text
+
+
 def test_files_without_a_picture_suffix_are_skipped_counted_and_named(tmp_path, caplog):
     read(fill(tmp_path, *STANDARD, "train/cat/notes.txt", "valid/dog/README"))
     assert "skipped 2 files without a picture suffix: 'cat/notes.txt', 'dog/README'" in caplog.text
@@ -106,7 +112,7 @@ def test_files_without_a_picture_suffix_are_skipped_counted_and_named(tmp_path, 
 
 def test_pictures_beside_class_folders_are_skipped_and_counted(tmp_path, caplog):
     assert len(read(fill(tmp_path, *STANDARD, "train/loose.jpg"))) == 4
-    assert "skipped 1 pictures outside class folders: 'loose.jpg'" in caplog.text
+    assert "skipped 1 picture outside class folders: 'loose.jpg'" in caplog.text
 
 
 def test_clean_folders_are_read_in_silence(tmp_path, caplog):
@@ -212,9 +218,19 @@ def test_an_empty_test_folder_is_refused(tmp_path):
         read(tmp_path, test="test")
 
 
+def test_a_root_without_class_folders_is_named_with_what_it_holds(tmp_path):
+    fill(tmp_path, "1.jpg", "notes.txt", "more.txt")
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, train=".", valid=None)
+    start = (
+        f"data.root={str(tmp_path)!r}: this folder holds no class folders, only 1 picture and 2 other files; "
+    )
+    assert str(refused.value).startswith(start)
+
+
 def test_pictures_without_class_folders_are_refused(tmp_path):
     fill(tmp_path, "train/1.jpg", "train/2.jpg")
-    with pytest.raises(InputError, match=r"data\.train='train'.*no class folders \(2 loose pictures\)"):
+    with pytest.raises(InputError, match=r"data\.train='train'.*no class folders, only 2 pictures; "):
         read(tmp_path, valid=None)
 
 

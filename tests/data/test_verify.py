@@ -170,14 +170,14 @@ def test_a_picture_of_several_frames_is_said_by_its_name(tmp_path, caplog):
     Image.new("RGB", (8, 8)).save(tmp_path / "still.gif")
     with caplog.at_level(logging.INFO):
         assert check([tmp_path / "moving.gif", tmp_path / "still.gif"]) == {}
-    assert "1 pictures hold several frames" in caplog.text
+    assert "1 picture holds several frames" in caplog.text
     assert "moving.gif" in caplog.text and "still.gif" not in caplog.text
 
 
 def test_a_description_counts_and_lists_the_faults():
-    assert describe(["a: cut", "b: no"]) == "2 of the pictures cannot be read: a: cut; b: no"
+    assert describe(["a: cut", "b: no"]) == "2 pictures cannot be read: a: cut; b: no"
 
 
 def test_a_description_stops_after_ten_faults():
     text = describe([f"p{index}" for index in range(13)])
-    assert text.startswith("13 of the pictures") and text.endswith("p8; p9; and 3 more")
+    assert text.startswith("13 pictures cannot be read: ") and text.endswith("p8; p9; and 3 more")

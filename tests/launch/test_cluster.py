@@ -185,7 +185,7 @@ def test_a_task_leaves_with_the_exit_code_of_a_command(tmp_path: Path, capsys) -
     with pytest.raises(SystemExit) as leaving:
         ArrayTask()(str(tmp_path))
     assert leaving.value.code == 1
-    assert "imageclf: seed has no value yet" in capsys.readouterr().err
+    assert "imageclf: seed is missing" in capsys.readouterr().err
 
 
 def test_a_requeued_task_does_the_same_again() -> None:

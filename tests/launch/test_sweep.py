@@ -110,7 +110,7 @@ def test_a_resumed_job_keeps_its_config(resumed):
         (["resume_sweep=sweep", "seed=1"], "sweep was started as another sweep: leave out seed=1"),
         (["resume_sweep=nowhere"], "resume_sweep=nowhere: no sweep is there, multirun.yaml is missing"),
         (["resume_sweep=sweep", "hydra.sweep.dir=sweep"], "leave out hydra.sweep.dir"),
-        (["hydra.sweep.dir=sweep"], "sweep holds a sweep already: go on with it by resume_sweep=sweep"),
+        (["hydra.sweep.dir=sweep"], "sweep holds a sweep already: continue it with resume_sweep=sweep"),
         (["hydra.sweep.dir=new", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: give a whole number"),
         (["hydra.sweep.dir=new", "hydra.sweeper.max_batch_size=1"], "hydra.sweeper.max_batch_size=1: "),
     ],

@@ -75,7 +75,7 @@ def test_a_body_that_makes_maps_instead_of_features_is_refused():
 @pytest.mark.parametrize("name", ["resnet3", "my_own_net", "", "resnet18.no_such_weights"])
 @pytest.mark.parametrize("size", [None, 64])
 def test_a_name_that_timm_does_not_know_is_refused_by_it(name, size):
-    with pytest.raises(InputError, match=f"^model.backbone={name}: timm has no such model"):
+    with pytest.raises(InputError, match=f"^model.backbone={name}: neither timm nor conf/model has it"):
         create_backbone(name, "none", size)
 
 
@@ -98,7 +98,7 @@ def test_the_hubs_weights_of_a_model_that_has_none_are_refused():
 
 
 def test_a_name_that_is_nearly_right_gets_suggestions():
-    with pytest.raises(InputError, match=r"near names are .*resnet34"):
+    with pytest.raises(InputError, match=r"similar names are .*resnet34"):
         create_backbone("resnet34_", "none")
 
 

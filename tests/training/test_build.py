@@ -236,7 +236,7 @@ def test_an_optimizer_of_the_users_own_is_built(parsed):
         ("schedule.phases.head.unfreeze_to=tail", "schedule.phases.head.unfreeze_to=tail: there is no such"),
         ("schedule.phases.finetune.lr=[1e-3, 1e-2]", "schedule.phases.finetune.lr=[0.001, 0.01]"),
         ("model.groups=40", "model.groups=40: this backbone allows 2 to "),
-        ("model.backbone=resnt34", "model.backbone=resnt34: timm has no such model"),
+        ("model.backbone=resnt34", "model.backbone=resnt34: neither timm nor conf/model has it"),
         ("data.batch_size=0", "data.batch_size=0: give a number from 1 to 65536"),
         ("transforms.max_zoom=0.5", "transforms.max_zoom=0.5: give a number from 1 to 10"),
     ],

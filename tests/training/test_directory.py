@@ -47,7 +47,7 @@ def test_a_new_directory_holds_nothing_else(start, tmp_path):
 def test_a_directory_that_holds_a_run_is_refused(start, started):
     with pytest.raises(InputError) as refused:
         start()
-    assert str(refused.value).startswith(f"{started} holds a run already: go on with it by ckpt_path=auto")
+    assert str(refused.value).startswith(f"{started} holds a run already: continue it with ckpt_path=auto")
 
 
 def test_a_directory_that_holds_a_run_is_not_for_another_checkpoint(start, started):

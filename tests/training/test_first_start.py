@@ -164,7 +164,7 @@ def test_where_broken_pictures_are_left_out_the_stores_hold_the_others(mixed: Pa
 
 def test_a_broken_picture_stops_the_run_and_leaves_no_table_and_no_store(mixed: Path, tmp_path: Path) -> None:
     run_dir = prepared(tmp_path / "run", mixed, tmp_path / "cache")
-    with pytest.raises(InputError, match=r"^1 of the pictures cannot be read: .*red/3\.png: not a picture; "):
+    with pytest.raises(InputError, match=r"^1 picture cannot be read: .*red/3\.png: not a picture; "):
         table_of_run(run_dir, read_run_config(run_dir))
     assert not (run_dir / "split.csv").exists()
     assert [path for path in (tmp_path / "cache").glob("*/*") if path.is_dir()] == []

@@ -75,8 +75,8 @@ def test_a_broken_picture_stops_the_run_by_its_name_and_the_remedy(node, broken)
     with pytest.raises(InputError) as refused:
         read_table(node())
     assert str(broken) in str(refused.value)
-    assert str(refused.value).startswith("1 of the pictures cannot be read: ")
-    assert str(refused.value).endswith("set data.on_error=skip")
+    assert str(refused.value).startswith("1 picture cannot be read: ")
+    assert str(refused.value).endswith("; repair or remove it, or set data.on_error=skip")
 
 
 def test_a_broken_picture_is_left_out_on_demand(node, broken):
@@ -89,7 +89,7 @@ def test_a_picture_that_is_left_out_is_said(node, broken, caplog):
     with caplog.at_level(logging.WARNING):
         read_table(node("data.on_error=skip"))
     assert str(broken) in caplog.text
-    assert "left out because of data.on_error=skip" in caplog.text
+    assert "; it is left out (data.on_error=skip)" in caplog.text
 
 
 def test_the_plan_need_not_decode_the_pictures(node, broken):

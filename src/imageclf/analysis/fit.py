@@ -13,6 +13,12 @@ _MARGIN = 0.1
 _MUCH = 2 / 3
 # Of the accuracy, in the first epoch of a phase.
 _CLEAR_FALL = 0.02
+# The training loss in the line of an epoch is another one.
+_MEASURED = "(both losses measured without augmentation or dropout)"
+_MORE = (
+    "augment more (transforms.*), use bigger pictures (data.size, or schedule.phases.NAME.size), more "
+    "dropout (model.head.dropout) or more weight decay (model.optimizer.weight_decay)"
+)
 
 
 class Fit(NamedTuple):
@@ -36,7 +42,7 @@ class Verdict(NamedTuple):
 
     Args:
         word: which of the three it is.
-        trend: of the validation loss since the best cycle before; None at the first one.
+        trend: of the validation loss since the best earlier cycle; None at the first one.
         has_diverged: whether the validation loss has risen since then while the training loss fell.
         reason: the numbers in words.
         advice: what to do about it.
@@ -50,8 +56,8 @@ class Verdict(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The word, its reason and the advice."""
-        return f"{self.word}: {self.reason}; {self.advice}"
+        """The word, its reason, how the losses were measured, and the advice."""
+        return f"{self.word}: {self.reason} {_MEASURED}; {self.advice}"
 
     @property
     def is_past_best(self) -> bool:
@@ -153,11 +159,11 @@ def _reason(fit: Fit, relation: str, best: Fit | None, trend: Trend | None) -> s
     if best is None or trend is None:
         return losses
     since = {
-        "falling": f"which is still falling, from {best.valid:.3f} at the best cycle before",
-        "level": f"which is as good as level with {best.valid:.3f} at the best cycle before",
-        "rising": f"which was lower at the best cycle before, {best.valid:.3f}",
+        "falling": "down from",
+        "level": "about level with",
+        "rising": "up from",
     }
-    return f"{losses}, {since[trend]}"
+    return f"{losses}, {since[trend]} {best.valid:.3f} at the best earlier cycle"
 
 
 def _advice(word: Word, trend: Trend | None) -> str:
@@ -165,7 +171,6 @@ def _advice(word: Word, trend: Trend | None) -> str:
         return "train longer (n_cycles, cycle_mult), unfreeze more layers, or raise the learning rate"
     if word == "about right":
         return "the best snapshot is kept" if trend == "rising" else "carry on"
-    more = "augment more, use bigger pictures, dropout or weight decay"
     if trend == "falling":
-        return f"training on still helps; to close the gap, {more}"
-    return more if trend is None else f"{more}; the best snapshot is kept"
+        return f"more training still helps; to close the gap, {_MORE}"
+    return _MORE if trend is None else f"{_MORE}; the best snapshot is kept"

@@ -93,8 +93,9 @@ def _rows(predictions: pd.DataFrame, wanted: pd.DataFrame, sample: Path) -> list
     row_of = {name: row for row, name in enumerate(_ids(predictions, suffix))}
     missing = [name for name in asked if name not in row_of]
     if missing:
+        verb = "was" if len(missing) == 1 else "were"
         raise InputError(
-            f"{sample}: {len(missing)} of its {len(asked)} ids were not predicted, such as {missing[0]!r}: "
+            f"{sample}: {len(missing)} of its {len(asked)} ids {verb} not predicted, such as {missing[0]!r}: "
             "predict the whole test set, without pictures that cannot be read"
         )
     extra = sorted(set(row_of) - set(asked))

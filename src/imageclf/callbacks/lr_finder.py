@@ -125,7 +125,11 @@ class LrFinder(Callback):
             )
             return self._fallback
         log.info(
-            "lr finder, phase %s: %.2e (%s of %d steps)", phase, suggestion.lr, self._method, len(curve.lrs)
+            "lr finder, phase %s: %.2e (method %s, %d steps)",
+            phase,
+            suggestion.lr,
+            self._method,
+            len(curve.lrs),
         )
         return suggestion.lr
 

@@ -12,6 +12,7 @@ from imageclf.analysis.lr_curve import Suggestion
 from imageclf.configs import to_plain
 from imageclf.launch.one_process import in_one_process
 from imageclf.schedule import Schedule
+from imageclf.system.words import joined
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.check_values import check_callbacks, needed_callbacks
 from imageclf.training.logs import log_to_file
@@ -93,7 +94,7 @@ def one_phase(config: LrFindConfig) -> tuple[LrFindConfig, str]:
     phases = config.schedule.phases
     name = config.phase or next(iter(phases))
     if name not in phases:
-        raise InputError(f"phase={name}: the schedule has {', '.join(phases)}")
+        raise InputError(f"phase={name}: there is no such phase; the schedule has {joined(list(phases))}")
     # A list of rates becomes their ratio to the head's.
     if isinstance(phases[name].lr, list):
         raise InputError(

@@ -177,11 +177,12 @@ def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, p
     faults = unreadable(table.paths, _NO_CACHE)
     sentence = describe(list(faults.values())) if faults else ""
     if faults and on_error == "raise":
-        raise InputError(f"{sentence}; mend or remove them, or give on_error=skip")
+        which = "it" if len(faults) == 1 else "them"
+        raise InputError(f"{sentence}; repair or remove {which}, or give on_error=skip")
     if len(faults) == len(table):
         raise InputError(f"{sentence}; there is nothing to predict")
     if faults:
-        log.warning("%s; they are skipped (on_error=skip)", sentence)
+        log.warning("%s; %s skipped (on_error=skip)", sentence, "it is" if len(faults) == 1 else "they are")
     skipped = table.frame.loc[list(faults), ["id", "path"]].reset_index(drop=True)
     reasons = [fault.removeprefix(f"{table.paths[row]}: ") for row, fault in faults.items()]
     return table.without(faults), skipped.assign(reason=pd.Series(reasons, dtype="str"))

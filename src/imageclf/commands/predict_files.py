@@ -15,6 +15,7 @@ from imageclf.data.sources.unlabelled import STDIN
 from imageclf.system.cells import csv_text
 from imageclf.system.files import write_text
 from imageclf.system.printable import cell
+from imageclf.system.words import counted
 
 # Classes in the summary.
 _SHOWN = 20
@@ -108,7 +109,7 @@ def write_new(
 def summary_table(predictions: pd.DataFrame, skipped: pd.DataFrame) -> RichTable:
     """Return how many pictures each class was predicted for, and how confidently, for the terminal."""
     rows = class_summary(predictions)
-    title = f"{len(predictions):,} pictures" + (f", {len(skipped):,} skipped" if len(skipped) else "")
+    title = counted(len(predictions), "picture") + (f", {len(skipped):,} skipped" if len(skipped) else "")
     more = f"{len(rows) - _SHOWN} more classes" if len(rows) > _SHOWN else None
     table = RichTable(box=SIMPLE_HEAD, title=title, title_justify="left", caption=more)
     table.add_column("prediction")

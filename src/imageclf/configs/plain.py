@@ -29,7 +29,7 @@ def to_plain(cfg: DictConfig) -> Plain:
     """
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
-        raise InputError(f"{missing[0]} has no value yet: give {missing[0]}=...")
+        raise InputError(f"{missing[0]} is missing: give {missing[0]}=...")
     plain = OmegaConf.to_container(cfg, resolve=True)
     if not isinstance(plain, dict):
         raise InputError("the config is not a mapping")

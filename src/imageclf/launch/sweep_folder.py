@@ -36,7 +36,7 @@ def choose_folder(config: DictConfig) -> None:
         return
     if resumed is None and config.ckpt_path != "auto":
         raise InputError(
-            f"{folder} holds a sweep already: go on with it by resume_sweep={folder}, "
+            f"{folder} holds a sweep already: continue it with resume_sweep={folder}, "
             "or choose another hydra.sweep.dir"
         )
     saved = OmegaConf.load(folder / FILE)

@@ -79,10 +79,8 @@ def check_known(name: str, weights: str, others: Sequence[str] = ()) -> None:
     """
     if not _is_known(name):
         near = near_names(name, others)
-        hint = f"near names are {', '.join(near)}" if near else "timm.list_models() lists them"
-        raise InputError(
-            f"model.backbone={name}: timm has no such model, and conf/model no such option; {hint}"
-        )
+        hint = f"similar names are {', '.join(near)}" if near else "timm.list_models() lists all names"
+        raise InputError(f"model.backbone={name}: neither timm nor conf/model has it; {hint}")
     config = timm.get_pretrained_cfg(name)
     if weights == "hub" and not (config and config.has_weights):
         raise InputError(

@@ -8,6 +8,7 @@ from imageclf.analysis.balance import SPLITS
 from imageclf.analysis.problems import HINTS, Problem, count_kinds
 from imageclf.analysis.sizes import size_rows
 from imageclf.report.page import Card, percent, pixels
+from imageclf.system.words import counted
 
 _TITLES = dict(zip(SPLITS, ("Training", "Validation", "Test"), strict=True))
 
@@ -45,7 +46,7 @@ def data_sentence(pictures: pd.DataFrame, balance: pd.DataFrame) -> str:
 def _class_sizes(balance: pd.DataFrame) -> str:
     totals = balance[list(SPLITS)].sum(axis=1)
     low, high = int(totals.min()), int(totals.max())
-    return f"{low:,} pictures each" if low == high else f"{low:,} to {high:,} pictures each"
+    return f"{counted(low, 'picture')} each" if low == high else f"{low:,} to {high:,} pictures each"
 
 
 def _split_cards(pictures: pd.DataFrame) -> list[Card]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from imageclf.analysis.run_files import CandidateScore
 from imageclf.report.page import percent
+from imageclf.system.words import joined
 
 _MIXTURES = {
     "average": "the average of the weights of {}",
@@ -120,7 +121,7 @@ def candidate_title(name: str, members: Sequence[str]) -> str:
     if name in _SINGLE:
         return _SINGLE[name]
     if name in _MIXTURES:
-        return _MIXTURES[name].format(_listed(members))
+        return _MIXTURES[name].format(joined(members) or "several snapshots")
     return f"the snapshot {name}"
 
 
@@ -140,7 +141,3 @@ def model_sentence(summary: Mapping[str, object], candidates: Sequence[Candidate
 
 def _members(name: str, candidates: Sequence[CandidateScore]) -> Sequence[str]:
     return next((each.members for each in candidates if each.name == name), [])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "several snapshots"

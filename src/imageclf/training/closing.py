@@ -6,6 +6,7 @@ from typing import Any
 
 from imageclf.system.command_line import override
 from imageclf.system.progress import duration
+from imageclf.system.words import counted
 
 
 def closing_words(run_dir: Path, summary: Mapping[str, Any], has_report: bool = True) -> list[str]:
@@ -30,12 +31,12 @@ def closing_words(run_dir: Path, summary: Mapping[str, Any], has_report: bool = 
 
 def _result(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     known = {name: value for name, value in summary.items() if value is not None}
-    trained = f"{known.get('num_train', 0):,} pictures, {known.get('epochs', 0)} epochs"
+    trained = f"{counted(known.get('num_train', 0), 'picture')}, {counted(known.get('epochs', 0), 'epoch')}"
     rows = {
         "model": known.get("model"),
         "accuracy": _accuracy(known),
         "with TTA": _percent(known.get("val/acc_tta"), ", by the final weights"),
-        "on test": _percent(known.get("test/acc"), f" of {known.get('num_test', 0):,} pictures"),
+        "on test": _percent(known.get("test/acc"), f" of {counted(known.get('num_test', 0), 'picture')}"),
         "trained on": trained,
         "time": duration(known["seconds"]) if "seconds" in known else None,
     }

@@ -75,7 +75,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
     # A requeued job has the command line of its first start.
     if cfg.ckpt_path != "auto" and not restarted(os.environ):
         raise InputError(
-            f"{run_dir} holds a run already: go on with it by ckpt_path=auto, or choose another hydra.run.dir"
+            f"{run_dir} holds a run already: continue it with ckpt_path=auto, or choose another hydra.run.dir"
         )
     check_trusted(cfg, saved)
     was, now = load_config(saved), to_plain(cfg)

@@ -16,6 +16,7 @@ from imageclf.report import learning_rate_figure, save_figure
 from imageclf.schedule import RunState, Schedule, phase_rows, step_rows
 from imageclf.schedule.plan import Row
 from imageclf.system.printable import cell
+from imageclf.system.words import counted
 
 _NUMBERS = ("epochs", "steps", "size", "trains")
 
@@ -67,7 +68,7 @@ def phase_table(schedule: Schedule, module: ClassifierModule, data: ImageData) -
         schedule, groups.names, data.num_batches, data.loading.size, parameters, depths=groups.tops
     )
     steps = sum(int(row["steps"] or 0) for row in rows)
-    title = f"{schedule.epochs} epochs, {steps} steps"
+    title = f"{counted(schedule.epochs, 'epoch')}, {counted(steps, 'step')}"
     counts = [f"{name} {_millions(count)}" for name, count in zip(groups.names, parameters, strict=True)]
     caption = f"layer groups: {', '.join(counts)}"
     # Eighty columns are all that a log or a narrow terminal has.

@@ -115,7 +115,7 @@ def data_node(path: str) -> dict[str, Any]:
         return table_node(Path(path))
     options = ", ".join(options_of("data"))
     what = "this is no folder and no .csv file" if place.is_file() else "there is no such folder or file"
-    raise InputError(f"data={path}: {what}; give that of your pictures, or one of {options}")
+    raise InputError(f"data={path}: {what}; give the path of your pictures, or one of {options}")
 
 
 def table_node(path: Path) -> dict[str, Any]:

@@ -39,8 +39,10 @@ def open_picture(path: str | Path) -> ImageFile.ImageFile:
         PIL.UnidentifiedImageError: it has none of the formats.
     """
     # Whoever swaps the file between the two calls only makes this process wait.
-    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-        raise OSError("it is a folder, a pipe or a device, not a file")
+    mode = os.stat(path).st_mode  # noqa: PTH116
+    if not stat.S_ISREG(mode):
+        what = "folder" if stat.S_ISDIR(mode) else "pipe, a socket or a device"
+        raise OSError(f"it is a {what}, not a file")
     return Image.open(path, formats=FORMATS)
 
 

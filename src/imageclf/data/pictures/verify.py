@@ -12,6 +12,7 @@ from imageclf.data.pictures.caching import Caching, about_files, fitting_form
 from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
 from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
+from imageclf.system.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +65,14 @@ def describe(faults: Sequence[str]) -> str:
     """Describe the broken files in a sentence that names at most ten of them."""
     shown = "; ".join(faults[:_SHOWN])
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    return f"{len(faults)} of the pictures cannot be read: {shown}{more}"
+    return f"{counted(len(faults), 'picture')} cannot be read: {shown}{more}"
 
 
 def _log_animated(paths: Sequence[str], findings: Findings) -> Findings:
     if findings.animated:
         log.info(
-            "%d pictures hold several frames, of which the first is taken: %s",
-            len(findings.animated),
+            "%s several frames, of which the first is taken: %s",
+            counted(len(findings.animated), "picture holds", "pictures hold"),
             listed([paths[row] for row in findings.animated]),
         )
     return findings

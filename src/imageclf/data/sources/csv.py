@@ -21,6 +21,7 @@ from imageclf.data.sources.listing import (
 )
 from imageclf.data.sources.names import listed, name_clashes
 from imageclf.data.sources.table import Table, check_table, make_table
+from imageclf.system.words import counted
 
 _log = logging.getLogger(__name__)
 
@@ -90,14 +91,18 @@ class CsvSource:
     def where(self) -> str:
         """Return in words which CSV is read, and how it says what is held out."""
         folder = posixpath.normpath(f"{self.root}/{self.images}")
-        given = "" if self.valid_column is None else f", held out by its column {self.valid_column!r}"
-        return f"from {self.csv}{given}, with its files in {folder}"
+        how = ""
+        if self.valid_column is not None:
+            how = f", held out by its column {self.valid_column!r}"
+        elif self.group_column is not None:
+            how = f", whole groups of its column {self.group_column!r} together"
+        return f"from {self.csv}{how}, with its files in {folder}"
 
     def _select(self, cells: pd.DataFrame) -> pd.DataFrame:
         """Return the columns id, label, group and split; a split that is not understood is NA."""
         header = cells.columns.tolist()
-        id_position = _position(header, self.id_column, "data.id_column")
-        label_position = _position(header, self.label_column, "data.label_column")
+        id_position = _position(header, self.id_column, "data.id_column", self.csv)
+        label_position = _position(header, self.label_column, "data.label_column", self.csv)
         if id_position is None:
             id_position = 1 if label_position == 0 else 0
         if label_position is None:
@@ -107,9 +112,9 @@ class CsvSource:
                 f"data.id_column and data.label_column are both {header[id_position]!r}; name two columns."
             )
         rows = pd.DataFrame({"id": cells.iloc[:, id_position], "label": cells.iloc[:, label_position]})
-        group_position = _position(header, self.group_column, "data.group_column")
+        group_position = _position(header, self.group_column, "data.group_column", self.csv)
         rows["group"] = "" if group_position is None else cells.iloc[:, group_position]
-        valid_position = _position(header, self.valid_column, "data.valid_column")
+        valid_position = _position(header, self.valid_column, "data.valid_column", self.csv)
         if valid_position is None:
             return rows.assign(split="")
         return rows.assign(split=cells.iloc[:, valid_position].str.strip().str.lower().map(SPLITS))
@@ -144,13 +149,13 @@ def _find_folder(root: str, folder: str, key: str) -> str:
     raise InputError(f"{key}={folder!r} is not a folder in {root}; name one that is.")
 
 
-def _position(header: Sequence[str], name: str | None, key: str) -> int | None:
+def _position(header: Sequence[str], name: str | None, key: str, csv: str) -> int | None:
     if name is None:
         return None
     if header.count(name) == 1:
         return header.index(name)
     count = "no column" if name not in header else "more than one column"
-    raise InputError(f"{key}={name!r} names {count} of data.csv, which has {listed(header)}.")
+    raise InputError(f"{key}={name!r} names {count} of {csv}, which has {listed(header)}.")
 
 
 def _file_names(ids: pd.Series, suffix: str) -> pd.Series:
@@ -178,14 +183,16 @@ def _drop_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     if repeated.any():
         dropped = rows[repeated]
         ids = listed(dropped["id"].tolist())
-        _log.warning("dropped %d rows that repeat others, rows %s: %s", len(dropped), numbers(dropped), ids)
+        what = "row that repeats another, row" if len(dropped) == 1 else "rows that repeat others, rows"
+        _log.warning("dropped %d %s %s: %s", len(dropped), what, numbers(dropped), ids)
     return rows[~repeated]
 
 
 def _report_unused(images: str, unused: set[str]) -> None:
     names = sorted(name for name in unused if is_picture(name) and "/." not in f"/{name}")
     if names:
-        _log.info("%s: %d pictures have no row in the CSV: %s", images, len(names), listed(names))
+        number = counted(len(names), "picture has", "pictures have")
+        _log.info("%s: %s no row in the CSV: %s", images, number, listed(names))
 
 
 def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) -> Table:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.data.sources.listing import (
+    Listing,
     extend_trail,
     find_root,
     list_pictures,
@@ -20,6 +21,7 @@ from imageclf.data.sources.listing import (
 from imageclf.data.sources.names import listed, name_clashes, natural_sorted
 from imageclf.data.sources.table import Split, Table, check_table, class_order, make_table
 from imageclf.system.conventions import are_splits
+from imageclf.system.words import counted, joined
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +137,8 @@ class FolderSource:
         here = read_folder(path)
         labels = class_order(name for name in here.folders if not self._is_reserved(root, f"{path}/{name}"))
         if not labels and split != "test":
-            raise InputError(_no_classes(key, folder, path, len(here.pictures)))
+            key_of_folder = "" if folder == "." else f", {key}={folder!r}"
+            raise InputError(_no_classes(f"data.root={self.root!r}{key_of_folder}", here))
         if not labels:
             unlabelled = _ClassFolder(split, "", _below(root, path), natural_sorted(here.pictures))
             return _SplitFolder([unlabelled], here.hidden, here.others, [])
@@ -208,10 +211,14 @@ def _missing_train(root: str, train: str) -> str:
     )
 
 
-def _no_classes(key: str, folder: str, path: str, num_pictures: int) -> str:
+def _no_classes(given: str, here: Listing) -> str:
+    """Return what is wrong with a folder, named as it was given, and what it holds instead."""
+    kinds = [(len(here.pictures), "picture"), (len(here.others), "other file")]
+    held = joined([counted(number, kind) for number, kind in kinds if number])
     return (
-        f"{key}={folder!r}: {path} holds no class folders ({num_pictures} loose pictures); "
-        "put the pictures of each class in a folder with its name, or use data=csv."
+        f"{given}: this folder holds no class folders, {f'only {held}' if held else 'and no pictures'}; "
+        "put the pictures of each class in a folder with its name, or list their classes in a CSV and give "
+        "data=PATH.csv."
     )
 
 
@@ -220,4 +227,5 @@ def _report(root: str, splits: Sequence[_SplitFolder]) -> None:
     report_skipped(root, hidden, [name for split in splits for name in split.others])
     loose = [name for split in splits for name in split.loose]
     if loose:
-        _log.warning("%s: skipped %d pictures outside class folders: %s", root, len(loose), listed(loose))
+        number = counted(len(loose), "picture")
+        _log.warning("%s: skipped %s outside class folders: %s", root, number, listed(loose))

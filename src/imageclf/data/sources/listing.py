@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.data.sources.names import listed, natural_sorted
+from imageclf.system.words import counted
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of pictures, in any case; `data.pictures.decode.FORMATS` says what may be in the files."""
@@ -129,9 +130,11 @@ def picture_ids(names: Sequence[str]) -> list[str]:
 def report_skipped(root: str, hidden: Sequence[str], others: Sequence[str]) -> None:
     """Log how many files and folders were left out, and some of their names."""
     if hidden:
-        _log.info("%s: skipped %d hidden or system files and folders: %s", root, len(hidden), listed(hidden))
+        number = counted(len(hidden), "hidden or system file or folder", "hidden or system files and folders")
+        _log.info("%s: skipped %s: %s", root, number, listed(hidden))
     if others:
-        _log.warning("%s: skipped %d files without a picture suffix: %s", root, len(others), listed(others))
+        number = counted(len(others), "file")
+        _log.warning("%s: skipped %s without a picture suffix: %s", root, number, listed(others))
 
 
 def _is_utf8(name: str) -> bool:

@@ -108,8 +108,10 @@ def without_broken(
         return table
     sentence = describe(list(faults.values()))
     if raises:
-        raise InputError(f"{sentence}; mend or remove them, or set data.on_error=skip")
-    log.warning("%s; they are left out because of data.on_error=skip", sentence)
+        which = "it" if len(faults) == 1 else "them"
+        raise InputError(f"{sentence}; repair or remove {which}, or set data.on_error=skip")
+    which = "it is" if len(faults) == 1 else "they are"
+    log.warning("%s; %s left out (data.on_error=skip)", sentence, which)
     return table.without(faults)
 
 
