@@ -302,6 +302,10 @@ def test_the_plan_says_what_a_run_would_train_on(planned):
     assert line.splitlines()[-2] == said
 
 
+def test_the_plan_estimates_how_long_the_run_takes_on_this_machine(planned):
+    assert re.search(r"^takes about \d+ (s|min) on this machine", planned.out, re.MULTILINE)
+
+
 def test_a_run_is_planned_where_it_cannot_train(tiny, command, here, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)

@@ -1,18 +1,24 @@
 """Print and plot what a training will do, without training."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.callbacks.always.plan_files import phase_table, write_plan
 from imageclf.configs import to_plain
 from imageclf.data import ImageData
+from imageclf.evaluation.tta_presets import weighted_views
+from imageclf.model import ClassifierModule
+from imageclf.schedule import Workload, passes_left, seconds_of
 from imageclf.system.machine import Machine
 from imageclf.system.printable import console
+from imageclf.system.progress import duration
 from imageclf.training.build import build_parts
 from imageclf.training.parts.accelerator import choose, num_ranks, read_device
 from imageclf.training.parts.table import read_table
@@ -26,9 +32,56 @@ def run(cfg: DictConfig, folder: Path) -> None:
     config = replace(config, model=replace(config.model, weights="none"))
     schedule, module, data = build_parts(config, read_table(config.data, verify=False))
     console().print(phase_table(schedule, module, data))
+    # Of a GPU, and of several ranks, a run says it after its first batches.
+    if trains_on(config.trainer) == "cpu" and num_ranks(config.trainer) == 1:
+        print(duration_line(config, module, data))
     print(machine_line(config.trainer, data))
     write_plan(folder, schedule, module, data, found={})
     print(folder / "plan.png")
+
+
+def duration_line(config: RunConfig, module: ClassifierModule, data: ImageData) -> str:
+    """Return how long a run takes on this CPU, by the time of one batch at its smallest size."""
+    size, pictures = min(config.schedule.sizes(data.loading.size)), data.loading.pictures_a_step
+    measured = {("evaluation", size): (seconds_of_batch(module, size, pictures), pictures)}
+    left = seconds_of(passes_left(config.schedule, workload_of(config, data), epoch=0), measured)
+    return f"takes about {duration(left or 0.0)} on this machine, if nothing else keeps it busy"
+
+
+def trains_on(node: Mapping[str, Any]) -> str | None:
+    """Return what a run trains on, on this machine: cpu, cuda or mps; None where it cannot."""
+    try:
+        return read_device(node).kind
+    except InputError:
+        return None
+
+
+def seconds_of_batch(module: ClassifierModule, size: int, pictures: int) -> float:
+    """Return how long a forward pass takes: the second one, since the first warms up."""
+    images = torch.zeros(pictures, 3, size, size, dtype=torch.uint8).to(memory_format=torch.channels_last)
+    module.model.eval()
+    with torch.inference_mode():
+        module.model(images)
+        start = time.perf_counter()
+        module.model(images)
+        return time.perf_counter() - start
+
+
+def workload_of(config: RunConfig, data: ImageData) -> Workload:
+    """Return what a run does besides its epochs."""
+    nodes = {name: node for name, node in config.callbacks.items() if node is not None}
+    finder, tta = nodes.get("lr_finder", {}), nodes.get("tta")
+    views = 0
+    if tta is not None:
+        views = len(weighted_views(tta["views"], tta["num_augmented"], tta["beta"]).numbers) - 1
+    return Workload(
+        train=len(data.table.rows("train")),
+        valid=len(data.table.rows("valid")),
+        search=(finder.get("num_steps") or 0) * data.loading.pictures_a_step,
+        views=views,
+        size=data.loading.size,
+        compares="snapshots" in nodes,
+    )
 
 
 def machine_line(node: Mapping[str, Any], data: ImageData) -> str:
