@@ -23,8 +23,8 @@ from imageclf.configs.help import help_text
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
 from imageclf.configs.quoting import flags_first, quote_paths
+from imageclf.configs.streams import outlive_readers
 from imageclf.system.printable import log_printable
-from imageclf.system.streams import outlive_readers
 
 P = ParamSpec("P")
 T = TypeVar("T")
