@@ -112,8 +112,8 @@ def test_two_jobs_of_two_ranks_make_two_run_directories(tiny, tmp_path):
 def test_a_search_goes_on_after_a_failed_trial_and_keeps_the_best(tiny, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     search = ["hparams_search=optuna", "hydra.sweeper.n_trials=3", "hydra.sweep.dir=sweep"]
-    # 7.0 is refused when the model is built; this seed draws both.
-    space = ["model.head.dropout=choice(0.1,7.0)", "hydra.sweeper.sampler.seed=1"]
+    # 99 is refused when the model is built; this seed draws both.
+    space = ["model.groups=choice(3,99)", "hydra.sweeper.sampler.seed=1"]
     process = begin(tmp_path, "-m", *tiny, *FAST, *search, *space)
     _, err = process.communicate()
     sweep = tmp_path / "sweep"
