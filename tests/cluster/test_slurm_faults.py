@@ -43,7 +43,8 @@ def disturbed(
     first = start(server, folders[0], *small, f"{where}=n1", *both)
     waiting = start(server, folders[1], *small, f"{where}=n2")
     assert waiting.stdout is not None
-    pair, (lost,) = jobs_of(finish(first)[0]), jobs_of([waiting.stdout.readline().strip()]).items()
+    submitted = next(line.strip() for line in waiting.stdout if jobs_of([line.strip()]))
+    pair, (lost,) = jobs_of(finish(first)[0]), jobs_of([submitted]).items()
     for run_dir in (*pair.values(), lost[1]):
         wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 120)
 

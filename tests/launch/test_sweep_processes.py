@@ -113,7 +113,7 @@ def test_a_search_goes_on_after_a_failed_trial_and_keeps_the_best(tiny, tmp_path
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     search = ["hparams_search=optuna", "hydra.sweeper.n_trials=3", "hydra.sweep.dir=sweep"]
     # 99 is refused when the model is built; this seed draws both.
-    space = ["model.groups=choice(3,99)", "hydra.sweeper.sampler.seed=1"]
+    space = ["model.groups=choice(3,99)", "hydra.sweeper.sampler.seed=2"]
     process = begin(tmp_path, "-m", *tiny, *FAST, *search, *space)
     _, err = process.communicate()
     sweep = tmp_path / "sweep"

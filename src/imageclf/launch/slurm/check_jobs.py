@@ -14,7 +14,6 @@ from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
 from imageclf.training.parts.accelerator import num_ranks
-from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import data_options
 
 
@@ -122,7 +121,9 @@ def check_data(data: dict[str, Any], ranks: int) -> None:
         InputError: the folder or CSV is not as the node says, or there are fewer validation pictures than
             ranks.
     """
-    held_out = len(read_table(data_options(data), verify=False).rows("valid"))
+    options = data_options(data)
+    # Without a word on what was read: stdout may be a script that is piped to sbatch.
+    held_out = len(options.splitting.apply(options.source.read()).rows("valid"))
     if 0 < held_out < ranks:
         raise InputError(
             f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
