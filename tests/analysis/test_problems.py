@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from looks import copied, solar_cells
+from copies import copied, solar_cells
 
 from imageclf.analysis import KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.problems import problem_table
 from imageclf.data import read_picture
-from imageclf.data.pictures.inspect import look_of
+from imageclf.data.pictures.inspect import appearance_of
 
 
 def look(seed):
@@ -27,9 +27,9 @@ def table(**columns):
     return pd.DataFrame({name: columns.get(name, [value] * count) for name, value in plain.items()})
 
 
-def problems(pictures, pixels=None, looks=None, size=224):
+def problems(pictures, pixels=None, appearances=None, size=224):
     keys = [str(row).encode() for row in range(len(pictures))]
-    return find_problems(pictures, find_twins(pixels or keys, looks or [b""] * len(pictures)), size)
+    return find_problems(pictures, find_twins(pixels or keys, appearances or [b""] * len(pictures)), size)
 
 
 def found(*arguments, **options):
@@ -57,8 +57,8 @@ def stamps():
 
 def alike(pictures):
     """Return the pairs of rows that look the same."""
-    looks = [look_of(picture) for picture in pictures]
-    like = find_twins([str(row).encode() for row in range(len(looks))], looks).like
+    appearances = [appearance_of(picture) for picture in pictures]
+    like = find_twins([str(row).encode() for row in range(len(appearances))], appearances).like
     return {(row, int(other)) for row, other in enumerate(like) if other >= 0}
 
 
@@ -172,7 +172,7 @@ def test_a_picture_without_a_label_contradicts_nothing():
 
 def test_pictures_that_look_the_same_are_told_with_their_splits():
     pictures = table(split=["train", "train", "valid"])
-    details = [each.detail for each in problems(pictures, looks=[LOOK, LOOK, LOOK])]
+    details = [each.detail for each in problems(pictures, appearances=[LOOK, LOOK, LOOK])]
     assert details == [
         "Both labelled cat. Both in train.",
         "Both labelled cat. This one in valid, the other in train.",
@@ -180,7 +180,7 @@ def test_pictures_that_look_the_same_are_told_with_their_splits():
 
 
 def test_pictures_that_look_the_same_are_told_with_labels_that_differ():
-    (only,) = problems(table(label=["cat", "dog"]), looks=[LOOK, LOOK])
+    (only,) = problems(table(label=["cat", "dog"]), appearances=[LOOK, LOOK])
     assert only.detail == "Labelled dog here and cat there. Both in train."
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import lightning as pl
 from small_runs import SMALL, THREE_PHASES, composed
 
-from imageclf.callbacks.always.progress import workload_of as found_workload
-from imageclf.commands.plan import seconds_of_batch, workload_of
+from imageclf.callbacks.always.progress import workload_of
+from imageclf.commands.plan import planned_workload, seconds_of_batch
 from imageclf.configs import to_plain
 from imageclf.training.build import build_callbacks, build_parts
 from imageclf.training.parts.table import read_table
@@ -23,5 +23,5 @@ def test_the_work_besides_the_epochs_is_that_of_the_runs_data_and_callbacks(
         callbacks=build_callbacks(config, parts.state, tmp_path), logger=False, enable_checkpointing=False
     )
     trainer.datamodule = parts.data  # type: ignore[attr-defined]
-    assert workload_of(config, parts.data) == found_workload(trainer)
+    assert planned_workload(config, parts.data) == workload_of(trainer)
     assert seconds_of_batch(parts.module, 32, 2) > 0

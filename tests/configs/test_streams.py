@@ -8,8 +8,8 @@ import pytest
 # The second write finds the pipe closed; what is behind it must run.
 SCRIPT = """
 import sys, logging
-from imageclf.configs.streams import outlive_readers
-outlive_readers()
+from imageclf.configs.streams import tolerate_closed_streams
+tolerate_closed_streams()
 logging.basicConfig(stream=sys.stdout)
 print("first", flush=True)
 sys.stdin.read()
@@ -46,7 +46,7 @@ def test_what_comes_after_a_closed_pipe_runs_and_nothing_is_complained_about(clo
 
 
 def test_without_it_a_closed_pipe_ends_the_command() -> None:
-    code, seen = run(SCRIPT.replace("outlive_readers()\n", "", 1), close=True)
+    code, seen = run(SCRIPT.replace("tolerate_closed_streams()\n", "", 1), close=True)
     assert code == 1 and "BrokenPipeError" in seen
 
 

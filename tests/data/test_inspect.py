@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from imageclf.data.pictures.decode import read_picture
-from imageclf.data.pictures.inspect import hash_pixels, inspect_picture, look_of
+from imageclf.data.pictures.inspect import appearance_of, hash_pixels, inspect_picture
 
 SIDEWAYS = 6  # EXIF: the camera was turned by 90 degrees
 
@@ -155,14 +155,14 @@ def distance(one, other):
 
 
 def test_a_look_is_256_numbers_with_mean_0_and_length_1():
-    look = np.frombuffer(look_of(smooth(240, 320)), dtype=np.float16).astype(float)
+    look = np.frombuffer(appearance_of(smooth(240, 320)), dtype=np.float16).astype(float)
     assert look.shape == (256,)
     assert (look.mean(), np.linalg.norm(look)) == (pytest.approx(0, abs=1e-3), pytest.approx(1, abs=1e-3))
 
 
 def test_brightness_and_contrast_leave_the_look():
     darker = (smooth(240, 320) // 2 + 10).astype(np.uint8)
-    assert distance(look_of(darker), look_of(smooth(240, 320))) < 0.02
+    assert distance(appearance_of(darker), appearance_of(smooth(240, 320))) < 0.02
 
 
 @pytest.mark.parametrize("quality", [50, 75, 95])
@@ -170,27 +170,27 @@ def test_a_picture_saved_anew_looks_the_same(tmp_path, quality):
     one = inspect_picture(save(tmp_path / "a.png", smooth(240, 320)))
     other = inspect_picture(save(tmp_path / "a.jpg", smooth(240, 320), quality=quality))
     assert one.pixels != other.pixels
-    assert distance(one.look, other.look) < 0.02
+    assert distance(one.appearance, other.appearance) < 0.02
 
 
 def test_a_picture_of_half_the_size_looks_the_same():
     half = np.asarray(Image.fromarray(smooth(480, 640)).resize((320, 240)))
-    assert distance(look_of(half), look_of(smooth(480, 640))) < 0.02
+    assert distance(appearance_of(half), appearance_of(smooth(480, 640))) < 0.02
 
 
 def test_a_mirror_image_looks_different():
-    assert look_of(smooth(240, 320)[:, ::-1].copy()) != look_of(smooth(240, 320))
+    assert appearance_of(smooth(240, 320)[:, ::-1].copy()) != appearance_of(smooth(240, 320))
 
 
 def test_different_pictures_look_different():
-    assert len({look_of(noise(60, 80, seed)) for seed in range(50)}) == 50
+    assert len({appearance_of(noise(60, 80, seed)) for seed in range(50)}) == 50
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_picture_with_nothing_in_it_has_no_look(level):
-    assert look_of(np.full((60, 80, 3), level, dtype=np.uint8)) == b""
+    assert appearance_of(np.full((60, 80, 3), level, dtype=np.uint8)) == b""
 
 
 def test_a_picture_of_one_pixel_is_a_picture(tmp_path):
     found = inspect_picture(save(tmp_path / "a.png", noise(1, 1)))
-    assert (found.width, found.height, found.fault, found.look) == (1, 1, "", b"")
+    assert (found.width, found.height, found.fault, found.appearance) == (1, 1, "", b"")

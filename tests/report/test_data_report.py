@@ -51,9 +51,9 @@ def draw(folder, count):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def analysis_of(pictures, size=64, pixels=None, samples=(), looks=None, **given):
+def analysis_of(pictures, size=64, pixels=None, samples=(), appearances=None, **given):
     keys = pixels or [str(row).encode() for row in range(len(pictures))]
-    twins = find_twins(keys, looks or [b""] * len(keys))
+    twins = find_twins(keys, appearances or [b""] * len(keys))
     ids = pictures["id"].tolist()
     pictures = pictures.assign(
         same_as=[ids[row] if row >= 0 else "" for row in twins.same],

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from imageclf.system import command_line, progress
-from imageclf.system.progress import EVERY, PATIENCE, REFRESH, Display
+from imageclf.system.progress import EVERY, PATIENCE, REFRESH, Display, Step, step_words
 
 
 class Clock:
@@ -45,6 +45,11 @@ def written(terminal: Console) -> str:
 def test_the_examples_in_the_docstrings_hold(module):
     failed, attempted = doctest.testmod(module)
     assert failed == 0 and attempted >= 2
+
+
+def test_a_run_does_not_end_before_its_step():
+    step = Step("head", 600, "pictures", None, started=0.0, done=200)
+    assert step_words(step, 10.0, run_ends=13.0).endswith("20 s left; the run: about 20 s left")
 
 
 def test_a_step_that_ends_at_once_shows_nothing(terminal, clock):
@@ -145,7 +150,7 @@ def test_the_time_left_of_the_run_counts_down_inside_a_step(clock, said):
     display = Display(None, clock, said.append, run_ends=100.0)
     with display.track("check", 10) as advance:
         clock.now = 40.0
-        advance(1)
+        advance(9)
     assert said[0].endswith("; the run: about 60 s left")
 
 

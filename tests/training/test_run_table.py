@@ -54,7 +54,7 @@ def test_a_split_follows_the_keys_of_the_node(node):
         ([], "24 training and 12 validation pictures, from the folders train/ and valid/ of ROOT"),
         (
             ["data.valid=null"],
-            "19 training and 5 validation pictures, from the folders of ROOT/train, 20% held out at random, "
+            "19 training and 5 validation pictures, from the folders of ROOT/train, 20 % held out at random, "
             "stratified",
         ),
         (

@@ -158,11 +158,7 @@ def _reason(fit: Fit, relation: str, best: Fit | None, trend: Trend | None) -> s
     losses = f"training loss {fit.train:.3f} is {relation} validation loss {fit.valid:.3f}{right}"
     if best is None or trend is None:
         return losses
-    since = {
-        "falling": "down from",
-        "level": "about level with",
-        "rising": "up from",
-    }
+    since = {"falling": "down from", "level": "about level with", "rising": "up from"}
     return f"{losses}, {since[trend]} {best.valid:.3f} at the best earlier cycle"
 
 

@@ -98,16 +98,17 @@ class Twins(NamedTuple):
     like: Rows
 
 
-def find_twins(pixels: Sequence[bytes], looks: Sequence[bytes]) -> Twins:
+def find_twins(pixels: Sequence[bytes], appearances: Sequence[bytes]) -> Twins:
     """Find the pictures that repeat an earlier one.
 
     Args:
         pixels: hashes of the pixels; empty where unknown.
-        looks: 256 numbers each as float16, with length 1, as `look_of` gives them; empty where unknown.
+        appearances: 256 numbers each as float16, with length 1, as `appearance_of` gives them; empty where
+            unknown.
     """
     same = _first_equal(pixels)
     # An exact copy is compared with the others through its original.
-    unique = [look if first < 0 else b"" for look, first in zip(looks, same, strict=True)]
+    unique = [each if first < 0 else b"" for each, first in zip(appearances, same, strict=True)]
     return Twins(same, _first_alike(unique))
 
 
@@ -158,13 +159,15 @@ def _first_equal(keys: Sequence[bytes]) -> Rows:
     return np.array([-1 if first == row else first for row, first in enumerate(found)], dtype=np.int64)
 
 
-def _first_alike(looks: Sequence[bytes]) -> Rows:
+def _first_alike(appearances: Sequence[bytes]) -> Rows:
     """Return the first earlier row that looks the same, `[N]`, or -1."""
-    first = np.full(len(looks), -1, dtype=np.int64)
-    known = np.flatnonzero([bool(look) for look in looks])
+    first = np.full(len(appearances), -1, dtype=np.int64)
+    known = np.flatnonzero([bool(each) for each in appearances])
     if not len(known):
         return first
-    vectors = np.frombuffer(b"".join(looks), dtype=np.float16).reshape(len(known), -1).astype(np.float32)
+    vectors = (
+        np.frombuffer(b"".join(appearances), dtype=np.float16).reshape(len(known), -1).astype(np.float32)
+    )
     limits = np.minimum(FARTHEST, ALIKE * usual_distances(vectors))
     for start in range(0, len(known), _BLOCK):
         block = vectors[start : start + _BLOCK]

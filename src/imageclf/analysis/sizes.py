@@ -80,7 +80,7 @@ def crop_warning(pictures: pd.DataFrame, resize: str, crop_pct: float) -> str:
         return ""
     return (
         f"data.resize={resize} cuts more than a third off {int(many.sum()):,} of {many.size:,} pictures, and "
-        f"{np.median(shares):.0%} off the median one: data.resize=squish or pad shows them whole."
+        f"{100 * np.median(shares):.0f} % off the median one: data.resize=squish or pad shows them whole."
     )
 
 

@@ -16,14 +16,14 @@ from imageclf.analysis.predictions_csv import label_indices, probabilities_of, r
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import candidate_files
-from imageclf.evaluation.looking import look_at
-from imageclf.report import Looks, Seen, TrainingViews, write_report
+from imageclf.evaluation.grad_cam import heatmaps_of
+from imageclf.report import ModelPictures, ReportedHeatmaps, TrainingViews, write_report
 from imageclf.schedule import RunState
 
 log = logging.getLogger(__name__)
 
 _NUM_VIEWS = 12
-_NUM_LOOKS = 6  # most wrong pictures, and as many of the most right ones
+_NUM_HEATMAPS = 6  # most wrong pictures, and as many of the most right ones
 
 
 class Report(Callback):
@@ -49,10 +49,10 @@ class Report(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report; by now the summary and the predictions are there."""
         if trainer.is_global_zero:
-            views, looks = training_views(data_of(trainer)), self._looks(trainer, pl_module)
-            log.info("report: %s", write_report(self._run_dir, seen=Seen(views, looks)))
+            views, heatmaps = training_views(data_of(trainer)), self._heatmaps(trainer, pl_module)
+            log.info("report: %s", write_report(self._run_dir, model_pictures=ModelPictures(views, heatmaps)))
 
-    def _looks(self, trainer: pl.Trainer, module: Any) -> Looks | None:
+    def _heatmaps(self, trainer: pl.Trainer, module: Any) -> ReportedHeatmaps | None:
         """Return where the reported model looked at its most wrong and its most right pictures."""
         path, data = self._run_dir / "predictions" / "valid.csv", data_of(trainer)
         if not path.exists():
@@ -60,7 +60,7 @@ class Report(Callback):
         predictions = read_predictions(path, module.classes)
         chosen = extremes(predictions, module.classes)
         weights = self._weights()
-        looked = look_at(
+        found = heatmaps_of(
             trainer,
             module,
             data,
@@ -68,7 +68,7 @@ class Report(Callback):
             table_rows(data, predictions["id"].iloc[chosen]),
             weights[0],
         )
-        return None if looked is None else Looks(chosen, *looked, is_member=len(weights) > 1)
+        return None if found is None else ReportedHeatmaps(chosen, *found, is_member=len(weights) > 1)
 
     def _weights(self) -> Sequence[Path | None]:
         """Return the files of the reported model's weights; None stands for those that the module has."""
@@ -93,7 +93,7 @@ def training_views(data: ImageData) -> TrainingViews | None:
 def extremes(predictions: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.intp]:
     """Return the rows of the most wrong and then of the most right predictions."""
     probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
-    return np.concatenate([each(probabilities, labels, _NUM_LOOKS) for each in (most_wrong, most_right)])
+    return np.concatenate([each(probabilities, labels, _NUM_HEATMAPS) for each in (most_wrong, most_right)])
 
 
 def table_rows(data: ImageData, ids: Iterable[str]) -> NDArray[np.int64]:

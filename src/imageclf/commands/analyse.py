@@ -53,7 +53,7 @@ def analyse(plain: Plain) -> DataAnalysis:
     table = read_table(config.data, verify=False)
     ids, paths = table.ids, table.paths
     found = inspect_all(paths)
-    twins = find_twins([each.pixels for each in found], [each.look for each in found])
+    twins = find_twins([each.pixels for each in found], [each.appearance for each in found])
     split = split_without_broken(table, config.data, [each.fault for each in found])
     pictures = picture_table(split, found)
     for column, rows in (("same_as", twins.same), ("like", twins.like)):
@@ -115,7 +115,7 @@ def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str])
 
 def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
     """Return the table with the columns of each picture's inspection, but for its hashes."""
-    about = pd.DataFrame(found, columns=Inspection._fields).drop(columns=["pixels", "look"])
+    about = pd.DataFrame(found, columns=Inspection._fields).drop(columns=["pixels", "appearance"])
     frame = pd.concat([table.frame.reset_index(drop=True), about], axis=1)
     return frame.rename(columns={"num_bytes": "bytes"})
 

@@ -30,6 +30,7 @@ from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, sta
 from imageclf.report.runs_page import others_sentence
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.printable import cell, console, show
+from imageclf.system.words import counted
 from imageclf.training.check_keys import checked
 
 log = logging.getLogger(__name__)
@@ -144,8 +145,8 @@ def terminal_tables(runs: Runs, width: int) -> list[Table]:
     """Return the runs of each data set and their summaries as tables of at most `width` characters."""
     tables = []
     for name, places in runs.groups:
-        number = f"{len(places)} runs" if len(places) > 1 else "1 run"
-        title = f"{number}{f' on {name}' if name else ''}, ranked by {runs.sort}"
+        number, where = counted(len(places), "run"), f" on {name}" if name else ""
+        title = f"{number}{where}, ranked by {runs.sort}"
         tables.append(_table(runs.columns(places), width, title, "collect.csv"))
     if runs.folds:
         tables.append(_table(fold_columns(fold_table(runs.folds)), width, "Cross-validation", "folds.csv"))

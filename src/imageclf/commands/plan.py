@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.callbacks.always.plan_files import phase_table, write_plan
+from imageclf.callbacks.always.progress import workload
 from imageclf.configs import to_plain
 from imageclf.data import ImageData
 from imageclf.evaluation.tta_presets import weighted_views
@@ -44,7 +45,7 @@ def duration_line(config: RunConfig, module: ClassifierModule, data: ImageData) 
     """Return how long a run takes on this CPU, by the time of one batch at its smallest size."""
     size, pictures = min(config.schedule.sizes(data.loading.size)), data.loading.pictures_a_step
     measured = {("evaluation", size): (seconds_of_batch(module, size, pictures), pictures)}
-    left = seconds_of(passes_left(config.schedule, workload_of(config, data), epoch=0), measured)
+    left = seconds_of(passes_left(config.schedule, planned_workload(config, data), epoch=0), measured)
     return f"takes about {duration(left or 0.0)} on this machine, if nothing else keeps it busy"
 
 
@@ -67,19 +68,15 @@ def seconds_of_batch(module: ClassifierModule, size: int, pictures: int) -> floa
         return time.perf_counter() - start
 
 
-def workload_of(config: RunConfig, data: ImageData) -> Workload:
-    """Return what a run does besides its epochs."""
+def planned_workload(config: RunConfig, data: ImageData) -> Workload:
+    """Return what a run does besides its epochs, by its config: no callback is built."""
     nodes = {name: node for name, node in config.callbacks.items() if node is not None}
-    finder, tta = nodes.get("lr_finder", {}), nodes.get("tta")
-    views = 0
-    if tta is not None:
-        views = len(weighted_views(tta["views"], tta["num_augmented"], tta["beta"]).numbers) - 1
-    return Workload(
-        train=len(data.table.rows("train")),
-        valid=len(data.table.rows("valid")),
-        search=(finder.get("num_steps") or 0) * data.loading.pictures_a_step,
-        views=views,
-        size=data.loading.size,
+    tta = nodes.get("tta")
+    views = weighted_views(tta["views"], tta["num_augmented"], tta["beta"]).numbers if tta else ()
+    return workload(
+        data,
+        num_steps=nodes.get("lr_finder", {}).get("num_steps") or 0,
+        num_views=len(views),
         compares="snapshots" in nodes,
     )
 

@@ -23,7 +23,7 @@ from imageclf.configs.help import help_text
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
 from imageclf.configs.quoting import flags_first, quote_paths
-from imageclf.configs.streams import outlive_readers
+from imageclf.configs.streams import tolerate_closed_streams
 from imageclf.system.printable import log_printable
 
 P = ParamSpec("P")
@@ -99,7 +99,7 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     """
     # Hydra would print its own shortened traceback and always exit with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    outlive_readers()
+    tolerate_closed_streams()
     # A full disk behind stdout is no reason to end, and no reason for a traceback per message.
     logging.raiseExceptions = False
     _answer_ctrl_c()

@@ -24,7 +24,7 @@ class _Descriptor(io.FileIO):
             return memoryview(data).nbytes
 
 
-def outlive_readers() -> None:
+def tolerate_closed_streams() -> None:
     """Let standard output and error of this process drop what nobody reads any more.
 
     One that was closed before the start becomes the null device.

@@ -54,7 +54,11 @@ class Loading:
 
     @property
     def pictures_a_step(self) -> int:
-        """Return the batch size as a number, once the data set is known."""
+        """Return the batch size as a number.
+
+        Raises:
+            InputError: it is auto: `for_training` has not been called, since the data set is not known yet.
+        """
         if self.batch_size == "auto":
             raise InputError("data.batch_size=auto: give a number where several processes share the batches")
         return self.batch_size

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import DictConfig, read_write
 
-from imageclf.configs.streams import outlive_readers
+from imageclf.configs.streams import tolerate_closed_streams
 from imageclf.launch.jobs import Job
 from imageclf.launch.start import start
 from imageclf.system.signals import STOPPING
@@ -29,7 +29,7 @@ def run_job(job: Job, quiet: bool) -> float | None:
     """
     # Nothing is worth saving before the training starts: until then a signal ends the process.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    outlive_readers()
+    tolerate_closed_streams()
     if quiet:
         _print_into_log(job)
     try:

@@ -23,11 +23,11 @@ from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
 from imageclf.training.failure import record_failure
+from imageclf.training.location import check_location, has_begun, remove_refused_run
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
 from imageclf.training.parts.table import table_of_run
-from imageclf.training.place import check_place, has_begun, remove_refused_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
 
 def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Callable[[Path], None]) -> None:
     try:
-        check_place(run_dir)
+        check_location(run_dir)
     except InputError:
         remove_refused_run(run_dir)
         raise
@@ -100,7 +100,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
     config = parse(to_plain(cfg), RunConfig)
     check_top(config)
     check_tags(config)
-    check_place(run_dir)
+    check_location(run_dir)
     check_directory(cfg, run_dir, overrides)
     return config
 

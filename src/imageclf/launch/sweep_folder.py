@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from imageclf import InputError
-from imageclf.training.place import check_sweep_place
+from imageclf.training.location import check_sweep_location
 
 FILE = "multirun.yaml"
 # These say how to resume a sweep, not what is swept.
@@ -31,7 +31,7 @@ def choose_folder(config: DictConfig) -> None:
         with read_write(config.hydra):
             config.hydra.sweep.dir = resumed
     folder = Path(str(config.hydra.sweep.dir))
-    check_sweep_place(folder)
+    check_sweep_location(folder)
     if not (folder / FILE).is_file() or (resumed is None and is_empty(folder)):
         return
     if resumed is None and config.ckpt_path != "auto":

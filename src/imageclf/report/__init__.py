@@ -2,21 +2,21 @@
 
 from imageclf.report.data_numbers import data_cards
 from imageclf.report.data_page import DataAnalysis, write_data_report
+from imageclf.report.model_pictures import ModelPictures, ReportedHeatmaps, TrainingViews
 from imageclf.report.plots.curves import learning_rate_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
 from imageclf.report.plots.sheet import NUM_VIEWS, Sample
 from imageclf.report.plots.style import save_figure
 from imageclf.report.run_page import write_report
 from imageclf.report.runs_page import Runs, write_runs_report
-from imageclf.report.seen import Looks, Seen, TrainingViews
 
 __all__ = [
     "NUM_VIEWS",
     "DataAnalysis",
-    "Looks",
+    "ModelPictures",
+    "ReportedHeatmaps",
     "Runs",
     "Sample",
-    "Seen",
     "TrainingViews",
     "data_cards",
     "learning_rate_figure",

@@ -20,7 +20,8 @@ from imageclf.analysis.scores import (
     wilson_interval,
 )
 from imageclf.report.galleries import Gallery, common_folder, prediction_galleries
-from imageclf.report.page import fluid_plot, render_page, svg_plot
+from imageclf.report.model_pictures import ModelPictures, heatmap_tiles, view_tiles
+from imageclf.report.page import fluid_plot, percent, render_page, svg_plot
 from imageclf.report.plots.calibration_plot import calibration_figure
 from imageclf.report.plots.confusion_plot import confusion_figure
 from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
@@ -35,12 +36,11 @@ from imageclf.report.run_numbers import (
     machine_line,
     phase_rows,
 )
-from imageclf.report.seen import Seen, look_tiles, view_tiles
 from imageclf.system.files import write_bytes
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
-NOTHING_SEEN = Seen(views=None, looks=None)
+NO_PICTURES = ModelPictures(views=None, heatmaps=None)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Validation:
     calibration: Markup
 
 
-def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen = NOTHING_SEEN) -> Path:
+def write_report(
+    run_dir: Path, pictures: Path | None = None, model_pictures: ModelPictures = NO_PICTURES
+) -> Path:
     """Write `report.html` from the files of a run directory and return its path.
 
     A missing file leaves its section out; a picture that cannot be read becomes a grey tile with its name.
@@ -66,7 +68,7 @@ def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen = NOTHI
     Args:
         run_dir: of the run.
         pictures: where relative paths in predictions/valid.csv start; None: the working directory.
-        seen: what only the end of a training can show.
+        model_pictures: what only the end of a training can show.
 
     Raises:
         InputError: the directory is not that of a run, or a file in it is damaged.
@@ -91,9 +93,9 @@ def write_report(run_dir: Path, pictures: Path | None = None, seen: Seen = NOTHI
         validation=validation,
         galleries=_galleries(run, pictures or Path.cwd()),
         folder=common_folder(list(run.predictions.get("path", []))),
-        seen=seen,
-        views=view_tiles(seen.views, run.classes) if seen.views else [],
-        looks=look_tiles(seen.looks, run.predictions) if seen.looks else [],
+        model_pictures=model_pictures,
+        views=view_tiles(model_pictures.views, run.classes) if model_pictures.views else [],
+        heatmaps=heatmap_tiles(model_pictures.heatmaps, run.predictions) if model_pictures.heatmaps else [],
         training=None if run.overrides is None else training_command(run.overrides),
         commands=using_commands(run_dir.resolve()),
     )
@@ -175,7 +177,7 @@ def _confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> Markup | No
 
 def _reliability_words(found: Reliability) -> str:
     bins = zip(*found, strict=True)
-    said = (f"{count} sure by {sure:.0%}, {right:.0%} right" for sure, right, count in bins)
+    said = (f"{count} sure by {percent(sure)}, {percent(right)} right" for sure, right, count in bins)
     return f"Pictures by the probability of their prediction: {'; '.join(said)}"
 
 

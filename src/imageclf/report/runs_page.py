@@ -18,6 +18,7 @@ from imageclf.report.page import Card, render_page, score_text, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
 from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns, status_words
 from imageclf.system.files import write_bytes
+from imageclf.system.words import counted
 
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
@@ -67,8 +68,7 @@ def others_sentence(number: int) -> str:
     >>> others_sentence(17), others_sentence(1)
     ('17 folders of other commands are left out', '1 folder of another command is left out')
     """
-    words = "folder of another command is" if number == 1 else "folders of other commands are"
-    return f"{number} {words} left out"
+    return f"{counted(number, 'folder of another command is', 'folders of other commands are')} left out"
 
 
 class Group(NamedTuple):

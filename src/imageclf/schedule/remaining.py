@@ -1,7 +1,7 @@
 """How long the rest of a run takes: the passes that are left, and the time of those that were measured."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from imageclf.schedule.phase import Phase
@@ -52,9 +52,14 @@ def passes_left(schedule: Schedule, work: Workload, epoch: int, done: float = 0.
         done: how much of its epoch has been trained, from 0 to 1.
     """
     left: Counter[Kind] = Counter()
-    for number in range(epoch, schedule.epochs):
-        place = schedule.at(number)
-        left += _of_epoch(place, work, place.size or work.size, done if number == epoch else 0.0)
+    # By cycles: an epoch of a long run must not cost more than one of a short run.
+    for first, epochs in _cycles(schedule):
+        if epoch < first + epochs:
+            starts = first > epoch or (first == epoch and done == 0)
+            left += _of_cycle(schedule.at(first), work, min(epochs, first + epochs - epoch), starts)
+    if done > 0:
+        place = schedule.at(epoch)
+        left[kind_of(place.phase, place.size or work.size)] -= round(work.train * done)
     if work.compares:
         last = schedule.at(schedule.epochs - 1).size or work.size
         snapshots = sum(phase.n_cycles for phase in schedule.phases.values())
@@ -82,19 +87,26 @@ def seconds_of(passes: Mapping[Kind, int], measured: Mapping[Kind, tuple[float, 
     return total
 
 
-def _of_epoch(place: Place, work: Workload, size: int, done: float) -> Counter[Kind]:
-    kind = kind_of(place.phase, size)
-    left = Counter({kind: round(work.train * (1 - done))})
-    starts = place.is_phase_start and done == 0
-    if place.phase.lr == "auto" and starts:
-        left[kind] += work.search
-    if place.phase.precompute and starts:
-        left["evaluation", size] += work.train + work.valid
-    elif not place.phase.precompute:
-        left["evaluation", size] += work.valid
-    if place.is_cycle_end:
-        left["evaluation", size] += work.views * work.valid
-    return left
+def _cycles(schedule: Schedule) -> Iterator[tuple[int, int]]:
+    """Yield the first epoch of each cycle of a run, and its length."""
+    first = 0
+    for phase in schedule.phases.values():
+        for epochs in phase.cycles:
+            yield first, epochs
+            first += epochs
+
+
+def _of_cycle(place: Place, work: Workload, epochs: int, starts: bool) -> Counter[Kind]:
+    """Return the passes of the last epochs of a cycle; `starts`: they begin with its first one."""
+    phase, size = place.phase, place.size or work.size
+    left = Counter({kind_of(phase, size): epochs * work.train})
+    evaluated = work.views * work.valid
+    if starts and place.is_phase_start:
+        left[kind_of(phase, size)] += work.search if phase.lr == "auto" else 0
+        evaluated += work.train + work.valid if phase.precompute else 0
+    if not phase.precompute:
+        evaluated += epochs * work.valid
+    return left + Counter({("evaluation", size): evaluated})
 
 
 def _cost(kind: Kind) -> float:

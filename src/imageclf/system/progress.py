@@ -156,10 +156,15 @@ def step_words(step: Step, now: float, run_ends: float | None = None) -> str:
     parts = [f"{step.done:,}{'' if step.total is None else f' of {step.total:,}'} {step.unit}"]
     if rate > 0 and step.unit == "pictures":
         parts.append(f"{rate:,.3g}/s" if rate < 1000 else f"{rate:,.0f}/s")
+    left = 0.0
     if rate > 0 and step.total is not None:
-        parts.append(f"{duration(max(0, step.total - step.done) / rate)} left")
+        left = max(0, step.total - step.done) / rate
+        parts.append(f"{duration(left)} left")
     words = f"{step.name}: {', '.join(parts)}"
-    return words if run_ends is None else f"{words}; the run: about {duration(max(0.0, run_ends - now))} left"
+    if run_ends is None:
+        return words
+    # The run was estimated earlier, and does not end before its step.
+    return f"{words}; the run: about {duration(max(left, run_ends - now))} left"
 
 
 def duration(seconds: float) -> str:

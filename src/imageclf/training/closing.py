@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from imageclf.report.page import percent
 from imageclf.system.command_line import override
 from imageclf.system.progress import duration
 from imageclf.system.words import counted
@@ -54,7 +55,7 @@ def _accuracy(known: Mapping[str, Any]) -> str:
 
 
 def _percent(fraction: float | None, more: str = "") -> str | None:
-    return None if fraction is None else f"{100 * fraction:.1f} %{more}"
+    return None if fraction is None else f"{percent(fraction)}{more}"
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:

@@ -22,8 +22,8 @@ from imageclf.system.hydra_record import keep_record
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, key_of
+from imageclf.training.location import clear_unbegun, has_begun
 from imageclf.training.parts.accelerator import total_ranks
-from imageclf.training.place import clear_unbegun, has_begun
 from imageclf.training.run_config import RunConfig
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from imageclf.callbacks.callback import data_of
 from imageclf.callbacks.lr_finder import LrFinder
 from imageclf.callbacks.snapshots import Snapshots
 from imageclf.callbacks.tta import TTA
+from imageclf.data import ImageData
 from imageclf.schedule import Schedule, Workload, kind_of, passes_left, seconds_of
 from imageclf.system.progress import display, duration
 
@@ -130,16 +131,32 @@ class ShowProgress(pl.Callback):
 
 
 def workload_of(trainer: pl.Trainer) -> Workload:
-    """Return what a run does, by its data and callbacks."""
-    data = data_of(trainer)
+    """Return what a run does besides its epochs, by its data and callbacks."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    steps = [each.num_steps or 0 for each in callbacks if isinstance(each, LrFinder)]
-    views = [each.num_views - 1 for each in callbacks if isinstance(each, TTA)]
+    return workload(
+        data_of(trainer),
+        num_steps=sum(each.num_steps or 0 for each in callbacks if isinstance(each, LrFinder)),
+        num_views=sum(each.num_views for each in callbacks if isinstance(each, TTA)),
+        compares=any(isinstance(each, Snapshots) for each in callbacks),
+        num_ranks=trainer.world_size,
+    )
+
+
+def workload(data: ImageData, num_steps: int, num_views: int, compares: bool, num_ranks: int = 1) -> Workload:
+    """Return what a run does besides its epochs, in pictures.
+
+    Args:
+        data: of the run.
+        num_steps: of a search for a learning rate; 0: as many as nobody knows, or none.
+        num_views: of each validation picture at a cycle's end, the plain one among them; 0: none.
+        compares: whether candidates are compared at the end.
+        num_ranks: that share a step.
+    """
     return Workload(
         train=len(data.table.rows("train")),
         valid=len(data.table.rows("valid")),
-        search=sum(steps) * data.loading.pictures_a_step * trainer.world_size,
-        views=sum(views),
+        search=num_steps * data.loading.pictures_a_step * num_ranks,
+        views=max(0, num_views - 1),
         size=data.loading.size,
-        compares=any(isinstance(each, Snapshots) for each in callbacks),
+        compares=compares,
     )

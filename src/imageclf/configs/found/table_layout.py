@@ -18,7 +18,7 @@ _LABELS = ("label", "labels", "class", "classes", "category", "target", "breed",
 _HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
 
 
-class Place(NamedTuple):
+class FileLocation(NamedTuple):
     """Where the files are that a column names.
 
     Args:
@@ -37,8 +37,8 @@ def find_id_column(root: str, csv: str) -> str:
         InputError: none does, or several do.
     """
     columns = _read(absolute(root) / csv)
-    places = {name: _best_places(absolute(root), values) for name, values in columns.items()}
-    hits = {name: found for name, (found, _) in places.items() if found}
+    locations = {name: _best_locations(absolute(root), values) for name, values in columns.items()}
+    hits = {name: found for name, (found, _) in locations.items() if found}
     best = [name for name, found in hits.items() if found == max(hits.values())]
     if not best:
         raise InputError(_nothing_found(root, csv, columns))
@@ -56,8 +56,8 @@ def find_images(root: str, csv: str, id_column: str) -> str:
         InputError: none does, or several do.
     """
     columns = _read(absolute(root) / csv)
-    found, places = _best_places(absolute(root), columns.get(id_column, ()))
-    folders = list(dict.fromkeys(place.images for place in places))
+    found, locations = _best_locations(absolute(root), columns.get(id_column, ()))
+    folders = list(dict.fromkeys(location.images for location in locations))
     if not found:
         raise InputError(_nothing_found(root, csv, columns))
     if len(folders) > 1:
@@ -144,18 +144,18 @@ def _sample(values: tuple[str, ...]) -> list[str]:
     return filled[:: max(1, len(filled) // _SAMPLE)]
 
 
-def _best_places(root: Path, values: tuple[str, ...]) -> tuple[int, list[Place]]:
-    """Return how many files of a column were found, and the places where most of them were."""
+def _best_locations(root: Path, values: tuple[str, ...]) -> tuple[int, list[FileLocation]]:
+    """Return how many files of a column were found, and the locations where most of them were."""
     sample = _sample(values)
     folders = [".", *subfolders(root)]
     hits = {
-        Place(folder, suffix): found
+        FileLocation(folder, suffix): found
         for folder in folders
         for suffix, found in _suffixes(root / folder, sample)
         if found
     }
     most = max(hits.values(), default=0)
-    return most, [place for place, found in hits.items() if found == most]
+    return most, [location for location, found in hits.items() if found == most]
 
 
 def _suffixes(folder: Path, values: list[str]) -> Iterator[tuple[str | None, int]]:

@@ -11,10 +11,10 @@ from PIL import Image
 from imageclf import InputError
 from imageclf.data.pictures.decode import open_picture, read_picture
 
-LOOK_SIDE = 16
+CELLS = 16
 # Grey levels; with less contrast, pictures show so little that they would all look the same.
 _LEAST_CONTRAST = 1.0
-# Pixels a side that suffice for a look.
+# Pixels a side that suffice for it.
 _ENOUGH = 256
 
 
@@ -30,8 +30,8 @@ class Inspection(NamedTuple):
         frames: of an animation, else 1; 0 where it is no picture.
         fault: why it cannot be read, or "".
         pixels: hash of the upright RGB picture and its size; empty for a broken file.
-        look: see `look_of`; it changes little when a picture is saved again or resized. Empty for a broken
-            file.
+        appearance: see `appearance_of`; it changes little when a picture is saved again or resized. Empty
+            for a broken file.
     """
 
     width: int
@@ -42,7 +42,7 @@ class Inspection(NamedTuple):
     frames: int
     fault: str
     pixels: bytes
-    look: bytes
+    appearance: bytes
 
 
 def inspect_picture(path: str) -> Inspection:
@@ -55,7 +55,7 @@ def inspect_picture(path: str) -> Inspection:
         fault = "the file is empty" if num_bytes == 0 else str(error).removeprefix(f"{path}: ")
         return Inspection(width, height, num_bytes or 0, form, mode, frames, fault, b"", b"")
     height, width = pixels.shape[:2]
-    hashes = hash_pixels(pixels), look_of(pixels)
+    hashes = hash_pixels(pixels), appearance_of(pixels)
     return Inspection(width, height, num_bytes or 0, form, mode, frames, "", *hashes)
 
 
@@ -76,7 +76,7 @@ def hash_pixels(picture: NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
-def look_of(picture: NDArray[np.uint8]) -> bytes:
+def appearance_of(picture: NDArray[np.uint8]) -> bytes:
     """Return what a picture `[H, W, 3]` looks like from afar, as 256 numbers with mean 0 and length 1.
 
     They are the grey levels of 16 x 16 cells, as float16; brightness and contrast make no difference. Empty
@@ -85,12 +85,12 @@ def look_of(picture: NDArray[np.uint8]) -> bytes:
     grey = Image.fromarray(picture).convert("L")
     grey = grey.reduce(max(1, min(grey.size) // _ENOUGH)).convert("F")
     # Overlapping cells: their borders between pixels make no difference, and noise is averaged away.
-    cells = np.asarray(grey.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BILINEAR), dtype=np.float64)
+    cells = np.asarray(grey.resize((CELLS, CELLS), Image.Resampling.BILINEAR), dtype=np.float64)
     cells = cells - cells.mean()
     if cells.std() < _LEAST_CONTRAST:
         return b""
-    look: bytes = (cells / np.linalg.norm(cells)).astype(np.float16).tobytes()
-    return look
+    appearance: bytes = (cells / np.linalg.norm(cells)).astype(np.float16).tobytes()
+    return appearance
 
 
 def _num_frames(image: Image.Image) -> int:

@@ -126,7 +126,9 @@ class Splitting:
         how = {"stratified": "at random, stratified", "random": "at random", "fastai": "as fastai 0.7 does"}
         if self.fold is not None:
             return f"fold {self.fold} of {self.folds} held out {how[self.split]}"
-        return f"{self.valid_pct:.0%} held out {how[self.split]}" if self.valid_pct else "none held out"
+        return (
+            f"{100 * self.valid_pct:.0f} % held out {how[self.split]}" if self.valid_pct else "none held out"
+        )
 
     def apply(self, table: Table) -> Table:
         """Assign the rows whose split is ""; all others stay as they are.

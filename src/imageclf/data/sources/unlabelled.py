@@ -13,13 +13,13 @@ from imageclf import InputError
 from imageclf.data.sources.listing import SUFFIXES, list_pictures, picture_ids
 from imageclf.data.sources.names import listed
 from imageclf.data.sources.table import Table, make_table
+from imageclf.system.conventions import separator_of
 
 log = logging.getLogger(__name__)
 
 STDIN = "-"
 # Suffixes of tables; everything else that is no folder is a picture.
 _TABLES = (".csv", ".tsv")
-_SEPARATORS = (",", ";", "\t")
 
 
 class _Named(NamedTuple):
@@ -94,7 +94,7 @@ def _of_lines() -> Iterator[_Named]:
 def _of_csv(path: Path, column: str | None) -> Iterator[_Named]:
     try:
         with path.open(encoding="utf-8", errors="surrogateescape") as file:
-            separator = max(_SEPARATORS, key=file.readline().count)
+            separator = separator_of(file.readline().rstrip("\r\n"))
         cells = pd.read_csv(
             path, sep=separator, dtype="str", keep_default_na=False, encoding_errors="surrogateescape"
         )

@@ -23,7 +23,7 @@ class TrainingViews:
 
 
 @dataclass(frozen=True)
-class Looks:
+class ReportedHeatmaps:
     """Where the network looked on some validation pictures.
 
     Args:
@@ -40,11 +40,11 @@ class Looks:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ModelPictures:
     """What only the end of a training can show; None where it cannot."""
 
     views: TrainingViews | None
-    looks: Looks | None
+    heatmaps: ReportedHeatmaps | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ViewTile:
 
 
 @dataclass(frozen=True)
-class LookTile:
+class HeatmapTile:
     """A picture, and the same with the places that counted; both are `data:` URIs."""
 
     image: str
@@ -72,10 +72,10 @@ def view_tiles(views: TrainingViews, classes: Sequence[str]) -> list[ViewTile]:
     return [ViewTile(pixels_uri(pixels), classes[label]) for pixels, label in pairs]
 
 
-def look_tiles(looks: Looks, predictions: pd.DataFrame) -> list[LookTile]:
+def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list[HeatmapTile]:
     """Return where the network looked, ready to show; `predictions` is the table of predictions/valid.csv."""
     return [
-        LookTile(
+        HeatmapTile(
             image=pixels_uri(pixels),
             overlay=pixels_uri(overlay(pixels, weights)),
             name=Path(row["path"]).name,
@@ -83,7 +83,7 @@ def look_tiles(looks: Looks, predictions: pd.DataFrame) -> list[LookTile]:
             right=row["prediction"] == row["label"] if row["label"] else None,
         )
         for pixels, weights, (_, row) in zip(
-            looks.pictures, looks.maps, predictions.iloc[looks.rows].iterrows(), strict=True
+            heatmaps.pictures, heatmaps.maps, predictions.iloc[heatmaps.rows].iterrows(), strict=True
         )
     ]
 

@@ -34,7 +34,7 @@ def has_begun(folder: Path) -> bool:
     return bool(kept) or (folder / "summary.json").exists() or _num_rows(folder / "metrics.csv") > 0
 
 
-def check_place(folder: Path) -> None:
+def check_location(folder: Path) -> None:
     """Refuse a folder that would mix a run with another one, or with files of other programs.
 
     Raises:
@@ -56,7 +56,7 @@ def check_place(folder: Path) -> None:
         )
 
 
-def check_sweep_place(folder: Path) -> None:
+def check_sweep_location(folder: Path) -> None:
     """Refuse a folder of a sweep that is a run, or lies inside one.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from imageclf import InputError
-from imageclf.training.place import check_place, check_sweep_place, holds_run, remove_refused_run
+from imageclf.training.location import check_location, check_sweep_location, holds_run, remove_refused_run
 
 OURS = "data: {}\nmodel: {}\nschedule: {}\ncallbacks: {}\ntrainer: {}\n"
 
@@ -20,20 +20,20 @@ def make_run(folder: Path) -> Path:
 def test_a_run_inside_a_run_is_refused(tmp_path, inner):
     outer = make_run(tmp_path / "runs/ants")
     with pytest.raises(InputError, match=rf"{inner} lies inside the run {outer}: choose another"):
-        check_place(outer / inner)
+        check_location(outer / inner)
 
 
 def test_a_run_inside_a_run_is_refused_by_a_relative_path(tmp_path, monkeypatch):
     monkeypatch.chdir(make_run(tmp_path / "a"))
     with pytest.raises(InputError, match=r"^b lies inside the run"):
-        check_place(Path("b"))
+        check_location(Path("b"))
 
 
 @pytest.mark.parametrize("inner", ["a", "train/a"])
 def test_a_folder_of_runs_is_no_run(tmp_path, inner):
     make_run(tmp_path / "runs" / inner)
     with pytest.raises(InputError, match=rf"runs holds other runs, such as {tmp_path}/runs/{inner}"):
-        check_place(tmp_path / "runs")
+        check_location(tmp_path / "runs")
 
 
 def test_runs_beside_each_other_and_a_run_itself_are_fine(tmp_path):
@@ -41,15 +41,15 @@ def test_runs_beside_each_other_and_a_run_itself_are_fine(tmp_path):
     (run / ".hydra").mkdir()
     (run / ".hydra/config.yaml").write_text(OURS)
     for folder in (run, tmp_path / "runs/b", tmp_path / "runs/new/c"):
-        check_place(folder)
-        check_sweep_place(tmp_path / "runs/new")
+        check_location(folder)
+        check_sweep_location(tmp_path / "runs/new")
 
 
 @pytest.mark.parametrize("inner", ["", "sweep", "sweep/deeper"])
 def test_a_sweep_in_a_run_is_refused(tmp_path, inner):
     outer = make_run(tmp_path / "runs/a")
     with pytest.raises(InputError, match=rf"lies in the run {outer}: choose another hydra\.sweep\.dir"):
-        check_sweep_place(outer / inner)
+        check_sweep_location(outer / inner)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "metrics.csv", "checkpoints/model.pt"])
@@ -58,12 +58,12 @@ def test_files_of_other_programs_are_no_run_and_are_not_overwritten(tmp_path, na
     (tmp_path / name).write_text("site_name: pages\n")
     assert not holds_run(tmp_path)
     with pytest.raises(InputError, match=rf"holds {name.split('/')[0]}, but no run of imageclf"):
-        check_place(tmp_path)
+        check_location(tmp_path)
 
 
 def test_a_folder_with_other_files_may_become_a_run(tmp_path):
     (tmp_path / "notes.txt").touch()
-    check_place(tmp_path)
+    check_location(tmp_path)
 
 
 def test_a_refused_run_leaves_nothing_of_hydras_and_everything_else(tmp_path):

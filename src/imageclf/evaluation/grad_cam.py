@@ -17,14 +17,14 @@ from imageclf.model.classifier import ImageClassifier
 from imageclf.model.weights.files import load_into
 
 
-class Looked(NamedTuple):
+class Heatmaps(NamedTuple):
     """Pictures as the network saw them, uint8 `[N, H, W, 3]`, and how much each place spoke, `[N, h, w]`."""
 
     pictures: NDArray[np.uint8]
     maps: NDArray[np.float32]
 
 
-def cam(features: Tensor, gradients: Tensor) -> Tensor:
+def grad_cam(features: Tensor, gradients: Tensor) -> Tensor:
     """Return how much each place speaks for a class, `[B, h, w]`, 0 to 1; all 0 if no place does.
 
     Args:
@@ -40,7 +40,7 @@ def cam(features: Tensor, gradients: Tensor) -> Tensor:
 
 
 def class_maps(model: ImageClassifier, images: Tensor) -> Tensor | None:
-    """Return `cam` of the predicted class of uint8 pictures `[B, 3, H, W]`.
+    """Return `grad_cam` of the predicted class of uint8 pictures `[B, 3, H, W]`.
 
     None if the backbone's last features have no places, as the tokens of a vision transformer.
     """
@@ -56,17 +56,17 @@ def class_maps(model: ImageClassifier, images: Tensor) -> Tensor | None:
         features = features.detach().requires_grad_()
         logits = model.head(backbone.forward_head(features))
         (gradients,) = torch.autograd.grad(logits.amax(dim=1).sum(), features)
-    return cam(*(_channels_first(each.float(), backbone) for each in (features.detach(), gradients)))
+    return grad_cam(*(_channels_first(each.float(), backbone) for each in (features.detach(), gradients)))
 
 
-def look_at(
+def heatmaps_of(
     trainer: pl.Trainer,
     module: ClassifierModule,
     data: ImageData,
     size: int,
     rows: NDArray[np.int64],
     weights: Path | None,
-) -> Looked | None:
+) -> Heatmaps | None:
     """Return where a network looked on some pictures; None if it cannot be told. Needs no other rank.
 
     Args:
@@ -88,7 +88,7 @@ def look_at(
             maps = class_maps(module.model, batch.images)
     if maps is None:
         return None
-    return Looked(batch.images.permute(0, 2, 3, 1).cpu().numpy(), maps.cpu().numpy())
+    return Heatmaps(batch.images.permute(0, 2, 3, 1).cpu().numpy(), maps.cpu().numpy())
 
 
 def _channels_first(features: Tensor, backbone: Any) -> Tensor:

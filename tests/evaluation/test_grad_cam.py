@@ -6,7 +6,7 @@ import timm
 import torch
 from torch import nn
 
-from imageclf.evaluation.looking import cam, class_maps
+from imageclf.evaluation.grad_cam import class_maps, grad_cam
 from imageclf.model.classifier import ImageClassifier
 
 
@@ -25,11 +25,11 @@ def test_places_count_by_features_weighted_with_their_mean_gradient():
     features = torch.tensor([[[[1.0, 2.0], [0.0, 4.0]], [[3.0, 0.0], [1.0, 1.0]]]])
     gradients = torch.tensor([[[[1.0, 3.0], [2.0, 2.0]], [[-1.0, -1.0], [-1.0, -1.0]]]])
     # Weights 2 and -1: 2 - 3, 4 - 0, 0 - 1 and 8 - 1, without what is below zero, over the highest.
-    assert torch.allclose(cam(features, gradients), torch.tensor([[[0.0, 4 / 7], [0.0, 1.0]]]))
+    assert torch.allclose(grad_cam(features, gradients), torch.tensor([[[0.0, 4 / 7], [0.0, 1.0]]]))
 
 
 def test_where_nothing_speaks_for_the_class_the_map_is_zero():
-    assert cam(torch.ones(1, 2, 2, 2), -torch.ones(1, 2, 2, 2)).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
+    assert grad_cam(torch.ones(1, 2, 2, 2), -torch.ones(1, 2, 2, 2)).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 
 
 def test_with_a_linear_head_it_is_the_map_of_the_heads_own_weights():
