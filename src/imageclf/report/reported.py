@@ -16,7 +16,6 @@ _MIXTURES = {
 }
 _SINGLE = {
     "final": "the final weights",
-    "final, tta": "the final weights with test-time augmentation",
     "ema": "the moving average of the weights",
 }
 
@@ -85,15 +84,10 @@ def reported_model(
     )
 
 
-def candidate_rows(
-    summary: Mapping[str, object], candidates: Sequence[CandidateScore], model: ReportedModel | None
-) -> list[CandidateRow]:
-    """Return a row per candidate, best first, and one of test-time augmentation; none without a model."""
+def candidate_rows(candidates: Sequence[CandidateScore], model: ReportedModel | None) -> list[CandidateRow]:
+    """Return a row per candidate, best first; none without a model."""
     if model is None:
         return []
-    accuracy, loss = summary.get("val/acc_tta"), summary.get("val/loss_tta")
-    if isinstance(accuracy, int | float) and isinstance(loss, int | float):
-        candidates = [*candidates, CandidateScore("final, tta", ["final"], accuracy, loss)]
     rows = [
         CandidateRow(
             name=each.name,
@@ -106,6 +100,22 @@ def candidate_rows(
         for each in candidates
     ]
     return sorted(rows, key=lambda row: (-row.accuracy, row.loss))
+
+
+def augmented_sentence(summary: Mapping[str, object], pictures: int) -> str:
+    """Return what test-time augmentation does for the final weights, "" where it was not measured.
+
+    It is no candidate: any of them may be predicted with it.
+
+    Args:
+        summary: of the run.
+        pictures: of the validation split.
+    """
+    accuracy, loss = summary.get("val/acc_tta"), summary.get("val/loss_tta")
+    if not (isinstance(accuracy, int | float) and isinstance(loss, int | float)):
+        return ""
+    counts = f"{round(accuracy * pictures):,} of {pictures:,} pictures ({percent(accuracy, pictures)})"
+    return f"With test-time augmentation the final weights get {counts} right, with a log loss of {loss:.4f}."
 
 
 def candidate_title(name: str, members: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from imageclf.report.plots.calibration_plot import calibration_figure
 from imageclf.report.plots.confusion_plot import confusion_figure
 from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
-from imageclf.report.reported import ReportedModel, candidate_rows, reported_model
+from imageclf.report.reported import ReportedModel, augmented_sentence, candidate_rows, reported_model
 from imageclf.report.run_commands import training_command, using_commands
 from imageclf.report.run_numbers import (
     ClassRow,
@@ -84,7 +84,8 @@ def write_report(
         cards=headline_cards(run.summary, named),
         model=model,
         named=named is not None,
-        candidates=candidate_rows(run.summary, run.candidates, model),
+        candidates=candidate_rows(run.candidates, model),
+        augmented=augmented_sentence(run.summary, model.pictures) if model else "",
         phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),
         curves=_curves(run),
