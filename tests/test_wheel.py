@@ -150,5 +150,5 @@ def test_without_data_the_installed_wheel_says_what_to_give(call):
     done = call("-m", "imageclf.train")
     assert done.returncode == 1
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("imageclf: ")]
-    assert "data=folder data.root=PATH" in said
+    assert "data=FOLDER or data=FILE.csv" in said
     assert "Traceback" not in done.stderr
