@@ -145,6 +145,26 @@ def test_the_candidates_stand_below_best_first_with_the_reported_one_marked(repo
     assert f"{best} final the final weights 239 93.7 % 0.2105" in table
 
 
+def list_candidates(run_dir, candidates):
+    """Write the candidates of a run."""
+    listed = {"best": "ensemble", "reported": "ensemble", "candidates": candidates}
+    (run_dir / "snapshots" / "candidates.json").write_text(json.dumps(listed))
+
+
+def test_candidates_with_the_same_predictions_share_a_row(reporting):
+    # One snapshot more that predicts as the final weights do.
+    list_candidates(reporting, CANDIDATES | {"finetune-0": CANDIDATES["final"] | {"members": ["finetune-0"]}})
+    table = shown(reporting).text.partition("All candidates")[2]
+    assert "final the final weights the same as finetune-0 239 93.7 % 0.2105" in table
+
+
+def test_where_all_candidates_predict_alike_none_was_chosen(reporting):
+    list_candidates(reporting, dict.fromkeys(CANDIDATES, CANDIDATES["ensemble"]))
+    text = shown(reporting).text
+    assert "All candidates" not in text
+    assert "It was chosen" not in text
+
+
 def test_test_time_augmentation_stands_apart_from_the_candidates_that_the_model_was_chosen_among(reporting):
     words = "With test-time augmentation the final weights get 242 of 255 pictures (94.9 %) right"
     assert f"{words}, with a log loss of 0.1953." in shown(reporting).text

@@ -18,7 +18,7 @@ from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
-from imageclf.training.closing import closing_words
+from imageclf.training.closing import RESULTS, closing_words
 from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
@@ -80,7 +80,8 @@ def _close(run_dir: Path) -> None:
     """Log the result and what comes next."""
     summary = read_object(run_dir / "summary.json")
     # A debug run may have none.
-    lines = closing_words(run_dir, summary, (run_dir / "report.html").exists()) if summary else []
+    written = [name for name in RESULTS if (run_dir / name).exists()]
+    lines = closing_words(run_dir, summary, written) if summary else []
     for line in lines:
         log.info("%s", line)
 
