@@ -13,6 +13,7 @@ from imageclf import InputError
 from imageclf.analysis import read_predictions
 from imageclf.analysis.extremes import most_wrong
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
+from imageclf.api.calling import process_as_found
 from imageclf.api.network import Ensemble, Transform
 from imageclf.api.page import Page
 from imageclf.api.pictures import AnyPath, InMemory, Pictures, listed, table_in_memory
@@ -102,7 +103,8 @@ class Run:
         `run.model(run.transform(picture)[None]).softmax(1)` are the probabilities that `predict` returns. For
         an ensemble the values are such that this holds, too.
         """
-        models, _ = load_trained(self.trained)
+        with process_as_found():
+            models, _ = load_trained(self.trained)
         return models[0] if len(models) == 1 else Ensemble(models).eval()
 
     @cached_property
@@ -178,7 +180,8 @@ class Run:
         chosen = {"tta": tta, "num_augmented": num_augmented, "beta": beta, "column": column}
         chosen |= {"batch_size": batch_size, "num_workers": num_workers, "on_error": on_error}
         options = _options(self, paths, chosen | {"precision": precision})
-        return self._predict_files(paths, options) if paths else self._predict_images(images, options)
+        with process_as_found():
+            return self._predict_files(paths, options) if paths else self._predict_images(images, options)
 
     def _predict_files(self, paths: list[str], options: PredictOptions) -> Prediction:
         table, skipped = readable(unlabelled_table(paths, self.classes, options.column), options.on_error)
@@ -194,7 +197,8 @@ class Run:
 
     @cached_property
     def _built(self) -> BuiltRun:
-        return BuiltRun(self.dir, self.trained, *build_trained(self.trained))
+        with process_as_found():
+            return BuiltRun(self.dir, self.trained, *build_trained(self.trained))
 
     def __repr__(self) -> str:
         weights = "" if self.weights == "best" else f", weights={self.weights!r}"
