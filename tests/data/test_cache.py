@@ -74,6 +74,7 @@ def test_looking_for_a_result_leaves_no_folder_behind(cache):
     assert list(cache.root.iterdir()) == []
 
 
+@pytest.mark.fault("Caches", "A cache was only half written", "It is not found, and built again")
 def test_a_half_written_result_is_not_found(cache):
     half = cache.root / "features" / "key"
     half.mkdir(parents=True)
@@ -158,6 +159,9 @@ def test_a_removed_result_is_built_again(tmp_path):
         (70, ["c", "new"]),
         (100, ["new"]),
     ],
+)
+@pytest.mark.fault(
+    "Caches", "The cache has no more room", "What was used longest ago makes room; what is in use stays"
 )
 def test_what_was_used_longest_ago_makes_room(tmp_path, size, left):
     run(fill, tmp_path, {"a": 30, "b": 30, "c": 30})

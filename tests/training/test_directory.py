@@ -44,6 +44,7 @@ def test_a_new_directory_holds_nothing_else(start, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
 
 
+@pytest.mark.fault("Going on", "A new run is started in the directory of another", "It is refused")
 def test_a_directory_that_holds_a_run_is_refused(start, started):
     with pytest.raises(InputError) as refused:
         start()
@@ -128,6 +129,7 @@ def test_a_summary_is_read(started):
     ],
 )
 @pytest.mark.sampled(4)
+@pytest.mark.fault("Going on", "A run goes on with other values", "Each is named, with the value before")
 def test_another_value_than_the_run_was_started_with_is_named(start, started, override, said):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, override)
@@ -215,6 +217,9 @@ def test_what_does_not_change_the_result_may_differ(start, started, override):
     ],
 )
 @pytest.mark.sampled(2)
+@pytest.mark.fault(
+    "Going on", "A run goes on with another number of ranks", "It is refused: its batches would change"
+)
 def test_a_run_does_not_go_on_with_another_number_of_ranks(start, started, typed, ranks):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, *typed)
