@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -208,3 +210,18 @@ def test_a_key_depends_on_every_part_and_not_on_their_order():
     assert key(form="raw") == content_key(form="raw", size=32, files="abc")
     others = [key(form="jpeg"), key(form="raw", side=3), content_key(files="abc", size="32", form="raw")]
     assert len({key(form="raw"), *others}) == 4
+
+
+def test_a_cache_is_tagged_so_that_backups_and_data_sets_leave_it_out(cache):
+    cache.get("features", "a", {}, writing(1))
+    assert (cache.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+
+
+def test_a_process_that_used_a_result_leaves_no_file_open(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from imageclf.data.pictures.cache import Cache;"
+        "cache = Cache(Path(sys.argv[1]), 10**6);"
+        "cache.get('features', 'a', {}, lambda folder: (folder / 'x').touch())"
+    )
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""

@@ -8,7 +8,6 @@ import pytest
 
 from imageclf import InputError
 from imageclf.configs import load_config, read_object, to_plain
-from imageclf.model.weights.files import save_tensors
 from imageclf.training.directory import prepare
 
 HERE = "hydra.run.dir=."
@@ -94,9 +93,8 @@ def test_a_new_run_is_refused_a_checkpoint_that_is_not_there(start):
         start("ckpt_path=nowhere/last.ckpt")
 
 
-def test_a_new_run_may_start_from_a_checkpoint(start, tmp_path):
-    save_tensors({"position": [1, 0]}, tmp_path / "other.ckpt")
-    assert start(f"ckpt_path={tmp_path}/other.ckpt") is True
+def test_a_new_run_may_start_from_a_checkpoint(start, finished_run):
+    assert start(f"ckpt_path={finished_run}/checkpoints/previous.ckpt") is True
 
 
 def test_a_finished_run_has_nothing_left_to_do(start, started):
