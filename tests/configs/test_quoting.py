@@ -62,6 +62,11 @@ def test_an_object_is_no_value_of_a_config():
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("null", "12")])
 @pytest.mark.parametrize("key", ["data", "data.root", "+data.test", "run", "hydra.run.dir"])
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "A path has spaces, quotes, `=`, `,`, `$` or brackets",
+    "It reaches the config as it is",
+)
 def test_a_path_that_exists_reaches_the_config_as_it_is(tmp_path, name, key):
     (tmp_path / name).mkdir()
     (argument,) = quote_paths([f"{key}={name}"])

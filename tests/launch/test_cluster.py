@@ -90,6 +90,9 @@ def test_a_file_of_weights_that_is_not_there_is_refused(tmp_path: Path) -> None:
         check_weights_are_here({"backbone": "test_resnet", "weights": str(tmp_path / "mine.pth")})
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "The data of a job do not exist", "It is refused before the queue"
+)
 def test_data_that_is_not_there_is_refused_before_the_queue(composed, tiny, tmp_path: Path) -> None:
     data = to_plain(composed(*tiny))["data"]
     with pytest.raises(InputError, match="nowhere"):

@@ -203,6 +203,9 @@ def test_wrong_uncertain_and_right_pictures_are_shown_as_pictures(page, untouche
     assert page.pictures == mistakes + 6 + 6
 
 
+@pytest.mark.fault(
+    "Pictures", "A picture is gone when the report is written", "The report has a tile with its name"
+)
 def test_a_picture_that_has_gone_shows_a_tile_with_its_name(run_dir):
     edit_predictions(run_dir, path="/gone/away/lost.jpg")
     page = shown(run_dir)
@@ -217,6 +220,7 @@ def test_relative_paths_start_at_the_given_folder(run_dir, tmp_path):
     assert Page(write_report(run_dir, pictures=tmp_path)).pictures > 12
 
 
+@pytest.mark.fault("Files of strangers", "A class is called `<script>`", "Pages escape it")
 def test_class_names_are_escaped(make_run):
     names = ["<script>alert(1)</script>", "a & b", "$x$", "犬 ü", "label", 'say "x"']
     page = shown(make_run(names))

@@ -1,6 +1,5 @@
 """Where a run may lie: by itself, in a folder that holds nothing of others."""
 
-import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from imageclf import InputError
 from imageclf.configs import read_config
+from imageclf.system.cells import read_csv
 
 # Top-level keys that every config.yaml of a run has.
 _KEYS = frozenset({"data", "model", "schedule", "callbacks", "trainer"})
@@ -98,5 +98,8 @@ def _runs_inside(folder: Path) -> Iterator[Path]:
 def _num_rows(path: Path) -> int:
     if not path.is_file():
         return 0
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        return max(0, sum(1 for _ in csv.reader(file)) - 1)
+    try:
+        return len(read_csv(path))
+    except InputError:
+        # Whatever it holds may be all that is left of a run.
+        return int(path.stat().st_size > 0)

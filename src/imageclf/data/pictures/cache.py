@@ -1,5 +1,6 @@
 """A folder of results that are kept between runs, each under a hash of all that it depends on."""
 
+import atexit
 import errno
 import fcntl
 import hashlib
@@ -15,6 +16,7 @@ from typing import IO, Any, Literal
 
 from imageclf import InputError
 from imageclf.data.pictures.checksums import checksums, damage, read_about
+from imageclf.system.conventions import CACHE_TAG
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,21 @@ KINDS: tuple[Kind, ...] = ("pictures", "features", "verified")
 
 # Increase it whenever results are laid out in another way: older ones are then never found.
 _FORMAT = 2
+# As https://bford.info/cachedir/ has it.
+_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Pictures and features that imageclf keeps between runs.\n"
+)
 # Errors of a folder that may only be read.
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # A lock lives as long as its file is open; an entry that this process uses must not be removed.
 _protected: dict[Path, IO[bytes]] = {}
+
+
+@atexit.register
+def _unprotect_all() -> None:
+    """Close the locks in an orderly way, before the interpreter warns of files that were left open."""
+    for folder in [*_protected]:
+        _unprotect(folder)
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,7 @@ class Cache:
         folder = self.root / kind / key
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
+            (self.root / CACHE_TAG).write_text(_TAG, encoding="ascii")
             # Not the lock of the users of a result: they hold that until they end.
             with folder.with_name(f".{folder.name}.build").open("a+b") as lock:
                 _lock(lock, fcntl.LOCK_EX)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.data.sources.names import listed, natural_sorted
+from imageclf.system.cells import read_csv
 from imageclf.system.files import write_text
 
 Split = Literal["train", "valid", "test", ""]
@@ -103,10 +104,7 @@ class Table:
             InputError: The file is damaged, has other columns or unknown splits, or a label is not among
                 the classes.
         """
-        try:
-            frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({' '.join(str(error).split())})") from error
+        frame = read_csv(path, "str")
         if tuple(frame.columns) != COLUMNS:
             raise InputError(f"{path} has columns {listed(list(frame.columns))}, not {listed(COLUMNS)}.")
         odd = sorted(set(frame["split"]) - set(SPLITS))
