@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -215,14 +216,14 @@ class _LiveLine:
 
 
 class _NotebookLine:
-    """A line below the cell of a notebook that runs."""
+    """A line among the outputs of a notebook's cell, the same for all steps of the cell."""
 
     def __init__(self) -> None:
         # Where rich has found a notebook, IPython is there; rich itself would need ipywidgets for this.
-        from IPython.display import display
+        from IPython import get_ipython
 
-        show: Any = display
-        self._handle = show(_plain(""), raw=True, display_id=True)
+        shell: Any = get_ipython()
+        self._handle = _line_of_cell(shell.execution_count)
 
     def show(self, words: str) -> None:
         """Replace the line."""
@@ -231,6 +232,14 @@ class _NotebookLine:
     def close(self) -> None:
         """Empty the line: a notebook cannot remove it."""
         self._handle.update(_plain(""), raw=True)
+
+
+@lru_cache(maxsize=1)
+def _line_of_cell(number: int) -> Any:
+    from IPython.display import display
+
+    show: Any = display
+    return show(_plain(""), raw=True, display_id=True)
 
 
 def _plain(text: str) -> dict[str, str]:
