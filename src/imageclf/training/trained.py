@@ -1,5 +1,6 @@
 """What predict and export read from a run directory, which anyone may have written: few values, checked."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +115,23 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
 
 
-def finished(run: str) -> Path:
+class BuiltRun(NamedTuple):
+    """A run whose network is built; its weights are read whenever it predicts.
+
+    Args:
+        run_dir: of the run.
+        run: what was trained.
+        module: holds the network.
+        expects: what the network expects of a picture.
+    """
+
+    run_dir: Path
+    run: TrainedRun
+    module: ClassifierModule
+    expects: DataConfig
+
+
+def finished(run: str | os.PathLike[str]) -> Path:
     """Return the directory of a run by its path.
 
     Raises:
