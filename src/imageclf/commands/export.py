@@ -103,6 +103,8 @@ def _write_timm(
             f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
             "holds one: give weights=soup, average or final, or format=onnx"
         )
+    if not isinstance(run.backbone, str):
+        raise InputError(f"format=timm: {run.network} is not a model of timm; give format=onnx")
     content = to_timm(models[0], run.backbone, run.classes, expects, run.size, run.resize)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
@@ -20,9 +21,11 @@ from imageclf import Preempted
 from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, recorded, report_all
 from imageclf.configs.found.source import offer
 from imageclf.configs.help import help_text
+from imageclf.configs.own_code import remember_folders
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
-from imageclf.configs.quoting import flags_first, quote_paths
+from imageclf.configs.quoting import flags_first, quote_paths, with_own_nodes
+from imageclf.configs.replaced import drop_replaced
 from imageclf.configs.streams import tolerate_closed_streams
 from imageclf.system.printable import log_printable
 
@@ -70,6 +73,7 @@ def command(
             """Call the function with a composed config."""
             output_dir = Path(HydraConfig.get().runtime.output_dir)
             refuse_secrets(cfg, output_dir)
+            drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
             return body(cfg, output_dir)
 
         def compose_and_call() -> None:
@@ -77,8 +81,9 @@ def command(
             if {"-h", "--help"} & {*sys.argv[1:]}:
                 print(help_text(config_name, str(sys.modules[body.__module__].__doc__).splitlines()[0]))
                 return
-            sys.argv[1:] = quote_paths(flags_first(sys.argv[1:]))
+            sys.argv[1:] = with_own_nodes(quote_paths(flags_first(sys.argv[1:])))
             offer(sys.argv[1:])
+            remember_folders(sys.argv[1:])
             job()
 
         @functools.wraps(body)
