@@ -76,8 +76,9 @@ def card(run: TrainedRun, run_dir: Path, weights: str) -> str:
     summary = read_summary(run_dir)
     name = summary.get("model") if weights == "best" else weights
     exported = next((each for each in read_candidates(run_dir) if each.name == name), None)
-    licence = None if select(run.config, "model.weights") == "none" else licence_of(run.backbone)
-    return model_card(run.classes, summary, exported, run.backbone, licence)
+    backbone = run.backbone if isinstance(run.backbone, str) else str(run.backbone["_target_"])
+    licence = None if select(run.config, "model.weights") == "none" else licence_of(backbone)
+    return model_card(run.classes, summary, exported, backbone, licence)
 
 
 def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trust) -> dict[str, Any]:
@@ -117,6 +118,8 @@ def _write_timm(
             f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
             "holds one: give weights=soup, average or final, or format=onnx"
         )
+    if not isinstance(run.backbone, str):
+        raise InputError(f"format=timm: {run.network} is not a model of timm; give format=onnx")
     content = to_timm(models[0], run.backbone, run.classes, expects, run.size, run.resize)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))
