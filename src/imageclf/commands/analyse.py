@@ -64,7 +64,8 @@ def analyse(plain: Plain) -> DataAnalysis:
     for column, rows in (("same_as", twins.same), ("like", twins.like)):
         pictures[column] = [ids[row] if row >= 0 else "" for row in rows]
     labels = pictures["label"].tolist()
-    crop_pct = expected_crop_pct(config.model.backbone) or 1.0
+    name = config.model.backbone
+    crop_pct = (expected_crop_pct(name) if isinstance(name, str) else None) or 1.0
     return DataAnalysis(
         root=str(plain["data"].get("root") or ""),
         pictures=pictures,

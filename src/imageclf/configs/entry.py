@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
@@ -20,9 +21,11 @@ from imageclf import Preempted
 from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, recorded, report_all
 from imageclf.configs.found.source import offer
 from imageclf.configs.help import help_text
+from imageclf.configs.own_code import remember_folders
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
-from imageclf.configs.quoting import flags_first, quote_paths
+from imageclf.configs.quoting import flags_first, quote_paths, with_own_nodes
+from imageclf.configs.replaced import drop_replaced
 from imageclf.configs.streams import tolerate_closed_streams
 from imageclf.system.printable import log_printable
 
@@ -91,6 +94,7 @@ def with_output_dir(body: Callable[[DictConfig, Path], T]) -> Callable[[DictConf
         """Call the function with a composed config."""
         output_dir = Path(HydraConfig.get().runtime.output_dir)
         refuse_secrets(cfg, output_dir)
+        drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
         return body(cfg, output_dir)
 
     return job
@@ -98,8 +102,9 @@ def with_output_dir(body: Callable[[DictConfig, Path], T]) -> Callable[[DictConf
 
 def hydra_arguments(words: Sequence[str]) -> list[str]:
     """Return the words of a command line as Hydra takes them, which from now on finds what they name."""
-    arguments = quote_paths(flags_first(words))
+    arguments = with_own_nodes(quote_paths(flags_first(words)))
     offer(arguments)
+    remember_folders(arguments)
     return arguments
 
 

@@ -22,6 +22,8 @@ _PATHS = frozenset(
 # Hydra reads everything else as part of its grammar: lists, sweeps, interpolations.
 _PLAIN = re.compile(r"[A-Za-z0-9_./%+:@-]*")
 _WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
+# A class for a node: by its own key, or in a mapping.
+_TARGET = re.compile(r"(?P<node>[\w.]+)(\._target_=|=\{.*\b_target_:)")
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -87,6 +89,22 @@ def _text(value: str) -> str:
 def _is_beside(key: str, value: str) -> bool:
     """Return whether a path starts here: Hydra would look in conf/data/, where ./stamps is the demo."""
     return key == "data" and value.startswith(("./", "../")) and absolute(value).exists()
+
+
+def with_own_nodes(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ++ before the keys of each node whose `_target_` is among them.
+
+    Hydra alone would want a + before what no YAML file has: a callback of the user's own, a key that has its
+    default in a signature. Whether the class takes the keys is checked with all others.
+
+    >>> with_own_nodes(["callbacks.mine._target_=mine.Log", "callbacks.mine.every=2", "seed=1"])
+    ['++callbacks.mine._target_=mine.Log', '++callbacks.mine.every=2', 'seed=1']
+    """
+    found = (_TARGET.match(each) for each in arguments)
+    nodes = {each["node"] for each in found if each and not each["node"].startswith("hydra.")}
+    # Not data=PATH, which chooses an option of a group.
+    starts = tuple(f"{node}{end}" for node in nodes for end in (".", "={"))
+    return [f"++{each}" if each.startswith(starts) else each for each in arguments]
 
 
 def _is_override(argument: str) -> bool:

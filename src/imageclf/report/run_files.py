@@ -11,9 +11,9 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import read_classes, read_predictions
 from imageclf.configs import read_object
-from imageclf.configs.hydra_record import read_overrides
 from imageclf.configs.keys import accepts
-from imageclf.configs.untrusted import MAX_CONFIG_BYTES, read_if_there
+from imageclf.configs.saved.hydra_record import read_overrides
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES, read_if_there
 from imageclf.system.cells import read_csv
 from imageclf.system.files import read_limited
 from imageclf.system.machine import Machine
