@@ -139,7 +139,9 @@ def test_runs_and_caches_in_the_data_are_no_classes_and_that_is_said(tmp_path, c
 
 
 def test_a_data_set_that_another_program_of_hydras_has_drawn_is_read(tmp_path):
-    fill(tmp_path, *(f"{name}/{file}" for name in "ab" for file in (".hydra/hydra.yaml", "draw.log", "1.png")))
+    fill(
+        tmp_path, *(f"{name}/{file}" for name in "ab" for file in (".hydra/hydra.yaml", "draw.log", "1.png"))
+    )
     assert read(tmp_path, train=".", valid=None).classes == ("a", "b")
 
 
