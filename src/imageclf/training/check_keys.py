@@ -14,7 +14,7 @@ from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, Mo
 from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, Loading, Splitting
-from imageclf.schedule import Phase
+from imageclf.schedule import Phase, check_names
 from imageclf.system.printable import written
 
 # Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
@@ -90,7 +90,10 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
     """Yield the nodes that are dataclasses of ours without a `_target_`."""
     if isinstance(config.get("schedule"), dict):
         yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
-        for name in config["schedule"].get("phases") or {}:
+        phases = config["schedule"].get("phases")
+        # A dot in one would be taken for the next key.
+        check_names(phases if isinstance(phases, dict) else ())
+        for name in phases or {}:
             yield f"schedule.phases.{name}", _rule_of(Phase)
     for key, options in OWN_NODES.items():
         if isinstance(config.get(key), dict):
