@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from imageclf import InputError
 from imageclf.model import create_backbone, load_weights
-from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm
+from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm, licence_of
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -142,3 +142,8 @@ def test_a_whole_pickled_model_is_not_opened(tmp_path):
     torch.save(torch.nn.Linear(1, 1), tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"not a plain state dict \(UnpicklingError\)"):
         create_backbone("test_resnet", str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize(("backbone", "licence"), [("tf_efficientnet_lite0", "apache-2.0"), ("mine", "")])
+def test_the_licence_is_what_timm_says(backbone, licence):
+    assert licence_of(backbone) == licence
