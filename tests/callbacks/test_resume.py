@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -207,19 +206,6 @@ def test_a_damaged_file_is_no_state_to_start_from(pictures: Path, tmp_path: Path
     (tmp_path / "half.ckpt").write_bytes(b"half")
     with pytest.raises(InputError, match=r"half\.ckpt is damaged"):
         train_small(tmp_path / "run", pictures, *THREE_PHASES, f"ckpt_path={tmp_path / 'half.ckpt'}")
-
-
-@pytest.mark.fault(
-    "Going on",
-    "A checkpoint is of other classes, or `split.csv` was changed",
-    "It is refused, with a class that differs",
-)
-def test_a_state_of_other_classes_is_refused(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
-    shutil.copytree(pictures, tmp_path / "pictures")
-    (tmp_path / "pictures" / "red").rename(tmp_path / "pictures" / "rosy")
-    state = f"ckpt_path={undisturbed / 'checkpoints/last.ckpt'}"
-    with pytest.raises(InputError, match=r"classes differ .* such as 'red'.*model\.weights=PATH"):
-        train_small(tmp_path / "run", tmp_path / "pictures", *THREE_PHASES, state)
 
 
 def test_the_best_epoch_is_kept_and_a_run_can_start_from_it(pictures: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from imageclf import InputError
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
@@ -173,21 +172,6 @@ class ClassifierModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the class names with the weights."""
         checkpoint["classes"] = list(self.classes)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the state of a run of other classes.
-
-        Raises:
-            InputError: a class is missing or new, or they come in another order.
-        """
-        saved = checkpoint.get("classes", list(self.classes))
-        if list(saved) != list(self.classes):
-            apart = sorted(set(saved) ^ set(self.classes))
-            difference = f"such as {apart[0]!r}" if apart else "in another order"
-            raise InputError(
-                f"the checkpoint's classes differ from those of the data, {difference}: go on with the "
-                "split.csv of its run, or start a new run from its weights by model.weights=PATH"
-            )
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""
