@@ -1,4 +1,4 @@
-# make demo | test | test-all | check: each makes .venv and installs what it needs by itself.
+# make demo | test | test-all | check | docs: each makes .venv and installs what it needs by itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two test processes; one that is done takes tests over from the other.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 
-.PHONY: install demo test test-all check clean
+.PHONY: install demo test test-all check docs clean
 
 install: $(STAMP)
 
@@ -27,11 +27,15 @@ test-all: $(STAMP)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone'; code=$$?; \
 	$(BIN)/python -m pytest -m alone && exit $$code
 
-check: $(STAMP)
+check: $(STAMP) docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_docs.py -m 'not long'
 
+# The pages of docs/ as a site in site/; a link that leads nowhere ends it.
+docs: $(STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going -n -b html docs site
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist site

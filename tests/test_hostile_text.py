@@ -28,6 +28,7 @@ def records():
 
 
 @pytest.mark.parametrize("each", OBEYED)
+@pytest.mark.fault("Files of strangers", "A name has escapes that a terminal obeys", "They are written out")
 def test_what_a_terminal_obeys_is_written_out(each):
     assert printable(f"a{each}b").isprintable()
 
@@ -100,6 +101,7 @@ def test_a_cell_has_no_markup():
 @pytest.mark.parametrize(
     "text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-"]
 )
+@pytest.mark.fault("Files of strangers", "A text in a table for people is a formula", "It gets an apostrophe")
 def test_a_text_that_a_spreadsheet_runs_gets_an_apostrophe(text):
     assert without_formulas(pd.DataFrame({"name": [text, "a"]}))["name"].tolist() == [f"'{text}", "a"]
 

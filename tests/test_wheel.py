@@ -117,6 +117,17 @@ def test_the_installed_wheel_predicts(call, trained, dataset):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_installed_wheel_predicts_from_python(call, trained, dataset):
+    run_dir = trained.stdout.splitlines()[-1]
+    done = call("-c", f"import imageclf; print(imageclf.load({run_dir!r}).predict({f'{dataset}/valid'!r}))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("<Prediction: 12 pictures: ")
+
+
+def test_the_wheel_says_that_it_is_typed(carried):
+    assert "imageclf/py.typed" in carried
+
+
 def test_without_data_the_installed_wheel_says_what_to_give(call):
     done = call("-m", "imageclf.train")
     assert done.returncode == 1

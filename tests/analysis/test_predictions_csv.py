@@ -92,6 +92,11 @@ def test_a_table_of_other_classes_is_refused(table, tmp_path):
         read_predictions(tmp_path / "valid.csv", ["cat", "dog"])
 
 
+@pytest.mark.fault(
+    "Splits, batches and metrics",
+    "A probability in a table of predictions is damaged",
+    "It is refused, with the file",
+)
 def test_a_damaged_probability_is_refused(tmp_path):
     (tmp_path / "valid.csv").write_text("id,path,label,prediction,cat\n1,a.jpg,cat,cat,much\n")
     with pytest.raises(InputError, match="not a number"):

@@ -147,6 +147,11 @@ def test_the_same_picture_twice_in_a_split_is_a_duplicate():
 
 
 @pytest.mark.parametrize("splits", [("train", "valid"), ("valid", "train"), ("train", "test")])
+@pytest.mark.fault(
+    "Folders and tables",
+    "The same picture is in training and validation",
+    "`imageclf-analyse` lists it as a leak",
+)
 def test_the_same_picture_in_two_splits_is_a_leak(splits):
     (only,) = problems(table(split=list(splits)), pixels=[b"a", b"a"])
     assert only == ("leak", 1, 0, f"This one in {splits[1]}, the other in {splits[0]}.")
@@ -157,6 +162,9 @@ def test_a_leak_is_found_behind_a_duplicate():
     assert found(pictures, pixels=[b"a"] * 3) == [("leak", 2, 0), ("duplicate", 1, 0)]
 
 
+@pytest.mark.fault(
+    "Folders and tables", "The same picture has two labels", "`imageclf-analyse` lists it as a contradiction"
+)
 def test_the_same_picture_with_two_labels_is_a_contradiction_besides():
     pictures = table(label=["cat", "dog"])
     assert [each[::3] for each in problems(pictures, pixels=[b"a", b"a"])] == [

@@ -88,6 +88,7 @@ def test_kept_features_are_bitwise_those_that_are_computed_without_a_cache(
         np.testing.assert_array_equal(kept(tmp_path)[split], features.numpy())
 
 
+@pytest.mark.fault("Caches", "Features were kept of other weights of the same name", "They are computed anew")
 def test_other_weights_of_the_same_name_are_computed_anew(run: Any, computed: Any) -> None:
     run("first")
     run("second", "seed=1", "data.split_seed=42")
@@ -263,6 +264,7 @@ def test_features_in_half_precision_are_others(parts: Any) -> None:
     assert feature_key(*built, "train", 32, "float16") != feature_key(*built, "train", 32)
 
 
+@pytest.mark.fault("Caches", "A feature does not fit half precision", "It is refused, with the key")
 def test_a_feature_beyond_half_precision_is_refused(parts: Any) -> None:
     trainer, module, data = parts()
     data.setup("fit")

@@ -12,11 +12,11 @@ import pytest
 from predicting import predict_options
 from small_runs import phases, train_small
 
-from imageclf.analysis.run_files import read_candidates
 from imageclf.analysis.scores import wilson_interval
 from imageclf.commands.predict import predict_pictures
 from imageclf.data import ImageData
 from imageclf.report.reported import model_sentence
+from imageclf.report.run_files import read_candidates
 
 Train = Callable[..., Path]
 CLASSES = ["blue", "green", "red"]

@@ -76,6 +76,7 @@ def test_the_state_of_a_users_own_callback_goes_on_where_its_run_does(
     assert states[0] == states[1]
 
 
+@pytest.mark.fault("Going on", "`last.ckpt` is damaged", "The one before it is taken, with a warning")
 def test_a_damaged_last_checkpoint_is_passed_over_with_a_warning(
     undisturbed: Path, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,6 +100,7 @@ def test_what_follows_the_fit_can_be_run_again(undisturbed: Path, pictures: Path
     assert after == before
 
 
+@pytest.mark.fault("Going on", "A finished run is started again", "It is left alone")
 def test_a_finished_run_is_left_alone(pictures: Path, tmp_path: Path) -> None:
     run_dir = train_small(tmp_path, pictures, *THREE_PHASES)
     before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
@@ -115,6 +117,11 @@ def test_the_door_needs_nothing_but_the_run_directory(
     assert final_weights(tmp_path) == final_weights(undisturbed)
 
 
+@pytest.mark.fault(
+    "Kills, signals and disks",
+    "SIGKILL inside an epoch",
+    "The run goes on from its last save to the same weights",
+)
 def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
     undisturbed: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +152,7 @@ def wait_for_line(path: Path, text: str, process: "subprocess.Popen[bytes]") -> 
     raise AssertionError(f"{text} never came")
 
 
+@pytest.mark.fault("Kills, signals and disks", "A write fails", "The old file stays")
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "state.ckpt"
     save_tensors({"weight": torch.ones(3)}, path)
@@ -167,6 +175,7 @@ def test_rotating_keeps_the_one_before(tmp_path: Path) -> None:
     assert (tmp_path / "previous").read_text() == "second"
 
 
+@pytest.mark.fault("Going on", "One bit of a checkpoint has flipped", "It counts as damaged")
 def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "state.ckpt"
     save_tensors({"weight": torch.ones(1000)}, path)
@@ -185,6 +194,7 @@ def test_what_may_differ_is_taken_over_when_a_run_goes_on(pictures: Path, tmp_pa
     assert load_config(tmp_path / "config.yaml")["optimized_metric"] == "val/loss"
 
 
+@pytest.mark.fault("Going on", "`ckpt_path` is a file of weights only", "It is refused, with what to give")
 def test_weights_alone_are_no_state_to_start_from(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
     weights = undisturbed / "snapshots/final.ckpt"
     with pytest.raises(InputError) as refused:

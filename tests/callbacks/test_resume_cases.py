@@ -13,6 +13,11 @@ def marked(case: Case) -> object:
 
 
 @pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.fault(
+    "Going on",
+    "A run is stopped anywhere: 200 cases of place, workers, ranks, accumulation, sizes, features",
+    "It ends with the weights, order, draws and files of an undisturbed run, bit for bit",
+)
 def test_a_run_that_is_stopped_and_goes_on_equals_one_that_is_not(runs: Runs, case: Case) -> None:
     reference = runs.undisturbed(case.setting)
     run_dir = runs.stopped(case)

@@ -24,6 +24,11 @@ def exploded(train: Train, tmp_path: Path) -> tuple[Path, str]:
     return tmp_path / "run", str(raised.value)
 
 
+@pytest.mark.fault(
+    "Losses and weights",
+    "A loss is NaN or infinite",
+    "The run ends before the update, with epoch, batch, learning rate and the remedy",
+)
 def test_it_ends_with_the_position_the_rate_and_the_remedy(exploded: tuple[Path, str]) -> None:
     _, message = exploded
     assert message.startswith("the training loss is ")
@@ -82,6 +87,9 @@ def test_a_guard_that_looks_late_names_the_first_batch_that_was_wrong(
     assert len(lines(tmp_path / "late", "epoch")) == len(lines(exploded[0], "epoch"))
 
 
+@pytest.mark.fault(
+    "Losses and weights", "Weights turn NaN while every loss was a number", "They are not saved"
+)
 def test_weights_that_are_not_finite_are_not_saved_though_every_loss_was(
     train: Train, tmp_path: Path
 ) -> None:
@@ -91,6 +99,11 @@ def test_weights_that_are_not_finite_are_not_saved_though_every_loss_was(
     assert saved_values(tmp_path / "run") == []
 
 
+@pytest.mark.fault(
+    "Losses and weights",
+    "A learning rate is far too high",
+    "The last checkpoint is the one from before the explosion",
+)
 def test_the_last_checkpoint_is_of_the_phase_before_the_explosion(train: Train, tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError):
         train(*EXPLODE, LATE)

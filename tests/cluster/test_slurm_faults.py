@@ -99,6 +99,11 @@ def test_an_undisturbed_run_is_saved_at_its_phases_ends(undisturbed: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["preempted", "signalled", "lost"])
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "SLURM preempts a job, reaches its time limit or loses its node",
+    "It is requeued and ends with the weights of an undisturbed run",
+)
 def test_a_disturbed_run_ends_with_the_weights_of_an_undisturbed_one(
     disturbed: dict[str, Disturbed], undisturbed: Path, kind: str
 ) -> None:
@@ -133,6 +138,9 @@ def cancelled(server: SlurmServer, pictures: Path, tmp_path_factory: pytest.Temp
     return Disturbed(run_dir, server.job(job))
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "`scancel`", "The run is saved, and the job is not requeued"
+)
 def test_scancel_ends_a_job_for_good_with_its_run_saved(cancelled: Disturbed) -> None:
     assert (cancelled.job["JobState"], cancelled.job["Restarts"]) == ("CANCELLED", "0")
     assert saves(cancelled.run_dir) == AND_AT_THE_SIGNAL[:2]

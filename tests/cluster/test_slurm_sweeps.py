@@ -72,6 +72,7 @@ def test_a_run_of_the_array_reaches_the_weights_of_a_local_run(
     assert final_weights(run_dir) == final_weights(here)
 
 
+@pytest.mark.fault("Several processes and clusters", "A job of an array fails", "SLURM knows it as failed")
 def test_a_job_that_fails_is_failed_for_slurm_and_the_others_are_completed(
     submitted: Submitted, server: SlurmServer
 ) -> None:

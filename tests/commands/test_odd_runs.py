@@ -83,6 +83,11 @@ GOOD = {
 
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(files_of_a_run(), min_size=1, max_size=4))
+@pytest.mark.fault(
+    "Files of strangers",
+    "A folder of runs has anything in its files",
+    "`imageclf-collect` shows each run, or names it as left out",
+)
 def test_each_run_is_in_the_table_or_named_as_left_out(runs):
     root = Path(tempfile.mkdtemp())
     try:

@@ -46,6 +46,11 @@ def refusal(predict):
     return call
 
 
+@pytest.mark.fault(
+    "Pictures",
+    "One of the pictures to predict cannot be read",
+    "It is listed in `...-skipped.csv` with the reason; no row is shifted",
+)
 def test_a_file_that_cannot_be_read_is_skipped_and_listed_with_its_reason(predict, new, caplog):
     (new / "broken.jpg").write_text("hello")
     predicted = predict()
@@ -91,6 +96,11 @@ def test_the_same_again_is_no_conflict(predict):
     assert first == second
 
 
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "`output=` is a file with other predictions",
+    "It is not replaced unless `overwrite=true`",
+)
 def test_other_pictures_do_not_replace_a_file_unless_asked(predict, refusal, new, run_dir):
     (path,) = predict().files
     before = path.read_text()
@@ -118,6 +128,11 @@ def test_other_probabilities_do_not_replace_a_file_either(predict, refusal, tmp_
         ("{new}/0.png/x.csv", "cannot be written"),
     ],
 )
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "`output=` cannot be written",
+    "It is refused before anything is predicted",
+)
 def test_an_output_that_cannot_be_written_is_refused_first(output, said, refusal, new):
     assert said in refusal(output=output.format(new=new), data="nowhere")
 
@@ -136,6 +151,11 @@ def test_several_runs_are_averaged(predict, run_dir, finished_run, tmp_path):
     np.testing.assert_allclose(predicted.table[CLASSES].to_numpy(), (last + other_best) / 2, atol=1e-6)
 
 
+@pytest.mark.fault(
+    "Losses and weights",
+    "Runs of other classes are to be averaged",
+    "It is refused, with a class that differs",
+)
 def test_runs_of_other_classes_are_not_averaged(refusal, run_dir, finished_run, tmp_path):
     import torch
 
@@ -157,6 +177,11 @@ def test_a_sample_is_filled_in_exactly(predict, tmp_path):
     np.testing.assert_array_equal(filled["red"], predicted.loc[[3, 0, 2, 1], "red"])
 
 
+@pytest.mark.fault(
+    "Folders and tables",
+    "The sample submission lists other ids",
+    "It is refused before anything is predicted",
+)
 def test_a_sample_of_other_ids_is_refused_before_the_work(refusal, tmp_path, run_dir):
     (tmp_path / "sample.csv").write_text("id,label\n0,x\n7,x\n")
     assert "1 of its 2 ids was not predicted, such as '7'" in refusal(sample=str(tmp_path / "sample.csv"))

@@ -45,6 +45,11 @@ def test_a_model_that_was_never_fetched_is_not_found(hub: Path) -> None:
     assert cached_file("test_efficientnet") is None
 
 
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "There is no network, and the weights were fetched before",
+    "They are loaded",
+)
 def test_cached_weights_are_loaded_without_a_network(hub: Path) -> None:
     torch.manual_seed(3)
     expected = timm.create_model(NAME, pretrained=False).state_dict()
@@ -59,6 +64,11 @@ def test_the_command_says_where_cached_weights_are(hub: Path, command) -> None:
     assert outcome.out.splitlines()[-1] == f"the weights of {NAME} are in {hub}"
 
 
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "The hub cannot be reached",
+    "One sentence within seconds, with the command that fetches the weights elsewhere",
+)
 def test_without_the_hub_the_command_says_so_in_one_sentence(empty_hub: Path, command) -> None:
     outcome = command("prefetch", f"model.backbone={NAME}")
     assert outcome.code == 1

@@ -85,6 +85,9 @@ def test_a_bug_shows_its_traceback(capsys):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.fault(
+    "Kills, signals and disks", "The disk is full anywhere else", "One sentence, and what to do"
+)
 def test_a_full_disk_is_one_sentence_and_a_failed_run(capsys, number):
     assert code_of(recorded(raising(OSError(number, "no room", "RUN/checkpoints/last.ckpt")))) == 2
     sentence = "imageclf: there is no room for RUN/checkpoints/last.ckpt (no room): free some, then go on"

@@ -49,6 +49,11 @@ def test_a_saved_config_is_resolved(tmp_path):
         ({"loggers": [{"token": READS_ENVIRONMENT}]}, "loggers[0].token"),
     ],
 )
+@pytest.mark.fault(
+    "Configs and secrets",
+    "A value comes from an environment variable",
+    "The variable's name is saved, not its value",
+)
 def test_what_comes_from_the_environment_stays_as_written(values, key, tmp_path):
     path = saved(values, tmp_path)
     raw = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
@@ -77,6 +82,9 @@ def test_a_loaded_config_reads_the_environment_of_now(tmp_path, monkeypatch):
         ({"store": {"credentials": {"user": "abc"}}}, "store.credentials.user"),
     ],
 )
+@pytest.mark.fault(
+    "Configs and secrets", "A config holds a secret", "It is refused before anything is written"
+)
 def test_a_secret_is_not_written_down(values, key, tmp_path):
     with pytest.raises(InputError) as refused:
         saved(values, tmp_path)
@@ -85,6 +93,11 @@ def test_a_secret_is_not_written_down(values, key, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(
+    "Configs and secrets",
+    "A config holds an address with a password",
+    "It is refused before anything is written",
+)
 def test_an_address_with_a_password_is_not_written_down(tmp_path):
     with pytest.raises(InputError, match=r"logger\.tracking_uri is an address with a password") as refused:
         saved({"logger": {"tracking_uri": "https://me:hush@host"}}, tmp_path)
@@ -139,6 +152,7 @@ def test_a_composed_config_comes_back_from_its_file(overrides, composed, tiny, t
     assert load_config(tmp_path / "config.yaml") == to_plain(cfg)
 
 
+@pytest.mark.fault("Going on", "A run of an earlier version goes on", "It reads its pictures as it did")
 def test_a_run_of_an_earlier_version_reads_its_pictures_as_it_did(tmp_path):
     (tmp_path / "config.yaml").write_text("data:\n  size: 64\n")
     assert load_config(tmp_path / "config.yaml")["data"] == {"device_store": "off", "size": 64}

@@ -60,6 +60,9 @@ def test_every_number_of_the_configs_has_a_range_and_lies_in_it(overrides, tmp_p
     parse(config, RunConfig)
 
 
+@pytest.mark.fault(
+    "Configs and secrets", "A number is nan, infinite, negative or huge", "It is refused by its key"
+)
 def test_an_odd_number_is_refused_by_its_key_or_legal(tmp_path):
     config, refused = config_of(tmp_path), 0
     for key in numbers(config):
@@ -108,6 +111,7 @@ def test_each_number_of_a_list_is_judged():
 @pytest.mark.parametrize(
     "cycles", [{"n_cycles": 10**9}, {"cycle_len": 10**9}, {"n_cycles": 3, "cycle_mult": 10**9}]
 )
+@pytest.mark.fault("Configs and secrets", "A phase has a billion epochs", "It is refused at once")
 def test_a_phase_of_endless_epochs_is_refused_at_once(cycles):
     with pytest.raises(InputError, match=f"at most {MAX_EPOCHS:,} epochs"):
         Phase(**cycles)

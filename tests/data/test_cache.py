@@ -3,13 +3,15 @@
 import fcntl
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
 from cache_jobs import AMPLE, fill, run, used_elsewhere, writing
 
 from imageclf import InputError
-from imageclf.data.pictures.cache import Cache, cache_root, content_key, entries, remove
+from imageclf.data.pictures.cache import Cache, content_key, entries, remove
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def test_looking_for_a_result_leaves_no_folder_behind(cache):
     assert list(cache.root.iterdir()) == []
 
 
+@pytest.mark.fault("Caches", "A cache was only half written", "It is not found, and built again")
 def test_a_half_written_result_is_not_found(cache):
     half = cache.root / "features" / "key"
     half.mkdir(parents=True)
@@ -159,6 +162,9 @@ def test_a_removed_result_is_built_again(tmp_path):
         (100, ["new"]),
     ],
 )
+@pytest.mark.fault(
+    "Caches", "The cache has no more room", "What was used longest ago makes room; what is in use stays"
+)
 def test_what_was_used_longest_ago_makes_room(tmp_path, size, left):
     run(fill, tmp_path, {"a": 30, "b": 30, "c": 30})
     age(tmp_path, "b", "a", "c")
@@ -188,19 +194,23 @@ def test_a_result_may_take_all_the_room_there_is(tmp_path, size):
     assert names(tmp_path) == ["new"]
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [({"XDG_CACHE_HOME": "/x"}, "/x/imageclf"), ({"HOME": "/h"}, "/h/.cache/imageclf")],
-)
-def test_the_default_folder_is_that_of_the_desktop_standard(monkeypatch, variables, expected):
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert str(cache_root(None)) == expected
-
-
 def test_a_key_depends_on_every_part_and_not_on_their_order():
     key = partial(content_key, files="abc", size=32)
     assert key(form="raw") == content_key(form="raw", size=32, files="abc")
     others = [key(form="jpeg"), key(form="raw", side=3), content_key(files="abc", size="32", form="raw")]
     assert len({key(form="raw"), *others}) == 4
+
+
+def test_a_cache_is_tagged_so_that_backups_and_data_sets_leave_it_out(cache):
+    cache.get("features", "a", {}, writing(1))
+    assert (cache.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+
+
+def test_a_process_that_used_a_result_leaves_no_file_open(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from imageclf.data.pictures.cache import Cache;"
+        "cache = Cache(Path(sys.argv[1]), 10**6);"
+        "cache.get('features', 'a', {}, lambda folder: (folder / 'x').touch())"
+    )
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""

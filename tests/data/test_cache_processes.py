@@ -67,6 +67,9 @@ def decoded(root):
     return [file.read_text().split("\n") for file in sorted(root.glob("decoded-*.txt")) if file.read_text()]
 
 
+@pytest.mark.fault(
+    "Caches", "A process is killed while it builds a cache", "The next one builds it to the same bytes"
+)
 def test_a_killed_build_is_done_anew_to_the_same_bytes(paths, form, undisturbed, tmp_path):
     victim = start(make_store, paths, tmp_path, form, SIDE)
 
@@ -85,6 +88,7 @@ def test_a_killed_build_is_done_anew_to_the_same_bytes(paths, form, undisturbed,
 
 
 @pytest.mark.parametrize("job", [make_store, check_and_make_store])
+@pytest.mark.fault("Caches", "Four jobs build the same cache at once", "One builds, the others wait")
 def test_four_jobs_at_once_make_one_store_between_them(paths, form, undisturbed, tmp_path, job):
     barrier = FORK_SERVER.Barrier(4)
     jobs = [start(job, paths, tmp_path, form, SIDE, barrier) for _ in range(4)]

@@ -84,6 +84,11 @@ def test_rows_stay_in_the_order_of_the_csv(tmp_path):
         "all",
     ],
 )
+@pytest.mark.fault(
+    "Folders and tables",
+    "A CSV has semicolons, tabs, a BOM, CRLF, quotes or spaces in its header",
+    "It reads like the plain one",
+)
 def test_each_way_to_write_a_csv_reads_like_the_plain_one(tmp_path, content):
     plain = make_table(
         {
@@ -102,6 +107,11 @@ def test_a_separator_inside_quotes_does_not_count(tmp_path):
     assert table.classes == ("dog", "x,y;z")
 
 
+@pytest.mark.fault(
+    "Folders and tables",
+    "Ids look like numbers (`00123`), labels like `NA`, `null` or `1.0`",
+    "They stay text, exactly as written",
+)
 def test_ids_and_labels_are_text_exactly_as_written(tmp_path):
     labels = ["NA", "null", "None", "nan", "golden retriever", "1", "1.0", "1e5", "0", "-", " x", "#", "True"]
     text = "id,label\n" + "".join(f"{i:05d},{label}\n" for i, label in enumerate(labels))
@@ -167,11 +177,15 @@ def test_the_images_folder_may_be_the_root_itself(tmp_path):
 
 
 @pytest.mark.parametrize("bad", ["../a", "x/../../a", "/etc/a", ".."])
+@pytest.mark.fault("Folders and tables", "An id is `../x` or an absolute path", "It is refused with its row")
 def test_ids_that_leave_the_images_folder_are_refused_with_their_rows(tmp_path, bad):
     message = refusal(put(tmp_path, f"id,breed\na,cat\n{bad},dog\n"), suffix="" if bad == ".." else ".jpg")
     assert f"data.csv: ids must not leave data.images, but do in rows 3: '{bad}'." in message
 
 
+@pytest.mark.fault(
+    "Folders and tables", "Ids have no file", "All are listed with their rows, before training"
+)
 def test_all_missing_files_are_listed_with_rows_and_what_is_there(tmp_path):
     rows = "".join(f"x{i},cat\n" for i in range(12))
     message = refusal(put(tmp_path, PLAIN + rows, ["a.jpg", "b.jpg", "c.JPG"]))
@@ -192,6 +206,7 @@ def test_a_folder_is_no_file(tmp_path):
     assert "rows 3: 'b.jpg'" in refusal(tmp_path)
 
 
+@pytest.mark.fault("Folders and tables", "A label or an id is blank", "The rows are listed")
 def test_blank_ids_and_labels_are_listed_with_rows(tmp_path):
     message = refusal(put(tmp_path, "id,breed\na,\n ,dog\nb,  \nc,cat\n,cat\n"))
     assert "the id is blank in rows 3, 6;" in message
@@ -221,12 +236,14 @@ def test_every_kind_of_mistake_is_told_at_once(tmp_path):
         assert part in message
 
 
+@pytest.mark.fault("Folders and tables", "A row is there twice", "It counts once, with a warning")
 def test_a_repeated_row_is_dropped_with_a_warning(tmp_path, caplog):
     table = read(put(tmp_path, PLAIN + "a,cat\nb.jpg,dog\n"))
     assert table.ids == ["a", "b", "c"]
     assert "dropped 2 rows that repeat others, rows 5, 6: 'a', 'b.jpg'" in caplog.text
 
 
+@pytest.mark.fault("Folders and tables", "An id has two labels", "All its rows are listed")
 def test_an_id_with_two_labels_is_refused_with_all_its_rows(tmp_path):
     message = refusal(put(tmp_path, PLAIN + "a,cat\na,dog\n"))
     assert "an id must have one label and split; it has several in rows 2, 5, 6: 'a'." in message
@@ -255,6 +272,7 @@ def test_a_class_only_in_valid_is_refused(tmp_path):
     assert "data.valid_column: add training pictures" in refusal(put(tmp_path, text), valid_column="v")
 
 
+@pytest.mark.fault("Folders and tables", "Files have no row", "They are counted in a notice")
 def test_pictures_without_a_row_are_counted(tmp_path, caplog):
     put(tmp_path, PLAIN, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.png", "notes.txt", "._a.jpg"])
     with caplog.at_level(logging.INFO):
@@ -298,6 +316,7 @@ def test_a_missing_csv_or_images_folder_is_named(tmp_path):
     ("content", "byte"),
     [(b"id,breed\na,caf\xe9\n", 14), (PLAIN.encode("utf-16"), 0), (PLAIN.encode("utf-16-le"), 1)],
 )
+@pytest.mark.fault("Folders and tables", "A CSV is in Latin-1", "It is refused, with the byte and the remedy")
 def test_another_encoding_is_refused_with_the_byte(tmp_path, content, byte):
     message = refusal(put(tmp_path, content))
     assert f"is not UTF-8 at byte {byte} (line" in message
@@ -314,16 +333,21 @@ def test_a_csv_without_rows_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["a,cat, tabby", "a,cat,"])
+@pytest.mark.fault(
+    "Folders and tables", "A row has more cells than the header", "It is refused with its line"
+)
 def test_a_row_with_more_cells_than_the_header_is_refused_with_its_line(tmp_path, row):
     message = refusal(put(tmp_path, f"id,breed\n{row}\n"))
     assert "data.csv='" in message
     assert "Expected 2 fields in line 2, saw 3; quote cells" in message
 
 
+@pytest.mark.fault("Folders and tables", "A quote is never closed", "It is refused")
 def test_an_open_quote_is_refused(tmp_path):
     assert "EOF inside string" in refusal(put(tmp_path, 'id,breed\na,"cat\nb,dog\n'))
 
 
+@pytest.mark.fault("Folders and tables", "Two labels only look equal", "Both are named")
 def test_labels_that_only_look_equal_are_refused(tmp_path):
     assert "data.label_column: labels that differ only" in refusal(put(tmp_path, "id,b\na,cat\nb, cat\n"))
 

@@ -49,6 +49,11 @@ def paths(tmp_path):
 
 @pytest.mark.parametrize("name", ["pixels.bin", "index.npy"])
 @pytest.mark.parametrize("harm", HARM)
+@pytest.mark.fault(
+    "Caches",
+    "A store of shrunk pictures is cut, emptied, or has a flipped bit",
+    "It is found, said in a line, and built anew",
+)
 def test_a_damaged_store_is_built_anew(paths, tmp_path, caplog, harm, name):
     run(keep_store, tmp_path / "cache", paths)
     (entry,) = entries(tmp_path / "cache")

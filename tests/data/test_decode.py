@@ -60,6 +60,11 @@ def oriented(orientation):
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 @pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.fault(
+    "Pictures",
+    "A camera was held sideways (EXIF orientation)",
+    "The picture is turned upright, in caches too",
+)
 def test_a_picture_is_upright_however_the_camera_was_held(tmp_path, orientation, suffix):
     upright = smooth(24, 40)
     image = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
@@ -148,6 +153,7 @@ def test_a_colour_that_stands_for_transparent_is_white(tmp_path, mode, key, hidd
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.fault("Pictures", "A picture has transparent parts", "They are laid on white")
 def test_alpha_is_mixed_with_white(tmp_path, suffix):
     pixels = smooth(16, 16)
     image = Image.fromarray(np.dstack([pixels, ALPHA]))
@@ -163,6 +169,7 @@ def test_grey_with_alpha_is_mixed_with_white(tmp_path):
     np.testing.assert_allclose(shown, on_white(rgb(GREY), ALPHA), atol=1)
 
 
+@pytest.mark.fault("Pictures", "Colours hide under full transparency", "They do not show")
 def test_what_is_hidden_under_full_transparency_does_not_show(tmp_path):
     pixels = np.zeros((8, 8, 4), dtype=np.uint8)
     pixels[..., 0] = 200
@@ -176,6 +183,9 @@ def test_cmyk_is_converted_by_the_formula(tmp_path):
     np.testing.assert_allclose(read_picture(path), white[..., :3] * white[..., 3:] / 255, atol=1)
 
 
+@pytest.mark.fault(
+    "Pictures", "A JPEG is in CMYK, for print", "Its colours are converted; Adobe's inverted ones too"
+)
 def test_a_cmyk_jpeg_is_not_a_negative(tmp_path):
     pixels = smooth(64, 64)
     path = saved(tmp_path / "p.jpg", Image.fromarray(pixels).convert("CMYK"), quality=95)
@@ -183,6 +193,11 @@ def test_a_cmyk_jpeg_is_not_a_negative(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.fault(
+    "Pictures",
+    "A picture has 16 bits a channel",
+    "It is scaled to 8 bits by the range of its mode, not clipped to white",
+)
 def test_16_bits_are_scaled_to_8(tmp_path, suffix):
     deep = (np.arange(4096, dtype=np.uint16) * 16).reshape(64, 64)
     path = saved(tmp_path / f"p{suffix}", Image.fromarray(deep))
@@ -197,6 +212,7 @@ def test_32_bit_integers_are_scaled_by_the_range_they_use(tmp_path, top, unit):
 
 
 @pytest.mark.parametrize(("top", "unit"), [(1.0, 255), (255.0, 1), (65535.0, 1 / 257)])
+@pytest.mark.fault("Pictures", "A picture holds floats", "It is scaled by the range that it uses")
 def test_floats_are_scaled_by_the_range_they_use(tmp_path, top, unit):
     deep = np.linspace(0, top, 64, dtype=np.float32).reshape(8, 8)
     path = saved(tmp_path / "p.tif", Image.fromarray(deep))
@@ -211,6 +227,9 @@ def test_a_float_that_is_no_number_is_black_and_leaves_the_others_as_they_are(tm
     np.testing.assert_array_equal(shown, rgb(np.where(deep == np.float32(0.6), 153, 0)))
 
 
+@pytest.mark.fault(
+    "Pictures", "A file has several frames", "The first one is taken, and `imageclf-analyse` lists the file"
+)
 def test_an_animation_is_its_first_frame(tmp_path):
     frames = [Image.fromarray(np.full((8, 8), value, dtype=np.uint8)) for value in (10, 90, 200)]
     path = saved(tmp_path / "p.gif", frames[0], save_all=True, append_images=frames[1:])
@@ -218,6 +237,11 @@ def test_an_animation_is_its_first_frame(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".tif", ".webp", ".bmp", ".ppm"])
+@pytest.mark.fault(
+    "Pictures",
+    "A picture is cut off in the middle",
+    "It is named before training; `data.on_error=skip` leaves it out",
+)
 def test_half_a_file_is_refused_by_its_name(tmp_path, suffix):
     path = saved(tmp_path / f"half{suffix}", Image.fromarray(smooth(64, 64)))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -226,6 +250,11 @@ def test_half_a_file_is_refused_by_its_name(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("at_least", [None, 16])
+@pytest.mark.fault(
+    "Pictures",
+    "A JPEG lacks only its last bytes",
+    "It is named before training: every picture is decoded whole, once",
+)
 def test_a_jpeg_that_lacks_its_last_bytes_is_refused(tmp_path, at_least):
     path = saved(tmp_path / "p.jpg", Image.fromarray(smooth(256, 256)))
     path.write_bytes(path.read_bytes()[:-200])
@@ -234,6 +263,9 @@ def test_a_jpeg_that_lacks_its_last_bytes_is_refused(tmp_path, at_least):
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>404</html>", b"\0" * 1000, b"\xff\xd8\xff"])
+@pytest.mark.fault(
+    "Pictures", "An empty file, or a web page, is called `.jpg`", "It is named before training"
+)
 def test_what_is_no_picture_is_refused_by_its_name(tmp_path, content):
     path = tmp_path / "cat.jpg"
     path.write_bytes(content)
@@ -258,6 +290,11 @@ def chunk(kind, content):
 
 
 @pytest.mark.parametrize(("width", "height"), [(10_000, 10_000), (20_000, 20_000), (2**31 - 1, 1)])
+@pytest.mark.fault(
+    "Pictures",
+    "A small file claims 400 million pixels",
+    "It is refused by its header, before it takes memory",
+)
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, width, height):
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")

@@ -115,6 +115,42 @@ def test_pictures_beside_class_folders_are_skipped_and_counted(tmp_path, caplog)
     assert "skipped 1 picture outside class folders: 'loose.jpg'" in caplog.text
 
 
+RUN = ("train.log", "plan.png", ".hydra/hydra.yaml", "lr_find/head.png")
+
+
+@pytest.mark.parametrize(
+    ("folder", "holds"),
+    [
+        ("runs/train/2026", RUN),
+        ("runs/train/a-sweep/0", (*RUN, "../multirun.yaml")),
+        ("cat/my-run", RUN),
+        ("a-run", RUN),
+        ("cache", ("CACHEDIR.TAG", "pictures/0f/about.json", "pictures/0f/1.jpg")),
+    ],
+)
+def test_runs_and_caches_in_the_data_are_no_classes_and_that_is_said(tmp_path, caplog, folder, holds):
+    fill(tmp_path, "cat/1.jpg", "dog/1.jpg", *(f"{folder}/{name}" for name in holds))
+    with caplog.at_level(logging.INFO):
+        table = read(tmp_path, train=".", valid=None)
+    assert (table.classes, table.ids) == (("cat", "dog"), ["cat/1", "dog/1"])
+    said = [name for name in ("runs/", "cat/my-run/", "a-run/", "cache/") if folder.startswith(name[:-1])]
+    assert f"skipped 1 folder of a run or a cache: {said[0]!r}" in caplog.text
+    assert "without a picture suffix" not in caplog.text
+
+
+def test_a_data_set_that_another_program_of_hydras_has_drawn_is_read(tmp_path):
+    fill(
+        tmp_path, *(f"{name}/{file}" for name in "ab" for file in (".hydra/hydra.yaml", "draw.log", "1.png"))
+    )
+    assert read(tmp_path, train=".", valid=None).classes == ("a", "b")
+
+
+def test_a_folder_of_runs_alone_holds_no_classes(tmp_path):
+    fill(tmp_path, *(f"runs/train/2026/{name}" for name in RUN))
+    with pytest.raises(InputError, match="holds no class folders"):
+        read(tmp_path, train=".", valid=None)
+
+
 def test_clean_folders_are_read_in_silence(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         read(fill(tmp_path, *STANDARD))

@@ -34,6 +34,11 @@ def test_another_format_is_no_picture_whatever_its_suffix(form, tmp_path):
     assert thumbnail_uri(tmp_path / "a.jpg") is None
 
 
+@pytest.mark.fault(
+    "Pictures",
+    "PostScript is called `.jpg`",
+    "It is refused; Ghostscript, which would run it, is never started",
+)
 def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/canary\n")
     (tmp_path / "gs").chmod(0o755)
@@ -45,6 +50,11 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device", "link to a pipe"])
+@pytest.mark.fault(
+    "Pictures",
+    "A pipe, socket, device or folder is called `.jpg`",
+    "It is refused by its kind, without being opened",
+)
 def test_what_is_no_file_is_refused_without_waiting(kind, tmp_path):
     path, other = tmp_path / "a.jpg", tmp_path / "other"
     if kind == "pipe":

@@ -38,6 +38,11 @@ def valid_rows(**changes):
 
 
 @pytest.mark.parametrize("shares", HALF_OR_FIFTHS)
+@pytest.mark.fault(
+    "Splits, batches and metrics",
+    "Pictures of one patient would be in training and validation",
+    "`data.group_column` keeps a group in one split",
+)
 def test_no_group_is_split_apart(shares):
     bins = group_bins(LABELS, GROUPS, shares, seed=0)
     assert (pd.Series(bins).groupby(GROUPS).nunique() == 1).all()

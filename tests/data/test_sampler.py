@@ -163,6 +163,11 @@ def test_every_rank_has_the_number_of_batches_that_was_told(batch_size, world_si
 
 
 @on_every_layout
+@pytest.mark.fault(
+    "Splits, batches and metrics",
+    "The last batch has one picture, which batch norm cannot train on",
+    "That picture alone waits for the next epoch's order",
+)
 def test_no_rank_trains_on_one_picture_unless_there_is_only_one_batch(batch_size, world_size):
     several = [each for n in NUMBERS for each in sizes(n, batch_size, world_size) if len(each) > 1]
     assert [each for each in several if min(each) < 2] == []
@@ -170,6 +175,9 @@ def test_no_rank_trains_on_one_picture_unless_there_is_only_one_batch(batch_size
 
 
 @on_every_layout
+@pytest.mark.fault(
+    "Splits, batches and metrics", "There are fewer pictures than a batch holds", "They make a batch"
+)
 def test_there_is_a_batch_as_soon_as_there_is_a_picture(batch_size, world_size):
     assert [num_batches(n, batch_size, world_size) > 0 for n in NUMBERS] == [n > 0 for n in NUMBERS]
 
@@ -239,6 +247,11 @@ def test_evaluation_deals_seven_pictures_to_two_ranks():
 
 
 @on_every_layout
+@pytest.mark.fault(
+    "Splits, batches and metrics",
+    "Pictures cannot be shared out evenly among the ranks",
+    "Each is evaluated once; none is repeated to fill up",
+)
 def test_evaluation_covers_every_picture_exactly_once(batch_size, world_size):
     rows = np.random.default_rng(0).permutation(100)
     seen = [

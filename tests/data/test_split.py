@@ -70,6 +70,7 @@ def test_stratified_sizes_round_each_class_by_largest_remainder():
     assert stratified_sizes(np.array([14, 14, 12]), 0.2).tolist() == [3, 3, 2]
 
 
+@pytest.mark.fault("Splits, batches and metrics", "A class has one picture", "It stays in training")
 def test_a_class_of_one_stays_in_training():
     assert stratified_sizes(np.array([1, 1, 8]), 0.5).tolist() == [0, 0, 5]
 
@@ -194,6 +195,9 @@ def test_a_fold_of_data_with_validation_rows_is_refused():
         splitting(fold=0).apply(table([0, 1, 0], ["train", "train", "valid"]))
 
 
+@pytest.mark.fault(
+    "Splits, batches and metrics", "There are more folds than pictures", "It is refused by its key"
+)
 def test_more_folds_than_rows_are_refused():
     with pytest.raises(InputError, match=r"data\.folds=9 is more than the 4 pictures"):
         splitting(fold=0, folds=9).apply(table([0, 0, 1, 1]))
@@ -204,6 +208,9 @@ def test_a_fraction_that_leaves_no_validation_rows_is_refused():
         splitting(valid_pct=0.1).apply(table([0, 0, 1, 1]))
 
 
+@pytest.mark.fault(
+    "Splits, batches and metrics", "A split leaves only one class in training", "It is refused by its key"
+)
 def test_a_split_that_leaves_one_class_in_training_is_refused():
     with pytest.raises(InputError, match=r"data\.valid_pct=0\.9.*data\.split=stratified"):
         splitting(valid_pct=0.9, split="random").apply(table([0] * 9 + [1]))

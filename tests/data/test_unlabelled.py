@@ -107,3 +107,15 @@ def test_what_is_not_there_is_named_with_the_way_to_give_several(tmp_path):
 
 def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
     assert f"data={tmp_path} holds no pictures (.jpg, .jpeg, .png" in refusal(str(tmp_path))
+
+
+def test_what_a_run_has_left_in_the_folder_is_not_predicted(tmp_path):
+    for name in (
+        "1.png",
+        "runs/train/0/plan.png",
+        "runs/train/0/train.log",
+        "runs/train/0/.hydra/hydra.yaml",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert unlabelled_table(str(tmp_path), ("cat", "dog")).ids == ["1"]

@@ -108,6 +108,9 @@ def test_a_newer_file_is_decoded_again(paths, decoded):
     assert len(decoded) == 12
 
 
+@pytest.mark.fault(
+    "Pictures", "A picture is damaged after a first run found it whole", "It is decoded again and named"
+)
 def test_a_file_that_breaks_later_is_found_though_its_time_is_kept(paths):
     check(paths)
     times = paths[2].stat()
@@ -116,6 +119,9 @@ def test_a_file_that_breaks_later_is_found_though_its_time_is_kept(paths):
     assert list(check(paths)) == [2]
 
 
+@pytest.mark.fault(
+    "Pictures", "A picture vanishes after a first run found it whole", "It is named at the start"
+)
 def test_a_file_that_goes_missing_later_is_found(paths):
     check(paths)
     paths[5].unlink()

@@ -90,6 +90,9 @@ def test_a_file_of_weights_that_is_not_there_is_refused(tmp_path: Path) -> None:
         check_weights_are_here({"backbone": "test_resnet", "weights": str(tmp_path / "mine.pth")})
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "The data of a job do not exist", "It is refused before the queue"
+)
 def test_data_that_is_not_there_is_refused_before_the_queue(composed, tiny, tmp_path: Path) -> None:
     data = to_plain(composed(*tiny))["data"]
     with pytest.raises(InputError, match="nowhere"):
@@ -125,6 +128,10 @@ def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pyt
     [
         (["cluster.node=2"], "cluster.node: there is no such key; did you mean cluster.nodes?"),
         (["cluster.minutes=soon"], "cluster.minutes"),
+        (
+            ["cluster.minutes=2"],
+            "cluster.signal_seconds=120: with cluster.minutes=2 a job would be told to save",
+        ),
         (["cluster.nodes=2"], "cluster.nodes=2 x cluster.tasks_per_node=1 are 2 tasks"),
         (["hydra.run.dir=mine"], "give hydra.sweep.dir=mine"),
         (["-m", "cluster.minutes=10,20"], "cluster.minutes is swept"),

@@ -156,6 +156,11 @@ def test_an_uneven_last_batch_teaches_two_ranks_what_it_teaches_one(
     pd.testing.assert_series_equal(*losses, rtol=1e-5)
 
 
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "Seven pictures are predicted on two ranks",
+    "Seven rows, as on one rank",
+)
 def test_seven_pictures_on_two_ranks_are_predicted_as_on_one(pictures: Path, tmp_path: Path) -> None:
     # A rate too small to move any weight, so that both runs validate the same network: 36 x 0.2 = 7.
     still = phases(still={"lr": 1e-30, "unfreeze_to": "head", "augment": False, "bn": "eval"})
@@ -170,6 +175,9 @@ def test_seven_pictures_on_two_ranks_are_predicted_as_on_one(pictures: Path, tmp
     assert scores[0]["val/acc_tta"] == scores[1]["val/acc_tta"]
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "A run on two ranks is stopped", "It goes on bit for bit"
+)
 def test_two_ranks_that_are_stopped_go_on_bit_for_bit(
     two_ranks: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -197,6 +205,7 @@ def test_a_checkpoint_of_two_ranks_is_not_for_one(two_ranks: Path, pictures: Pat
     assert str(refused.value).startswith(f"{saved} was saved by 2 ranks, and there are 1: its batches would ")
 
 
+@pytest.mark.fault("Several processes and clusters", "A rank fails", "The others end, with its sentence")
 def test_a_mistake_on_a_rank_arrives_as_one_sentence(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.backbone=resnet999"):
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "model.backbone=resnet999")
@@ -215,6 +224,7 @@ def test_fewer_validation_pictures_than_ranks_are_refused(pictures: Path, tmp_pa
         train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, "data.valid_pct=0.03")
 
 
+@pytest.mark.fault("Several processes and clusters", "A rank is killed", "The others end, and it is named")
 def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Path) -> None:
     typed = [
         *SMALL,
@@ -244,6 +254,9 @@ def test_the_data_workers_of_a_killed_rank_end_too(pictures: Path, tmp_path: Pat
 
 
 @pytest.mark.long
+@pytest.mark.fault(
+    "Several processes and clusters", "The process that started the ranks is killed", "They end"
+)
 def test_ranks_end_when_their_parent_is_killed(pictures: Path, tmp_path: Path) -> None:
     typed = [
         *SMALL,

@@ -45,6 +45,9 @@ def test_the_way_follows_from_environment_and_handler(environment, previous, way
     assert way_to_requeue(environment, previous) == way
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "One task of an array is preempted", "It alone is requeued"
+)
 def test_an_array_requeues_its_task_alone():
     task = {"SLURM_JOB_ID": "45", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "3"}
     assert requeue_command(task) == ["scontrol", "requeue", "42_3"]

@@ -53,6 +53,11 @@ def test_tmp_is_local_whatever_it_is_mounted_from() -> None:
     assert why_local(Path("/tmp/x"), "server:/tmp /tmp nfs4 rw 0 0") == "in /tmp"
 
 
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "A path of a job exists on this machine alone",
+    "It is refused before the queue, with its key",
+)
 def test_a_local_path_is_refused_with_its_key_and_the_remedy() -> None:
     with pytest.raises(InputError, match=r"data.root=/srv/x is on ext4.*cluster.shared_paths=\[/srv/x\]"):
         check_shared({"data.root": Path("/srv/x")}, [], MOUNTS)

@@ -35,6 +35,11 @@ def test_a_sweep_names_each_job_that_failed_and_why(faulty):
     assert [name in said for name in names] == [True, True, False, True, True]
 
 
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "A job of a sweep fails",
+    "The others are finished, and the failed one is named",
+)
 def test_the_other_jobs_of_a_sweep_are_finished(faulty):
     assert [path.parent.name for path in faulty[0].glob("*/summary.json")] == [str(KINDS.index("none"))]
 

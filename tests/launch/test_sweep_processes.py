@@ -82,11 +82,17 @@ def test_a_signal_ends_a_sweep_that_can_go_on(send, ended):
     assert not (sweep / "1").exists()
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "The process of a sweep is killed", "None of its processes stays"
+)
 def test_no_process_of_a_sweep_outlives_its_parent(ended):
     code, _, _ = ended(lambda process: process.kill(), "hydra.launcher.n_jobs=2", jobs=2)
     assert code == -signal.SIGKILL
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "Two sweeps start in the same second", "Each has directories of its own"
+)
 def test_two_sweeps_at_once_share_no_directory(tiny, tmp_path):
     sweeps = [begin(tmp_path, "-m", *tiny, *FAST, "seed=1,2,3") for _ in range(2)]
     for sweep in sweeps:

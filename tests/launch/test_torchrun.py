@@ -74,6 +74,7 @@ def test_the_door_gives_the_weights_of_the_command(
 
 
 @pytest.mark.long
+@pytest.mark.fault("Several processes and clusters", "A task of torchrun is killed", "The others end")
 def test_a_killed_task_ends_the_other(pictures: Path, tmp_path: Path) -> None:
     die = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
     started = time.monotonic()
@@ -97,6 +98,11 @@ def test_a_sweep_is_not_for_several_tasks(pictures: Path, tmp_path: Path) -> Non
     assert "a sweep is not for srun or torchrun" in done.stderr
 
 
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "`trainer.devices` and the launcher's tasks differ",
+    "It is refused before anything starts, naming both",
+)
 def test_ranks_that_the_config_and_the_launcher_count_otherwise_are_refused() -> None:
     node = {"devices": 1, "accelerator": "cpu"}
     with pytest.raises(InputError, match="make 1 ranks, and srun or torchrun started 2 tasks"):

@@ -44,6 +44,9 @@ def test_the_mean_has_the_type_of_the_weights(dtype):
     assert average_weights(states(3, dtype))["weight"].dtype == dtype
 
 
+@pytest.mark.fault(
+    "Losses and weights", "Averaging weights in half precision overflows", "It is done in a wider type"
+)
 def test_large_half_precision_weights_do_not_overflow():
     state = {"weight": torch.full((2,), 60_000.0, dtype=torch.float16)}
     assert torch.equal(average_weights([state] * 4)["weight"], state["weight"])

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from imageclf import InputError
 from imageclf.model import create_backbone, load_weights
-from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm
+from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm, licence_of
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -107,6 +107,9 @@ def test_tensors_that_the_file_lacks_are_counted_and_named(body):
         body_weights(state, set(body))
 
 
+@pytest.mark.fault(
+    "Losses and weights", "`model.weights` is a file of another model", "It is refused, with what is missing"
+)
 def test_a_file_of_another_model_is_refused(tmp_path, body):
     torch.save(body, tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"^model\.weights: the file lacks .* another model"):
@@ -132,7 +135,15 @@ def test_a_file_that_holds_no_tensors_is_named(tmp_path, name, content):
         create_backbone("test_resnet", str(tmp_path / name))
 
 
+@pytest.mark.fault(
+    "Losses and weights", "`model.weights` is a pickled model, which could run code", "It is not opened"
+)
 def test_a_whole_pickled_model_is_not_opened(tmp_path):
     torch.save(torch.nn.Linear(1, 1), tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"not a plain state dict \(UnpicklingError\)"):
         create_backbone("test_resnet", str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize(("backbone", "licence"), [("tf_efficientnet_lite0", "apache-2.0"), ("mine", "")])
+def test_the_licence_is_what_timm_says(backbone, licence):
+    assert licence_of(backbone) == licence

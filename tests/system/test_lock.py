@@ -29,6 +29,9 @@ def holder(tmp_path):
         process.kill()
 
 
+@pytest.mark.fault(
+    "Several processes and clusters", "Two commands train one run directory at once", "The second is refused"
+)
 def test_a_directory_that_another_process_holds_is_refused_by_its_name(holder, tmp_path):
     with (
         pytest.raises(InputError, match=f"{tmp_path} is held by process {holder.pid} on"),

@@ -77,6 +77,9 @@ def test_addresses_without_one(value):
     "argument",
     ["+logger.x.api_key=hush", "++a.token='hush'", "logger={x: {password: hush}}", "tags=[1,{pwd: hush}]"],
 )
+@pytest.mark.fault(
+    "Configs and secrets", "A message would repeat a secret of the command line", "It has `***` in its place"
+)
 def test_a_secret_of_the_command_line_is_hidden_wherever_it_is_printed(argument):
     assert hidden("hush is no number: hush", ["-m", argument]) == "*** is no number: ***"
 

@@ -45,6 +45,7 @@ def test_the_best_that_is_there_and_asked_for_is_taken(accelerator, gpus, mps, k
 
 
 @pytest.mark.parametrize(("accelerator", "mps"), [("gpu", False), ("cuda", True), ("mps", False)])
+@pytest.mark.fault("Configs and secrets", "A GPU is asked for and there is none", "It is said in a sentence")
 def test_a_gpu_that_is_not_there_is_said_in_a_sentence(accelerator, mps):
     with pytest.raises(
         InputError, match=rf"^trainer\.accelerator={accelerator}: .* trainer=auto or trainer=cpu"

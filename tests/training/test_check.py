@@ -70,6 +70,9 @@ def refusal(config) -> str:
     ],
 )
 @pytest.mark.sampled(4)
+@pytest.mark.fault(
+    "Configs and secrets", "A key is misspelt, also after `+`", "It is refused, with the nearest one"
+)
 def test_a_misspelt_key_is_refused_with_the_nearest_one(config, override, key, nearest):
     assert refusal(config(override)) == f"{key}: there is no such key; did you mean {nearest}?"
 
@@ -123,6 +126,9 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
     ],
 )
 @pytest.mark.sampled(4)
+@pytest.mark.fault(
+    "Configs and secrets", "A value has the wrong type (`lr=abc`)", "It is refused, with what the key takes"
+)
 def test_a_value_of_a_wrong_type_is_refused_with_what_the_key_takes(config, override, sentence):
     assert refusal(config(override)) == sentence
 

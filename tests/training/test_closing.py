@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from imageclf.training.closing import closing_words
+from imageclf.training.closing import RESULTS, closing_words
 
 SUMMARY = {
     "model": "soup",
@@ -21,14 +21,16 @@ SUMMARY = {
 
 
 def test_the_result_is_a_table_in_words_and_the_commands_that_come_next():
-    assert closing_words(Path("/runs/1"), SUMMARY) == [
+    assert closing_words(Path("/runs/1"), SUMMARY, RESULTS) == [
         "the run is done",
-        "  model       soup",
-        "  accuracy    96.7 % of 60 validation pictures (95 % interval: 88.6 % to 99.1 %)",
-        "  with TTA    96.7 %, by the final weights",
-        "  trained on  1,204 pictures, 15 epochs",
-        "  time        2 min",
-        "  report      /runs/1/report.html",
+        "  model        soup",
+        "  accuracy     96.7 % of 60 validation pictures (95 % interval: 88.6 % to 99.1 %)",
+        "  with TTA     96.7 %, by the final weights",
+        "  trained on   1,204 pictures, 15 epochs",
+        "  time         2 min",
+        "  report       /runs/1/report.html",
+        "  predictions  /runs/1/predictions",
+        "  submission   /runs/1/submission.csv",
         "next",
         "  open the report  python -m webbrowser file:///runs/1/report.html",
         "  predict          imageclf-predict run=/runs/1 data=FOLDER",
@@ -37,24 +39,24 @@ def test_the_result_is_a_table_in_words_and_the_commands_that_come_next():
 
 
 def test_without_a_report_nothing_leads_to_one():
-    assert not [
-        line for line in closing_words(Path("/runs/1"), SUMMARY, has_report=False) if "report" in line
-    ]
+    lines = closing_words(Path("/runs/1"), SUMMARY, ["predictions"])
+    assert not [line for line in lines if "report" in line]
 
 
 def test_a_run_without_validation_says_so():
     summary = {"num_train": 100, "num_valid": 0, "epochs": 2, "seconds": None}
-    words = closing_words(Path("/runs/1"), summary)
-    assert "  accuracy    unknown, because no picture was held out" in words
+    words = closing_words(Path("/runs/1"), summary, RESULTS)
+    assert "  accuracy     unknown, because no picture was held out" in words
 
 
 def test_the_accuracy_of_a_run_of_an_earlier_version_is_that_of_its_last_epoch():
     summary = {"val/acc": 0.9, "num_valid": 60, "num_train": 100, "epochs": 2, "test/acc": None}
-    assert "  accuracy    90.0 % of 60 validation pictures" in closing_words(Path("/runs/1"), summary)
+    words = closing_words(Path("/runs/1"), summary, RESULTS)
+    assert "  accuracy     90.0 % of 60 validation pictures" in words
 
 
 def test_each_command_is_what_a_shell_takes_whatever_the_directory_is_called():
-    words = closing_words(Path("/my runs/a=b"), SUMMARY)
+    words = closing_words(Path("/my runs/a=b"), SUMMARY, RESULTS)
     predict = shlex.split(words[-2])
     assert predict == ["predict", "imageclf-predict", "run='/my runs/a=b'", "data=FOLDER"]
     assert words[-3].endswith("file:///my%20runs/a%3Db/report.html")

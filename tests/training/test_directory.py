@@ -8,7 +8,6 @@ import pytest
 
 from imageclf import InputError
 from imageclf.configs import load_config, read_object, to_plain
-from imageclf.model.weights.files import save_tensors
 from imageclf.training.directory import prepare
 
 HERE = "hydra.run.dir=."
@@ -44,6 +43,7 @@ def test_a_new_directory_holds_nothing_else(start, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
 
 
+@pytest.mark.fault("Going on", "A new run is started in the directory of another", "It is refused")
 def test_a_directory_that_holds_a_run_is_refused(start, started):
     with pytest.raises(InputError) as refused:
         start()
@@ -93,9 +93,8 @@ def test_a_new_run_is_refused_a_checkpoint_that_is_not_there(start):
         start("ckpt_path=nowhere/last.ckpt")
 
 
-def test_a_new_run_may_start_from_a_checkpoint(start, tmp_path):
-    save_tensors({"position": [1, 0]}, tmp_path / "other.ckpt")
-    assert start(f"ckpt_path={tmp_path}/other.ckpt") is True
+def test_a_new_run_may_start_from_a_checkpoint(start, finished_run):
+    assert start(f"ckpt_path={finished_run}/checkpoints/previous.ckpt") is True
 
 
 def test_a_finished_run_has_nothing_left_to_do(start, started):
@@ -128,6 +127,7 @@ def test_a_summary_is_read(started):
     ],
 )
 @pytest.mark.sampled(4)
+@pytest.mark.fault("Going on", "A run goes on with other values", "Each is named, with the value before")
 def test_another_value_than_the_run_was_started_with_is_named(start, started, override, said):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, override)
@@ -215,6 +215,9 @@ def test_what_does_not_change_the_result_may_differ(start, started, override):
     ],
 )
 @pytest.mark.sampled(2)
+@pytest.mark.fault(
+    "Going on", "A run goes on with another number of ranks", "It is refused: its batches would change"
+)
 def test_a_run_does_not_go_on_with_another_number_of_ranks(start, started, typed, ranks):
     with pytest.raises(InputError) as refused:
         start("ckpt_path=auto", HERE, *typed)

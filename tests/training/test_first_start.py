@@ -117,6 +117,11 @@ def test_a_signal_ends_the_check_at_once_and_leaves_nobody_and_nothing(
 
 
 @needs_cores
+@pytest.mark.fault(
+    "Kills, signals and disks",
+    "SIGKILL while pictures are checked and shrunk",
+    "No process stays; the next start makes the same stores",
+)
 def test_a_kill_leaves_nobody_and_the_next_start_makes_the_stores_of_a_quiet_one(
     photos: Path, tmp_path: Path
 ) -> None:

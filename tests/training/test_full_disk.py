@@ -56,6 +56,11 @@ def test_what_the_file_system_says_is_raised_and_the_old_file_stays(small_files:
     assert [file.name for file in tmp_path.iterdir()] == ["state.ckpt"]
 
 
+@pytest.mark.fault(
+    "Kills, signals and disks",
+    "The disk is full while a checkpoint is written",
+    "The old one stays; the run ends with a sentence and goes on once there is room",
+)
 def test_a_full_disk_ends_the_run_and_with_room_again_it_goes_on_without_loss(
     small_disk: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from imageclf.configs.untrusted import MAX_CONFIG_BYTES
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
 
 CODE = [
     "os.system", "subprocess.Popen", "builtins.exec", "builtins.eval", "pandas.read_pickle", "pickle.loads",
@@ -80,6 +80,11 @@ def spoil(run_dir, **values):
 
 @pytest.mark.parametrize("target", CODE)
 @pytest.mark.sampled(5)
+@pytest.mark.fault(
+    "Files of strangers",
+    "A run's `config.yaml` names code, such as `os.system` or `torch.load`",
+    "It is refused, with the way to allow it",
+)
 def test_a_head_of_other_code_is_not_built(target, hostile, refused):
     spoil(hostile, model__head={"_target_": target, "command": "touch canary"})
     assert "model.head._target_" in refused("predict")
@@ -91,6 +96,9 @@ def test_the_sentence_says_how_to_allow_it(hostile, refused):
 
 
 @pytest.mark.parametrize("saved", ["all", ["canary_module"]])
+@pytest.mark.fault(
+    "Files of strangers", "A run's `config.yaml` says that it is trusted", "That counts for nothing"
+)
 def test_a_run_cannot_trust_itself(saved, hostile, refused):
     spoil(hostile, trust=saved, model__head={"_target_": "canary_module.Canary"})
     assert "canary_module.Canary" in refused("predict")
@@ -196,6 +204,11 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
 )
 @pytest.mark.sampled(3)
+@pytest.mark.fault(
+    "Files of strangers",
+    "A run's `config.yaml` is an alias bomb, 100,000 levels deep, or no YAML",
+    "It is refused at once",
+)
 def test_a_config_that_is_none_is_one_sentence(text, said, hostile, refused):
     (hostile / "config.yaml").write_text(text)
     assert said in refused("predict")
@@ -238,6 +251,7 @@ def candidates(files, best="final"):
     ],
 )
 @pytest.mark.sampled(3)
+@pytest.mark.fault("Files of strangers", "`candidates.json` names `../../../etc/hostname`", "It is refused")
 def test_a_list_of_candidates_that_is_none_is_one_sentence(text, hostile, refused):
     (hostile / "snapshots" / "candidates.json").write_text(text)
     refused("predict")
@@ -252,6 +266,9 @@ def test_a_size_that_the_run_has_not_used_is_one_sentence(size, hostile, refused
 @pytest.mark.parametrize("name", ["summary.json", "config.yaml", "snapshots/final.ckpt"])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to a device"])
 @pytest.mark.sampled(4)
+@pytest.mark.fault(
+    "Files of strangers", "A file of a run is a pipe, a folder or a device", "It is not opened"
+)
 def test_what_is_no_file_is_not_opened(kind, name, hostile, refused):
     (hostile / name).unlink()
     if kind == "pipe":
@@ -316,6 +333,9 @@ def of_other_classes(path):
 )
 @pytest.mark.parametrize("main", ["predict", "export"])
 @pytest.mark.sampled(5)
+@pytest.mark.fault(
+    "Files of strangers", "A file of weights holds code, is packed, cut or of another model", "It is refused"
+)
 def test_a_file_of_weights_that_is_none_is_one_sentence(main, mend, hostile, refused):
     mend(hostile / "snapshots" / "final.ckpt")
     assert "final.ckpt" in refused(main, "weights=final")

@@ -54,6 +54,11 @@ def killed_to_the_end(run_dir: Path, draw: random.Random, most: int) -> int:
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.fault(
+    "Kills, signals and disks",
+    "SIGKILL at 50 random moments, also while a checkpoint is written",
+    "There is always a whole checkpoint, and the end has the same weights",
+)
 def test_killed_at_any_moment_a_run_has_a_whole_checkpoint_and_ends_with_the_same_weights(
     undisturbed: str, pictures: Path, tmp_path: Path, kills: int
 ) -> None:

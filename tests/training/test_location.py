@@ -17,6 +17,7 @@ def make_run(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("inner", ["b", "b/c", "2026-01-01_00-00-00-abcd"])
+@pytest.mark.fault("Going on", "A run is started inside the directory of another", "It is refused")
 def test_a_run_inside_a_run_is_refused(tmp_path, inner):
     outer = make_run(tmp_path / "runs/ants")
     with pytest.raises(InputError, match=rf"{inner} lies inside the run {outer}: choose another"):
@@ -53,6 +54,11 @@ def test_a_sweep_in_a_run_is_refused(tmp_path, inner):
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "metrics.csv", "checkpoints/model.pt"])
+@pytest.mark.fault(
+    "Going on",
+    "A folder holds another program's `metrics.csv` or `config.yaml`",
+    "It is not taken for a run, and nothing is overwritten",
+)
 def test_files_of_other_programs_are_no_run_and_are_not_overwritten(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("site_name: pages\n")

@@ -153,6 +153,11 @@ def test_a_run_with_focal_loss_class_weights_and_mixing_ends_and_predicts(fit, d
     assert outcome.code == 0, outcome.err
 
 
+@pytest.mark.fault(
+    "Splits, batches and metrics",
+    "A metric cannot be computed on these pictures",
+    "Its cells are blank, with one notice",
+)
 def test_a_metric_that_cannot_be_computed_is_blank_in_a_whole_summary_and_said_once(fit, caplog):
     with caplog.at_level(logging.WARNING):
         # Two pictures for validation: one class or two have none.

@@ -61,6 +61,11 @@ def two_undisturbed(tmp_path_factory: pytest.TempPathFactory, pictures: Path) ->
         [(signal.Signals(name).name, workers) for name in STOPPING for workers in (0, 2)],
     ),
 )
+@pytest.mark.fault(
+    "Kills, signals and disks",
+    "SIGTERM, SIGUSR1 or SIGUSR2 to all processes of a run",
+    "One save at the next safe point, and no bit is lost",
+)
 def test_a_signal_to_the_process_tree_makes_one_save_and_no_bit_is_lost(
     undisturbed: Path, pictures: Path, tmp_path: Path, name: str, workers: int
 ) -> None:
@@ -74,6 +79,7 @@ def test_a_signal_to_the_process_tree_makes_one_save_and_no_bit_is_lost(
     assert final_weights(run_dir) == final_weights(undisturbed)
 
 
+@pytest.mark.fault("Kills, signals and disks", "More signals during the save", "They change nothing")
 def test_further_signals_during_the_save_change_nothing(
     undisturbed: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -95,6 +101,9 @@ def test_a_signal_on_an_epochs_last_batch_waits_for_its_validation(
     assert final_weights(run_dir) == final_weights(undisturbed)
 
 
+@pytest.mark.fault(
+    "Kills, signals and disks", "A signal inside an accumulated step", "The save waits for the step's end"
+)
 def test_a_signal_inside_an_accumulated_step_waits_for_its_end(pictures: Path, tmp_path: Path) -> None:
     run_dir = prepared(
         tmp_path,

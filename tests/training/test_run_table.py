@@ -79,6 +79,11 @@ def test_a_broken_picture_stops_the_run_by_its_name_and_the_remedy(node, broken)
     assert str(refused.value).endswith("; repair or remove it, or set data.on_error=skip")
 
 
+@pytest.mark.fault(
+    "Pictures",
+    "One of many pictures is broken, and `data.on_error=skip`",
+    "It is left out with a warning, never replaced by another one",
+)
 def test_a_broken_picture_is_left_out_on_demand(node, broken):
     table = read_table(node("data.on_error=skip"))
     assert len(table) == 35
@@ -101,6 +106,11 @@ def test_a_runs_table_is_written_down(whole, tmp_path):
     assert (tmp_path / "split.csv").read_text().count("\n") == 1 + len(table)
 
 
+@pytest.mark.fault(
+    "Splits, batches and metrics",
+    "The data folder changes while a run waits to go on",
+    "It goes on with the pictures and the split of its `split.csv`",
+)
 def test_a_restart_reads_the_table_that_was_written_down(whole, tmp_path):
     first = table_of_run(tmp_path, whole())
     shutil.rmtree(tmp_path / "data" / "valid")

@@ -39,6 +39,11 @@ def read_until(terminal: int, words: bytes) -> bytes:
     return seen
 
 
+@pytest.mark.fault(
+    "Kills, signals and disks",
+    "The terminal is closed, or the ssh session ends (SIGHUP)",
+    "The run is saved, and its log says the command that goes on",
+)
 def test_a_run_whose_terminal_is_closed_saves_and_says_how_to_go_on(tiny: list[str], tmp_path: Path) -> None:
     process, terminal = start_in_a_terminal(tmp_path, *tiny, *ENDLESS)
     read_until(terminal, b"epoch   2 ")
@@ -50,6 +55,9 @@ def test_a_run_whose_terminal_is_closed_saves_and_says_how_to_go_on(tiny: list[s
     assert saved["position"] > [2, 0]
 
 
+@pytest.mark.fault(
+    "Kills, signals and disks", "Ctrl-C", "The run is saved, and says the command that goes on"
+)
 def test_ctrl_c_on_the_keyboard_saves_and_ends_the_run_with_130(tiny: list[str], tmp_path: Path) -> None:
     process, terminal = start_in_a_terminal(tmp_path, *tiny, *ENDLESS)
     read_until(terminal, b"epoch   2 ")
@@ -60,6 +68,7 @@ def test_ctrl_c_on_the_keyboard_saves_and_ends_the_run_with_130(tiny: list[str],
     os.close(terminal)
 
 
+@pytest.mark.fault("Terminals, paths and networks", "The output goes into `head -1`", "The run goes on")
 def test_a_reader_that_has_seen_enough_ends_no_run_and_is_not_complained_about(
     tiny: list[str], tmp_path: Path
 ) -> None:
@@ -85,6 +94,11 @@ def test_a_pipe_gets_the_result_in_words_and_last_the_run_directory_alone(
     assert closing.splitlines()[-2].endswith(f"imageclf-export run={tmp_path}/run format=onnx")
 
 
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "Standard output is closed or full",
+    "Neither the sentence nor the exit code changes",
+)
 def test_a_closed_stdout_changes_neither_the_sentence_nor_the_exit_code(tmp_path: Path) -> None:
     command = f'exec "{sys.executable}" -m imageclf.collect root=nowhere >&-'
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)

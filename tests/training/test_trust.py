@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from imageclf import InputError, worker
 from imageclf.configs import foreign_targets
 from imageclf.configs.options import ClusterOptions
-from imageclf.configs.trust import targets_of
+from imageclf.configs.saved.trust import targets_of
 from imageclf.data import Table
 from imageclf.launch.slurm.sbatch import script
 from imageclf.training.directory import check_directory, prepare
@@ -52,6 +52,11 @@ def test_what_the_command_line_names_itself_goes_on(go_on):
     go_on(OWN)
 
 
+@pytest.mark.fault(
+    "Files of strangers",
+    "A run that goes on names code that the command line does not",
+    "It is refused, with the way to allow it",
+)
 def test_what_it_does_not_name_is_refused_with_the_way_to_allow_it(go_on):
     with pytest.raises(InputError, match=r"callbacks\.own\._target_=own_code\.Own .*trust=\[own_code\]"):
         go_on()
@@ -86,6 +91,9 @@ def test_a_class_of_ours_in_the_place_of_another_kind_is_refused(begun, go_on):
         go_on(OWN)
 
 
+@pytest.mark.fault(
+    "Files of strangers", "A run that goes on reads an environment variable of yours", "It is refused"
+)
 def test_an_environment_variable_that_the_user_has_not_named_is_refused(begun, go_on, monkeypatch):
     monkeypatch.setenv("SECRET", "s3cr3t")
     change(begun, "task_name", "${oc.env:SECRET}")

@@ -4,7 +4,6 @@ Columns are `id, path, label, prediction`, then one per class, in class order an
 named like one of the first four is headed `class:<name>`. An unknown label is empty.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf import InputError
-from imageclf.system.cells import write_csv
+from imageclf.system.cells import read_csv, read_heading, write_csv
+
+# Sums of floats may be a little above 1.
+_MOST_LIKELY = 1 + 1e-3
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
 
@@ -71,22 +73,28 @@ def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
             number.
     """
     expected = [*TEXT_COLUMNS, *class_columns(classes)]
-    header = _header(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give the predictions CSV of a finished run")
+    header = read_heading(path)
     if header != expected:
         raise InputError(f"{path} has the columns {_some(header)}, expected {_some(expected)}: predict again")
     types = dict.fromkeys(TEXT_COLUMNS, "object") | dict.fromkeys(expected[4:], "float64")
     try:
-        # Without keep_default_na=False an id or class called "NA" would turn into a missing value.
-        return pd.read_csv(path, dtype=types, keep_default_na=False, encoding_errors="surrogateescape")
-    except ValueError as error:
-        raise InputError(f"{path} has a probability that is not a number ({error}): predict again") from error
+        frame = read_csv(path, types)
+    except InputError as error:
+        raise InputError(f"{error}, or a probability is not a number: predict again") from None
+    probabilities = probabilities_of(frame, classes)
+    # So written that NaN is outside.
+    if not ((probabilities >= 0) & (probabilities <= _MOST_LIKELY)).all():
+        raise InputError(f"{path} has a probability that is not between 0 and 1: predict again")
+    return frame
 
 
 def read_classes(path: Path) -> list[str]:
     """Return the class names that head the columns of a predictions CSV, in order."""
     # A class that is really called class:label cannot be told from label here.
     reserved = {f"class:{name}": name for name in TEXT_COLUMNS}
-    return [reserved.get(column, column) for column in _header(path)[4:]]
+    return [reserved.get(column, column) for column in read_heading(path)[4:]]
 
 
 def probabilities_of(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
@@ -121,13 +129,6 @@ def label_indices(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int
             f"the label {strange!r} is not one of the classes {_some(classes)}: correct the label"
         )
     return np.array([position[label] for label in frame["label"]], dtype=np.int64)
-
-
-def _header(path: Path) -> list[str]:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: give the predictions CSV of a finished run")
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return next(csv.reader(file), [])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
-import torch
 
 from imageclf import InputError
 from imageclf.callbacks.always.votes import Votes
@@ -33,22 +32,6 @@ def newest_whole(folder: Path) -> Path | None:
             instead = "looking for the one before it" if path.name == LAST else "there is no other"
             log.warning("%s is damaged; %s", path, instead)
     return None
-
-
-def check_resumable(path: Path) -> None:
-    """Refuse a file that a run cannot start from.
-
-    Raises:
-        InputError: it is damaged, or it holds weights only.
-    """
-    if not is_whole(path):
-        raise InputError(f"ckpt_path={path} is damaged: give another checkpoint, auto or null")
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    if not isinstance(content, dict) or "position" not in content:
-        raise InputError(
-            f"ckpt_path={path} holds weights only, not the state of a run: give a file of checkpoints/, "
-            "auto or null"
-        )
 
 
 def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tuple[int, int] | None:

@@ -12,11 +12,16 @@ from safetensors.torch import save_file
 
 from imageclf import InputError
 from imageclf.configs import Trust
+from imageclf.configs.plain import select
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.files import load_into
+from imageclf.model.weights.pretrained import licence_of
+from imageclf.report.checked_numbers import read_summary
+from imageclf.report.model_card import model_card
+from imageclf.report.run_files import read_candidates
 from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.system.printable import show
 from imageclf.training.check_keys import checked
@@ -61,9 +66,20 @@ def export(options: ExportOptions) -> Path:
     models, expects = load_trained(run)
     prepare = preparation(run, run_dir, expects, options.trust)
     write = _write_timm if options.format == "timm" else _write_onnx
-    write(models, expects, run, options, folder, prepare)
+    readme = write(models, expects, run, options, folder, prepare)
+    write_text(folder / "README.md", f"{readme}\n\n{card(run, run_dir, options.weights)}\n")
     write_text(folder / "prepare.py", files("imageclf.model.export").joinpath("prepare.py").read_text())
     return folder
+
+
+def card(run: TrainedRun, run_dir: Path, weights: str) -> str:
+    """Return what to know of the exported model, as Markdown."""
+    summary = read_summary(run_dir)
+    name = summary.get("model") if weights == "best" else weights
+    exported = next((each for each in read_candidates(run_dir) if each.name == name), None)
+    backbone = run.backbone if isinstance(run.backbone, str) else str(run.backbone["_target_"])
+    licence = None if select(run.config, "model.weights") == "none" else licence_of(backbone)
+    return model_card(run.classes, summary, exported, backbone, licence)
 
 
 def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trust) -> dict[str, Any]:
@@ -97,7 +113,7 @@ def _write_timm(
     options: ExportOptions,
     folder: Path,
     prepare: dict[str, Any],
-) -> None:
+) -> str:
     if len(models) > 1:
         raise InputError(
             f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
@@ -111,7 +127,7 @@ def _write_timm(
     if content.head:
         write_atomically(folder / "head.safetensors", lambda path: save_file(content.head_state, path))
     write_json(folder / "config.json", content.config | {"prepare": prepare})
-    _write_readme(folder, "timm", run, head=content.head)
+    return _readme("timm", run, head=content.head)
 
 
 def _write_onnx(
@@ -121,7 +137,7 @@ def _write_onnx(
     options: ExportOptions,
     folder: Path,
     prepare: dict[str, Any],
-) -> None:
+) -> str:
     about = {
         "classes": list(run.classes),
         "size": run.size,
@@ -134,15 +150,14 @@ def _write_onnx(
         folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about)
     )
     write_json(folder / "config.json", about)
-    _write_readme(folder, "onnx", run, input=options.input)
+    return _readme("onnx", run, input=options.input)
 
 
-def _write_readme(folder: Path, form: str, run: TrainedRun, **values: str) -> None:
+def _readme(form: str, run: TrainedRun, **values: str) -> str:
     environment = Environment(
         loader=PackageLoader("imageclf.model.export", "."),
         undefined=StrictUndefined,
         trim_blocks=True,
         autoescape=False,
     )
-    template = environment.get_template(f"export_{form}.md.j2")
-    write_text(folder / "README.md", template.render(run=run, **values) + "\n")
+    return environment.get_template(f"export_{form}.md.j2").render(run=run, **values)

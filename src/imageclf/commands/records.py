@@ -10,16 +10,14 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
 
-from imageclf import InputError
 from imageclf.analysis import RunRecord, flatten, read_predictions
-from imageclf.analysis.run_files import read_json, read_numbers
 from imageclf.analysis.run_settings import UNKNOWN
+from imageclf.configs import read_config
+from imageclf.configs.saved.hydra_record import command_of, read_choices
+from imageclf.report.checked_numbers import read_json, read_metrics, read_summary
 from imageclf.schedule import Schedule
-from imageclf.system.hydra_record import command_of, read_choices
 from imageclf.system.locks import FILE as LOCK
 
 log = logging.getLogger(__name__)
@@ -71,9 +69,9 @@ def _folders(root: Path) -> Iterator[tuple[Path, str]]:
 def read_record(run_dir: Path, root: Path) -> RunRecord:
     """Read a run; a missing file is taken as empty, and so is a damaged one, with a warning."""
     config = _read_or(Plain(), lambda: _read_config(run_dir))
-    summary = _read_or(Plain(), lambda: read_json(run_dir / "summary.json"))
+    summary = _read_or(Plain(), lambda: read_summary(run_dir))
     failure = _read_or(Plain(), lambda: read_json(run_dir / "failed.json"))
-    metrics = _read_or(pd.DataFrame(), lambda: _read_metrics(run_dir / "metrics.csv"))
+    metrics = _read_or(pd.DataFrame(), lambda: read_metrics(run_dir / "metrics.csv"))
     flat = flatten(config)
     listed = summary.get("classes")
     classes = [str(name) for name in listed] if isinstance(listed, list) else []
@@ -157,31 +155,12 @@ def name_of(run_dir: Path, root: Path) -> str:
     return run_dir.relative_to(root).as_posix() if run_dir != root else run_dir.resolve().name
 
 
-def _read_metrics(path: Path) -> pd.DataFrame:
-    """Return the rows of a metrics.csv whose epoch can be read.
-
-    Raises:
-        InputError: the file has no epochs or phases.
-    """
-    rows = read_numbers(path)
-    if rows.empty:
-        return rows
-    if not {"epoch", "phase"} <= set(rows.columns):
-        raise InputError(f"{path} has no columns epoch and phase")
-    return rows[np.isfinite(rows["epoch"].astype(float))].reset_index(drop=True)
-
-
 def _read_config(run_dir: Path) -> dict[str, object]:
     if (run_dir / "config.yaml").exists():
         # Unresolved: references to environment variables stay as they are.
-        return _mapping(run_dir / "config.yaml")
+        return read_config(run_dir / "config.yaml")
     raw = run_dir / ".hydra" / "config.yaml"
-    return _without_references(_mapping(raw)) if raw.exists() else {}
-
-
-def _mapping(path: Path) -> dict[str, object]:
-    plain = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
+    return _without_references(read_config(raw)) if raw.exists() else {}
 
 
 def _without_references(node: Any) -> Any:

@@ -122,6 +122,11 @@ class ClusterOptions:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InputError(f"cluster.{name}={value}: give a whole number from 0")
+        if self.signal_seconds >= 60 * self.minutes:
+            raise InputError(
+                f"cluster.signal_seconds={self.signal_seconds}: with cluster.minutes={self.minutes} a job "
+                "would be told to save as soon as it starts; give fewer seconds or more minutes"
+            )
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,13 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         """Write the range in words.
 
-        >>> str(Range(0, 1, above=True)), str(Range(1, 8192)), str(Range(0, 1, below=True))
-        ('above 0, up to 1', 'from 1 to 8192', 'from 0 to below 1')
+        >>> str(Range(0, 1, above=True)), str(Range(1, 8192)), str(Range(0, 1, above=True, below=True))
+        ('above 0, up to 1', 'from 1 to 8192', 'above 0, below 1')
         """
-        high = f"{'below ' if self.below else ''}{self.high:.15g}"
-        return f"above {self.low:g}, up to {high}" if self.above else f"from {self.low:g} to {high}"
+        low, high = f"{self.low:g}", f"{'below ' if self.below else ''}{self.high:.15g}"
+        if self.above:
+            return f"above {low}, {high if self.below else f'up to {high}'}"
+        return f"from {low} to {high}"
 
 
 _SHARE, _BELOW_ONE, _FACTOR = Range(0, 1), Range(0, 1, below=True), Range(0, 1, above=True)

@@ -14,7 +14,7 @@ from imageclf.configs.found.source import FOUND
 from imageclf.configs.instantiate import locate_target
 from imageclf.configs.keys import OWN_KEYS
 from imageclf.configs.plain import select
-from imageclf.configs.trust import targets_of
+from imageclf.configs.saved.trust import targets_of
 
 log = logging.getLogger(__name__)
 

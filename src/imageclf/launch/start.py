@@ -18,7 +18,7 @@ from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
-from imageclf.training.closing import closing_words
+from imageclf.training.closing import RESULTS, closing_words
 from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
 from imageclf.training.extras import announce, check_tags
@@ -34,7 +34,16 @@ log = logging.getLogger(__name__)
 
 
 def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Train a composed config, and return its optimized metric.
+    """Train a composed config, print its directory, and return its optimized metric, as `train_composed`."""
+    if not train_composed(cfg, run_dir, overrides):
+        return None
+    # Scripts take the last line of the output for the run directory.
+    show(run_dir)
+    return score_of(run_dir, cfg.optimized_metric)
+
+
+def train_composed(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
+    """Train a composed config, and return whether this process led the run: it is the first of its tasks.
 
     Args:
         cfg: the composed config.
@@ -49,12 +58,10 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     # A launcher of Hydra's may start this function in every task.
     if world.rank > 0:
         train_broadcast_run()
-        return None
+        return False
     with broadcasting(world) as broadcast:
         _lead(cfg, run_dir, overrides, broadcast)
-    # Scripts take the last line of the output for the run directory.
-    show(run_dir)
-    return score_of(run_dir, cfg.optimized_metric)
+    return True
 
 
 def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Callable[[Path], None]) -> None:
@@ -80,7 +87,8 @@ def _close(run_dir: Path) -> None:
     """Log the result and what comes next."""
     summary = read_object(run_dir / "summary.json")
     # A debug run may have none.
-    lines = closing_words(run_dir, summary, (run_dir / "report.html").exists()) if summary else []
+    written = [name for name in RESULTS if (run_dir / name).exists()]
+    lines = closing_words(run_dir, summary, written) if summary else []
     for line in lines:
         log.info("%s", line)
 

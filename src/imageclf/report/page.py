@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from imageclf.report.plots.inline import inline_svg, themed
+from imageclf.system.words import joined
 
 ABSENT = "-"
 # Inches of a plot that fills the page on a desk, and on a telephone.
@@ -58,7 +59,8 @@ def render_page(template: str, **values: object) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, duration=duration, score=score, themed=themed, log=math.log)
+    words = {"percent": percent, "duration": duration, "score": score, "joined": joined}
+    environment.filters.update(words, themed=themed, log=math.log)
     # "replace": a file name that is not UTF-8 is shown with a question mark.
     return environment.get_template(template).render(values).encode("utf-8", "replace")
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from imageclf.analysis.run_files import CandidateScore
 from imageclf.report.page import percent
+from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import joined
 
 _MIXTURES = {
@@ -49,10 +49,15 @@ class ReportedModel:
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """One candidate: its name, the same in words, its scores, and whether it is the one reported."""
+    """One candidate: its name, the same in words, its scores, and whether it is the one reported.
+
+    `alike` names the others with the same predictions, as after one cycle, when there is one snapshot to
+    average or to mix.
+    """
 
     name: str
     title: str
+    alike: list[str]
     accuracy: float
     loss: float
     right: int
@@ -85,21 +90,26 @@ def reported_model(
 
 
 def candidate_rows(candidates: Sequence[CandidateScore], model: ReportedModel | None) -> list[CandidateRow]:
-    """Return a row per candidate, best first; none without a model."""
+    """Return the candidates, best first, those with the same predictions in one row; none without a model."""
     if model is None:
         return []
-    rows = [
-        CandidateRow(
-            name=each.name,
-            title=candidate_title(each.name, each.members),
-            accuracy=each.accuracy,
-            loss=each.loss,
-            right=round(each.accuracy * model.pictures),
-            is_reported=each.name == model.name,
-        )
-        for each in candidates
-    ]
-    return sorted(rows, key=lambda row: (-row.accuracy, row.loss))
+    groups: dict[tuple[float, float], list[CandidateScore]] = {}
+    # Different predictions do not have the same mean loss to nine places.
+    for each in sorted(candidates, key=lambda each: each.name != model.name):
+        groups.setdefault((-each.accuracy, round(each.loss, 9)), []).append(each)
+    return [_row(first, [each.name for each in rest], model) for _, (first, *rest) in sorted(groups.items())]
+
+
+def _row(candidate: CandidateScore, alike: list[str], model: ReportedModel) -> CandidateRow:
+    return CandidateRow(
+        name=candidate.name,
+        title=candidate_title(candidate.name, candidate.members),
+        alike=alike,
+        accuracy=candidate.accuracy,
+        loss=candidate.loss,
+        right=round(candidate.accuracy * model.pictures),
+        is_reported=candidate.name == model.name,
+    )
 
 
 def augmented_sentence(summary: Mapping[str, object], pictures: int) -> str:

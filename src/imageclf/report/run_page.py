@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.confusion import confusion_matrix, most_confused
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
-from imageclf.analysis.run_files import RunFiles, read_run
 from imageclf.analysis.scores import (
     Reliability,
     accuracy,
@@ -28,6 +27,7 @@ from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, 
 from imageclf.report.plots.lr_find_plot import lr_find_figure
 from imageclf.report.reported import ReportedModel, augmented_sentence, candidate_rows, reported_model
 from imageclf.report.run_commands import training_command, using_commands
+from imageclf.report.run_files import RunFiles, read_run
 from imageclf.report.run_numbers import (
     ClassRow,
     class_rows,

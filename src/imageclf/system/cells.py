@@ -1,15 +1,65 @@
-"""CSV files, and cells that a spreadsheet would take for formulas."""
+"""CSV files, which anyone may have written, and cells that a spreadsheet would take for formulas."""
 
 import csv
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from imageclf.system.files import write_text
+from imageclf.system.errors import InputError
+from imageclf.system.files import check_size, write_text
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 _STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+# A table of predictions has 600 MB for 50,000 pictures and 1,000 classes.
+_MOST_BYTES = 16_000_000_000
+# A heading of 20,000 classes has some 400,000.
+_MOST_IN_HEADING, _MOST_COLUMNS = 4_000_000, 100_000
+
+
+def read_csv(path: Path, types: Mapping[str, str] | str = "object") -> pd.DataFrame:
+    """Return a table as it is written: of text, none of which stands for a missing value.
+
+    Args:
+        path: of the CSV; bytes that are not UTF-8 are kept.
+        types: of all columns, or by column.
+
+    Raises:
+        InputError: it is no regular file, too large, or no CSV of these types.
+    """
+    read_heading(path)
+    try:
+        return pd.read_csv(path, dtype=types, keep_default_na=False, encoding_errors="surrogateescape")
+    # Its parsers raise all kinds of errors for hostile input.
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def read_heading(path: Path) -> list[str]:
+    """Return the first row of a CSV; it is empty for an empty file.
+
+    Raises:
+        InputError: as `read_csv`.
+    """
+    check_size(path, _MOST_BYTES)
+    try:
+        with path.open("rb") as file:
+            start = file.read(_MOST_IN_HEADING).decode("utf-8", "surrogateescape")
+        heading = next(csv.reader(io.StringIO(start, newline="")), [])
+    except (OSError, csv.Error) as error:
+        raise _damaged(path, error) from None
+    if len(heading) > _MOST_COLUMNS:
+        raise InputError(f"{path} has {len(heading):,} columns: no run writes so many")
+    return heading
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(f"{path} is damaged ({reason})")
 
 
 def write_csv(

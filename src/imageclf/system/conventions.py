@@ -1,12 +1,18 @@
-"""What people call their folders of splits, and separate the columns of their tables by."""
+"""What people call their folders of splits and separate columns by, and what our own folders hold."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 TRAIN = ("train", "training")
 VALID = ("valid", "val", "validation")
 TEST = ("test", "testing")
 """Names of folders that are splits, in any case."""
+
+CACHE_TAG = "CACHEDIR.TAG"
+"""The file that marks a folder as a cache (https://bford.info/cachedir/); backups leave it out, too."""
+
+_RECORD = ".hydra"
+_WRITTEN = {"config.yaml", "train.log", "plan.log", "lr_find.log", "batch_size.log", "analyse.log"}
 
 SEPARATORS = (",", ";", "\t")
 
@@ -19,6 +25,17 @@ def are_splits(names: Iterable[str]) -> bool:
     """
     seen = {name.casefold() for name in names}
     return bool(seen & {*TRAIN} and seen & {*VALID, *TEST})
+
+
+def is_output(names: Collection[str]) -> bool:
+    """Return whether a folder holds a run or a cache, by the names of what lies in it: it is no data.
+
+    Hydra's record alone does not tell: a program that draws data sets may leave it, too.
+
+    >>> is_output([".hydra", "train.log", "plan.png"]), is_output([".hydra", "1.png"])
+    (True, False)
+    """
+    return CACHE_TAG in names or (_RECORD in names and not _WRITTEN.isdisjoint(names))
 
 
 def separator_of(header: str) -> str:

@@ -84,6 +84,43 @@ def regular_file(path: Path) -> Path:
     return path
 
 
+def read_limited(path: Path, most: int) -> bytes:
+    """Return the content of a file that anyone may have written.
+
+    Args:
+        path: of the file.
+        most: bytes that a file of this kind may have.
+
+    Raises:
+        InputError: it is no regular file, cannot be read, or is larger.
+    """
+    # Looked up first: a file with a hole of a terabyte takes no room on the disk.
+    check_size(path, most)
+    try:
+        with path.open("rb") as file:
+            # One byte more than allowed: the file may have grown since.
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    if len(content) > most:
+        raise _too_large(path, most)
+    return content
+
+
+def check_size(path: Path, most: int) -> None:
+    """Refuse what is no regular file, or has more bytes than a file of its kind may have.
+
+    Raises:
+        InputError: it is one.
+    """
+    if regular_file(path).stat().st_size > most:
+        raise _too_large(path, most)
+
+
+def _too_large(path: Path, most: int) -> InputError:
+    return InputError(f"{path} has more than {most:,} bytes: no run writes such a file")
+
+
 def inside(folder: Path, name: Any) -> Path:
     """Return the path of a file in a folder by its bare name.
 

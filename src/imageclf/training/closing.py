@@ -1,6 +1,6 @@
 """What a finished run says last: its result in words, and the commands that come next."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +9,32 @@ from imageclf.system.command_line import override
 from imageclf.system.progress import duration
 from imageclf.system.words import counted
 
+# What a run writes for its user, and what it is called.
+RESULTS = {"report.html": "report", "predictions": "predictions", "submission.csv": "submission"}
 
-def closing_words(run_dir: Path, summary: Mapping[str, Any], has_report: bool = True) -> list[str]:
+
+def closing_words(run_dir: Path, summary: Mapping[str, Any], written: Collection[str]) -> list[str]:
     """Return the lines that a finished run ends with.
 
     Args:
         run_dir: of the run.
         summary: its summary.json; what it lacks is left out.
-        has_report: whether there is a report.html.
+        written: which of `RESULTS` there are.
     """
-    report = (run_dir / "report.html").absolute()
-    rows = [*_result(summary), ("report", str(report))] if has_report else _result(summary)
+    paths = {name: (run_dir / name).absolute() for name in RESULTS if name in written}
+    rows = [*result_rows(summary), *((RESULTS[name], str(path)) for name, path in paths.items())]
     run = override("run", run_dir)
     commands = [
         ("predict", f"imageclf-predict {run} data=FOLDER"),
         ("export", f"imageclf-export {run} format=onnx"),
     ]
-    if has_report:
-        commands.insert(0, ("open the report", f"python -m webbrowser {report.as_uri()}"))
+    if "report.html" in paths:
+        commands.insert(0, ("open the report", f"python -m webbrowser {paths['report.html'].as_uri()}"))
     return ["the run is done", *_table(rows), "next", *_table(commands)]
 
 
-def _result(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the result of a finished run as (name, words); what its summary.json lacks is left out."""
     known = {name: value for name, value in summary.items() if value is not None}
     trained = f"{counted(known.get('num_train', 0), 'picture')}, {counted(known.get('epochs', 0), 'epoch')}"
     rows = {

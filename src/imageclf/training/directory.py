@@ -9,7 +9,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
-from imageclf.callbacks.checkpoint import check_resumable
 from imageclf.configs import (
     check_saved,
     load_config,
@@ -18,12 +17,13 @@ from imageclf.configs import (
     to_plain,
 )
 from imageclf.configs.plain import refuse_secrets, to_saved
-from imageclf.system.hydra_record import keep_record
+from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, key_of
 from imageclf.training.location import clear_unbegun, has_begun
 from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.resumable import check_resumable
 from imageclf.training.run_config import RunConfig
 
 log = logging.getLogger(__name__)
@@ -146,14 +146,10 @@ def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overri
 
 
 def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> None:
-    """Refuse a new run that is to start from a missing checkpoint."""
+    """Refuse a new run that is to start from what is no checkpoint."""
     if ckpt_path == "auto" and not _chosen(overrides):
         raise InputError(f"ckpt_path=auto needs hydra.run.dir=PATH: {_newest_run(run_dir)}")
     if ckpt_path not in (None, "auto"):
-        if not Path(ckpt_path).is_file():
-            raise InputError(
-                f"ckpt_path={ckpt_path}: there is no such file; give auto, null or the path of a checkpoint"
-            )
         check_resumable(Path(ckpt_path))
 
 

@@ -14,6 +14,7 @@ from imageclf.system.signals import Notice, stop_notice
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.table import table_of_run
+from imageclf.training.resumable import check_fits
 from imageclf.training.run_config import RunConfig, read_run_config
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,10 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
     if config.model.weights == "none" and isinstance(config.model.backbone, str):
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     compile_log = [CompileLog(parts.schedule)] if config.model.compile is not None else []
-    given = config.ckpt_path if config.ckpt_path != "auto" else None
+    given = Path(config.ckpt_path) if config.ckpt_path not in (None, "auto") else None
     # A restarted job resumes, whatever its first command line was.
-    checkpoint = newest_whole(run_dir / "checkpoints") or given
+    own = newest_whole(run_dir / "checkpoints")
+    checkpoint = own or given
     trainer = build_trainer(
         config.trainer,
         parts.schedule.epochs,
@@ -67,4 +69,6 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
         config.logger,
         parts.data.has_validation,
     )
+    if checkpoint is not None:
+        check_fits(checkpoint, parts.module, parts.data, trainer.world_size, is_own=own is not None)
     trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)

@@ -1,5 +1,6 @@
 """What predict and export read from a run directory, which anyone may have written: few values, checked."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
 from imageclf.training.build import build_trainer
+from imageclf.training.check_keys import check_built
 from imageclf.training.parts.module import build_module
 from imageclf.training.run_config import build_augmentation
 
@@ -121,7 +123,23 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
 
 
-def finished(run: str) -> Path:
+class BuiltRun(NamedTuple):
+    """A run whose network is built; its weights are read whenever it predicts.
+
+    Args:
+        run_dir: of the run.
+        run: what was trained.
+        module: holds the network.
+        expects: what the network expects of a picture.
+    """
+
+    run_dir: Path
+    run: TrainedRun
+    module: ClassifierModule
+    expects: DataConfig
+
+
+def finished(run: str | os.PathLike[str]) -> Path:
     """Return the directory of a run by its path.
 
     Raises:
@@ -149,6 +167,10 @@ def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool
     node = _value(run.config, "transforms", _MAPPING, source)
     kept = dict(node) if is_drawn else node | {"extra": None}
     check_node(kept, "transforms", trust, source)
+    try:
+        check_built({"transforms": kept})
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     return build_augmentation(kept)
 
 

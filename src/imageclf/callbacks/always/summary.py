@@ -18,7 +18,6 @@ from imageclf.analysis import (
     write_predictions,
     write_submission,
 )
-from imageclf.analysis.run_files import read_candidates
 from imageclf.analysis.scores import wilson_interval
 from imageclf.callbacks.always.machine_log import machine_of
 from imageclf.callbacks.callback import Callback, Order, data_of
@@ -27,6 +26,7 @@ from imageclf.data import ImageData, Table
 from imageclf.evaluation.predicting import current_predictions, predict_with_reported
 from imageclf.model import Predictions
 from imageclf.report.reported import model_sentence
+from imageclf.report.run_files import read_candidates
 from imageclf.schedule import RunState
 from imageclf.system.files import write_json
 

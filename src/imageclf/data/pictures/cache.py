@@ -1,5 +1,6 @@
 """A folder of results that are kept between runs, each under a hash of all that it depends on."""
 
+import atexit
 import errno
 import fcntl
 import hashlib
@@ -15,6 +16,7 @@ from typing import IO, Any, Literal
 
 from imageclf import InputError
 from imageclf.data.pictures.checksums import checksums, damage, read_about
+from imageclf.system.conventions import CACHE_TAG
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ KINDS: tuple[Kind, ...] = ("pictures", "features", "verified")
 
 # Increase it whenever results are laid out in another way: older ones are then never found.
 _FORMAT = 2
+# As https://bford.info/cachedir/ has it.
+_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Pictures and features that imageclf keeps between runs.\n"
+)
 # Errors of a folder that may only be read.
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # A lock lives as long as its file is open; an entry that this process uses must not be removed.
@@ -82,6 +88,7 @@ class Cache:
         folder = self.root / kind / key
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
+            (self.root / CACHE_TAG).write_text(_TAG, encoding="ascii")
             # Not the lock of the users of a result: they hold that until they end.
             with folder.with_name(f".{folder.name}.build").open("a+b") as lock:
                 _lock(lock, fcntl.LOCK_EX)
@@ -125,13 +132,6 @@ class Cache:
             if excess > 0 and entry.size > 0 and remove(entry):
                 log.info("cache: removed %s, the least recently used, to make room", entry.folder)
                 excess -= entry.size
-
-
-def cache_root(cache_dir: str | None) -> Path:
-    """Return the folder of all caches; None takes `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`."""
-    if cache_dir:
-        return Path(cache_dir).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "imageclf"
 
 
 def content_key(**parts: Any) -> str:
@@ -219,6 +219,13 @@ def _lock(file: IO[bytes], how: int) -> bool:
 def _unprotect(folder: Path) -> None:
     if folder in _protected:
         _protected.pop(folder).close()
+
+
+@atexit.register
+def _unprotect_all() -> None:
+    """Close the locks in an orderly way, before the interpreter warns of files that were left open."""
+    for folder in [*_protected]:
+        _unprotect(folder)
 
 
 def _sync(folder: Path) -> None:

@@ -136,7 +136,7 @@ class CsvSource:
             return "", []
         folder = _find_folder(root, self.test, "data.test")
         found = list_pictures(folder)
-        report_skipped(folder, found.hidden, found.others)
+        report_skipped(folder, found)
         if not found.pictures:
             raise InputError(f"data.test={self.test!r} holds no picture; name a folder that does, or null.")
         return folder, found.pictures

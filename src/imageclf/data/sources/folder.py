@@ -3,8 +3,9 @@
 import logging
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,15 +48,11 @@ class _SplitFolder(NamedTuple):
 
     Args:
         classes: its pictures.
-        hidden: see `imageclf.data.sources.listing.Listing`; relative to the folder.
-        others: likewise.
-        loose: pictures outside the class folders.
+        skipped: what is none of them, relative to the folder; its pictures lie outside the class folders.
     """
 
     classes: list[_ClassFolder]
-    hidden: list[str]
-    others: list[str]
-    loose: list[str]
+    skipped: Listing
 
 
 @dataclass(frozen=True)
@@ -136,19 +133,22 @@ class FolderSource:
         path = _absolute(root, folder)
         here = read_folder(path)
         labels = class_order(name for name in here.folders if not self._is_reserved(root, f"{path}/{name}"))
-        if not labels and split != "test":
+        found = {label: list_pictures(f"{path}/{label}", extend_trail(f"{path}/{label}")) for label in labels}
+        # Such as runs/: it holds no data.
+        outputs = [label for label, below in found.items() if below.outputs and not below.pictures]
+        skipped = _skipped(here, found, outputs)
+        classes = [
+            _ClassFolder(split, label, _below(root, f"{path}/{label}"), below.pictures)
+            for label, below in found.items()
+            if label not in outputs
+        ]
+        if not classes and split == "test":
+            unlabelled = _ClassFolder(split, "", _below(root, path), natural_sorted(here.pictures))
+            return _SplitFolder([unlabelled], skipped._replace(pictures=[]))
+        if not classes:
             key_of_folder = "" if folder == "." else f", {key}={folder!r}"
             raise InputError(_no_classes(f"data.root={self.root!r}{key_of_folder}", here))
-        if not labels:
-            unlabelled = _ClassFolder(split, "", _below(root, path), natural_sorted(here.pictures))
-            return _SplitFolder([unlabelled], here.hidden, here.others, [])
-        found = _SplitFolder([], here.hidden, here.others, here.pictures)
-        for label in labels:
-            below = list_pictures(f"{path}/{label}", extend_trail(f"{path}/{label}"))
-            found.classes.append(_ClassFolder(split, label, _below(root, f"{path}/{label}"), below.pictures))
-            found.hidden.extend(f"{label}/{name}" for name in below.hidden)
-            found.others.extend(f"{label}/{name}" for name in below.others)
-        return found
+        return _SplitFolder(classes, skipped)
 
     def _is_reserved(self, root: str, path: str) -> bool:
         """Tell whether a folder is, or holds, one that another key names: it is not a class."""
@@ -161,6 +161,23 @@ def _absolute(root: str, folder: str) -> str:
 
 def _below(root: str, path: str) -> str:
     return os.path.relpath(path, root).replace(os.sep, "/")
+
+
+def _skipped(here: Listing, classes: Mapping[str, Listing], outputs: Sequence[str]) -> Listing:
+    """Return what a folder and its class folders hold beside pictures of a class.
+
+    Args:
+        here: what lies directly in the folder.
+        classes: what its folders hold, by their names.
+        outputs: those of them that hold nothing but runs and caches.
+    """
+    skipped = Listing(
+        [], list(here.pictures), list(here.others), list(here.hidden), [f"{name}/" for name in outputs]
+    )
+    for label in [each for each in classes if each not in outputs]:
+        for name in ("others", "hidden", "outputs"):
+            getattr(skipped, name).extend(f"{label}/{each}" for each in getattr(classes[label], name))
+    return skipped
 
 
 def _make_table(root: str, classes: Sequence[_ClassFolder]) -> Table:
@@ -223,9 +240,9 @@ def _no_classes(given: str, here: Listing) -> str:
 
 
 def _report(root: str, splits: Sequence[_SplitFolder]) -> None:
-    hidden = [name for split in splits for name in split.hidden]
-    report_skipped(root, hidden, [name for split in splits for name in split.others])
-    loose = [name for split in splits for name in split.loose]
-    if loose:
-        number = counted(len(loose), "picture")
-        _log.warning("%s: skipped %s outside class folders: %s", root, number, listed(loose))
+    every = zip(*(split.skipped for split in splits), strict=True)
+    skipped = Listing(*(list(chain.from_iterable(names)) for names in every))
+    report_skipped(root, skipped)
+    if skipped.pictures:
+        number = counted(len(skipped.pictures), "picture")
+        _log.warning("%s: skipped %s outside class folders: %s", root, number, listed(skipped.pictures))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.data.sources.names import listed, natural_sorted
+from imageclf.system.conventions import is_output
 from imageclf.system.words import counted
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -27,12 +28,14 @@ class Listing(NamedTuple):
         pictures: files with a picture suffix.
         others: files without one.
         hidden: files and folders whose names start with a dot or belong to the operating system.
+        outputs: folders of runs and caches, each with a slash at its end; nothing in them is listed.
     """
 
     folders: list[str]
     pictures: list[str]
     others: list[str]
     hidden: list[str]
+    outputs: list[str]
 
 
 def find_root(root: str) -> str:
@@ -75,11 +78,14 @@ def read_folder(path: str) -> Listing:
         pictures=pictures,
         others=[name for name in others if not _is_hidden(name)],
         hidden=[name for name in (*folders, *others) if _is_hidden(name)],
+        outputs=[],
     )
 
 
 def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Listing:
     """List a folder's pictures in natural order, then those of each subfolder; links are followed.
+
+    What a run or a cache has left there is none of the pictures.
 
     Args:
         folder: Path of the folder.
@@ -89,6 +95,8 @@ def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Listing:
         InputError: A link leads back to a folder that holds it, or see `read_folder`.
     """
     here = read_folder(folder)
+    if is_output([*here.hidden, *here.others]):
+        return Listing([], [], [], [], outputs=[""])
     found = here._replace(folders=[], pictures=natural_sorted(here.pictures))
     for child in natural_sorted(here.folders):
         path = f"{folder}/{child}"
@@ -127,8 +135,12 @@ def picture_ids(names: Sequence[str]) -> list[str]:
     return ids
 
 
-def report_skipped(root: str, hidden: Sequence[str], others: Sequence[str]) -> None:
+def report_skipped(root: str, skipped: Listing) -> None:
     """Log how many files and folders were left out, and some of their names."""
+    hidden, others, outputs = skipped.hidden, skipped.others, skipped.outputs
+    if outputs:
+        number = counted(len(outputs), "folder of a run or a cache", "folders of runs or caches")
+        _log.info("%s: skipped %s: %s", root, number, listed(outputs))
     if hidden:
         number = counted(len(hidden), "hidden or system file or folder", "hidden or system files and folders")
         _log.info("%s: skipped %s: %s", root, number, listed(hidden))

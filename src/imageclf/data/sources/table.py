@@ -14,6 +14,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.data.sources.names import listed, natural_sorted
+from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
 
 Split = Literal["train", "valid", "test", ""]
@@ -103,12 +104,11 @@ class Table:
             InputError: The file is damaged, has other columns or unknown splits, or a label is not among
                 the classes.
         """
-        try:
-            frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_filter=False, encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({' '.join(str(error).split())})") from error
-        if tuple(frame.columns) != COLUMNS:
-            raise InputError(f"{path} has columns {listed(list(frame.columns))}, not {listed(COLUMNS)}.")
+        # Before the rest, which may be anything.
+        columns = read_heading(path)
+        if tuple(columns) != COLUMNS:
+            raise InputError(f"{path} has columns {listed(columns)}, not {listed(COLUMNS)}.")
+        frame = read_csv(path, "str")
         odd = sorted(set(frame["split"]) - set(SPLITS))
         if odd:
             raise InputError(f"{path} has unknown splits: {listed(odd)}.")

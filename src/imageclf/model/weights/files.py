@@ -4,6 +4,7 @@ import hashlib
 import os
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -58,8 +59,36 @@ def is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
+    # Of a zip that torch.save has not written: encrypted, or packed in a way that is not known.
+    except (OSError, zipfile.BadZipFile, RuntimeError, ValueError):
         return False
+
+
+def read_saved(file: Path, maps: bool = False) -> dict[str, Any]:
+    """Return what a file of torch.save holds: tensors and plain values; no code runs.
+
+    Args:
+        file: its path.
+        maps: read tensors only where they are looked at, for a file that nobody writes meanwhile.
+
+    Raises:
+        InputError: it is not such a file, or is damaged.
+    """
+    _check_stored(regular_file(file))
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=maps)
+    except UnpicklingError:
+        # torch's own message says how to run the code.
+        raise InputError(
+            f"{file} holds more than tensors and plain values, and no code of a file is run"
+        ) from None
+    # The restricted unpickler raises anything if torch.save has not written the file.
+    except Exception as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise InputError(f"{file} is damaged, or no file of weights ({reason})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file} holds no weights")
+    return content
 
 
 def load_into(model: nn.Module, file: Path) -> None:
@@ -68,7 +97,7 @@ def load_into(model: nn.Module, file: Path) -> None:
     Raises:
         InputError: it is not a file of weights, or one of another model.
     """
-    state = _read(file).get("state_dict")
+    state = read_saved(file).get("state_dict")
     if not isinstance(state, dict):
         raise InputError(f"{file} holds no weights")
     try:
@@ -86,7 +115,7 @@ def classes_of(file: Path) -> tuple[str, ...]:
     Raises:
         InputError: it is not a file of weights, or has no class names.
     """
-    classes = _read(file).get("classes")
+    classes = read_saved(file).get("classes")
     names = classes if isinstance(classes, list | tuple) else []
     if len(names) < 2 or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InputError(f"{file} has no list of class names")
@@ -101,19 +130,6 @@ def weights_digest(module: nn.Module) -> str:
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _read(file: Path) -> dict[str, Any]:
-    _check_stored(regular_file(file))
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    # The restricted unpickler raises anything if torch.save has not written the file.
-    except Exception as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise InputError(f"{file} is damaged, or no file of weights ({reason})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{file} holds no weights")
-    return content
 
 
 def _check_stored(file: Path) -> None:

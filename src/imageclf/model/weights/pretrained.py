@@ -130,6 +130,12 @@ def check_reachable(backbone: str) -> None:
         ) from error
 
 
+def licence_of(backbone: str) -> str:
+    """Return the licence that timm gives for a network's weights, or ""."""
+    found = timm.get_pretrained_cfg(backbone, allow_unregistered=True)
+    return str(found.license or "") if found is not None else ""
+
+
 def _timm_name(name: str) -> str:
     part, _, rest = name.partition(".")
     if part != "_blocks":

@@ -9,7 +9,7 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 
 from imageclf import InputError
-from imageclf.system.files import regular_file
+from imageclf.system.files import read_limited
 
 # A config has some 10 kB; one with a class weight for each of 20,000 classes has half a megabyte.
 MAX_CONFIG_BYTES = 1_000_000
@@ -17,6 +17,7 @@ MAX_CONFIG_BYTES = 1_000_000
 MAX_JSON_BYTES = 16_000_000
 MAX_DEPTH = 50
 MAX_NODES = 50_000
+MAX_DIGITS = 30
 
 T = TypeVar("T")
 
@@ -37,12 +38,37 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, too large, damaged, or holds something else.
     """
-    return _read(path, MAX_JSON_BYTES, json.loads)
+    return _read(path, MAX_JSON_BYTES, _parse_json)
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return a YAML list of texts.
+
+    Raises:
+        InputError: the file is missing, too large, damaged, or holds something else.
+    """
+    content = _parsed(path, MAX_CONFIG_BYTES, _parse_yaml)
+    if not isinstance(content, list) or not all(isinstance(each, str) for each in content):
+        raise InputError(f"{path} is not a list of texts")
+    return content
+
+
+def read_if_there(path: Path, read: Callable[[Path], T], default: T) -> T:
+    """Return what is in a file that a run can do without, or the default where there is no file.
+
+    Raises:
+        InputError: as `read`.
+    """
+    if not path.is_file():
+        return default
+    try:
+        return read(path)
+    except InputError as error:
+        raise InputError(f"{error}: remove it, or run again") from None
 
 
 def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]:
-    text = _checked(path, lambda: _text(regular_file(path), limit))
-    content = _checked(path, lambda: parse(text))
+    content = _parsed(path, limit, parse)
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a mapping")
     odd = next((key for key in content if not isinstance(key, str)), None)
@@ -51,13 +77,9 @@ def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]
     return content
 
 
-def _text(path: Path, limit: int) -> str:
-    # One byte more than allowed: the file may grow after its size was looked up.
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise InputError(f"{path} has more than {limit:,} bytes: no run writes such a file")
-    return content.decode("utf-8")
+def _parsed(path: Path, limit: int, parse: Callable[[str], T]) -> T:
+    text = _checked(path, lambda: read_limited(path, limit).decode("utf-8"))
+    return _checked(path, lambda: parse(text))
 
 
 def _checked(path: Path, read: Callable[[], T]) -> T:
@@ -70,6 +92,17 @@ def _checked(path: Path, read: Callable[[], T]) -> T:
     except (Exception, RecursionError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} is damaged ({reason})") from None
+
+
+def _parse_json(text: str) -> Any:
+    # A number of a million digits takes Python minutes; a float cannot hold one of more than 309.
+    return json.loads(text, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _parse_yaml(text: str) -> Any:

@@ -1,6 +1,5 @@
-"""Read the files of a run directory, as far as they exist."""
+"""Read the files of a run directory, as far as they exist, and check what a page computes with."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,20 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import read_classes, read_predictions
-from imageclf.system.hydra_record import read_overrides
+from imageclf.configs.keys import accepts
+from imageclf.configs.saved.hydra_record import read_overrides
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
+from imageclf.report.checked_numbers import (
+    MOST,
+    REMEDY,
+    is_share,
+    read_json,
+    read_metrics,
+    read_numbers,
+    read_summary,
+)
+from imageclf.system.files import read_limited
+from imageclf.system.printable import written
 
 
 @dataclass(frozen=True)
@@ -54,12 +66,15 @@ def read_run(run_dir: Path) -> RunFiles:
     """Read the files of a run that its report shows.
 
     Raises:
-        InputError: the directory has neither metrics.csv nor summary.json, or a JSON file is damaged.
+        InputError: the directory has neither metrics.csv nor summary.json, or a file is damaged.
     """
     if not (run_dir / "metrics.csv").is_file() and not (run_dir / "summary.json").is_file():
         raise InputError(f"{run_dir} has neither metrics.csv nor summary.json: give the directory of a run")
-    summary = read_json(run_dir / "summary.json")
-    metrics, plan = read_numbers(run_dir / "metrics.csv"), read_numbers(run_dir / "plan.csv")
+    summary = read_summary(run_dir)
+    metrics, plan = (
+        read_metrics(run_dir / "metrics.csv"),
+        read_numbers(run_dir / "plan.csv", ("step", "phase")),
+    )
     phases = list(dict.fromkeys(plan["phase"])) if "phase" in plan else []
     predictions = run_dir / "predictions" / "valid.csv"
     classes = _classes(summary, predictions)
@@ -85,36 +100,32 @@ def read_candidates(run_dir: Path) -> list[CandidateScore]:
         InputError: the file is damaged.
     """
     path = run_dir / "snapshots" / "candidates.json"
-    listed: Any = read_json(path).get("candidates", {})
+    listed = read_json(path).get("candidates", {})
     try:
-        return [_candidate(name, node) for name, node in listed.items()]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: remove it, or run again") from error
+        return [_candidate(name, node) for name, node in _mapping(listed).items()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}): remove it, or run again") from None
 
 
-def _candidate(name: str, node: Mapping[str, Any]) -> CandidateScore:
-    members = [str(member) for member in node["members"]]
-    return CandidateScore(name, members, float(node["accuracy"]), float(node["loss"]))
+def _candidate(name: str, node: Any) -> CandidateScore:
+    members, accuracy, loss = (_mapping(node)[key] for key in ("members", "accuracy", "loss"))
+    if not accepts(list[str], members) or not accepts(float, loss) or not is_share(accuracy):
+        raise ValueError(f"the scores of {name[:100]}")
+    return CandidateScore(name, members, accuracy, loss)
+
+
+def _mapping(node: Any) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        raise TypeError("it is not a mapping")
+    return node
 
 
 def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:
     # summary.json is written last; while a run is going on, the classes head the table of predictions.
     classes = summary.get("classes")
     if isinstance(classes, list):
-        return [str(name) for name in classes]
+        return classes
     return read_classes(predictions) if predictions.is_file() else []
-
-
-def read_numbers(path: Path) -> pd.DataFrame:
-    """Read a CSV of numbers whose only text is the column `phase`; a blank cell becomes NaN."""
-    # A run that was killed in its first epoch may leave an empty file, which pandas refuses.
-    if not path.is_file() or path.stat().st_size == 0:
-        return pd.DataFrame()
-    # As text first: a phase may be called "NA", which pandas takes for a missing value.
-    text = pd.read_csv(path, dtype="object", keep_default_na=False)
-    for column in text.columns.drop("phase", errors="ignore"):
-        text[column] = pd.to_numeric(text[column], errors="coerce")
-    return text
 
 
 def _read_searches(folder: Path, phases: list[str]) -> list[LearningRateSearch]:
@@ -124,28 +135,24 @@ def _read_searches(folder: Path, phases: list[str]) -> list[LearningRateSearch]:
 
 
 def _read_search(path: Path) -> LearningRateSearch:
-    found = read_json(path.with_suffix(".json"))
+    curve, about = read_numbers(path, ("lr", "loss", "smoothed")), path.with_suffix(".json")
+    if curve.empty or bool((curve["lr"] <= 0).any()):
+        raise InputError(f"{path} is not the curve of a search: {REMEDY}")
+    found = read_json(about)
     suggestion, reason = found.get("suggestion"), found.get("reason")
+    is_rate = accepts(float, suggestion) and 0 < suggestion < MOST  # type: ignore[operator]
+    if not (suggestion is None or is_rate) or not accepts(str | None, reason):
+        raise InputError(f"{about}: suggestion={written(suggestion)[:100]} is no learning rate: {REMEDY}")
     return LearningRateSearch(
         phase=path.stem,
-        curve=read_numbers(path),
+        curve=curve,
         suggestion=float(suggestion) if isinstance(suggestion, int | float) else None,
         method=str(found.get("method", "valley")),
         reason=None if reason is None else str(reason),
     )
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """Return a JSON object; an empty one if there is no file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    try:
-        return dict(json.loads(_read_text(path) or "{}"))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): remove it, or run again") from error
-
-
 def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    return read_limited(path, MAX_CONFIG_BYTES).decode("utf-8", "replace")

@@ -2,9 +2,9 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from imageclf.configs.saved.untrusted import read_config, read_if_there, read_texts
 from imageclf.system.errors import InputError
 
 _HYDRAS, _START = Path(".hydra"), Path(".hydra", "start")
@@ -29,12 +29,7 @@ def read_overrides(run_dir: Path) -> list[str] | None:
         InputError: the file is damaged.
     """
     path = _record(run_dir) / "overrides.yaml"
-    if not path.is_file():
-        return None
-    try:
-        return list(map(str, yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) or []))
-    except (yaml.YAMLError, TypeError) as error:
-        raise InputError(f"{path} is damaged: remove it, or run again") from error
+    return read_if_there(path, read_texts, None)
 
 
 def read_choices(run_dir: Path) -> dict[str, str]:
@@ -67,12 +62,11 @@ def _record(run_dir: Path) -> Path:
 
 def _read(path: Path, *keys: str) -> dict[str, object]:
     """Return a mapping inside the node `hydra`; an empty one without the file or the key."""
-    if not path.is_file():
-        return {}
-    try:
-        node = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) or {}
-        for key in ("hydra", *keys):
-            node = node.get(key) or {}
-        return dict(node)
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: remove it, or run again") from error
+    nothing: dict[str, Any] = {}
+    node: Any = read_if_there(path, read_config, nothing)
+    for key in ("hydra", *keys):
+        node = node.get(key) or {}
+        if not isinstance(node, dict):
+            raise InputError(f"{path} is damaged ({key} is not a mapping): remove it, or run again")
+    found: dict[str, object] = node
+    return found

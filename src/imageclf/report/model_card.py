@@ -1,0 +1,72 @@
+"""What goes with an exported model: what it tells apart, how good it is, and what to expect of it."""
+
+from collections.abc import Mapping, Sequence
+
+from imageclf.analysis.scores import wilson_interval
+from imageclf.report.page import percent
+from imageclf.report.run_files import CandidateScore
+from imageclf.system.words import counted, joined
+
+# Names of classes before the rest is counted.
+_MOST_NAMES = 20
+
+
+def model_card(
+    classes: Sequence[str],
+    summary: Mapping[str, object],
+    exported: CandidateScore | None,
+    backbone: str,
+    licence: str | None,
+) -> str:
+    """Return a section of Markdown on a model.
+
+    Args:
+        classes: in class order.
+        summary: of its run.
+        exported: its scores on the validation pictures; None: nothing was held out.
+        backbone: timm name.
+        licence: of the weights that training began with, "" where nobody names it; None: random weights.
+    """
+    rows = {
+        "Classes": _names(classes),
+        "Trained on": f"{counted(_count(summary, 'num_train'), 'picture')}, in {backbone}",
+        "Result": _result(exported, _count(summary, "model/pictures"), summary.get("model/chosen") is True),
+        "Limits": (
+            "it gives one of these classes to every picture, also to one that shows none of them. Pictures "
+            "unlike those it was trained on, of another camera or in another light, may be classified less "
+            "well: measure it on your own."
+        ),
+        "Licence": _licence(backbone, licence),
+    }
+    return "\n".join(["## About this model", "", *(f"- **{name}**: {words}" for name, words in rows.items())])
+
+
+def _names(classes: Sequence[str]) -> str:
+    shown = [f"`{name}`" for name in classes[:_MOST_NAMES]]
+    return joined([*shown, f"{len(classes) - _MOST_NAMES} more"] if len(classes) > _MOST_NAMES else shown)
+
+
+def _count(summary: Mapping[str, object], key: str) -> int:
+    number = summary.get(key)
+    return number if isinstance(number, int) else 0
+
+
+def _result(exported: CandidateScore | None, pictures: int, is_chosen: bool) -> str:
+    if exported is None or not pictures:
+        return "unknown, because no picture was held out."
+    right = round(exported.accuracy * pictures)
+    low, high = wilson_interval(right, pictures)
+    chosen = " It was chosen for doing best on these pictures, so expect a little less on new ones."
+    return (
+        f"{right:,} of {pictures:,} validation pictures right ({percent(exported.accuracy, pictures)}; 95 % "
+        f"interval {percent(low)} to {percent(high)}).{chosen if is_chosen else ''}"
+    )
+
+
+def _licence(backbone: str, licence: str | None) -> str:
+    if licence is None:
+        return "the weights were trained from scratch."
+    known = f"timm gives {licence} for it" if licence else "timm names none"
+    return (
+        f"training began with pretrained weights of {backbone}; {known}. Your data may add terms of its own."
+    )

@@ -1,0 +1,38 @@
+"""What an exported model's README says of it."""
+
+from imageclf.report.model_card import model_card
+from imageclf.report.run_files import CandidateScore
+
+SUMMARY = {"num_train": 204, "model/pictures": 51, "model/chosen": True}
+SOUP = CandidateScore("soup", ["head-0"], 46 / 51, 0.36)
+
+
+def card(classes=("cat", "dog"), summary=SUMMARY, exported=SOUP, licence="apache-2.0"):
+    return model_card(classes, summary, exported, "resnet34", licence)
+
+
+def test_the_result_has_its_interval_and_how_it_was_chosen():
+    assert (
+        "- **Result**: 46 of 51 validation pictures right (90.2 %; 95 % interval 79.0 % to 95.7 %). It was "
+        "chosen for doing best on these pictures, so expect a little less on new ones."
+    ) in card()
+
+
+def test_without_held_out_pictures_the_result_is_unknown():
+    assert "- **Result**: unknown, because no picture was held out." in card(exported=None)
+
+
+def test_of_many_classes_the_first_are_named():
+    assert "`c19` and 980 more" in card(classes=[f"c{number}" for number in range(1000)])
+
+
+def test_the_licence_is_that_of_the_pretrained_weights():
+    assert "resnet34; timm gives apache-2.0 for it" in card()
+
+
+def test_where_nobody_names_a_licence_it_says_so():
+    assert "timm names none" in card(licence="")
+
+
+def test_weights_trained_from_scratch_have_no_other_licence():
+    assert "- **Licence**: the weights were trained from scratch." in card(licence=None)
