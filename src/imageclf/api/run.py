@@ -54,7 +54,8 @@ def load(run: AnyPath, weights: str = "best", trust: Trust = ()) -> "Run":
         InputError: no finished run is there, it has no such weights, or its config names code that is not
             trusted.
     """
-    run_dir = finished(run)
+    # The program may go to another folder.
+    run_dir = finished(run).absolute()
     return Run(run_dir, weights, trust, read_trained(run_dir, weights, trust))
 
 
