@@ -17,7 +17,8 @@ import torch
 
 from imageclf.callbacks import Checkpoint, LrFinder, terminate_on_nan
 from imageclf.callbacks.always import votes
-from imageclf.data.pictures.cache import cache_root, entries
+from imageclf.data.pictures.cache import entries
+from imageclf.data.pictures.cache_root import cache_root
 from imageclf.schedule import RunState, Schedule
 
 

@@ -5,27 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import read_classes, read_predictions
-from imageclf.configs import read_object
 from imageclf.configs.keys import accepts
 from imageclf.configs.saved.hydra_record import read_overrides
-from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES, read_if_there
-from imageclf.system.cells import read_csv
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
+from imageclf.report.checked_numbers import (
+    MOST,
+    REMEDY,
+    is_share,
+    read_json,
+    read_metrics,
+    read_numbers,
+    read_summary,
+)
 from imageclf.system.files import read_limited
-from imageclf.system.machine import Machine
 from imageclf.system.printable import written
-
-_REMEDY = "remove it, or run again"
-# In summary.json: whole numbers, and values of a type.
-_COUNTS = ("epochs", "size", "num_train", "num_valid", "num_test", "num_workers", "model/pictures")
-_TYPES: Mapping[str, Any] = Machine.__annotations__ | {"experiment": str, "model": str, "best": str}
-_MOST = 10**12
-# A float32 goes up to 3e38, and matplotlib to some 1e300.
-_MOST_DRAWN = 1e40
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def read_candidates(run_dir: Path) -> list[CandidateScore]:
 
 def _candidate(name: str, node: Any) -> CandidateScore:
     members, accuracy, loss = (_mapping(node)[key] for key in ("members", "accuracy", "loss"))
-    if not accepts(list[str], members) or not accepts(float, loss) or not _is_share(accuracy):
+    if not accepts(list[str], members) or not accepts(float, loss) or not is_share(accuracy):
         raise ValueError(f"the scores of {name[:100]}")
     return CandidateScore(name, members, accuracy, loss)
 
@@ -131,87 +128,6 @@ def _classes(summary: Mapping[str, object], predictions: Path) -> list[str]:
     return read_classes(predictions) if predictions.is_file() else []
 
 
-def read_summary(run_dir: Path) -> dict[str, object]:
-    """Return summary.json; an empty mapping while a run is going on.
-
-    Raises:
-        InputError: the file is damaged, or has a value that no run writes.
-    """
-    path = run_dir / "summary.json"
-    summary = read_json(path)
-    for name, value in summary.items():
-        if value is not None and not _is_legal(name, value):
-            raise InputError(f"{path}: {name}={written(value)[:100]}: no run writes that; run again")
-    return summary
-
-
-def _is_legal(name: str, value: object) -> bool:
-    """Return whether a value may stand under a name in summary.json."""
-    if name == "classes":
-        return accepts(list[str], value) and len(set(value)) == len(value)  # type: ignore[arg-type,call-overload]
-    if name in _COUNTS:
-        return accepts(int, value) and 0 <= value <= _MOST  # type: ignore[operator]
-    if name == "seconds":
-        return accepts(float, value) and 0 <= value <= _MOST  # type: ignore[operator]
-    if "/acc" in name:
-        return _is_share(value)
-    if name in ("model/loss", "val/loss", "val/loss_tta", "test/loss"):
-        return accepts(float, value)
-    return accepts(_TYPES.get(name, object), value)
-
-
-def _is_share(value: Any) -> bool:
-    """Return whether a value is an accuracy, or a difference of two."""
-    return accepts(float, value) and -1 <= value <= 1
-
-
-def read_metrics(path: Path) -> pd.DataFrame:
-    """Return the rows of a metrics.csv, one per epoch.
-
-    Raises:
-        InputError: the file is damaged, or a row has no epoch.
-    """
-    rows = read_numbers(path, ("epoch", "phase"))
-    shares = rows.filter(regex="/acc")
-    if bool((shares.abs() > 1).any(axis=None)):
-        raise InputError(f"{path} has an accuracy outside of 0 to 1: {_REMEDY}")
-    return rows
-
-
-def read_numbers(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    """Read a CSV of numbers whose only text is the column `phase`; a blank cell becomes NaN.
-
-    Args:
-        path: of the CSV; without one, or with an empty one, the table is empty.
-        needed: columns of which no number may be missing.
-
-    Raises:
-        InputError: it is damaged, or a number is one that no run writes.
-    """
-    # A run that was killed in its first epoch may leave an empty file.
-    if not path.is_file() or path.stat().st_size == 0:
-        return pd.DataFrame()
-    # As text first: a phase may be called "NA", which pandas takes for a missing value.
-    table = read_csv(path)
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise InputError(f"{path} has no column {missing[0]}: {_REMEDY}")
-    for column in table.columns.drop("phase", errors="ignore"):
-        table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
-        _check_numbers(table[column], column in needed, path)
-    return table
-
-
-def _check_numbers(values: pd.Series, is_needed: bool, path: Path) -> None:
-    """Refuse numbers that cannot be drawn; only a score or a loss may be infinite."""
-    name = str(values.name)
-    is_score = name in ("loss", "smoothed") or ("/" in name and not name.startswith("lr/"))
-    odd = values[(values.abs() > _MOST_DRAWN) & ~(is_score & np.isinf(values))]
-    if len(odd) or (is_needed and bool(values.isna().any())):
-        found = f"{odd.iloc[0]:g}" if len(odd) else "a cell that is no number"
-        raise InputError(f"{path} has {found} in the column {name[:100]}: {_REMEDY}")
-
-
 def _read_searches(folder: Path, phases: list[str]) -> list[LearningRateSearch]:
     searches = [_read_search(path) for path in sorted(folder.glob("*.csv"))]
     rank = {phase: index for index, phase in enumerate(phases)}
@@ -219,14 +135,14 @@ def _read_searches(folder: Path, phases: list[str]) -> list[LearningRateSearch]:
 
 
 def _read_search(path: Path) -> LearningRateSearch:
-    curve, about = read_numbers(path, ("lr",)), path.with_suffix(".json")
-    if not {"loss", "smoothed"} <= set(curve) or bool((curve["lr"] <= 0).any()):
-        raise InputError(f"{path} is not the curve of a search: {_REMEDY}")
+    curve, about = read_numbers(path, ("lr", "loss", "smoothed")), path.with_suffix(".json")
+    if curve.empty or bool((curve["lr"] <= 0).any()):
+        raise InputError(f"{path} is not the curve of a search: {REMEDY}")
     found = read_json(about)
     suggestion, reason = found.get("suggestion"), found.get("reason")
-    is_rate = accepts(float, suggestion) and 0 < suggestion < _MOST  # type: ignore[operator]
+    is_rate = accepts(float, suggestion) and 0 < suggestion < MOST  # type: ignore[operator]
     if not (suggestion is None or is_rate) or not accepts(str | None, reason):
-        raise InputError(f"{about}: suggestion={written(suggestion)[:100]} is no learning rate: {_REMEDY}")
+        raise InputError(f"{about}: suggestion={written(suggestion)[:100]} is no learning rate: {REMEDY}")
     return LearningRateSearch(
         phase=path.stem,
         curve=curve,
@@ -234,15 +150,6 @@ def _read_search(path: Path) -> LearningRateSearch:
         method=str(found.get("method", "valley")),
         reason=None if reason is None else str(reason),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one if there is no file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    return read_if_there(path, read_object, {})
 
 
 def _read_text(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Check a composed config before anything is built: every key by name, every value of ours by type."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -14,7 +14,7 @@ from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, Mo
 from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, Loading, Splitting
-from imageclf.schedule import Phase
+from imageclf.schedule import Phase, check_names
 from imageclf.system.printable import written
 
 # Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
@@ -72,7 +72,19 @@ def check(config: Plain, top: type) -> None:
     Raises:
         InputError: the first mistake, with the nearest legal key or what the key takes.
     """
-    rules = list(_rules(config, top))
+    _check_nodes(config, list(_rules(config, top)))
+
+
+def check_built(config: Plain) -> None:
+    """Refuse the same in the nodes with a `_target_` alone, of a config or of a part of it.
+
+    Raises:
+        InputError: as `check`.
+    """
+    _check_nodes(config, list(_target_rules(config)))
+
+
+def _check_nodes(config: Plain, rules: Sequence[tuple[str, Rule]]) -> None:
     legal = [f"{name}.{key}".lstrip(".") for name, rule in rules for key in rule.types]
     for key, rule in rules:
         _check_node(select(config, key), rule, key, legal)
@@ -82,6 +94,11 @@ def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
     """Yield (key of a node, its rule), outer nodes first."""
     yield "", _rule_of(top)
     yield from _own_nodes(config)
+    yield from _target_rules(config)
+
+
+def _target_rules(config: Plain) -> Iterator[tuple[str, Rule]]:
+    """Yield the nodes with a `_target_`."""
     for key in _target_nodes(config):
         yield key, _target_rule(locate_target(select(config, key), key), key)
 
@@ -90,7 +107,10 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
     """Yield the nodes that are dataclasses of ours without a `_target_`."""
     if isinstance(config.get("schedule"), dict):
         yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
-        for name in config["schedule"].get("phases") or {}:
+        phases = config["schedule"].get("phases")
+        # A dot in one would be taken for the next key.
+        check_names(phases if isinstance(phases, dict) else ())
+        for name in phases or {}:
             yield f"schedule.phases.{name}", _rule_of(Phase)
     for key, options in OWN_NODES.items():
         if isinstance(config.get(key), dict):

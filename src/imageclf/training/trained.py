@@ -19,6 +19,7 @@ from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
 from imageclf.training.build import build_trainer
+from imageclf.training.check_keys import check_built
 from imageclf.training.parts.module import build_module
 from imageclf.training.run_config import build_augmentation
 
@@ -166,6 +167,10 @@ def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool
     node = _value(run.config, "transforms", _MAPPING, source)
     kept = dict(node) if is_drawn else node | {"extra": None}
     check_node(kept, "transforms", trust, source)
+    try:
+        check_built({"transforms": kept})
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     return build_augmentation(kept)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.data.sources.names import listed, natural_sorted
-from imageclf.system.cells import read_csv
+from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
 
 Split = Literal["train", "valid", "test", ""]
@@ -104,9 +104,11 @@ class Table:
             InputError: The file is damaged, has other columns or unknown splits, or a label is not among
                 the classes.
         """
+        # Before the rest, which may be anything.
+        columns = read_heading(path)
+        if tuple(columns) != COLUMNS:
+            raise InputError(f"{path} has columns {listed(columns)}, not {listed(COLUMNS)}.")
         frame = read_csv(path, "str")
-        if tuple(frame.columns) != COLUMNS:
-            raise InputError(f"{path} has columns {listed(list(frame.columns))}, not {listed(COLUMNS)}.")
         odd = sorted(set(frame["split"]) - set(SPLITS))
         if odd:
             raise InputError(f"{path} has unknown splits: {listed(odd)}.")
