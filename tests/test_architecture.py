@@ -26,8 +26,9 @@ FLOORS = {
     "training": 5,
     "launch": 6,
     "commands": 7,
+    "api": 8,
 }
-MAINS = 8
+MAINS = 9
 MOST_FILES, MOST_LEVELS = 15, 2
 
 

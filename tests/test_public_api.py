@@ -14,14 +14,14 @@ PACKAGES = [name for name in MODULES if hasattr(import_module(name), "__all__")]
 CALLABLES = [
     (package, name)
     for package in PACKAGES
-    for name, value in vars(import_module(package)).items()
-    if name in import_module(package).__all__ and callable(value)
+    for name in import_module(package).__all__
+    if callable(getattr(import_module(package), name))
 ]
 
 
 def exported(module: ModuleType) -> set[str]:
     """Return the public names of a package but for its own modules."""
-    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    public = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
     return {name for name, value in public.items() if not inspect.ismodule(value)}
 
 

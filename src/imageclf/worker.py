@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imageclf import InputError
 from imageclf.configs import Trust, read_config, recorded, run_main
-from imageclf.configs.trust import check_target, targets_of
+from imageclf.configs.saved.trust import check_target, targets_of
 from imageclf.launch.tasks import train_task
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from imageclf import InputError
-from imageclf.configs.hydra_record import command_of, keep_record, read_choices, read_overrides
+from imageclf.configs.saved.hydra_record import command_of, keep_record, read_choices, read_overrides
 
 START, LATER = ("quick", "seed=1"), ("lesson2", "ckpt_path=auto")
 

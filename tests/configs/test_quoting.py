@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from imageclf.configs.quoting import flags_first, quote_paths
+from imageclf import InputError
+from imageclf.configs.quoting import flags_first, quote_paths, typed
 from imageclf.system.command_line import quoted
 
 NAMES = ["plain", "two words", "it's", 'say "x"', "a,b", "a=b", "[1]", "{x: 1}", "#1", "~x", "null", "12"]
@@ -34,6 +36,28 @@ def _here(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_any_text_in_quotes_reaches_the_config_as_it_is(name):
     assert value_of(f"data.root={quoted(name)}") == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_text_of_python_reaches_the_config_as_it_is(name):
+    assert value_of(typed("data.root", name)) == name
+    inner = value_of(typed("tags", [name, {"a": name}]))
+    assert OmegaConf.to_container(inner, resolve=True) == [name, {"a": name}]
+
+
+@pytest.mark.parametrize("value", [3, 0.5, 1e-5, True, None, [1, None], {"a": {"b": False}}, np.float32(0.5)])
+def test_a_value_of_python_reaches_the_config_as_it_is(value):
+    assert value_of(typed("key", value)) == value
+
+
+def test_a_mapping_has_words_for_keys():
+    with pytest.raises(InputError, match="model: Hydra takes no key such as 'a b'"):
+        typed("model", {"a b": 1})
+
+
+def test_an_object_is_no_value_of_a_config():
+    with pytest.raises(InputError, match="callbacks: a config cannot hold a set: give a text, a number"):
+        typed("callbacks", {1, 2})
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("null", "12")])

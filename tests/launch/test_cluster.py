@@ -128,6 +128,10 @@ def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pyt
     [
         (["cluster.node=2"], "cluster.node: there is no such key; did you mean cluster.nodes?"),
         (["cluster.minutes=soon"], "cluster.minutes"),
+        (
+            ["cluster.minutes=2"],
+            "cluster.signal_seconds=120: with cluster.minutes=2 a job would be told to save",
+        ),
         (["cluster.nodes=2"], "cluster.nodes=2 x cluster.tasks_per_node=1 are 2 tasks"),
         (["hydra.run.dir=mine"], "give hydra.sweep.dir=mine"),
         (["-m", "cluster.minutes=10,20"], "cluster.minutes is swept"),

@@ -17,7 +17,7 @@ from small_runs import SMALL, composed, phases, train_small
 from imageclf.commands.collect import CollectOptions, causes, collect, terminal_tables, write_files
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
-from imageclf.configs.hydra_record import keep_record
+from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.launch.start import start
 from imageclf.report import write_report
 from imageclf.report.run_files import read_run

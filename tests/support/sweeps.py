@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-import imageclf.train
 from imageclf.configs import ending, paths
+from imageclf.train import main
 
 PROBES = Path(__file__).parents[1] / "support"
 FAST = ["~callbacks.report", "~callbacks.tta"]
@@ -33,7 +33,7 @@ def train(folder: Path, *arguments: str) -> tuple[int, str]:
         paths.run_id.cache_clear()
         GlobalHydra.instance().clear()
         with pytest.raises(SystemExit) as leaving:
-            imageclf.train.main()
+            main()
     for handler in set(root.handlers) - set(handlers):
         handler.close()
     root.handlers[:] = handlers

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from imageclf.configs.untrusted import MAX_CONFIG_BYTES
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
 
 CODE = [
     "os.system", "subprocess.Popen", "builtins.exec", "builtins.eval", "pandas.read_pickle", "pickle.loads",

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from imageclf import InputError, worker
 from imageclf.configs import foreign_targets
 from imageclf.configs.options import ClusterOptions
-from imageclf.configs.trust import targets_of
+from imageclf.configs.saved.trust import targets_of
 from imageclf.data import Table
 from imageclf.launch.slurm.sbatch import script
 from imageclf.training.directory import check_directory, prepare

@@ -19,6 +19,7 @@ from imageclf.data.pictures.caching import about_files
 from imageclf.data.requests import Split
 from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
+from imageclf.model.own_backbone import is_own
 from imageclf.schedule import Phase, Schedule
 from imageclf.system.progress import track
 
@@ -146,8 +147,9 @@ def stored_features(
 class Precompute(Callback):
     """Compute the features of phases with `precompute: true` once, when they are first needed.
 
-    They are kept between runs, unless `data.cache=none`: see `feature_key`. The schedule refuses precompute
-    with augmentation or a trainable body, so every epoch of the phase would compute the same features.
+    They are kept between runs, unless `data.cache=none` or the body is no model of timm: see `feature_key`.
+    The schedule refuses precompute with augmentation or a trainable body, so every epoch of the phase would
+    compute the same features.
 
     Args:
         stored: type of the features; float16 takes half the space, and rounds to three digits.
@@ -182,6 +184,8 @@ class Precompute(Callback):
         if key not in self._cached:
             log.info("precompute: features of %s pictures at %d px", split, size)
             data = data_of(trainer)
-            source = compute_features if data.caching.cache == "none" else stored_features
+            # Of a class of the user's own the code may change while its weights stay the same.
+            is_kept = data.caching.cache != "none" and not is_own(module.model.backbone)
+            source = stored_features if is_kept else compute_features
             self._cached[key] = source(trainer, module, data, split, size, self._stored)
         return self._cached[key]

@@ -33,13 +33,18 @@ _WHOLE = 384
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Write what is known of the data set of a config into a folder, and print a summary."""
-    analysis = analyse(to_plain(cfg))
-    page = write_data_report(analysis, folder)
+    analysis, page = analyse_into(cfg, folder)
     terminal = console()
     terminal.print(summary_table(analysis))
     if analysis.warning:
         terminal.print(cell(analysis.warning), style="yellow")
     show(page)
+
+
+def analyse_into(cfg: DictConfig, folder: Path) -> tuple[DataAnalysis, Path]:
+    """Write what is known of the data set of a config into a folder, and return it and its page."""
+    analysis = analyse(to_plain(cfg))
+    return analysis, write_data_report(analysis, folder)
 
 
 def analyse(plain: Plain) -> DataAnalysis:
@@ -59,7 +64,8 @@ def analyse(plain: Plain) -> DataAnalysis:
     for column, rows in (("same_as", twins.same), ("like", twins.like)):
         pictures[column] = [ids[row] if row >= 0 else "" for row in rows]
     labels = pictures["label"].tolist()
-    crop_pct = expected_crop_pct(config.model.backbone) or 1.0
+    name = config.model.backbone
+    crop_pct = (expected_crop_pct(name) if isinstance(name, str) else None) or 1.0
     return DataAnalysis(
         root=str(plain["data"].get("root") or ""),
         pictures=pictures,

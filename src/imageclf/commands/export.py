@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from imageclf import InputError
 from imageclf.configs import Trust
 from imageclf.configs.plain import select
+from imageclf.configs.saved.numbers import read_summary
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.files import load_into
 from imageclf.model.weights.pretrained import licence_of
-from imageclf.report.checked_numbers import read_summary
 from imageclf.report.model_card import model_card
 from imageclf.report.run_files import read_candidates
 from imageclf.system.files import write_atomically, write_json, write_text
@@ -77,8 +77,9 @@ def card(run: TrainedRun, run_dir: Path, weights: str) -> str:
     summary = read_summary(run_dir)
     name = summary.get("model") if weights == "best" else weights
     exported = next((each for each in read_candidates(run_dir) if each.name == name), None)
-    licence = None if select(run.config, "model.weights") == "none" else licence_of(run.backbone)
-    return model_card(run.classes, summary, exported, run.backbone, licence)
+    backbone = run.backbone if isinstance(run.backbone, str) else str(run.backbone["_target_"])
+    licence = None if select(run.config, "model.weights") == "none" else licence_of(backbone)
+    return model_card(run.classes, summary, exported, backbone, licence)
 
 
 def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trust) -> dict[str, Any]:
@@ -118,6 +119,8 @@ def _write_timm(
             f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
             "holds one: give weights=soup, average or final, or format=onnx"
         )
+    if not isinstance(run.backbone, str):
+        raise InputError(f"format=timm: {run.network} is not a model of timm; give format=onnx")
     content = to_timm(models[0], run.backbone, run.classes, expects, run.size, run.resize)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))

@@ -14,6 +14,7 @@ from imageclf.analysis import submission_of
 from imageclf.callbacks.always.summary import predictions_of, unpredicted
 from imageclf.commands.predict_files import check_output, check_same_rows, output_of, summary_table, write_new
 from imageclf.data import Caching, ImageData, Loading, Table, describe, unreadable
+from imageclf.data.pictures.store import Shrunk
 from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.evaluation.candidates import mean_predictions
 from imageclf.evaluation.predicting import predict_with
@@ -24,6 +25,7 @@ from imageclf.system.printable import console, show
 from imageclf.training.check_keys import checked
 from imageclf.training.logs import log_to_file
 from imageclf.training.trained import (
+    BuiltRun,
     TrainedRun,
     augmentation_of,
     build_predicting_trainer,
@@ -161,7 +163,11 @@ def predict_pictures(options: PredictOptions) -> Predicted:
     if sample is not None:
         # Before the work: with other ids it would be in vain.
         submission_of(unpredicted(table), classes, sample)
-    each = [_predict(*pair, table, options) for pair in zip(runs, run_dirs, strict=True)]
+    # One after the other: only one network at a time is in memory.
+    each = [
+        predict_table(BuiltRun(run_dir, run, *build_trained(run)), table, options)
+        for run_dir, run in zip(run_dirs, runs, strict=True)
+    ]
     predictions = predictions_of(table, mean_predictions(each))
     filled = None if sample is None else submission_of(predictions, classes, sample)
     files = write_new(output, predictions, skipped, filled, options.overwrite)
@@ -188,22 +194,32 @@ def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, p
     return table.without(faults), skipped.assign(reason=pd.Series(reasons, dtype="str"))
 
 
-def _predict(run: TrainedRun, run_dir: Path, table: Table, options: PredictOptions) -> Predictions:
-    """Return what a run predicts of all rows of a table."""
+def predict_table(
+    built: BuiltRun, table: Table, options: PredictOptions, shrunk: Sequence[Shrunk] | None = None
+) -> Predictions:
+    """Return what a run predicts of all rows of a table.
+
+    Args:
+        built: the run.
+        table: of the pictures.
+        options: of them the views, how pictures are read, and the precision.
+        shrunk: the pictures, where they are in memory; None: they are files.
+    """
+    run_dir, run, module, expects = built
     views = options.views()
     is_drawn = any(number > 0 for number in views.numbers)
     augmentation = augmentation_of(run, run_dir, options.trust, is_drawn)
-    module, expects = build_trained(run)
     trainer = build_predicting_trainer(run_dir, options.precision)
     module.to(trainer.strategy.root_device)
     data = ImageData(
         table=table,
-        loading=_loading(run, options),
+        loading=_loading(run, options, is_read=shrunk is not None),
         schedule=Schedule({"predict": Phase()}),
         augmentation=augmentation,
         crop_pct=expects.crop_pct,
         seed=run.seed,
         caching=_NO_CACHE,
+        shrunk=shrunk,
     )
     # Its device decides on the number of workers, and whether batches are pinned.
     data.trainer = trainer
@@ -213,11 +229,12 @@ def _predict(run: TrainedRun, run_dir: Path, table: Table, options: PredictOptio
         data.close()
 
 
-def _loading(run: TrainedRun, options: PredictOptions) -> Loading:
+def _loading(run: TrainedRun, options: PredictOptions, is_read: bool) -> Loading:
     return Loading(
         size=run.size,
         batch_size=options.batch_size,
-        num_workers=options.num_workers,
+        # Pictures in memory would be copied into every worker.
+        num_workers=0 if is_read else options.num_workers,
         resize=run.resize,
         oversample="none",
         on_error=options.on_error,

@@ -38,6 +38,8 @@ def prefetch(model: Mapping[str, Any]) -> str:
         InputError: there is no such model, or its weights cannot be fetched.
     """
     weights, backbone = model["weights"], model["backbone"]
+    if not isinstance(backbone, str):
+        return f"there is nothing to fetch: {backbone['_target_']} is not a model of timm"
     # Building the model fetches exactly what a training loads, and refuses a wrong file.
     create_backbone(backbone, weights)
     if weights == "hub":

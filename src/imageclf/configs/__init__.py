@@ -5,8 +5,8 @@ from imageclf.configs.entry import command, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR, options_of
 from imageclf.configs.plain import Plain, load_config, save_config, to_plain
-from imageclf.configs.trust import Trust, check_node, check_saved, foreign_targets
-from imageclf.configs.untrusted import read_config, read_object
+from imageclf.configs.saved.trust import Trust, check_node, check_saved, foreign_targets
+from imageclf.configs.saved.untrusted import read_config, read_object
 
 __all__ = [
     "CONF_DIR",

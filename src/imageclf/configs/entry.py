@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
@@ -20,9 +21,11 @@ from imageclf import Preempted
 from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, recorded, report_all
 from imageclf.configs.found.source import offer
 from imageclf.configs.help import help_text
+from imageclf.configs.own_code import remember_folders
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
-from imageclf.configs.quoting import flags_first, quote_paths
+from imageclf.configs.quoting import flags_first, quote_paths, with_own_nodes
+from imageclf.configs.replaced import drop_replaced
 from imageclf.configs.streams import tolerate_closed_streams
 from imageclf.system.printable import log_printable
 
@@ -61,24 +64,16 @@ def command(
 
     def decorate(body: Callable[[DictConfig, Path], object]) -> Callable[[], NoReturn]:
         """Wrap the function in Hydra, and in what turns its end into an exit code."""
-
-        @hydra.main(config_path=folder, config_name=name, version_base="1.3")
-        @_quiet
-        @recorded
-        @functools.wraps(body)
-        def job(cfg: DictConfig) -> object:
-            """Call the function with a composed config."""
-            output_dir = Path(HydraConfig.get().runtime.output_dir)
-            refuse_secrets(cfg, output_dir)
-            return body(cfg, output_dir)
+        job = hydra.main(config_path=folder, config_name=name, version_base="1.3")(
+            _quiet(recorded(with_output_dir(body)))
+        )
 
         def compose_and_call() -> None:
             """Let Hydra compose and call, unless help is asked for."""
             if {"-h", "--help"} & {*sys.argv[1:]}:
                 print(help_text(config_name, str(sys.modules[body.__module__].__doc__).splitlines()[0]))
                 return
-            sys.argv[1:] = quote_paths(flags_first(sys.argv[1:]))
-            offer(sys.argv[1:])
+            sys.argv[1:] = hydra_arguments(sys.argv[1:])
             job()
 
         @functools.wraps(body)
@@ -89,6 +84,28 @@ def command(
         return main
 
     return decorate
+
+
+def with_output_dir(body: Callable[[DictConfig, Path], T]) -> Callable[[DictConfig], T]:
+    """Make a job of Hydra of a function that takes the composed config and Hydra's output directory."""
+
+    @functools.wraps(body)
+    def job(cfg: DictConfig) -> T:
+        """Call the function with a composed config."""
+        output_dir = Path(HydraConfig.get().runtime.output_dir)
+        refuse_secrets(cfg, output_dir)
+        drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
+        return body(cfg, output_dir)
+
+    return job
+
+
+def hydra_arguments(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line as Hydra takes them, which from now on finds what they name."""
+    arguments = with_own_nodes(quote_paths(flags_first(words)))
+    offer(arguments)
+    remember_folders(arguments)
+    return arguments
 
 
 def run_main(main: Callable[[], object]) -> NoReturn:
@@ -127,16 +144,30 @@ def _answer_ctrl_c() -> None:
 
 
 def _call(main: Callable[[], object]) -> None:
-    """Call a Hydra main, and again with a + before each key that the YAML leaves out, for `check`."""
+    """Call a Hydra main with the command line, as `composing` does."""
+
+    def compose(arguments: list[str]) -> None:
+        """Call the main with a command line."""
+        sys.argv = arguments
+        main()
+
+    composing(sys.argv, compose)
+
+
+def composing(arguments: list[str], compose: Callable[[list[str]], T]) -> T:
+    """Compose with arguments, and again with a + before each key that the YAML leaves out, for `check`.
+
+    Args:
+        arguments: of the command line.
+        compose: raises Hydra's error where it refuses one.
+    """
     while True:
         try:
-            main()
-            return
+            return compose(arguments)
         except ConfigCompositionException as error:
-            arguments = with_plus(sys.argv, error)
-            if arguments == sys.argv:
+            before, arguments = arguments, with_plus(arguments, error)
+            if arguments == before:
                 raise
-            sys.argv = arguments
 
 
 def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[str]:

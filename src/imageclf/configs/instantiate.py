@@ -2,11 +2,14 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import hydra.utils
+from hydra._internal.utils import _locate
 
 from imageclf import InputError
+from imageclf.configs.own_code import make_importable, why_not
 
 
 def locate_target(node: Any, key: str) -> Any:
@@ -17,18 +20,23 @@ def locate_target(node: Any, key: str) -> Any:
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise InputError(f"{key} needs a _target_: the dotted name of a class or function")
+    name = str(node["_target_"])
+    make_importable(name)
     try:
-        found = hydra.utils.get_object(node["_target_"])
+        # Not hydra.utils.get_object: it would print the mistake a second time.
+        found = _locate(name)
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{key}._target_={node['_target_']} cannot be imported: {reason}") from error
+        raise InputError(f"{key}._target_={name} cannot be imported: {why_not(name, error)}") from error
     if not callable(found):
-        raise InputError(f"{key}._target_={node['_target_']} is neither a class nor a function")
+        raise InputError(f"{key}._target_={name} is neither a class nor a function")
     return found
 
 
 def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -> Any:
     """Build what a node names; of the offered values it gets those that its signature takes.
+
+    With `_partial_: true` it is not called, but returned with these values filled in: for a function that is
+    itself a metric or a transform.
 
     Args:
         node: plain values with a `_target_`.
@@ -46,6 +54,8 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     taken = {name: value for name, value in offered.items() if name in parameters}
     # In two steps: Hydra would turn dataclasses among the offered values into configs.
     factory = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all", _recursive_=False)
+    if node.get("_partial_"):
+        return partial(factory, *args, **taken)
     try:
         return factory(*args, **taken)
     except InputError:

@@ -8,6 +8,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from imageclf import InputError
 
+# Groups whose nodes have any name.
+FREE_GROUPS = ("callbacks", "metrics", "logger")
+# Keys of a group's nodes that the program reads and does not pass on.
+OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
+
 
 def unknown_key(key: str, legal: list[str]) -> InputError:
     """Return the error for a key that does not exist, naming the nearest one that does."""
@@ -21,7 +26,8 @@ def unknown_key(key: str, legal: list[str]) -> InputError:
     )
     place = parent or "the top level"
     hint = f"did you mean {near[0]}?" if near else f"{place} takes {', '.join(siblings) or 'no keys'}"
-    return InputError(f"{key}: there is no such key; {hint}")
+    own = f"; one of your own needs {key}._target_=MODULE.CLASS" if parent in FREE_GROUPS else ""
+    return InputError(f"{key}: there is no such key; {hint}{own}")
 
 
 def accepts(annotation: Any, value: Any) -> bool:

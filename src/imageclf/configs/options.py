@@ -48,11 +48,11 @@ class ModelOptions:
     """The model node.
 
     Args:
-        backbone: any timm name.
+        backbone: any timm name, or a node that gives features `[B, F]`.
         weights: hub, packaged, none, or the path of a file.
         drop_path_rate: of the backbone's last block while it trains; None: the architecture's own.
         groups: number of layer groups, the head's among them.
-        head: a node that takes in_features and num_classes.
+        head: a node that takes in_features and num_classes; None: the last layer of a backbone of one's own.
         optimizer: a node that takes parameter groups.
         loss: a node whose module takes logits and labels.
         class_weights: of the loss: none, balanced, sqrt, or a number for each class in class order.
@@ -61,11 +61,11 @@ class ModelOptions:
         mixing: a node that mixes training pictures with each other; None: they are not mixed.
     """
 
-    backbone: str
+    backbone: str | Mapping[str, Any]
     weights: str
     drop_path_rate: float | None
     groups: int
-    head: Mapping[str, Any]
+    head: Mapping[str, Any] | None
     optimizer: Mapping[str, Any]
     loss: Mapping[str, Any]
     class_weights: Literal["none", "balanced", "sqrt"] | Sequence[float]
@@ -122,6 +122,11 @@ class ClusterOptions:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InputError(f"cluster.{name}={value}: give a whole number from 0")
+        if self.signal_seconds >= 60 * self.minutes:
+            raise InputError(
+                f"cluster.signal_seconds={self.signal_seconds}: with cluster.minutes={self.minutes} a job "
+                "would be told to save as soon as it starts; give fewer seconds or more minutes"
+            )
 
 
 @dataclass(frozen=True)

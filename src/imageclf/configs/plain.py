@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
+from imageclf.configs.paths import CONF_DIR
 from imageclf.system.files import write_text
 from imageclf.system.secrets import has_password, is_secret_name
 
@@ -34,6 +35,17 @@ def to_plain(cfg: DictConfig) -> Plain:
     if not isinstance(plain, dict):
         raise InputError("the config is not a mapping")
     return {str(key): value for key, value in plain.items()}
+
+
+def defaults_of(config_name: str) -> Plain:
+    """Return the keys of a command's YAML, and their defaults; of one that has no config groups.
+
+    >>> defaults_of("commands/export")["format"]
+    'timm'
+    """
+    node = OmegaConf.to_container(OmegaConf.load(Path(CONF_DIR, f"{config_name}.yaml")), resolve=False)
+    assert isinstance(node, dict), "a YAML of ours is a mapping"
+    return {str(key): value for key, value in node.items() if key not in ("defaults", "hydra")}
 
 
 def select(config: Plain, key: str) -> Any:

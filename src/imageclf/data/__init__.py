@@ -10,7 +10,7 @@ from imageclf.data.pictures.verify import describe, unreadable
 from imageclf.data.sources.csv import CsvSource
 from imageclf.data.sources.folder import FolderSource
 from imageclf.data.sources.split import Splitting
-from imageclf.data.sources.table import Table
+from imageclf.data.sources.table import Table, make_table
 from imageclf.data.views.augmentation import Augmentation
 from imageclf.data.views.auto_augment import AutoAugment
 
@@ -28,6 +28,7 @@ __all__ = [
     "Splitting",
     "Table",
     "describe",
+    "make_table",
     "read_picture",
     "unreadable",
 ]

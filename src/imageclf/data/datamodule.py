@@ -1,6 +1,6 @@
 """The LightningDataModule: the batches of whatever the schedule says of the current epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import lightning as pl
@@ -14,6 +14,7 @@ from imageclf.data.features import featured
 from imageclf.data.loader import EpochLoader, RequestLoader
 from imageclf.data.loading import Loading
 from imageclf.data.pictures.caching import Caching
+from imageclf.data.pictures.store import Shrunk
 from imageclf.data.requests import Rank, Requests, Split
 from imageclf.data.sampler import Rows, even_chunks
 from imageclf.data.sources.table import Table
@@ -35,6 +36,7 @@ class ImageData(pl.LightningDataModule):
         seed: of order and draws.
         caching: what is kept between runs.
         state: of the run; it says where to start. None: at the first batch.
+        shrunk: the pictures of the table, in memory and for views of one size; None: they are files.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ImageData(pl.LightningDataModule):
         seed: int,
         caching: Caching,
         state: RunState | None = None,
+        shrunk: Sequence[Shrunk] | None = None,
     ) -> None:
         super().__init__()
         self.table = table
@@ -60,7 +63,7 @@ class ImageData(pl.LightningDataModule):
         self._features: FeatureSource | None = None
         self._requests = Requests(table, loading, schedule, seed)
         self._dataset = PictureDataset(
-            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed
+            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed, shrunk
         )
         # Made at their first use, when device and stores are known.
         self._loaders: dict[str, RequestLoader] = {}

@@ -24,6 +24,7 @@ class PictureDataset(Dataset[Batch]):
     A picture is shrunk to near the requested size, once for all if there is a store of that size, and
     every view of it is one resampling from there. Paths and labels `[N]`, -1 where unknown, are those of
     the table's rows; `crop_pct` is the share of the shorter side that the plain view's crop keeps.
+    Pictures that are in memory are given as `shrunk`, for views of one size, and their paths are not read.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class PictureDataset(Dataset[Batch]):
         resize: Resize,
         crop_pct: float,
         seed: int,
+        shrunk: Sequence[Shrunk] | None = None,
     ) -> None:
+        self._shrunk = shrunk
         # By size of the views; sizes without a store are read from the files.
         self.stores: Mapping[int, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
@@ -80,13 +83,19 @@ class PictureDataset(Dataset[Batch]):
         return self.viewing.side_of(size)
 
     def _read(self, request: Request) -> list[Shrunk]:
-        stored = self.stores.get(request.size)
-        read = partial(self._read_file, size=request.size) if stored is None else open_store(stored).read
+        read = self._reader(request.size)
         pictures: list[Shrunk] = []
         rows = request.rows.tolist()
         for row, before in zip(rows, (-1, *rows), strict=False):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
+
+    def _reader(self, size: int) -> Callable[[int], Shrunk]:
+        """Return what reads the picture of a row."""
+        if self._shrunk is not None:
+            return self._shrunk.__getitem__
+        stored = self.stores.get(size)
+        return partial(self._read_file, size=size) if stored is None else open_store(stored).read
 
     def _read_file(self, row: int, size: int) -> Shrunk:
         return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self.viewing.resize)

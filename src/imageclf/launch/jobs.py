@@ -10,12 +10,14 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError
 from imageclf.configs import JobError, explain, record, to_plain
+from imageclf.configs.entry import with_plus
+from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
 
 
@@ -58,7 +60,7 @@ def compose_jobs(
         common |= set.intersection(*map(set, job_overrides))
     jobs = []
     for number, given in enumerate(job_overrides, first):
-        own = " ".join(each for each in given if each not in common and not each.startswith("~"))
+        own = " ".join(each.lstrip("+") for each in given if each not in common and not each.startswith("~"))
         name = f"job {number}" + (f" ({own})" if own else "")
         overrides = [each for each in given if not each.startswith("resume_sweep=")]
         try:
@@ -72,7 +74,7 @@ def compose_jobs(
 
 
 def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], number: int, name: str) -> Job:
-    composed = loader.load_sweep_config(config, overrides)
+    composed = _load(loader, config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
         # The id in it was drawn by this process; another process would draw its own.
@@ -80,9 +82,23 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
     with hydra_config(composed), read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
         run_dir = Path(composed.hydra.sweep.dir, str(composed.hydra.sweep.subdir)).absolute()
         composed.hydra.runtime.output_dir = str(run_dir)
+    with hydra_config(composed):
+        drop_replaced(composed, composed.hydra, loader)
     if config.resume_sweep is not None and (run_dir / "config.yaml").exists():
         composed.ckpt_path = "auto"
     return Job(number, name, tuple(overrides), composed, run_dir)
+
+
+def _load(loader: ConfigLoader, config: DictConfig, overrides: list[str]) -> DictConfig:
+    """Compose, as `imageclf.configs.entry` does, with a + before each key that the YAML leaves out."""
+    while True:
+        try:
+            return loader.load_sweep_config(config, overrides)
+        except ConfigCompositionException as error:
+            added = with_plus(overrides, error)
+            if added == overrides:
+                raise
+            overrides = added
 
 
 def plain_config(job: Job) -> dict[str, Any]:

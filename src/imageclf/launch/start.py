@@ -34,7 +34,16 @@ log = logging.getLogger(__name__)
 
 
 def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Train a composed config, and return its optimized metric.
+    """Train a composed config, print its directory, and return its optimized metric, as `train_composed`."""
+    if not train_composed(cfg, run_dir, overrides):
+        return None
+    # Scripts take the last line of the output for the run directory.
+    show(run_dir)
+    return score_of(run_dir, cfg.optimized_metric)
+
+
+def train_composed(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
+    """Train a composed config, and return whether this process led the run: it is the first of its tasks.
 
     Args:
         cfg: the composed config.
@@ -49,12 +58,10 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     # A launcher of Hydra's may start this function in every task.
     if world.rank > 0:
         train_broadcast_run()
-        return None
+        return False
     with broadcasting(world) as broadcast:
         _lead(cfg, run_dir, overrides, broadcast)
-    # Scripts take the last line of the output for the run directory.
-    show(run_dir)
-    return score_of(run_dir, cfg.optimized_metric)
+    return True
 
 
 def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Callable[[Path], None]) -> None:

@@ -119,20 +119,29 @@ def expected_crop_pct(name: str) -> float | None:
     return None if config is None else float(resolve_data_config(pretrained_cfg=config.to_dict())["crop_pct"])
 
 
-@torch.no_grad()
 def num_features(backbone: nn.Module, size: int) -> int:
-    """Return F, the width of the features, from a forward pass with one black picture."""
-    modes = [module.training for module in backbone.modules()]
-    backbone.eval()
+    """Return F, the width of the features, from a forward pass with one black picture.
+
+    Raises:
+        InputError: it gives no tensor `[B, F]`.
+    """
     # timm's own attributes are right for most families, a forward pass is for all.
-    features: Tensor = backbone(torch.zeros(1, 3, size, size))
-    for module, mode in zip(backbone.modules(), modes, strict=True):
-        module.training = mode
-    if features.ndim != 2:
-        raise InputError(
-            f"model.backbone: features of shape {list(features.shape)}, not [B, F]; take another model"
-        )
+    features = evaluated(backbone, torch.zeros(1, 3, size, size))
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        found = f"shape {list(features.shape)}" if isinstance(features, Tensor) else type(features).__name__
+        raise InputError(f"model.backbone: features of {found}, not [B, F]; pool them, or take another model")
     return features.shape[1]
+
+
+@torch.no_grad()
+def evaluated(net: nn.Module, inputs: Tensor) -> Any:
+    """Return what a module gives in eval mode, and leave every mode as it was."""
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    outputs = net(inputs)
+    for module, mode in modes.items():
+        module.training = mode
+    return outputs
 
 
 def _create(name: str, options: dict[str, Any]) -> nn.Module:

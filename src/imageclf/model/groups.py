@@ -62,7 +62,8 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
     """
     layers = ordered_layers(model.backbone)
     if not 2 <= num_groups <= len(layers) + 1:
-        raise InputError(f"model.groups={num_groups}: this backbone allows 2 to {len(layers) + 1}")
+        legal = "2" if len(layers) == 1 else f"2 to {len(layers) + 1}"
+        raise InputError(f"model.groups={num_groups}: this backbone allows {legal}")
     pieces = np.array_split(np.arange(len(layers)), num_groups - 1)
     bodies = [tuple(f"backbone.{name}" for layer in piece for name in layers[layer]) for piece in pieces]
     head = tuple(f"head.{name}" for name, _ in model.head.named_parameters())
@@ -145,9 +146,10 @@ def ordered_layers(backbone: nn.Module) -> list[list[str]]:
     if matcher is not None:
         layer_of: Mapping[str, int] = group_parameters(backbone, _coarsest(matcher), reverse=True)
     else:
-        # Three timm families have no group_matcher; their stages are registered in forward order.
-        stages = list(dict.fromkeys(map(_stage, names)))
-        layer_of = {name: stages.index(_stage(name)) for name in names}
+        # Three timm families and most users' own models; their stages are registered in forward order.
+        stage_of = dict(zip(names, map(_stage, _without_wrapper(names)), strict=True))
+        stages = list(dict.fromkeys(stage_of.values()))
+        layer_of = {name: stages.index(stage) for name, stage in stage_of.items()}
     layers: dict[int, list[str]] = {}
     for name in names:
         layers.setdefault(layer_of[name], []).append(name)
@@ -211,6 +213,17 @@ def _no_decay(model: ImageClassifier) -> set[str]:
     listed: set[str] = getattr(model.backbone, "no_weight_decay", set)()
     exempt = {name for pattern in listed for name in fnmatch.filter(names, f"backbone.{pattern}")}
     return exempt | {name for name, ndim in names.items() if ndim <= 1}
+
+
+def _without_wrapper(names: Sequence[str]) -> list[str]:
+    """Return names of parameters without the modules that hold all others.
+
+    >>> _without_wrapper(["net.stem.weight", "net.stem.bias", "net.last.weight"])
+    ['stem.weight', 'stem.bias', 'last.weight']
+    """
+    inner = [name.partition(".")[2] for name in names]
+    is_wrapped = len({name.partition(".")[0] for name in names}) == 1 and all("." in name for name in inner)
+    return _without_wrapper(inner) if is_wrapped else list(names)
 
 
 def _stage(name: str) -> str:

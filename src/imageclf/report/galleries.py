@@ -106,12 +106,39 @@ def prediction_galleries(
             title,
             *_GALLERIES[title],
             [
-                _tile(predictions.iloc[row], probabilities[row], int(labels[row]), root, folder)
+                prediction_tile(predictions.iloc[row], probabilities[row], int(labels[row]), root, folder)
                 for row in chosen
             ],
         )
         for title, chosen in rows.items()
     ]
+
+
+def prediction_tile(
+    row: pd.Series, probabilities: NDArray[np.float64], label: int, root: Path, folder: str
+) -> Tile:
+    """Return a row of predictions as a tile.
+
+    Args:
+        row: of the table of predictions.
+        probabilities: of its classes, `[C]`.
+        label: number of its true class, -1 where unknown.
+        root: where a relative path starts.
+        folder: common to all paths, left out of what is shown.
+    """
+    path, truth, prediction = str(row["path"]), str(row["label"]), str(row["prediction"])
+    return Tile(
+        # An absolute path replaces the root.
+        image=thumbnail_uri(root / path, _TILE_SIDE),
+        name=Path(path).name,
+        path=path.removeprefix(folder),
+        truth=truth,
+        prediction=prediction,
+        probability=float(probabilities.max()),
+        of_truth=float(probabilities[label]) if truth else math.nan,
+        loss=log_loss(probabilities[None], np.array([label])) if truth else math.nan,
+        right=truth == prediction if truth else None,
+    )
 
 
 def problem_galleries(
@@ -146,22 +173,6 @@ def common_folder(paths: list[str]) -> str:
         return ""
     folder = os.path.commonpath(parents)
     return "" if folder in ("", ".", "/") else f"{folder}/"
-
-
-def _tile(row: pd.Series, probabilities: NDArray[np.float64], label: int, root: Path, folder: str) -> Tile:
-    path, truth, prediction = str(row["path"]), str(row["label"]), str(row["prediction"])
-    return Tile(
-        # An absolute path replaces the root.
-        image=thumbnail_uri(root / path, _TILE_SIDE),
-        name=Path(path).name,
-        path=path.removeprefix(folder),
-        truth=truth,
-        prediction=prediction,
-        probability=float(probabilities.max()),
-        of_truth=float(probabilities[label]) if truth else math.nan,
-        loss=log_loss(probabilities[None], np.array([label])) if truth else math.nan,
-        right=truth == prediction if truth else None,
-    )
 
 
 def _problem_tile(problem: Problem, paths: Sequence[str], folder: str) -> ProblemTile:

@@ -1,4 +1,4 @@
-"""How far a long step is: one live line on a terminal, and a line of the log now and then elsewhere."""
+"""How far a long step is: a live line on a terminal or in a notebook, else a log line now and then."""
 
 import logging
 import math
@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from imageclf.system.printable import cell
+from imageclf.system.printable import cell, printable
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Display:
     """Shows the innermost of the steps that run.
 
     Args:
-        console: the terminal; None: there is none, and lines go to the log.
+        console: the terminal, or the notebook; None: there is none, and lines go to the log.
         clock: returns seconds.
         say: logs a line.
         shows: whether this process shows anything; it measures in any case.
@@ -75,7 +75,7 @@ class Display:
     _steps: list[Step] = field(default_factory=list)
     _ended: dict[Kind, tuple[float, int]] = field(default_factory=dict)
     _next: float = math.inf
-    _live: "_LiveLine | None" = None
+    _live: "_LiveLine | _NotebookLine | None" = None
 
     @contextmanager
     def track(
@@ -127,7 +127,7 @@ class Display:
             return
         # The terminal may be gone: the run is to go on without it.
         with suppress(OSError):
-            self._live = self._live or _LiveLine(self.console)
+            self._live = self._live or _line_on(self.console)
             self._live.show(words)
 
     def _clear(self) -> None:
@@ -214,18 +214,46 @@ class _LiveLine:
         self._live.stop()
 
 
+class _NotebookLine:
+    """A line below the cell of a notebook that runs."""
+
+    def __init__(self) -> None:
+        # Where rich has found a notebook, IPython is there; rich itself would need ipywidgets for this.
+        from IPython.display import display
+
+        show: Any = display
+        self._handle = show(_plain(""), raw=True, display_id=True)
+
+    def show(self, words: str) -> None:
+        """Replace the line."""
+        self._handle.update(_plain(printable(words)), raw=True)
+
+    def close(self) -> None:
+        """Empty the line: a notebook cannot remove it."""
+        self._handle.update(_plain(""), raw=True)
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"text/plain": text}
+
+
+def _line_on(console: Console) -> _LiveLine | _NotebookLine:
+    return _NotebookLine() if console.is_jupyter else _LiveLine(console)
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     # A closed one is None.
     return stream is not None and stream.isatty()
 
 
 def _terminal() -> Console | None:
-    """Return the terminal that stdout or, in a pipe, stderr goes to; None where there is none."""
+    """Return the terminal that stdout or, in a pipe, stderr goes to, or the notebook; None where is none."""
     for stream in (sys.stdout, sys.stderr):
         if _is_terminal(stream):
             console = Console(file=stream)
             return None if console.is_dumb_terminal else console
-    return None
+    console = Console()
+    return console if console.is_jupyter else None
 
 
 def display() -> Display:

@@ -2,14 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs.instantiate import locate_target
-from imageclf.configs.keys import accepts, describe, unknown_key
+from imageclf.configs.keys import FREE_GROUPS, OWN_KEYS, accepts, describe, unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
@@ -24,14 +24,12 @@ TARGETS = (
     "trainer",
     "transforms.extra",
     "trainer.profiler",
-    *(f"model.{name}" for name in ("head", "optimizer", "loss", "mixing")),
+    *(f"model.{name}" for name in ("backbone", "head", "optimizer", "loss", "mixing")),
 )
 # Values that the program passes to what it builds (`Offered`: to callbacks); a config may not set them.
 OFFERED = ("in_features", "num_classes", "params")
 # And those of a single node.
 OFFERED_TO = {"model.loss": ("weight",)}
-# Keys of a group's nodes that the program reads and does not pass on.
-OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"metrics": {"min_classes": int, "higher_is_better": bool}}
 
 
 class Rule(NamedTuple):
@@ -119,7 +117,12 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
 
 
 def _data_rule(node: Plain) -> Rule:
-    return _rule_of(locate_target(node, "data"), Splitting, Loading, Caching, _target_=str)
+    source = locate_target(node, "data")
+    if is_dataclass(source):
+        return _rule_of(source, Splitting, Loading, Caching, _target_=str)
+    # A class of the user's own, whose values it checks itself.
+    shared = _rule_of(Splitting, Loading, Caching, _target_=str)
+    return shared._replace(types={**_target_rule(source, "data").types, **shared.types})
 
 
 def _rule_of(*classes: Any, **more: Any) -> Rule:
@@ -131,7 +134,7 @@ def _rule_of(*classes: Any, **more: Any) -> Rule:
 
 def _target_nodes(config: Plain) -> Iterator[str]:
     yield from (key for key in TARGETS if isinstance(select(config, key), dict))
-    for group in ("callbacks", "metrics", "logger"):
+    for group in FREE_GROUPS:
         yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
 
 

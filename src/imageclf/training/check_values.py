@@ -79,9 +79,30 @@ def check_model(model: ModelOptions) -> None:
     """Refuse a model or weights that there are not, within seconds: the pictures are not read yet.
 
     Raises:
-        InputError: timm knows no such model, or the hub has no weights of it.
+        InputError: timm knows no such model, or the hub has no weights of it; or a key is for timm's models,
+            and the backbone is one of the user's own.
     """
+    if not isinstance(model.backbone, str):
+        _check_own(model, model.backbone["_target_"])
+        return
+    if model.head is None:
+        raise InputError(
+            f"model.head=null: {model.backbone} of timm has none of its own; give model.head._target_"
+        )
     check_known(model.backbone, model.weights, options_of("model"))
+
+
+def _check_own(model: ModelOptions, name: str) -> None:
+    if model.weights in ("hub", "packaged"):
+        raise InputError(
+            f"model.weights={model.weights}: {name} is not a model of timm; give none, which leaves it as "
+            "its class makes it, or the path of a file"
+        )
+    if model.drop_path_rate is not None:
+        raise InputError(
+            f"model.drop_path_rate={model.drop_path_rate} is for models of timm; {name} takes what "
+            "model.backbone gives it"
+        )
 
 
 def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:

@@ -22,7 +22,7 @@ def closing_words(run_dir: Path, summary: Mapping[str, Any], written: Collection
         written: which of `RESULTS` there are.
     """
     paths = {name: (run_dir / name).absolute() for name in RESULTS if name in written}
-    rows = [*_result(summary), *((RESULTS[name], str(path)) for name, path in paths.items())]
+    rows = [*result_rows(summary), *((RESULTS[name], str(path)) for name, path in paths.items())]
     run = override("run", run_dir)
     commands = [
         ("predict", f"imageclf-predict {run} data=FOLDER"),
@@ -33,7 +33,8 @@ def closing_words(run_dir: Path, summary: Mapping[str, Any], written: Collection
     return ["the run is done", *_table(rows), "next", *_table(commands)]
 
 
-def _result(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the result of a finished run as (name, words); what its summary.json lacks is left out."""
     known = {name: value for name, value in summary.items() if value is not None}
     trained = f"{counted(known.get('num_train', 0), 'picture')}, {counted(known.get('epochs', 0), 'epoch')}"
     rows = {

@@ -16,8 +16,8 @@ from imageclf.configs import (
     save_config,
     to_plain,
 )
-from imageclf.configs.hydra_record import keep_record
 from imageclf.configs.plain import refuse_secrets, to_saved
+from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, key_of

@@ -47,7 +47,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
     pl.seed_everything(config.seed, verbose=False)
     parts = build_parts(config, table)
     callbacks = build_callbacks(config, parts.state, run_dir, notice=notice)
-    if config.model.weights == "none":
+    if config.model.weights == "none" and isinstance(config.model.backbone, str):
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     compile_log = [CompileLog(parts.schedule)] if config.model.compile is not None else []
     given = Path(config.ckpt_path) if config.ckpt_path not in (None, "auto") else None

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.system.printable import log_printable
@@ -18,20 +21,71 @@ UPSTREAM_WARNINGS = (
     ".*The `srun` command is available on your system but is not used.*",
 )
 
+_CHATTY = ("lightning.pytorch", "lightning.fabric")
+
 
 def log_to_file(run_dir: Path) -> None:
     """Send messages to `train.log` and the terminal, unless Hydra has already set that up."""
     log_printable()
-    for message in UPSTREAM_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
-    # Lightning's tips and device lists are no news.
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _quieten()
     root = logging.getLogger()
     if root.handlers:
         return
     root.setLevel(logging.INFO if is_first_task(os.environ) else logging.ERROR)
-    form = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     for handler in (logging.StreamHandler(), logging.FileHandler(run_dir / "train.log")):
-        handler.setFormatter(form)
-        root.addHandler(handler)
+        _add(handler)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what our dependencies say of themselves inside the block, and restore all afterwards."""
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels, records = [each.level for each in loggers], logging.getLogRecordFactory()
+    with warnings.catch_warnings():
+        try:
+            log_printable()
+            _quieten()
+            yield
+        finally:
+            logging.setLogRecordFactory(records)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def logged(file: Path | None) -> Iterator[None]:
+    """Log inside the block as a command does, and restore all afterwards.
+
+    A program that has set up its logging gets the messages its own way; else they go to standard output.
+
+    Args:
+        file: that gets them, too; None: none does.
+    """
+    root = logging.getLogger()
+    handlers: list[logging.Handler] = [] if root.handlers else [logging.StreamHandler(sys.stdout)]
+    handlers += [] if file is None else [logging.FileHandler(file)]
+    level = root.level
+    root.setLevel(min(level, logging.INFO))
+    for handler in handlers:
+        _add(handler)
+    try:
+        with quiet():
+            yield
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _quieten() -> None:
+    for message in UPSTREAM_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    # Lightning's tips and device lists are no news.
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _add(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.getLogger().addHandler(handler)

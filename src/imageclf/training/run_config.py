@@ -1,5 +1,6 @@
 """A run's config, parsed once: every check, build and command takes this, or a part of it."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -131,7 +132,7 @@ def data_options(node: Node) -> DataOptions:
     Raises:
         InputError: a value is out of range.
     """
-    own = {"_target_", *_names(locate_target(node, "data"))}
+    own = {"_target_", *inspect.signature(locate_target(node, "data")).parameters}
     return DataOptions(
         source=instantiate({name: value for name, value in node.items() if name in own}, "data"),
         splitting=_part(Splitting, node),

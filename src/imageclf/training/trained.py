@@ -1,5 +1,6 @@
 """What predict and export read from a run directory, which anyone may have written: few values, checked."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,8 +32,8 @@ class TrainedRun(NamedTuple):
     """What a finished run has trained, as far as predict and export need it.
 
     Args:
-        backbone: any timm name.
-        head: its node, checked.
+        backbone: any timm name, or a node, checked.
+        head: its node, checked; None: the last layer of the backbone.
         channels_last: keep convolution weights channels-last.
         resize: how pictures become squares.
         sizes: pixels a side of all phases.
@@ -43,8 +44,8 @@ class TrainedRun(NamedTuple):
         config: config.yaml as written; a node of it is built only after `check_node`.
     """
 
-    backbone: str
-    head: dict[str, Any]
+    backbone: str | dict[str, Any]
+    head: dict[str, Any] | None
     channels_last: bool
     resize: Resize
     sizes: set[int]
@@ -53,6 +54,11 @@ class TrainedRun(NamedTuple):
     files: list[Path]
     classes: tuple[str, ...]
     config: dict[str, Any]
+
+    @property
+    def network(self) -> str:
+        """The name of the backbone: timm's, or that of the user's class."""
+        return self.backbone if isinstance(self.backbone, str) else str(self.backbone["_target_"])
 
 
 def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
@@ -68,12 +74,14 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
     """
     source = run_dir / "config.yaml"
     config = load_config(source) if trust == "all" or "all" in trust else read_config(source)
-    head = _value(config, "model.head", _MAPPING, source)
-    check_node(head, "model.head", trust, source)
+    head = _value(config, "model.head", _MAPPING | None, source)
+    backbone = _value(config, "model.backbone", str | _MAPPING, source)
+    for key, node in (("model.head", head), ("model.backbone", backbone)):
+        check_node(node, key, trust, source)
     files = candidate_files(run_dir, weights)
     sizes = _sizes(config, source)
     return TrainedRun(
-        backbone=_value(config, "model.backbone", str, source),
+        backbone=backbone,
         head=head,
         channels_last=_value(config, "model.channels_last", bool, source),
         resize=_value(config, "data.resize", Resize, source),
@@ -115,7 +123,23 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
 
 
-def finished(run: str) -> Path:
+class BuiltRun(NamedTuple):
+    """A run whose network is built; its weights are read whenever it predicts.
+
+    Args:
+        run_dir: of the run.
+        run: what was trained.
+        module: holds the network.
+        expects: what the network expects of a picture.
+    """
+
+    run_dir: Path
+    run: TrainedRun
+    module: ClassifierModule
+    expects: DataConfig
+
+
+def finished(run: str | os.PathLike[str]) -> Path:
     """Return the directory of a run by its path.
 
     Raises:

@@ -20,6 +20,8 @@ from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
 from imageclf.system.conventions import TEST, TRAIN, VALID
 
+# Of our source in Hydra's search path.
+FOUND = "imageclf"
 # Looked up where the config is resolved, so that keys that are given as well count.
 _FOLDER = {
     "train": "${find_train:${.root}}",
@@ -51,7 +53,7 @@ class FoundPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append the source."""
-        search_path.append("imageclf", f"{FoundSource.scheme()}://found")
+        search_path.append(FOUND, f"{FoundSource.scheme()}://found")
 
 
 class FoundSource(ConfigSource):

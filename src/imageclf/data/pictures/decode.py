@@ -72,7 +72,7 @@ def read_scales(path: str | Path, at_least: Sequence[int | None]) -> list[NDArra
             with open_picture(path) as image:
                 sizes.append(_scale_down(image, each))
                 if sizes[-1] not in decoded:
-                    decoded[sizes[-1]] = np.asarray(_to_rgb(_decoded(image)))
+                    decoded[sizes[-1]] = pixels_of(image)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnidentifiedImageError:
@@ -80,6 +80,11 @@ def read_scales(path: str | Path, at_least: Sequence[int | None]) -> list[NDArra
     except Exception as error:  # Pillow's plugins raise anything on a broken file.
         raise InputError(f"{path}: {_sentence(error)}") from None
     return [decoded[size] for size in sizes]
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels `[H, W, 3]` of an opened image, as `read_picture` returns those of a file."""
+    return np.asarray(_to_rgb(_decoded(image)))
 
 
 def num_frames(path: str | Path) -> int:
@@ -98,7 +103,7 @@ def _scale_down(image: ImageFile.ImageFile, at_least: int | None) -> tuple[int, 
     return image.size
 
 
-def _decoded(image: ImageFile.ImageFile) -> Image.Image:
+def _decoded(image: Image.Image) -> Image.Image:
     image.load()
     return _upright(image)
 

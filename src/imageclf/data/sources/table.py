@@ -120,8 +120,14 @@ class Table:
 
 
 def make_table(columns: Mapping[str, Sequence[str]]) -> Table:
-    """Build a table from its `COLUMNS`; the classes are those of all labels."""
-    frame = pd.DataFrame({name: pd.Series(columns[name], dtype="str") for name in COLUMNS})
+    """Build a table of pictures; the classes are those of all labels.
+
+    Args:
+        columns: id, path (absolute), label ("" where unknown) and split, a text for each picture; without
+            a split, what is held out follows from `data.valid_pct` or `data.fold`.
+    """
+    whole = {"split": [""] * len(columns["id"]), **columns}
+    frame = pd.DataFrame({name: pd.Series(whole[name], dtype="str") for name in COLUMNS})
     return Table(frame, class_order(columns["label"]))
 
 

@@ -20,6 +20,7 @@ from imageclf.model import (
     num_features,
 )
 from imageclf.model.metrics import MetricFunction
+from imageclf.model.own_backbone import check_own, load_body, split_head
 from imageclf.schedule import RunState
 
 # Optimizers with a mature fused implementation on CUDA.
@@ -49,11 +50,7 @@ def build_module(
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
     """
-    backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
-    expects = data_config(backbone)
-    features = num_features(backbone, min(all_sizes))
-    head: nn.Module = instantiate(options.head, "model.head", in_features=features, num_classes=len(counts))
-    model = ImageClassifier(backbone, head, expects.mean, expects.std)
+    model, expects = build_network(options, len(counts), all_sizes)
     module = ClassifierModule(
         model=model,
         groups=layer_groups(model, options.groups),
@@ -68,6 +65,36 @@ def build_module(
         state=state,
     )
     return module, expects
+
+
+def build_network(
+    options: ModelOptions, num_classes: int, all_sizes: set[int]
+) -> tuple[ImageClassifier, DataConfig]:
+    """Build backbone and head, and return what their weights expect of a picture.
+
+    Args:
+        options: the model node.
+        num_classes: C.
+        all_sizes: pixels a side that the run will use.
+
+    Raises:
+        InputError: as `build_module`.
+    """
+    size = min(all_sizes)
+    if isinstance(options.backbone, str):
+        backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
+    else:
+        built = instantiate(options.backbone, "model.backbone", num_classes=num_classes)
+        backbone = check_own(built, options.backbone["_target_"])
+    expects = data_config(backbone)
+    if options.head is None:
+        backbone, head = split_head(backbone, size, num_classes)
+    else:
+        features = num_features(backbone, size)
+        head = instantiate(options.head, "model.head", in_features=features, num_classes=num_classes)
+    if not isinstance(options.backbone, str):
+        load_body(backbone, options.weights)
+    return ImageClassifier(backbone, head, expects.mean, expects.std), expects
 
 
 def build_loss(model: ModelOptions, counts: Mapping[str, int]) -> nn.Module:

@@ -120,7 +120,8 @@ def stored_sides(config: RunConfig) -> dict[int, int]:
 
     Nothing where only the built model can tell.
     """
-    crop_pct = expected_crop_pct(config.model.backbone)
+    name = config.model.backbone
+    crop_pct = expected_crop_pct(name) if isinstance(name, str) else None
     if crop_pct is None:
         return {}
     sizes = sorted(config.schedule.sizes(config.data.loading.size))

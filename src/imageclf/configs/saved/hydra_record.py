@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from imageclf.configs.untrusted import read_config, read_if_there, read_texts
+from imageclf.configs.saved.untrusted import read_config, read_if_there, read_texts
 from imageclf.system.errors import InputError
 
 _HYDRAS, _START = Path(".hydra"), Path(".hydra", "start")

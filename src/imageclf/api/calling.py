@@ -1,0 +1,64 @@
+"""How a function of Python calls a command: its overrides, and the state of the process around it."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from imageclf import InputError
+from imageclf.configs.quoting import quote_paths, typed
+from imageclf.training.logs import quiet
+
+Override = str | Mapping[str, object]
+"""KEY=VALUE as on the command line, or values by dotted key."""
+
+
+def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> list[str]:
+    """Return the overrides of a call as words of a command line.
+
+    Args:
+        overrides: as given by position.
+        values: by key, as given by name.
+
+    Raises:
+        InputError: one is a flag, or has a value that a config cannot hold.
+    """
+    words: list[str] = []
+    for each in overrides:
+        if isinstance(each, str):
+            words += quote_paths([_no_flag(each)])
+        else:
+            words += [typed(key, value) for key, value in each.items()]
+    return words + [typed(key, value) for key, value in values.items()]
+
+
+def _no_flag(word: str) -> str:
+    if word.startswith("-"):
+        raise InputError(
+            f"{word} is a flag of the command line: give KEY=VALUE in Python; a sweep is a loop over calls, "
+            "or imageclf-train -m"
+        )
+    return word
+
+
+@contextmanager
+def process_as_found() -> Iterator[None]:
+    """Restore afterwards what a run changes of the process: random generators, variables, torch's modes."""
+    variables, precision = dict(os.environ), torch.get_float32_matmul_precision()
+    exact, warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    try:
+        with isolate_rng(), quiet():
+            yield
+    finally:
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
+        torch.use_deterministic_algorithms(exact, warn_only=warns)
+        torch.set_float32_matmul_precision(precision)
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+        os.environ.update(variables)

@@ -1,0 +1,80 @@
+"""A trained run as PyTorch takes it: a module, and the transform from a picture to its tensor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imageclf.api.pictures import Given, listed, pixels
+from imageclf.data import PictureDataset, Request
+from imageclf.data.pictures.store import Shrunk, read_shrunk, shrunk
+from imageclf.data.views.viewing import Viewing
+from imageclf.model import ImageClassifier
+
+
+class Ensemble(nn.Module):
+    """The mean of several networks' probabilities, as one network.
+
+    Args:
+        members: of the same classes.
+    """
+
+    def __init__(self, members: Sequence[ImageClassifier]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return values `[B, C]` of uint8 pictures `[B, 3, H, W]`, whose softmax is the mean probability."""
+        # The softmax of logarithms of probabilities is these probabilities.
+        return torch.stack([member(images).softmax(1) for member in self.members]).mean(0).log()
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Turn a picture into what the network takes, exactly as predictions do.
+
+    An object rather than a function, so that a DataLoader's processes can be sent it.
+
+    Args:
+        viewing: how a picture becomes a square.
+        size: pixels a side of the square.
+    """
+
+    viewing: Viewing
+    size: int
+
+    def __call__(self, picture: Given) -> Tensor:
+        """Return a picture as uint8 `[3, size, size]`, 0 to 255: the network itself normalises it.
+
+        Args:
+            picture: a path, a PIL image, or an array as `Run.predict` takes it.
+
+        Raises:
+            InputError: it cannot be read, or is no picture.
+        """
+        return square(self.read(picture), self.viewing, self.size)
+
+    def read(self, picture: Given) -> Shrunk:
+        """Return a picture as its square is made from it, near that size.
+
+        Raises:
+            InputError: it cannot be read, or is no picture.
+        """
+        side = self.viewing.side_of(self.size)
+        paths, images = listed([picture])
+        if paths:
+            return read_shrunk(paths[0], self.size, side, self.viewing.resize)
+        return shrunk(pixels(images[0]), side, self.viewing.resize)
+
+
+def square(picture: Shrunk, viewing: Viewing, size: int) -> Tensor:
+    """Return the plain view of a picture, uint8 `[3, size, size]`."""
+    one = np.zeros(1, dtype=np.int64)
+    dataset = PictureDataset(
+        [""], one - 1, viewing.augmentation, viewing.resize, viewing.crop_pct, viewing.seed, [picture]
+    )
+    images = dataset[Request(rows=one, views=one, epoch=0, size=size)].images
+    assert images is not None, "a dataset of pictures returns pictures"
+    return images[0].contiguous()

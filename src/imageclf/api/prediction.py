@@ -1,0 +1,89 @@
+"""What a run predicts of some pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imageclf.analysis import class_summary
+from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.data.views.augmentation import Picture
+from imageclf.report.notebook import SHOWN, predictions_html
+from imageclf.system.printable import printable
+from imageclf.system.words import counted
+
+# Classes that a line names.
+_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """What a run predicts of pictures, a row per picture.
+
+    Args:
+        table: as `to_pandas` returns it.
+        classes: in the order of the probabilities.
+        skipped: files that cannot be read: id, path, reason.
+        thumbnails: of the first pictures, where they are in memory.
+    """
+
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    skipped: pd.DataFrame
+    thumbnails: Sequence[Picture] = ()
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.table)
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each picture: its name below the folder that was given, or its number in memory."""
+        return self._texts("id")
+
+    @property
+    def paths(self) -> list[str]:
+        """The absolute path of each picture; "" in memory."""
+        return self._texts("path")
+
+    @property
+    def labels(self) -> list[str]:
+        """The most probable class of each picture."""
+        return self._texts("prediction")
+
+    @property
+    def truth(self) -> list[str]:
+        """The true class of each picture; "" where it is unknown."""
+        return self._texts("label")
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The probabilities `[N, C]`, columns in the order of `classes`."""
+        return probabilities_of(self.table, self.classes)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table that imageclf-predict writes: id, path, label, prediction, and a column per class.
+
+        The label is the true class, "" where it is unknown. A class named like one of the first four columns
+        is headed `class:NAME`.
+        """
+        return self.table.copy()
+
+    def __repr__(self) -> str:
+        return f"<Prediction: {self._sentence()}>"
+
+    def _repr_html_(self) -> str:
+        return predictions_html(self._sentence(), self.table, self.classes, self.thumbnails[:SHOWN])
+
+    def _texts(self, column: str) -> list[Any]:
+        return self.table[column].tolist()
+
+    def _sentence(self) -> str:
+        rows = class_summary(self.table)
+        named = [f"{row.pictures:,} {row.prediction}" for row in rows[:_NAMED].itertuples()]
+        named += [f"{len(rows) - _NAMED} more classes"] if len(rows) > _NAMED else []
+        skipped = f"; {len(self.skipped):,} skipped" if len(self.skipped) else ""
+        return printable(f"{counted(len(self), 'picture')}: {', '.join(named)}{skipped}")
