@@ -12,7 +12,7 @@ from imageclf.analysis.predictions_csv import read_classes, read_predictions
 from imageclf.configs.keys import accepts
 from imageclf.configs.saved.hydra_record import read_overrides
 from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
-from imageclf.report.checked_numbers import (
+from imageclf.report.files.checked_numbers import (
     MOST,
     REMEDY,
     is_share,
