@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from odd_pictures import write_odd_pictures
 from predicting import predict_options
 
 from imageclf.commands.export import ExportOptions, export
@@ -24,12 +23,6 @@ from imageclf.training.run_config import build_augmentation
 
 CLASSES = ["blue", "green", "red"]
 STAMPS = Path(CONF_DIR).parent / "data" / "stamps"
-
-
-@pytest.fixture(scope="module")
-def odd_pictures(tmp_path_factory):
-    photo = next(path for path in sorted(STAMPS.rglob("*.jpg")))
-    return write_odd_pictures(photo, tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")
