@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -14,7 +13,6 @@ from predicting import predict_options
 
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
-from imageclf.configs.paths import CONF_DIR
 from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures import decode
 from imageclf.model.export import prepare as export_prepare
@@ -22,7 +20,6 @@ from imageclf.model.export.prepare import prepare
 from imageclf.training.run_config import build_augmentation
 
 CLASSES = ["blue", "green", "red"]
-STAMPS = Path(CONF_DIR).parent / "data" / "stamps"
 
 
 @pytest.fixture(scope="module")
