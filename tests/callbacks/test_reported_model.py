@@ -15,8 +15,8 @@ from small_runs import phases, train_small
 from imageclf.analysis.scores import wilson_interval
 from imageclf.commands.predict import predict_pictures
 from imageclf.data import ImageData
-from imageclf.report.files.run_files import read_candidates
 from imageclf.report.reported import model_sentence
+from imageclf.report.run_files import read_candidates
 
 Train = Callable[..., Path]
 CLASSES = ["blue", "green", "red"]

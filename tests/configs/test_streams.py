@@ -62,6 +62,11 @@ def test_a_closed_stdout_is_the_null_device() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "Standard output takes ASCII only",
+    "Paths and messages come out all the same",
+)
 def test_where_only_ascii_can_be_written_a_path_comes_out_exactly_and_a_message_too() -> None:
     script = r"""
 import logging, sys

@@ -35,6 +35,11 @@ def test_a_folder_that_is_named_is_taken(tmp_path, monkeypatch):
     assert cache_root("mine") == tmp_path / "mine"
 
 
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "A container has no home, or none to write to",
+    "The cache is among the temporary files, and that is said",
+)
 # Nothing can be made below a device.
 @pytest.mark.parametrize("home", ["/dev/null", "/proc/self/nothing"])
 def test_without_a_home_to_write_to_it_is_among_the_temporary_files_which_is_said(

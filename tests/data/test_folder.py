@@ -118,6 +118,9 @@ def test_pictures_beside_class_folders_are_skipped_and_counted(tmp_path, caplog)
 RUN = ("train.log", "plan.png", ".hydra/hydra.yaml", "lr_find/head.png")
 
 
+@pytest.mark.fault(
+    "Folders and tables", "Runs or a cache lie among the class folders", "They are skipped, and that is said"
+)
 @pytest.mark.parametrize(
     ("folder", "holds"),
     [

@@ -1,7 +1,7 @@
 """What an exported model's README says of it."""
 
-from imageclf.report.files.run_files import CandidateScore
 from imageclf.report.model_card import model_card
+from imageclf.report.run_files import CandidateScore
 
 SUMMARY = {"num_train": 204, "model/pictures": 51, "model/chosen": True}
 SOUP = CandidateScore("soup", ["head-0"], 46 / 51, 0.36)

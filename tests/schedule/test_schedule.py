@@ -25,6 +25,9 @@ def test_a_run_is_as_long_as_its_phases():
     assert lesson().epochs == 15
 
 
+@pytest.mark.fault(
+    "Configs and secrets", "A phase is called `../x`, `a/b` or nothing", "It is refused: phases name files"
+)
 @pytest.mark.parametrize(
     "name", ["../x", "a/b", "", ".", "..", "a.b", "C:\\x", "[a]", "a\tb", " a", "a" * 65, 1, None]
 )

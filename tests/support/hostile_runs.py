@@ -20,7 +20,7 @@ from imageclf.commands.predict import predict_pictures
 from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.launch.start import start
 from imageclf.report import write_report
-from imageclf.report.files.run_files import read_run
+from imageclf.report.run_files import read_run
 
 Open = Callable[[Path], object]
 

@@ -23,11 +23,11 @@ from imageclf.commands.export import load_trained
 from imageclf.commands.predict import PredictOptions, predict_table, readable
 from imageclf.configs import Plain, Trust
 from imageclf.configs.plain import defaults_of
+from imageclf.configs.saved.numbers import read_metrics, read_summary
 from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.data.views.viewing import Viewing
 from imageclf.evaluation.tta_presets import Preset
 from imageclf.report.notebook import SHOWN, run_html
-from imageclf.report.run_files import read_metrics, read_summary
 from imageclf.system.printable import printable
 from imageclf.training.check_keys import check
 from imageclf.training.closing import result_rows

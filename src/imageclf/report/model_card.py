@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from imageclf.analysis.scores import wilson_interval
-from imageclf.report.files.run_files import CandidateScore
 from imageclf.report.page import percent
+from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import counted, joined
 
 # Names of classes before the rest is counted.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from imageclf.report.files.run_files import CandidateScore
 from imageclf.report.page import percent
+from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import joined
 
 _MIXTURES = {

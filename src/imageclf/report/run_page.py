@@ -18,7 +18,6 @@ from imageclf.analysis.scores import (
     reliability,
     wilson_interval,
 )
-from imageclf.report.files.run_files import RunFiles, read_run
 from imageclf.report.galleries import Gallery, common_folder, prediction_galleries
 from imageclf.report.model_pictures import ModelPictures, heatmap_tiles, view_tiles
 from imageclf.report.page import fluid_plot, percent, render_page, svg_plot
@@ -28,6 +27,7 @@ from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, 
 from imageclf.report.plots.lr_find_plot import lr_find_figure
 from imageclf.report.reported import ReportedModel, augmented_sentence, candidate_rows, reported_model
 from imageclf.report.run_commands import training_command, using_commands
+from imageclf.report.run_files import RunFiles, read_run
 from imageclf.report.run_numbers import (
     ClassRow,
     class_rows,

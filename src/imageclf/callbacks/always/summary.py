@@ -25,8 +25,8 @@ from imageclf.configs.options import AnalysisOptions
 from imageclf.data import ImageData, Table
 from imageclf.evaluation.predicting import current_predictions, predict_with_reported
 from imageclf.model import Predictions
-from imageclf.report.files.run_files import read_candidates
 from imageclf.report.reported import model_sentence
+from imageclf.report.run_files import read_candidates
 from imageclf.schedule import RunState
 from imageclf.system.files import write_json
 
