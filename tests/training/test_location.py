@@ -67,6 +67,12 @@ def test_files_of_other_programs_are_no_run_and_are_not_overwritten(tmp_path, na
         check_location(tmp_path)
 
 
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
+    (tmp_path / "metrics.csv").mkdir()
+    with pytest.raises(InputError, match=r"metrics\.csv is a folder"):
+        check_location(tmp_path)
+
+
 def test_a_folder_with_other_files_may_become_a_run(tmp_path):
     (tmp_path / "notes.txt").touch()
     check_location(tmp_path)

@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from imageclf import InputError
 from imageclf.configs import Trust
 from imageclf.configs.plain import select
+from imageclf.configs.saved.numbers import read_summary
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.files import load_into
 from imageclf.model.weights.pretrained import licence_of
-from imageclf.report.checked_numbers import read_summary
 from imageclf.report.model_card import model_card
 from imageclf.report.run_files import read_candidates
 from imageclf.system.files import write_atomically, write_json, write_text

@@ -16,7 +16,7 @@ from imageclf.analysis import RunRecord, flatten, read_predictions
 from imageclf.analysis.run_settings import UNKNOWN
 from imageclf.configs import read_config
 from imageclf.configs.saved.hydra_record import command_of, read_choices
-from imageclf.report.checked_numbers import read_json, read_metrics, read_summary
+from imageclf.configs.saved.numbers import read_json, read_metrics, read_summary
 from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
 

