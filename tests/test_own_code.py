@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from installed_wheel import Call
 
 PAGE = (Path(__file__).parents[1] / "docs/own-code.md").read_text(encoding="utf-8")
@@ -23,6 +24,31 @@ SMALL = [
     *("data.num_workers=0", "trainer=cpu"),
 ]
 TIMM = ["model.backbone=test_efficientnet", "model.weights=none"]
+
+# Every part at once.
+ALL = [
+    *("data=folder", "data._target_=my_source.ByFileName", "data.root=scans", "data.suffix=.png"),
+    *("model.backbone._target_=my_model.SmallNet", "model.head._target_=my_head.CosineHead"),
+    *("model.loss._target_=my_loss.PolyLoss", "callbacks.norm._target_=my_callback.GradientNorm"),
+    "transforms.extra={_target_: my_transform.Torchvision, name: RandomPosterize, bits: 2}",
+    "metrics.top2={_target_: my_metric.top2, _partial_: true, higher_is_better: true}",
+    "logger.json={_target_: my_logger.JsonLines, path: '${hydra:runtime.output_dir}/log.jsonl'}",
+    "data.batch_size=4",
+]
+STOP = """
+import os
+import signal
+from pathlib import Path
+
+import lightning as pl
+
+
+class Stop(pl.Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1 and batch_idx == 2 and not Path("stopped").exists():
+            Path("stopped").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +138,37 @@ def test_from_another_folder_the_config_folder_says_where_the_code_is(
 
 
 @pytest.mark.long
+def test_a_run_of_ones_own_parts_that_is_stopped_and_goes_on_ends_with_the_same_weights(
+    installed: Call, folder: Path
+) -> None:
+    (folder / "my_stop.py").write_text(STOP)
+    stop = "callbacks.stop._target_=my_stop.Stop"
+    whole = installed("imageclf-train", *ALL, *SMALL, "hydra.run.dir=runs/undisturbed", folder=folder)
+    assert whole.returncode == 0, whole.stderr
+    stopped = installed("imageclf-train", *ALL, *SMALL, stop, "hydra.run.dir=runs/stopped", folder=folder)
+    assert stopped.returncode == 75, stopped.stderr
+    # Without its parts on the command line they have to be trusted.
+    words = ("hydra.run.dir=runs/stopped", "ckpt_path=auto")
+    refused = installed("imageclf-train", *words, folder=folder)
+    assert refused.returncode == 1 and "give trust=[my_" in refused.stderr
+    trust = f"trust=[{','.join(Path(name).stem for name in FILES if name.endswith('.py'))},my_stop]"
+    on = installed("imageclf-train", *words, trust, folder=folder)
+    assert on.returncode == 0, on.stderr
+    weights = [final_weights(folder / "runs" / name) for name in ("undisturbed", "stopped")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.long
 def test_ranks_find_it_too(installed: Call, folder: Path) -> None:
-    command = [
-        "data=photos",
-        "model.loss._target_=my_loss.PolyLoss",
-        "model.head._target_=my_head.CosineHead",
-    ]
     ranks = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.run.dir=runs/ranks"]
-    small = [each for each in (*SMALL, *TIMM) if each != "trainer=cpu"]
-    done = installed("imageclf-train", *command, *small, *ranks, folder=folder)
+    small = [each for each in SMALL if each != "trainer=cpu"]
+    done = installed("imageclf-train", *ALL, *small, *ranks, folder=folder)
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "runs/ranks/summary.json").read_text())["epochs"] == 2
+
+
+def final_weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(run_dir / "snapshots/final.ckpt", weights_only=True)[
+        "state_dict"
+    ]
+    return weights

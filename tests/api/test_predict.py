@@ -4,30 +4,21 @@ import logging
 import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from odd_pictures import write_odd_pictures
 from PIL import Image
 from predicting import predict_options
 
 import imageclf
 from imageclf import InputError
 from imageclf.commands.predict import predict_pictures
-from imageclf.configs.paths import CONF_DIR
 
 CLASSES = ["blue", "green", "red"]
-STAMPS = Path(CONF_DIR).parent / "data" / "stamps"
 # Modes whose array holds the values themselves: that of a palette holds places in it.
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
-
-
-@pytest.fixture(scope="module")
-def odd_pictures(tmp_path_factory):
-    return write_odd_pictures(next(iter(sorted(STAMPS.rglob("*.jpg")))), tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")
