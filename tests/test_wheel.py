@@ -16,26 +16,6 @@ MODULES = sorted((ROOT / "src").rglob("*.py"))
 CONFIGS = sorted(
     p for p in (ROOT / "conf").rglob("*.yaml") if p.parent.name != "local" or p.stem == "example"
 )
-PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Build the wheel with what is installed, without a network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        *PIP,
-        "wheel",
-        str(ROOT),
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        f"--wheel-dir={folder}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("imageclf-*.whl")
-    return built
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +23,6 @@ def carried(wheel) -> dict[str, bytes]:
     """Return the wheel's files by path."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
-
-
-@pytest.fixture(scope="module")
-def target(wheel, tmp_path_factory) -> Path:
-    """Install the wheel alone into a folder of its own."""
-    folder = tmp_path_factory.mktemp("target")
-    command = [*PIP, "install", str(wheel), "--no-deps", "--no-index", f"--target={folder}"]
-    subprocess.run(command, capture_output=True, check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +115,17 @@ def test_the_installed_wheel_predicts(call, trained, dataset):
     run_dir = trained.stdout.splitlines()[-1]
     done = call("-m", "imageclf.predict", f"run={run_dir}", f"data={dataset}/valid", "output=new.csv")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_wheel_predicts_from_python(call, trained, dataset):
+    run_dir = trained.stdout.splitlines()[-1]
+    done = call("-c", f"import imageclf; print(imageclf.load({run_dir!r}).predict({f'{dataset}/valid'!r}))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("<Prediction: 12 pictures: ")
+
+
+def test_the_wheel_says_that_it_is_typed(carried):
+    assert "imageclf/py.typed" in carried
 
 
 def test_without_data_the_installed_wheel_says_what_to_give(call):

@@ -4,6 +4,7 @@ import importlib
 import sys
 import types
 import typing
+import warnings
 
 from imageclf.system.errors import InputError, Preempted
 
@@ -36,7 +37,10 @@ class _Package(types.ModuleType):
 
     def __getattr__(self, name: str) -> typing.Any:
         if name in _LAZY:
-            return getattr(importlib.import_module("imageclf.api"), name)
+            with warnings.catch_warnings():
+                # tqdm, in a notebook without its widgets: none of its bars is used.
+                warnings.filterwarnings("ignore", "IProgress not found")
+                return getattr(importlib.import_module("imageclf.api"), name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:

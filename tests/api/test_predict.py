@@ -1,31 +1,24 @@
 """What a run predicts in Python is what imageclf-predict writes, of files and of pictures in memory."""
 
+import logging
+import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from odd_pictures import write_odd_pictures
 from PIL import Image
 from predicting import predict_options
 
 import imageclf
 from imageclf import InputError
 from imageclf.commands.predict import predict_pictures
-from imageclf.configs.paths import CONF_DIR
 
 CLASSES = ["blue", "green", "red"]
-STAMPS = Path(CONF_DIR).parent / "data" / "stamps"
 # Modes whose array holds the values themselves: that of a palette holds places in it.
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
-
-
-@pytest.fixture(scope="module")
-def odd_pictures(tmp_path_factory):
-    return write_odd_pictures(next(iter(sorted(STAMPS.rglob("*.jpg")))), tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +170,23 @@ def test_what_is_no_picture_is_refused(run, pictures, said):
 def test_an_option_is_refused_as_by_the_command(run, dataset, options, said):
     with pytest.raises(InputError, match=re.escape(said)):
         run.predict(dataset / "valid", **options)
+
+
+def test_a_prediction_leaves_the_process_as_it_was_and_prints_nothing(finished_run, dataset, capfd, recwarn):
+    torch.manual_seed(1)
+    before = torch.get_rng_state().clone(), dict(os.environ), logging.getLogger("lightning.pytorch").level
+    run = imageclf.load(finished_run)
+    assert len(run.predict(dataset / "valid")) == 12
+    assert run.model(run.transform(dataset / "valid/red/0.png")[None]).shape == (1, 3)
+    after = torch.get_rng_state(), dict(os.environ), logging.getLogger("lightning.pytorch").level
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
+
+
+def test_a_run_predicts_from_another_folder(finished_run, dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished_run.parent)
+    run = imageclf.load(finished_run.name)
+    monkeypatch.chdir(tmp_path)
+    assert len(run.predict(dataset / "valid/red")) == 4

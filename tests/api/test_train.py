@@ -192,17 +192,17 @@ def test_the_function_is_not_replaced_by_the_module_of_its_name(name, monkeypatc
     assert Path(module.__file__).name == f"{name}.py"
 
 
-def test_an_analysis_has_the_numbers_of_the_command_and_its_page(dataset, here, command):
+def test_an_analysis_has_the_numbers_of_the_files_and_their_page(dataset, here):
     before = state_of_the_process()
     found = imageclf.analyse(dataset)
     assert state_of_the_process() == before
-    assert command("analyse", f"data={dataset}", "hydra.run.dir=commanded").code == 0
     for name in ("pictures", "classes", "problems"):
-        written = pd.read_csv(here / f"commanded/{name}.csv", keep_default_na=False)
+        written = pd.read_csv(found.page.path.with_name(f"{name}.csv"), keep_default_na=False)
+        assert written.columns.tolist() == getattr(found, name).columns.tolist()
         assert len(written) == len(getattr(found, name))
     assert found.classes["train"].tolist() == [8, 8, 8]
     assert found.classes["valid"].tolist() == [4, 4, 4]
-    assert Path(found.page).name == "analysis.html"
+    assert Path(found.page).parent.parent == here / "runs/analyse"
     assert repr(found).startswith("<Analysis: 3 classes, 24 training pictures, 12 validation pictures, ")
     assert found._repr_html_().startswith("<iframe srcdoc=")
 
@@ -215,3 +215,26 @@ def test_an_analysis_of_nothing_is_refused(here):
 def test_the_summary_is_that_of_the_file(trained):
     run = trained[0]
     assert run.summary == json.loads((run.dir / "summary.json").read_text())
+
+
+HEAD = """
+from torch import nn
+
+class Head(nn.Linear):
+    def __init__(self, in_features, num_classes):
+        super().__init__(in_features, num_classes)
+"""
+
+
+def test_code_beside_the_program_is_found_and_trusted_by_whoever_names_it(tiny, here, dataset, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (here / "head_of_a_program.py").write_text(HEAD)
+    named = {"model.head._target_": "head_of_a_program.Head"}
+    run = imageclf.train(*tiny, *FAST, named, run_dir="own")
+    assert len(run.predict(dataset / "valid/red")) == 4
+    with pytest.raises(InputError, match=r"give trust=\[head_of_a_program\]"):
+        imageclf.load("own")
+    again = imageclf.load("own", trust="head_of_a_program")
+    assert np.array_equal(
+        again.predict(dataset / "valid").probabilities, run.predict(dataset / "valid").probabilities
+    )

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -10,12 +9,10 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from odd_pictures import write_odd_pictures
 from predicting import predict_options
 
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
-from imageclf.configs.paths import CONF_DIR
 from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures import decode
 from imageclf.model.export import prepare as export_prepare
@@ -23,13 +20,6 @@ from imageclf.model.export.prepare import prepare
 from imageclf.training.run_config import build_augmentation
 
 CLASSES = ["blue", "green", "red"]
-STAMPS = Path(CONF_DIR).parent / "data" / "stamps"
-
-
-@pytest.fixture(scope="module")
-def odd_pictures(tmp_path_factory):
-    photo = next(path for path in sorted(STAMPS.rglob("*.jpg")))
-    return write_odd_pictures(photo, tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")

@@ -227,3 +227,15 @@ def test_a_mistake_that_shows_while_a_value_is_looked_up_is_said_as_it_is(comman
     (line,) = command("plan", f"data={tmp_path}/table.csv").err.splitlines()
     assert line.startswith(f"imageclf: data={tmp_path}/table.csv: the column of classes could be any of")
     assert line.endswith("; give data.label_column=one")
+
+
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "Nothing can be made in the current folder",
+    "A sentence names `hydra.run.dir`",
+)
+def test_a_folder_that_cannot_be_made_is_one_sentence(command, dataset, monkeypatch) -> None:
+    monkeypatch.chdir("/proc")
+    outcome = command("plan", f"data={dataset}")
+    assert outcome.code == 1 and outcome.mistakes[0].startswith("imageclf: /proc/runs"), outcome
+    assert "give hydra.run.dir=FOLDER" in outcome.mistakes[0]

@@ -75,7 +75,7 @@ def test_a_column_that_is_given_is_not_looked_for(here):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("nowhere", "data=nowhere: there is no such folder or file; .*one of csv, folder, own, stamps$"),
+        ("nowhere", "data=nowhere: there is no such folder or file; .*one of csv, folder, stamps$"),
         ("./no/where", "data=./no/where: there is no such folder or file"),
         ("a.jpg", "data=a.jpg: this is no folder and no .csv file"),
         ("", "data=: there is no such folder or file"),

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from imageclf import InputError
 from imageclf.configs import instantiate, locate_target
+from imageclf.configs.instantiate import parameters_of
 from imageclf.schedule import Phase, Schedule
 
 
@@ -119,3 +121,11 @@ def test_what_names_no_class_or_function_is_refused(given, reason):
         locate_target(given, "part")
     assert str(refused.value).startswith(reason)
     assert "\n" not in str(refused.value)
+
+
+def test_a_module_of_torch_without_a_constructor_of_its_own_takes_nothing():
+    class Plain(nn.Module):
+        """Has only a forward."""
+
+    assert list(parameters_of(Plain)) == []
+    assert list(parameters_of(nn.Linear))[:2] == ["in_features", "out_features"]

@@ -1,5 +1,6 @@
 """A command whose output nobody reads to its end goes on, in silence."""
 
+import os
 import subprocess
 import sys
 
@@ -59,3 +60,24 @@ def test_a_closed_stdout_is_the_null_device() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.fault(
+    "Terminals, paths and networks",
+    "Standard output takes ASCII only",
+    "Paths and messages come out all the same",
+)
+def test_where_only_ascii_can_be_written_a_path_comes_out_exactly_and_a_message_too() -> None:
+    script = r"""
+import logging, sys
+from imageclf.configs.streams import tolerate_closed_streams
+from imageclf.system.printable import show
+tolerate_closed_streams()
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+logging.raiseExceptions = False
+logging.warning("classes: \u00e4, \u982d")
+show("runs/\u00e4\udcff")
+"""
+    environment = os.environ | {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=True)
+    assert done.stdout == "classes: ä, 頭\nruns/ä".encode() + b"\xff\n"

@@ -120,6 +120,24 @@ def test_a_view_does_not_depend_on_the_global_generators(dataset):
     assert torch.equal(*shown)
 
 
+def test_a_transform_that_draws_from_torch_is_seeded_by_the_view_too(tmp_path):
+    paths = write_noise(tmp_path, [(40, 50)] * 3)
+
+    def grey(picture):
+        return np.full_like(picture, int(torch.randint(256, ())))
+
+    drawing = replace(preset("none"), extra=grey)
+    shown = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        drawn = PictureDataset(paths, np.arange(3), drawing, "crop", 1.0, 42)[request([1, 2, 3])].images
+        shown.append(drawn.flatten(1)[:, 0])
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*shown)
+    assert len(set(shown[0].tolist())) > 1
+
+
 def test_the_generators_are_restored_after_a_policy_that_fails(tmp_path):
     def fail(picture):
         random.random()

@@ -11,7 +11,7 @@ import pytest
 from cache_jobs import AMPLE, fill, run, used_elsewhere, writing
 
 from imageclf import InputError
-from imageclf.data.pictures.cache import Cache, cache_root, content_key, entries, remove
+from imageclf.data.pictures.cache import Cache, content_key, entries, remove
 
 
 @pytest.fixture
@@ -192,17 +192,6 @@ def test_what_takes_no_room_stays(tmp_path):
 def test_a_result_may_take_all_the_room_there_is(tmp_path, size):
     assert Cache(tmp_path, 100).get("features", "new", {}, writing(size)).is_dir()
     assert names(tmp_path) == ["new"]
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [({"XDG_CACHE_HOME": "/x"}, "/x/imageclf"), ({"HOME": "/h"}, "/h/.cache/imageclf")],
-)
-def test_the_default_folder_is_that_of_the_desktop_standard(monkeypatch, variables, expected):
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert str(cache_root(None)) == expected
 
 
 def test_a_key_depends_on_every_part_and_not_on_their_order():

@@ -110,8 +110,12 @@ def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path):
 
 
 def test_what_a_run_has_left_in_the_folder_is_not_predicted(tmp_path):
-    run = "runs/train/0"
-    for name in ("1.png", f"{run}/plan.png", f"{run}/train.log", f"{run}/.hydra/hydra.yaml"):
+    for name in (
+        "1.png",
+        "runs/train/0/plan.png",
+        "runs/train/0/train.log",
+        "runs/train/0/.hydra/hydra.yaml",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert unlabelled_table(str(tmp_path), ("cat", "dog")).ids == ["1"]

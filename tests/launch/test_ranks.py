@@ -15,7 +15,7 @@ from small_runs import RECORDER, SMALL, THREE_PHASES, composed, phases, train_sm
 
 from imageclf import InputError
 from imageclf.launch.ranks import run_ranks
-from imageclf.system.errors import RankError
+from imageclf.system.errors import RankError, RunError
 from imageclf.training.directory import prepare
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.parts.table import table_of_run
@@ -238,6 +238,20 @@ def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Pat
     with pytest.raises(RankError, match=r"rank 1 ended by SIGKILL|rank 0 failed"):
         run_ranks(tmp_path, 2)
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.fault(
+    "Several processes and clusters", "A loss is NaN on one rank", "All end, with its sentence"
+)
+@pytest.mark.usefixtures("alarm")
+def test_a_loss_that_is_no_number_on_one_rank_ends_all_with_one_sentence(
+    pictures: Path, tmp_path: Path
+) -> None:
+    spoil = "+callbacks.spoil={_target_: probes.NotFiniteOnRank, rank: 1}"
+    with pytest.raises(
+        RunError, match=r"^rank 1: the training loss is nan at epoch 1, batch 0 of phase start"
+    ):
+        train_small(tmp_path, pictures, *THREE_PHASES, *TWO_RANKS, spoil)
 
 
 @pytest.mark.long

@@ -25,6 +25,24 @@ def test_a_run_is_as_long_as_its_phases():
     assert lesson().epochs == 15
 
 
+@pytest.mark.fault(
+    "Configs and secrets", "A phase is called `../x`, `a/b` or nothing", "It is refused: phases name files"
+)
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "", ".", "..", "a.b", "C:\\x", "[a]", "a\tb", " a", "a" * 65, 1, None]
+)
+def test_a_name_that_could_leave_the_run_directory_is_no_phase(name):
+    with pytest.raises(
+        InputError, match=f"^schedule.phases: {re.escape(repr(name))} cannot be the name of a"
+    ):
+        Schedule({name: Phase()})
+
+
+@pytest.mark.parametrize("name", ["head", "fine-tune_2", "große Bilder", "頭", "2"])
+def test_a_name_in_words_of_any_language_is_one(name):
+    assert Schedule({name: Phase()}).at(0).name == name
+
+
 def test_every_epoch_lies_in_the_phase_that_covers_it():
     assert [lesson().at(epoch).name for epoch in range(15)] == NAMES
 

@@ -17,7 +17,8 @@ import torch
 
 from imageclf.callbacks import Checkpoint, LrFinder, terminate_on_nan
 from imageclf.callbacks.always import votes
-from imageclf.data.pictures.cache import cache_root, entries
+from imageclf.data.pictures.cache import entries
+from imageclf.data.pictures.cache_root import cache_root
 from imageclf.schedule import RunState, Schedule
 
 
@@ -262,6 +263,30 @@ class Fault(pl.Callback):
         if self._kind == "diverge":
             with torch.no_grad():
                 next(pl_module.parameters()).fill_(float("nan"))
+
+
+class MoveRun(pl.Callback):
+    """Move the run directory away when an epoch begins."""
+
+    def __init__(self, run_dir: Path, epoch: int) -> None:
+        self._run_dir = run_dir
+        self._epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == self._epoch:
+            self._run_dir.rename(self._run_dir.with_name("elsewhere"))
+
+
+class NotFiniteOnRank(pl.Callback):
+    """Let the weights of one rank alone become NaN in the second epoch."""
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == 1 and trainer.global_rank == self._rank:
+            with torch.no_grad():
+                pl_module.model.head[-1].weight.fill_(float("nan"))
 
 
 class Costs(pl.Callback):

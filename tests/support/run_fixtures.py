@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from odd_pictures import write_odd_pictures
 
-from imageclf.configs import to_plain
+from imageclf.configs import CONF_DIR, to_plain
 from imageclf.launch.start import train
 from imageclf.training.directory import prepare
 from imageclf.training.run_config import RunConfig, parse
@@ -20,6 +21,13 @@ def finished_run(composed, tiny, tmp_path_factory) -> Path:
     prepare(cfg, run_dir, [])
     train(run_dir)
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def odd_pictures(tmp_path_factory) -> list[Path]:
+    """Write files of every kind that people have, made from one photo."""
+    photo = next(path for path in sorted(Path(CONF_DIR).parent.glob("data/stamps/*/*.jpg")))
+    return write_odd_pictures(photo, tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture

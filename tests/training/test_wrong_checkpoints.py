@@ -110,6 +110,11 @@ def bare_pickle(path: Path) -> None:
     path.write_bytes(f"\x80\x04cos\nsystem\n(S'touch {os.environ['CANARY']}'\ntR.".encode("latin-1"))
 
 
+@pytest.mark.fault(
+    "Going on",
+    "`ckpt_path` is a folder, a pipe, a text, cut, a pickle with code, ...",
+    "A sentence; no code runs",
+)
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -148,6 +153,9 @@ def test_what_is_no_checkpoint_is_one_sentence_and_runs_no_code(
     assert not (tmp_path / "canary").exists()
 
 
+@pytest.mark.fault(
+    "Going on", "`ckpt_path` lacks entries, or has odd ones", "A sentence before a picture is read"
+)
 @pytest.mark.parametrize(
     "entries",
     [
@@ -171,6 +179,11 @@ def test_a_checkpoint_that_no_run_has_saved_is_one_sentence(
         check_resumable(changed(**entries))
 
 
+@pytest.mark.fault(
+    "Going on",
+    "`ckpt_path` is of a run of other classes, or of another length",
+    "A sentence names what differs",
+)
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
@@ -192,6 +205,9 @@ def test_a_checkpoint_of_another_run_is_refused_with_what_differs(
     assert "start a new run from its weights with model.weights=" in str(refused.value)
 
 
+@pytest.mark.fault(
+    "Going on", "`ckpt_path` is of another backbone, optimizer or grouping", "A sentence names what differs"
+)
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -208,6 +224,7 @@ def test_a_checkpoint_is_refused_by_a_run_of_another_config(
         start_from(whole, override)
 
 
+@pytest.mark.fault("Going on", "Another run's checkpoint lies in `checkpoints/`", "It is refused")
 def test_a_run_whose_own_checkpoint_was_replaced_is_refused(
     changed: Callable[..., Path], start_from: Callable[..., Path], whole: Path, tmp_path: Path
 ) -> None:
@@ -219,7 +236,33 @@ def test_a_run_whose_own_checkpoint_was_replaced_is_refused(
         train(run_dir)
 
 
-@pytest.mark.parametrize("entries", [{}, {"ranks": None, "classes": None}])
+@pytest.mark.fault(
+    "Going on", "Rows of split.csv are gone", "It is refused: the pictures are no longer the same"
+)
+def test_a_run_whose_split_was_cut_is_refused(start_from: Callable[..., Path], whole: Path) -> None:
+    run_dir = start_from(whole)
+    rows = (run_dir / "split.csv").read_text().splitlines(keepends=True)
+    (run_dir / "split.csv").write_text("".join(rows[:-1]))
+    with pytest.raises(
+        InputError, match=r"its pictures, classes or splits are not those that are now in split"
+    ):
+        train(run_dir)
+
+
+@pytest.mark.fault(
+    "Going on",
+    "There are more or fewer threads than before",
+    "It goes on, and says that the bits will differ",
+)
+def test_other_threads_than_before_are_said(
+    changed: Callable[..., Path], start_from: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    start_from(changed(threads=7))
+    assert "saved with 7 threads, and there are 1 now" in caplog.text
+    assert "OMP_NUM_THREADS=7" in caplog.text
+
+
+@pytest.mark.parametrize("entries", [{}, {"ranks": None, "classes": None, "threads": None, "table": None}])
 def test_a_new_run_goes_on_from_a_checkpoint_that_fits_of_any_version(
     entries: dict[str, Any],
     changed: Callable[..., Path],

@@ -21,12 +21,13 @@ from imageclf.api.prediction import Prediction
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.commands.export import load_trained
 from imageclf.commands.predict import PredictOptions, predict_table, readable
-from imageclf.configs import Plain, Trust, read_object
+from imageclf.configs import Plain, Trust
 from imageclf.configs.plain import defaults_of
+from imageclf.configs.saved.numbers import read_metrics, read_summary
 from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.data.views.viewing import Viewing
 from imageclf.evaluation.tta_presets import Preset
-from imageclf.report.notebook import SHOWN, facts_html
+from imageclf.report.notebook import SHOWN, run_html
 from imageclf.system.printable import printable
 from imageclf.training.check_keys import check
 from imageclf.training.closing import result_rows
@@ -54,7 +55,8 @@ def load(run: AnyPath, weights: str = "best", trust: Trust = ()) -> "Run":
         InputError: no finished run is there, it has no such weights, or its config names code that is not
             trusted.
     """
-    run_dir = finished(run)
+    # The program may go to another folder.
+    run_dir = finished(run).absolute()
     return Run(run_dir, weights, trust, read_trained(run_dir, weights, trust))
 
 
@@ -82,7 +84,7 @@ class Run:
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """The scores and facts in summary.json, such as `model/acc`."""
-        return read_object(self.dir / "summary.json")
+        return read_summary(self.dir)
 
     @property
     def report(self) -> Page:
@@ -206,7 +208,7 @@ class Run:
         return printable(f"<Run {self.dir}{weights}: accuracy {scores['accuracy']}>")
 
     def _repr_html_(self) -> str:
-        return facts_html(f"Run {self.dir}", result_rows(self.summary))
+        return run_html(f"Run {self.dir}", result_rows(self.summary), read_metrics(self.dir / "metrics.csv"))
 
 
 def _options(run: Run, paths: list[str], chosen: Plain) -> PredictOptions:

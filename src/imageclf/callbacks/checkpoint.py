@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
+import torch
 
 from imageclf import InputError
 from imageclf.callbacks.always.votes import Votes
-from imageclf.callbacks.callback import Callback, Order
+from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.model.weights.files import is_whole
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import replace, rotate
@@ -139,9 +140,14 @@ class Checkpoint(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Store the position of the next batch and the number of ranks; Lightning's counters are not read."""
+        """Store the position of the next batch, which is read in place of Lightning's counters, and more.
+
+        What resuming compares: the number of ranks and threads, and the pictures.
+        """
         checkpoint["position"] = list(self._position)
         checkpoint["ranks"] = trainer.world_size
+        checkpoint["threads"] = torch.get_num_threads()
+        checkpoint["table"] = data_of(trainer).table.digest
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -159,6 +165,15 @@ class Checkpoint(Callback):
                 f"{trainer.ckpt_path} was saved by {ranks} ranks, and there are {trainer.world_size}: its "
                 f"batches would change; go on with {ranks} (trainer.devices x trainer.num_nodes), or start a "
                 "new run"
+            )
+        threads = checkpoint.get("threads", torch.get_num_threads())
+        if threads != torch.get_num_threads():
+            log.warning(
+                "the checkpoint was saved with %s threads, and there are %d now: sums are rounded otherwise, "
+                "so the weights will not be the same bit for bit; OMP_NUM_THREADS=%s makes them so",
+                threads,
+                torch.get_num_threads(),
+                threads,
             )
         self._state.start = (epoch, batch)
         log.info("resuming at epoch %d, batch %d", epoch, batch)

@@ -9,12 +9,17 @@ from torch import Tensor
 
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.schedule import Schedule
+from imageclf.system.errors import RunError
 
 # How many pictures of the batch the message names.
 _NAMED = 5
 # Steps between two checks of their losses, by type of device: each check waits for the device.
 CHECK_EVERY = {"cpu": 1}
 _ELSEWHERE = 50
+
+
+class NotFiniteError(RunError, FloatingPointError):
+    """A loss or weights are NaN or infinite."""
 
 
 class TerminateOnNan(Callback):
@@ -24,7 +29,7 @@ class TerminateOnNan(Callback):
     step, so there the losses of 50 steps are checked together, and always before anything is saved.
 
     Raises:
-        FloatingPointError: such a loss; the message names the position, the learning rates and pictures.
+        NotFiniteError: such a loss; the message names the position, the learning rates and pictures.
 
     Source: `TerminateOnNaNCallback` of fastai 2, which stops after the update.
     """
@@ -109,7 +114,7 @@ class TerminateOnNan(Callback):
 def raise_if(mistake: str) -> None:
     """Raise an error with a message, if there is one."""
     if mistake:
-        raise FloatingPointError(mistake)
+        raise NotFiniteError(mistake)
 
 
 def is_finite(module: torch.nn.Module) -> bool:

@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from imageclf import InputError
-from imageclf.data.pictures.cache import Entry, cache_root, entries, remove
+from imageclf.data.pictures.cache import Entry, entries, remove
+from imageclf.data.pictures.cache_root import cache_root
 from imageclf.system.printable import cell, console
 from imageclf.training.check_keys import checked
 

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 from hydra.errors import HydraException
@@ -14,7 +15,16 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from imageclf import InputError, Preempted
 from imageclf.configs.keys import unknown_key
-from imageclf.system.errors import DONE, FAILED, INTERRUPTED, MISTAKE, NO_ROOM, PREEMPTED
+from imageclf.system.errors import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    MISTAKE,
+    NO_ROOM,
+    PREEMPTED,
+    RankError,
+    RunError,
+)
 from imageclf.system.printable import printable
 from imageclf.system.secrets import hidden
 
@@ -117,12 +127,27 @@ def _report(error: Exception) -> int:
     # Outside a job Hydra composes and makes directories: a failure there is a mistake in its input.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
+    if outside and isinstance(error, OSError):
+        print_error(_no_folder(error))
     # A sweep's job has printed its traceback in its own process.
-    if code == MISTAKE or isinstance(error, JobError):
+    elif code == MISTAKE or isinstance(error, JobError | RunError) or _is_known(error):
         print_error(explain(error))
     else:
         _print("".join(traceback.format_exception(error)))
     return code
+
+
+def _is_known(error: Exception) -> bool:
+    """Return whether a rank ended by a known cause, or by a signal: there is no traceback."""
+    return isinstance(error, RankError) and not error.failure.traceback
+
+
+def _no_folder(error: OSError) -> str:
+    """Return the sentence about a folder that Hydra could not make."""
+    return (
+        f"{Path(error.filename or '.').absolute()} cannot be made or written ({error.strerror}): give "
+        "hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER with -m, or start the command in another folder"
+    )
 
 
 def no_room(error: OSError) -> str:
@@ -140,7 +165,7 @@ def explain(error: BaseException) -> str:
         return str(ctrl_c) or "interrupted"
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, InputError):
+        if isinstance(cause, InputError | RunError):
             return str(cause)
         if isinstance(cause, ConfigAttributeError | ConfigKeyError):
             key = str(cause.full_key)

@@ -32,6 +32,17 @@ def locate_target(node: Any, key: str) -> Any:
     return found
 
 
+def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the arguments of a class or function.
+
+    A module of torch without a constructor of its own takes none, although torch's signature takes anything.
+    """
+    constructor = getattr(target, "__init__", None)
+    if inspect.isclass(target) and getattr(constructor, "__qualname__", "") == "Module.__init__":
+        return {}
+    return inspect.signature(target).parameters
+
+
 def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -> Any:
     """Build what a node names; of the offered values it gets those that its signature takes.
 
@@ -50,7 +61,7 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     # Imported here: --help and Tab need no torch.
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    parameters = inspect.signature(locate_target(node, key)).parameters
+    parameters = parameters_of(locate_target(node, key))
     taken = {name: value for name, value in offered.items() if name in parameters}
     # In two steps: Hydra would turn dataclasses among the offered values into configs.
     factory = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all", _recursive_=False)

@@ -1,6 +1,5 @@
 """What a replaced `_target_` leaves behind: keys that were made for the class before it."""
 
-import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from imageclf import InputError
 from imageclf.configs.found.source import FOUND
-from imageclf.configs.instantiate import locate_target
+from imageclf.configs.instantiate import locate_target, parameters_of
 from imageclf.configs.keys import OWN_KEYS
 from imageclf.configs.plain import select
 from imageclf.configs.saved.trust import targets_of
@@ -78,7 +77,7 @@ def _refused(plain: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         if not isinstance(values, dict) or (node == "data" and str(name).startswith("imageclf.")):
             continue
         try:
-            parameters = inspect.signature(locate_target(values, node)).parameters
+            parameters = parameters_of(locate_target(values, node))
         # It is refused where the config is checked.
         except (InputError, ValueError):
             continue

@@ -127,11 +127,14 @@ class PictureDataset(Dataset[Batch]):
 
 def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:
     """Call a transform that draws from the global generators, and restore them afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
+    # Not torch.manual_seed: it would ask for CUDA.
+    torch.default_generator.manual_seed(seed)
     try:
         return extra(picture)
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+        torch.set_rng_state(torchs)

@@ -18,6 +18,7 @@ import torch
 
 from imageclf import InputError
 from imageclf.data.slots import Memory, Slots
+from imageclf.system.errors import RunError
 from imageclf.system.processes import end_with_parent
 from imageclf.system.signals import blocked, ignore
 
@@ -79,7 +80,8 @@ class Workers(Generic[Item]):
 
         Raises:
             InputError, OSError: as the function raised it.
-            RuntimeError: the function failed otherwise, or a process was killed.
+            RunError: a process was killed.
+        RuntimeError: the function failed otherwise.
         """
         if not self._processes:
             self._start()
@@ -148,7 +150,10 @@ def _message(receiver: Connection, process: BaseProcess) -> tuple[int, Any]:
         process.join()
         code = process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        raise RuntimeError(f"a process that reads pictures {how}; did it run out of memory?") from None
+        raise RunError(
+            f"a process that reads pictures {how}: the machine may have run out of memory; take fewer by "
+            "data.num_workers (0: none), or smaller batches by data.batch_size"
+        ) from None
     return message
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imageclf import InputError, Preempted
 from imageclf.launch.pool import open_pool
-from imageclf.system.errors import Failure, RankError
+from imageclf.system.errors import Failure, RankError, RunError
 from imageclf.training.door import run
 
 # Seconds for the other ranks to end once one has ended because of a signal.
@@ -24,7 +24,8 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         InputError: a rank found a mistake in the input.
         Preempted: the ranks ended because of a signal; this process forwards its own to them.
         KeyboardInterrupt: Ctrl-C; only the first one lets the ranks save.
-        RankError: a rank failed or was killed.
+        RunError: a rank cannot go on, and the cause is known.
+        RankError: a rank failed otherwise or was killed.
     """
     train, port = partial(run, run_dir), _free_port()
     with open_pool() as ranks:
@@ -59,6 +60,8 @@ def _error(rank: int, failure: Failure) -> BaseException:
         return Preempted(failure.cause)
     if failure.status == "interrupted":
         return KeyboardInterrupt(failure.cause)
+    if failure.status == "failed" and not failure.traceback:
+        return RunError(f"rank {rank}: {failure.cause}")
     return RankError(rank, failure)
 
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
 from imageclf.report.galleries import prediction_tile
-from imageclf.report.page import render_page
+from imageclf.report.page import data_uri, render_page
+from imageclf.report.plots.curves import accuracy_figure, loss_figure
+from imageclf.report.plots.style import png_bytes
 from imageclf.report.thumbnails import pixels_uri
 from imageclf.system.words import counted
 
@@ -20,9 +22,19 @@ SHOWN = 12
 _TEMPLATE = "notebook.html.j2"
 
 
-def facts_html(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    """Return a table of names and values."""
-    return render_page(_TEMPLATE, title=title, rows=rows).decode("utf-8")
+def run_html(title: str, rows: Sequence[tuple[str, str]], metrics: pd.DataFrame) -> str:
+    """Return a run's result as a table of names and values, and its curves over the epochs.
+
+    Args:
+        title: above the table.
+        rows: of the table.
+        metrics: a row per epoch; without any there are no curves.
+    """
+    figures = [] if metrics.empty else [loss_figure(metrics)]
+    if "val/acc" in metrics and metrics["val/acc"].notna().any():
+        figures.append(accuracy_figure(metrics))
+    images = [data_uri("png", png_bytes(figure)) for figure in figures]
+    return render_page(_TEMPLATE, title=title, rows=rows, images=images).decode("utf-8")
 
 
 def predictions_html(

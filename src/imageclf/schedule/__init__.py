@@ -5,7 +5,7 @@ from imageclf.schedule.phase import Phase
 from imageclf.schedule.plan import phase_rows, step_rows
 from imageclf.schedule.remaining import Workload, kind_of, passes_left, seconds_of
 from imageclf.schedule.run_state import RunState
-from imageclf.schedule.schedule import Place, Schedule, phase_from
+from imageclf.schedule.schedule import Place, Schedule, check_names, phase_from
 from imageclf.schedule.shapes import SHAPES, constant, cosine, flat_cosine, onecycle, plateau
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "RunState",
     "Schedule",
     "Workload",
+    "check_names",
     "constant",
     "cosine",
     "cycle_lengths",

@@ -1,6 +1,7 @@
 """A schedule: named phases in running order, and what applies at any position of the run."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -9,6 +10,10 @@ from typing import Any
 from imageclf import InputError
 from imageclf.schedule.cycles import locate
 from imageclf.schedule.phase import Phase
+
+MOST_LETTERS = 64
+# Words of any language; no dot, slash or bracket, which mean something in a path or an override.
+_NAME = re.compile(r"[\w-]+( +[\w-]+)*")
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Schedule:
     """Named phases in running order: everything that changes in a run, as a function of the position.
 
     Raises:
-        InputError: there is no phase.
+        InputError: there is no phase, or as `check_names`.
 
     >>> schedule = Schedule({"head": Phase(n_cycles=2, lr=1e-2), "finetune": Phase(3, 1, 2, lr=1e-3)})
     >>> schedule.epochs, schedule.at(4).name, schedule.at(4).cycle
@@ -70,9 +75,10 @@ class Schedule:
     phases: Mapping[str, Phase]
 
     def __post_init__(self) -> None:
-        """Refuse an empty schedule."""
+        """Refuse an empty schedule, and names that cannot be those of files."""
         if not self.phases:
             raise InputError("schedule.phases is empty: name at least one phase")
+        check_names(self.phases)
 
     @classmethod
     def from_plain(cls, phases: Mapping[str, dict[str, Any]]) -> "Schedule":
@@ -163,6 +169,20 @@ class Schedule:
                 phase.group_lrs(groups, found=1.0 if has_finder else None)
             except InputError as error:
                 raise InputError(f"schedule.phases.{name}.{error}") from None
+
+
+def check_names(names: Iterable[Any]) -> None:
+    """Refuse names of phases that could not name a file, or be typed as `schedule.phases.NAME`.
+
+    Raises:
+        InputError: such a name.
+    """
+    for name in names:
+        if not (isinstance(name, str) and len(name) <= MOST_LETTERS and _NAME.fullmatch(name)):
+            raise InputError(
+                f"schedule.phases: {name!r} cannot be the name of a phase, which also names files; "
+                f"take up to {MOST_LETTERS} letters, digits, underscores, hyphens and inner spaces"
+            )
 
 
 def phase_from(name: str, values: dict[str, Any]) -> Phase:

@@ -13,6 +13,10 @@ class InputError(ValueError):
     """A mistake in what the user gave; its message is one sentence that names the remedy (exit code 1)."""
 
 
+class RunError(RuntimeError):
+    """A run cannot go on, and the cause is known: its message is one sentence with a remedy (exit code 2)."""
+
+
 class Preempted(BaseException):
     """A signal asked the run to end (exit code 75). Nothing that catches `Exception` may swallow it."""
 

@@ -3,18 +3,14 @@
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TextIO
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
-from imageclf.system.printable import cell, printable
+from imageclf.system.live_line import LiveLine, NotebookLine, line_on, terminal
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +71,7 @@ class Display:
     _steps: list[Step] = field(default_factory=list)
     _ended: dict[Kind, tuple[float, int]] = field(default_factory=dict)
     _next: float = math.inf
-    _live: "_LiveLine | _NotebookLine | None" = None
+    _live: "LiveLine | NotebookLine | None" = None
 
     @contextmanager
     def track(
@@ -127,7 +123,7 @@ class Display:
             return
         # The terminal may be gone: the run is to go on without it.
         with suppress(OSError):
-            self._live = self._live or _line_on(self.console)
+            self._live = self._live or line_on(self.console)
             self._live.show(words)
 
     def _clear(self) -> None:
@@ -179,89 +175,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class _LiveLine:
-    """A line at the bottom of the terminal, which messages scroll above."""
-
-    def __init__(self, console: Console) -> None:
-        streams = sys.stdout, sys.stderr
-        # No thread: data workers are forked from this process.
-        self._live = Live(
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=_is_terminal(streams[0]),
-            redirect_stderr=_is_terminal(streams[1]),
-        )
-        self._live.start()
-        # A run that is killed leaves the terminal as it is.
-        console.show_cursor()
-        # Their messages go through the console, too.
-        handlers = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
-        self._undo = [(each, each.stream) for each in handlers if each.stream in streams]
-        for handler, stream in self._undo:
-            handler.setStream(sys.stdout if stream is streams[0] else sys.stderr)
-
-    def show(self, words: str) -> None:
-        """Replace the line."""
-        text: Text = cell(words)
-        text.no_wrap, text.overflow = True, "ellipsis"
-        self._live.update(text, refresh=True)
-
-    def close(self) -> None:
-        """Remove the line."""
-        for handler, stream in self._undo:
-            handler.setStream(stream)
-        self._live.stop()
-
-
-class _NotebookLine:
-    """A line below the cell of a notebook that runs."""
-
-    def __init__(self) -> None:
-        # Where rich has found a notebook, IPython is there; rich itself would need ipywidgets for this.
-        from IPython.display import display
-
-        show: Any = display
-        self._handle = show(_plain(""), raw=True, display_id=True)
-
-    def show(self, words: str) -> None:
-        """Replace the line."""
-        self._handle.update(_plain(printable(words)), raw=True)
-
-    def close(self) -> None:
-        """Empty the line: a notebook cannot remove it."""
-        self._handle.update(_plain(""), raw=True)
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"text/plain": text}
-
-
-def _line_on(console: Console) -> _LiveLine | _NotebookLine:
-    return _NotebookLine() if console.is_jupyter else _LiveLine(console)
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    # A closed one is None.
-    return stream is not None and stream.isatty()
-
-
-def _terminal() -> Console | None:
-    """Return the terminal that stdout or, in a pipe, stderr goes to, or the notebook; None where is none."""
-    for stream in (sys.stdout, sys.stderr):
-        if _is_terminal(stream):
-            console = Console(file=stream)
-            return None if console.is_dumb_terminal else console
-    console = Console()
-    return console if console.is_jupyter else None
-
-
 def display() -> Display:
     """Return the display of this process; of several ranks only the first shows anything."""
     global _display
     if _display is None:
         rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-        _display = Display(_terminal(), shows=rank == "0")
+        _display = Display(terminal(), shows=rank == "0")
     return _display
 
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs.instantiate import locate_target
+from imageclf.configs.instantiate import locate_target, parameters_of
 from imageclf.configs.keys import FREE_GROUPS, OWN_KEYS, accepts, describe, unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, Loading, Splitting
-from imageclf.schedule import Phase
+from imageclf.schedule import Phase, check_names
 from imageclf.system.printable import written
 
 # Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
@@ -107,7 +107,10 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
     """Yield the nodes that are dataclasses of ours without a `_target_`."""
     if isinstance(config.get("schedule"), dict):
         yield "schedule", Rule({"phases": Mapping[str, Any]}, required=("phases",))
-        for name in config["schedule"].get("phases") or {}:
+        phases = config["schedule"].get("phases")
+        # A dot in one would be taken for the next key.
+        check_names(phases if isinstance(phases, dict) else ())
+        for name in phases or {}:
             yield f"schedule.phases.{name}", _rule_of(Phase)
     for key, options in OWN_NODES.items():
         if isinstance(config.get(key), dict):
@@ -139,7 +142,7 @@ def _target_nodes(config: Plain) -> Iterator[str]:
 
 
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
-    parameters = inspect.signature(target).parameters
+    parameters = parameters_of(target)
     ours = target.__module__.startswith("imageclf.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
     passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))

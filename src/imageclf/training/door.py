@@ -7,6 +7,7 @@ import lightning as pl
 
 from imageclf.callbacks.always.machine_log import CompileLog, LogMachine
 from imageclf.callbacks.always.preemption import Finish, Preemption
+from imageclf.callbacks.always.presence import Presence
 from imageclf.callbacks.always.progress import ShowProgress
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.data import Table
@@ -59,6 +60,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
         parts.schedule.epochs,
         run_dir,
         [
+            Presence(run_dir),
             Finish(notice),
             *callbacks,
             LogMachine(),

@@ -66,7 +66,8 @@ def config_tree(config: Mapping[str, Any]) -> Tree:
 def tree_text(tree: Tree) -> str:
     """Return a tree as plain text, with lines as long as they are."""
     buffer = io.StringIO()
-    Console(file=buffer, width=10_000, no_color=True).print(tree)
+    # In a notebook rich would show the tree there instead.
+    Console(file=buffer, width=10_000, no_color=True, force_jupyter=False).print(tree)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

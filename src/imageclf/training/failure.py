@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.configs import exit_code, explain
-from imageclf.system.errors import INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, Status
+from imageclf.system.errors import INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, RunError, Status
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
@@ -20,16 +20,16 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, RankError):
         return error.failure
     code = exit_code(error)
-    if code in _STATUS:
-        return Failure(_STATUS[code], code, explain(error))
+    if code in _STATUS or isinstance(error, RunError):
+        return Failure(_STATUS.get(code, "failed"), code, explain(error))
     first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     trace = "".join(traceback.format_exception(error))
     return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)
 
 
 def write_failure(run_dir: Path, failure: Failure) -> None:
-    """Write failed.json into a run directory; Ctrl-C is no failure."""
-    if failure.status == "interrupted":
+    """Write failed.json into a run directory that is there; Ctrl-C is no failure."""
+    if failure.status == "interrupted" or not run_dir.is_dir():
         return
     cause = "\n".join([failure.cause, *failure.traceback.splitlines()[-TAIL:]])
     write_json(run_dir / FILE, {"status": failure.status, "exit_code": failure.exit_code, "cause": cause})

@@ -12,7 +12,18 @@ from imageclf.system.cells import read_csv
 # Top-level keys that every config.yaml of a run has.
 _KEYS = frozenset({"data", "model", "schedule", "callbacks", "trainer"})
 # What a run writes, and would overwrite.
-_WRITTEN = ("config.yaml", "split.csv", "metrics.csv", "summary.json", "checkpoints", "snapshots")
+_WRITTEN = (
+    "config.yaml",
+    "split.csv",
+    "metrics.csv",
+    "summary.json",
+    "checkpoints",
+    "snapshots",
+    "predictions",
+)
+_ALSO = ("report.html", "plan.csv", "plan.png", "config_tree.log", "lr_find")
+# A folder that one of these commands has written into may get a run: the plan is then made anew.
+_OURS = ("plan.log", "lr_find.log", "batch_size.log")
 # What Hydra has made by the time that a run is refused.
 _HYDRAS = frozenset({".hydra", "train.log"})
 # What it writes as files.
@@ -53,7 +64,8 @@ def check_location(folder: Path) -> None:
     inner = next(_runs_inside(folder), None)
     if inner is not None:
         raise InputError(f"{folder} holds other runs, such as {inner}: choose another hydra.run.dir")
-    foreign = [name for name in _WRITTEN if (folder / name).exists()]
+    is_planned = any((folder / name).is_file() for name in _OURS)
+    foreign = [name for name in (*_WRITTEN, *(() if is_planned else _ALSO)) if (folder / name).exists()]
     if foreign:
         raise InputError(
             f"{folder} holds {', '.join(foreign)}, but no run of imageclf, which would overwrite them: "

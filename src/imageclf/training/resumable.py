@@ -55,6 +55,7 @@ def check_fits(path: Path, module: ClassifierModule, data: ImageData, num_ranks:
         _other_classes(content.get("classes"), module.classes)
         or _other_tensors(content["state_dict"], module.state_dict())
         or _other_optimizer(content["optimizer_states"], module.configure_optimizers())
+        or (_other_pictures(content.get("table"), data) if is_own else "")
         or _other_place(content, data, num_ranks, is_own)
     )
     if reason:
@@ -112,6 +113,13 @@ def _other_optimizer(saved: Any, own: Optimizer) -> str:
     # Releases of torch add options; another optimizer also lacks some.
     is_other = any(a - b and b - a for (_, a), (_, b) in zip(theirs, ours, strict=True))
     return "its optimizer is another one" if is_other else ""
+
+
+def _other_pictures(saved: Any, data: ImageData) -> str:
+    """Return that the pictures or their splits are others, or nothing; early versions have saved none."""
+    if saved is None or saved == data.table.digest:
+        return ""
+    return "its pictures, classes or splits are not those that are now in split.csv"
 
 
 def _other_place(saved: Mapping[str, Any], data: ImageData, num_ranks: int, is_own: bool) -> str:

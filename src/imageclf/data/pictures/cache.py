@@ -35,13 +35,6 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _protected: dict[Path, IO[bytes]] = {}
 
 
-@atexit.register
-def _unprotect_all() -> None:
-    """Close the locks in an orderly way, before the interpreter warns of files that were left open."""
-    for folder in [*_protected]:
-        _unprotect(folder)
-
-
 @dataclass(frozen=True)
 class Entry:
     """A complete result in `folder`: `size` is the bytes of its files, `used` the time of its last use."""
@@ -141,13 +134,6 @@ class Cache:
                 excess -= entry.size
 
 
-def cache_root(cache_dir: str | None) -> Path:
-    """Return the folder of all caches; None takes `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`."""
-    if cache_dir:
-        return Path(cache_dir).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "imageclf"
-
-
 def content_key(**parts: Any) -> str:
     """Return a hash of everything that a result depends on; the parts must fit into JSON."""
     return hashlib.sha256(json.dumps([_FORMAT, parts], sort_keys=True).encode()).hexdigest()[:32]
@@ -233,6 +219,13 @@ def _lock(file: IO[bytes], how: int) -> bool:
 def _unprotect(folder: Path) -> None:
     if folder in _protected:
         _protected.pop(folder).close()
+
+
+@atexit.register
+def _unprotect_all() -> None:
+    """Close the locks in an orderly way, before the interpreter warns of files that were left open."""
+    for folder in [*_protected]:
+        _unprotect(folder)
 
 
 def _sync(folder: Path) -> None:

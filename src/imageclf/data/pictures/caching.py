@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imageclf import InputError
-from imageclf.data.pictures.cache import Cache, cache_root, content_key
+from imageclf.data.pictures.cache import Cache, content_key
+from imageclf.data.pictures.cache_root import cache_root
 from imageclf.data.pictures.fingerprint import Fingerprint, files_digest
 from imageclf.data.pictures.shrinking import StoreSpec, decode_all
 from imageclf.data.pictures.store import Form, StoredPictures, raw_bytes
@@ -36,7 +37,7 @@ class Caching:
         cache: auto: pictures shrunk to near each phase's size, raw where they fit into `cache_gb`,
             as JPEGs where 0.3 of that fits, and none where that does not; raw; jpeg; none:
             every picture is read from its file in every epoch, every feature is computed anew.
-        cache_dir: folder of all caches; None: `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`.
+        cache_dir: folder of all caches; None: as `cache_root` says.
         cache_gb: what that folder may hold, in 10^9 bytes; the least recently used results are removed.
         fingerprint: stat: a file has changed when its size or one of its times has; bytes: when its content
             has.

@@ -1,6 +1,7 @@
 """The table that every source of pictures returns: id, path, label and split of each row."""
 
 import csv
+import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,12 @@ class Table:
     @cached_property
     def _splits(self) -> npt.NDArray[np.int64]:
         return pd.Index(SPLITS, dtype="str").get_indexer(pd.Index(self.frame["split"])).astype(np.int64)
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of ids, labels and splits in their order; the pictures may lie elsewhere."""
+        rows = self.frame.drop(columns="path").to_csv(index=False, quoting=csv.QUOTE_ALL)
+        return hashlib.sha256(rows.encode("utf-8", "surrogateescape")).hexdigest()
 
     @property
     def paths(self) -> list[str]:
