@@ -20,7 +20,7 @@ from imageclf.commands.cache import CacheOptions
 from imageclf.commands.collect import CollectOptions
 from imageclf.commands.export import ExportOptions
 from imageclf.commands.lr_find import LrFindConfig
-from imageclf.commands.predict import PredictOptions
+from imageclf.commands.predict_options import PredictOptions
 from imageclf.commands.prefetch import PrefetchOptions
 from imageclf.configs import CONF_DIR, instantiate, locate_target, to_plain
 from imageclf.data import Augmentation

@@ -135,7 +135,7 @@ def test_the_command_composes_and_passes_the_check(
     from imageclf.commands.collect import CollectOptions
     from imageclf.commands.export import ExportOptions
     from imageclf.commands.lr_find import LrFindConfig
-    from imageclf.commands.predict import PredictOptions
+    from imageclf.commands.predict_options import PredictOptions
     from imageclf.commands.prefetch import PrefetchOptions
     from imageclf.training.run_config import RunConfig
 

@@ -25,9 +25,10 @@ SMALL = [
 ]
 TIMM = ["model.backbone=test_efficientnet", "model.weights=none"]
 
+SOURCE = ["data=folder", "data._target_=my_source.ByFileName", "data.root=scans", "data.suffix=.png"]
 # Every part at once.
 ALL = [
-    *("data=folder", "data._target_=my_source.ByFileName", "data.root=scans", "data.suffix=.png"),
+    *SOURCE,
     *("model.backbone._target_=my_model.SmallNet", "model.head._target_=my_head.CosineHead"),
     *("model.loss._target_=my_loss.PolyLoss", "callbacks.norm._target_=my_callback.GradientNorm"),
     "transforms.extra={_target_: my_transform.Torchvision, name: RandomPosterize, bits: 2}",
@@ -51,6 +52,15 @@ class Stop(pl.Callback):
 """
 
 
+def made_small(command: str) -> list[str]:
+    """Return what makes a command of the page quick."""
+    if not command.startswith("imageclf-train"):
+        return []
+    if "ckpt_path=auto" in command:
+        return ["data.size=32"]
+    return [*SMALL, *([] if "model.backbone" in command else TIMM)]
+
+
 @pytest.fixture(scope="module")
 def folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an empty folder with the files of the page, and the pictures that it names."""
@@ -72,9 +82,7 @@ def run(installed: Call, folder: Path) -> Callable[[str], Path]:
 
     def call(command: str) -> Path:
         name, *words = shlex.split(command)
-        is_new = name == "imageclf-train" and "ckpt_path=auto" not in words
-        small = [*SMALL, *([] if "model.backbone" in command else TIMM)] if is_new else []
-        done = installed(name, *words, *small, folder=folder)
+        done = installed(name, *words, *made_small(command), folder=folder)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         return folder / done.stdout.splitlines()[-1]
 
@@ -147,8 +155,8 @@ def test_a_run_of_ones_own_parts_that_is_stopped_and_goes_on_ends_with_the_same_
     assert whole.returncode == 0, whole.stderr
     stopped = installed("imageclf-train", *ALL, *SMALL, stop, "hydra.run.dir=runs/stopped", folder=folder)
     assert stopped.returncode == 75, stopped.stderr
-    # Without its parts on the command line they have to be trusted.
-    words = ("hydra.run.dir=runs/stopped", "ckpt_path=auto")
+    # The command line names none of the parts but the source, so they have to be trusted.
+    words = (*SOURCE, "data.size=32", "data.batch_size=4", "hydra.run.dir=runs/stopped", "ckpt_path=auto")
     refused = installed("imageclf-train", *words, folder=folder)
     assert refused.returncode == 1 and "give trust=[my_" in refused.stderr
     trust = f"trust=[{','.join(Path(name).stem for name in FILES if name.endswith('.py'))},my_stop]"

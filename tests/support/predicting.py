@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from imageclf.commands.predict import PredictOptions
+from imageclf.commands.predict_options import PredictOptions
 from imageclf.configs.paths import CONF_DIR
 
 

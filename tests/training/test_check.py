@@ -7,7 +7,7 @@ import pytest
 
 from imageclf import InputError
 from imageclf.commands.lr_find import LrFindConfig
-from imageclf.commands.predict import PredictOptions
+from imageclf.commands.predict_options import PredictOptions
 from imageclf.configs import to_plain
 from imageclf.configs.keys import unknown_key
 from imageclf.configs.options import Offered

@@ -20,7 +20,8 @@ from imageclf.api.pictures import AnyPath, InMemory, Pictures, listed, table_in_
 from imageclf.api.prediction import Prediction
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.commands.export import load_trained
-from imageclf.commands.predict import PredictOptions, predict_table, readable
+from imageclf.commands.predict import predict_table, readable
+from imageclf.commands.predict_options import PredictOptions
 from imageclf.configs import Plain, Trust
 from imageclf.configs.plain import defaults_of
 from imageclf.configs.saved.numbers import read_metrics, read_summary

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,12 +12,12 @@ from imageclf import InputError
 from imageclf.analysis import submission_of
 from imageclf.callbacks.always.summary import predictions_of, unpredicted
 from imageclf.commands.predict_files import check_output, check_same_rows, output_of, summary_table, write_new
+from imageclf.commands.predict_options import PredictOptions
 from imageclf.data import Caching, ImageData, Loading, Table, describe, unreadable
 from imageclf.data.pictures.store import Shrunk
 from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.evaluation.candidates import mean_predictions
 from imageclf.evaluation.predicting import predict_with
-from imageclf.evaluation.tta_presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
 from imageclf.model import Predictions
 from imageclf.schedule import Phase, Schedule
 from imageclf.system.printable import console, show
@@ -38,82 +37,6 @@ log = logging.getLogger(__name__)
 
 # The folder that the run kept its caches in is not for this command to write into.
 _NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat")
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """What imageclf-predict takes.
-
-    Args:
-        run: directory of a finished run, or several, whose probabilities are averaged.
-        data: a picture, a folder of them at any depth, a CSV of paths, - for paths on standard input, or
-            several of these.
-        weights: best, which is the model that the run reports; final, average, average_bn, soup, soup_bn,
-            ensemble, ema, or a snapshot PHASE-CYCLE.
-        tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
-        num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
-        beta: weight of the picture itself, 0 to 1; None: that of `tta`.
-        output: the CSV; None: a name made of what is predicted, and how, in the first run's `predictions/`.
-        batch_size: pictures at once.
-        num_workers: processes that read pictures; auto: as in training.
-        on_error: a picture that cannot be read: skip and list it, or raise.
-        column: of a CSV, the one with the paths; None: `path`, or the only one.
-        sample: sample_submission CSV, which is filled in as well; None: none.
-        overwrite: whether files of another content may be replaced.
-        precision: of the arithmetic, as `trainer.precision`.
-        trust: further modules whose classes the run's config.yaml may name, or all.
-    """
-
-    run: str | Sequence[str]
-    data: str | Sequence[str]
-    weights: str
-    tta: Preset | None
-    num_augmented: int | None
-    beta: float | None
-    output: str | None
-    batch_size: int
-    num_workers: int | Literal["auto"]
-    on_error: Literal["skip", "raise"]
-    column: str | None
-    sample: str | None
-    overwrite: bool
-    precision: str
-    trust: str | Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse views that there cannot be, and no run."""
-        if not self.run:
-            raise InputError("run=[]: name a finished run, or several")
-        if self.tta is not None and self.tta not in DRAWN and self.num_augmented is not None:
-            raise InputError(f"num_augmented={self.num_augmented}: tta={self.tta} has fixed views")
-        if self.beta is not None and self.tta is None and self.num_augmented is None:
-            raise InputError(f"beta={self.beta}: give tta=fastai2 or another one, too")
-        self.views()
-
-    def views(self) -> WeightedViews:
-        """Return the views of each picture.
-
-        Raises:
-            InputError: a number is outside its range.
-        """
-        if self.tta is None and self.num_augmented is None:
-            return PLAIN
-        num_augmented = 4 if self.num_augmented is None else self.num_augmented
-        return weighted_views(self.tta or "fastai07", num_augmented, self.beta)
-
-    @property
-    def runs(self) -> list[str]:
-        """Return the runs as given, in order."""
-        return [self.run] if isinstance(self.run, str) else list(self.run)
-
-    @property
-    def tag(self) -> str:
-        """Return what the CSV's name says of how it was made, such as -final-fastai07; "" for nothing."""
-        has_views = len(self.views().numbers) > 1
-        parts = [self.weights] if self.weights != "best" else []
-        parts += [self.tta or "fastai07"] if has_views else []
-        parts += [f"mean-of-{len(self.runs)}"] if len(self.runs) > 1 else []
-        return "".join(f"-{part}" for part in parts)
 
 
 class Predicted(NamedTuple):

@@ -1,4 +1,4 @@
-"""The line that shows how far a step is, at the bottom of a terminal or among a notebook's outputs."""
+"""A line that is replaced in place, at the bottom of a terminal or among the outputs of a notebook."""
 
 import logging
 import sys
@@ -66,26 +66,6 @@ class NotebookLine:
         self._handle.update(_plain(""), raw=True)
 
 
-def line_on(console: Console) -> LiveLine | NotebookLine:
-    """Return a line on a terminal or in a notebook."""
-    return NotebookLine() if console.is_jupyter else LiveLine(console)
-
-
-def terminal() -> Console | None:
-    """Return the terminal that stdout or, in a pipe, stderr goes to, or the notebook; None where is none."""
-    for stream in (sys.stdout, sys.stderr):
-        if _is_terminal(stream):
-            console = Console(file=stream)
-            return None if console.is_dumb_terminal else console
-    console = Console()
-    return console if console.is_jupyter else None
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    # A closed one is None.
-    return stream is not None and stream.isatty()
-
-
 @lru_cache(maxsize=1)
 def _line_of_cell(number: int) -> Any:
     from IPython.display import display
@@ -96,3 +76,23 @@ def _line_of_cell(number: int) -> Any:
 
 def _plain(text: str) -> dict[str, str]:
     return {"text/plain": text}
+
+
+def line_on(console: Console) -> LiveLine | NotebookLine:
+    """Return a line on a terminal or in a notebook, which may be replaced until it is closed."""
+    return NotebookLine() if console.is_jupyter else LiveLine(console)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    # A closed one is None.
+    return stream is not None and stream.isatty()
+
+
+def terminal() -> Console | None:
+    """Return the terminal that stdout or, in a pipe, stderr goes to, or the notebook; None where is none."""
+    for stream in (sys.stdout, sys.stderr):
+        if _is_terminal(stream):
+            console = Console(file=stream)
+            return None if console.is_dumb_terminal else console
+    console = Console()
+    return console if console.is_jupyter else None

@@ -71,7 +71,7 @@ class Display:
     _steps: list[Step] = field(default_factory=list)
     _ended: dict[Kind, tuple[float, int]] = field(default_factory=dict)
     _next: float = math.inf
-    _live: "LiveLine | NotebookLine | None" = None
+    _live: LiveLine | NotebookLine | None = None
 
     @contextmanager
     def track(
