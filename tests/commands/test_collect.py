@@ -21,6 +21,7 @@ from imageclf.commands.collect import (
     write_files,
 )
 from imageclf.report.runs_numbers import Column
+from imageclf.report.runs_page import refused_sentence
 
 
 @pytest.fixture
@@ -113,15 +114,46 @@ def test_folders_of_other_commands_are_counted_and_not_named(root, caplog):
     assert "1 folder of another command is left out" in caplog.messages
 
 
-def test_a_refused_run_is_not_started_and_tells_its_cause(root):
-    refused = root / "refused"
-    (refused / ".hydra").mkdir(parents=True)
-    (refused / ".hydra" / "config.yaml").write_text("data: {sise: 64}\n")
-    failure = {"status": "input", "cause": "data.sise: there is no such key"}
-    (refused / "failed.json").write_text(json.dumps(failure))
+def refuse(run, cause="data.sise: there is no such key"):
+    """Write what a run leaves that a mistake ends before it begins."""
+    (run / ".hydra").mkdir(parents=True)
+    raw = "data: {sise: 64}\nschedule: {phases: {head: {epochs: '${epochs}'}}}\n"
+    (run / ".hydra" / "config.yaml").write_text(raw)
+    (run / "failed.json").write_text(json.dumps({"status": "input", "cause": cause}))
+
+
+def test_runs_that_a_mistake_ended_before_they_began_are_named_in_a_line_and_not_in_the_table(root, caplog):
+    before = list(collected(root).table.columns)
+    for number in range(5):
+        refuse(root / f"typo-{number}")
     runs = collected(root)
-    assert causes(runs) == ["refused (not started): data.sise: there is no such key"]
+    assert list(runs.table.columns) == before and len(runs.table) == 3
+    assert refused_sentence(runs.refused) == (
+        "5 runs ended by a mistake before they began: typo-4 and 4 more (data.sise: there is no such key)"
+    )
+    assert not caplog.messages and not causes(runs)
+
+
+def test_a_job_of_a_sweep_that_a_mistake_ended_stays_in_the_table_with_its_cause(root):
+    (root / "sweep" / "multirun.yaml").touch()
+    refuse(root / "sweep" / "3")
+    runs = collected(root)
+    assert causes(runs) == ["sweep/3 (not started): data.sise: there is no such key"]
+    assert not runs.refused
     assert "data.sise" not in runs.table
+
+
+def test_a_folder_of_mistakes_alone_is_refused_with_their_causes(tmp_path):
+    refuse(tmp_path / "typo")
+    with pytest.raises(InputError, match=r"1 run ended by .* it began: typo \(data\.sise: there is no such"):
+        collected(tmp_path)
+
+
+def test_the_command_names_the_runs_that_did_not_begin(root, command):
+    refuse(root / "typo")
+    outcome = command("collect", f"root={root}")
+    assert "1 run ended by a mistake before it began: typo (data.sise: there is no such key)" in outcome.out
+    assert "<h2>Not started</h2>" in (root / "collect.html").read_text("utf-8")
 
 
 def columns(**ranks: int) -> list[Column]:

@@ -92,7 +92,9 @@ def test_each_run_is_in_the_table_or_named_as_left_out(runs):
     root = Path(tempfile.mkdtemp())
     try:
         found = collected([GOOD, *runs], root)
-        assert sorted([*found.table["run"], *found.left_out]) == [str(n) for n in range(len(runs) + 1)]
+        assert sorted([*found.table["run"], *found.left_out, *found.refused]) == [
+            str(n) for n in range(len(runs) + 1)
+        ]
         assert found.table.columns.is_unique
         assert len(pd.read_csv(root / "out" / "collect.csv")) == len(found.table)
     finally:

@@ -183,3 +183,9 @@ def test_a_job_that_waits_in_a_queue_is_pending(run_dir, read):
         if path.name not in ("config.yaml", ".hydra"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert read().status == "pending"
+
+
+def test_a_damaged_file_is_told_with_the_run_that_holds_it(read, run_dir, caplog):
+    (run_dir / "summary.json").write_text("{")
+    read()
+    assert caplog.messages[0].startswith(f"{run_dir}: what cannot be read is taken as missing: ")

@@ -12,6 +12,7 @@ from imageclf.analysis import find_folds, find_seeds, run_table
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.plots.runs_plot import COLOURS, colours, runs_figure
 from imageclf.report.runs_numbers import run_columns, status_words
+from imageclf.report.runs_page import refused_sentence
 
 
 def runs_of(records, sort="val/acc", left_out=None) -> Runs:
@@ -100,6 +101,14 @@ def test_a_run_that_a_mistake_ended_is_not_started_or_failed():
     empty = {"summary": {}, "metrics": pd.DataFrame()}
     table = run_table([record("a", status="input", **empty), record("b", status="input")], "val/acc")
     assert status_words(table) == ["not started", "failed"]
+
+
+def test_of_many_different_mistakes_a_few_are_told_and_the_rest_is_counted():
+    said = refused_sentence({str(number): f"key{number}: no" for number in range(9)})
+    assert said.startswith(
+        "9 runs ended by a mistake before they began: 0 (key0: no), 1 (key1: no), 2 (key2: no)"
+    )
+    assert said.endswith(", and 6 more, named in collect.html")
 
 
 def test_folders_of_other_commands_are_counted_on_the_page(tmp_path):

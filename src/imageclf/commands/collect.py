@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,11 @@ from imageclf.analysis import (
     sort_runs,
     write_predictions,
 )
-from imageclf.analysis.run_settings import with_options
-from imageclf.commands.records import OTHER, find_others, find_runs, name_of, read_record
+from imageclf.analysis.run_settings import is_refused, with_options
+from imageclf.commands.records import OTHER, find_others, find_runs, is_job, name_of, read_record
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
-from imageclf.report.runs_page import others_sentence
+from imageclf.report.runs_page import others_sentence, refused_sentence
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.printable import cell, console, show
 from imageclf.system.words import counted
@@ -59,7 +59,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     terminal = console(width=500)
     for table in terminal_tables(runs, terminal.width):
         terminal.print(table)
-    for line in causes(runs):
+    for line in [*causes(runs), *([refused_sentence(runs.refused)] if runs.refused else [])]:
         terminal.print(cell(line), soft_wrap=True)
     show(page)
 
@@ -68,13 +68,17 @@ def collect(options: CollectOptions) -> Runs:
     """Read all runs below a folder, finished or not.
 
     Raises:
-        InputError: there is no such folder, it holds no run, or `sort` is not a column.
+        InputError: there is no such folder, it holds no run that began, or `sort` is not a column.
     """
     root = Path(options.root).expanduser()
     if not root.is_dir():
         raise InputError(f"root={options.root}: there is no such folder")
-    read = {name_of(run_dir, root): _record_or_reason(run_dir, root) for run_dir in find_runs(root)}
-    records = with_options([run for run in read.values() if isinstance(run, RunRecord)])
+    folders = {name_of(run_dir, root): run_dir for run_dir in find_runs(root)}
+    read = {name: _record_or_reason(run_dir, root) for name, run_dir in folders.items()}
+    whole = [run for run in read.values() if isinstance(run, RunRecord)]
+    # A typo that was corrected at once is no result; of a sweep, each job is one.
+    refused = {run.name: run.cause for run in whole if is_refused(run) and not is_job(folders[run.name])}
+    records = with_options([run for run in whole if run.name not in refused])
     left_out = {name: reason for name, reason in read.items() if isinstance(reason, str)}
     others = {name_of(folder, root): reason for folder, reason in find_others(root)}
     left_out |= {name: reason for name, reason in others.items() if reason != OTHER}
@@ -84,7 +88,7 @@ def collect(options: CollectOptions) -> Runs:
     if num_others:
         log.info("%s", others_sentence(num_others))
     if not records:
-        raise InputError(f"root={options.root} holds no run: give a folder that imageclf-train has written")
+        raise InputError(_nothing_to_show(options.root, refused))
     sort = options.sort or optimized_metric(records)
     table = run_table(records, sort)
     # Before the first epoch no run has the score.
@@ -103,8 +107,15 @@ def collect(options: CollectOptions) -> Runs:
         folds=_folds(ranked),
         seeds=find_seeds(ranked),
         left_out=left_out,
+        refused=refused,
         num_others=num_others,
     )
+
+
+def _nothing_to_show(root: str, refused: Mapping[str, str]) -> str:
+    if refused:
+        return f"root={root} holds no run to show: {refused_sentence(refused)}"
+    return f"root={root} holds no run: give a folder that imageclf-train has written"
 
 
 def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:

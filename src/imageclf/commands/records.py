@@ -17,6 +17,7 @@ from imageclf.analysis.run_settings import UNKNOWN
 from imageclf.configs import read_config
 from imageclf.configs.saved.hydra_record import command_of, read_choices
 from imageclf.configs.saved.numbers import read_json, read_metrics, read_summary
+from imageclf.launch.sweep_folder import FILE as SWEEP
 from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
 
@@ -62,16 +63,17 @@ def _folders(root: Path) -> Iterator[tuple[Path, str]]:
         elif "config.yaml" in files:
             yield Path(folder), "config.yaml lies alone there, without a log or results"
         elif has_started:
-            is_other = _read_or("", partial(command_of, Path(folder))) not in ("", "train")
+            place = Path(folder)
+            is_other = _read_or(place, "", partial(command_of, place)) not in ("", "train")
             yield Path(folder), OTHER if is_other else _NO_CONFIG
 
 
 def read_record(run_dir: Path, root: Path) -> RunRecord:
     """Read a run; a missing file is taken as empty, and so is a damaged one, with a warning."""
-    config = _read_or(Plain(), lambda: _read_config(run_dir))
-    summary = _read_or(Plain(), lambda: read_summary(run_dir))
-    failure = _read_or(Plain(), lambda: read_json(run_dir / "failed.json"))
-    metrics = _read_or(pd.DataFrame(), lambda: read_metrics(run_dir / "metrics.csv"))
+    config = _read_or(run_dir, Plain(), lambda: _read_config(run_dir))
+    summary = _read_or(run_dir, Plain(), lambda: read_summary(run_dir))
+    failure = _read_or(run_dir, Plain(), lambda: read_json(run_dir / "failed.json"))
+    metrics = _read_or(run_dir, pd.DataFrame(), lambda: read_metrics(run_dir / "metrics.csv"))
     flat = flatten(config)
     listed = summary.get("classes")
     classes = [str(name) for name in listed] if isinstance(listed, list) else []
@@ -79,17 +81,17 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
     # Large, and needed only to join folds.
     if flat.get("data.fold") is not None and classes:
         path = run_dir / "predictions" / "valid.csv"
-        predictions = _read_or(predictions, lambda: read_predictions(path, classes))
+        predictions = _read_or(run_dir, predictions, lambda: read_predictions(path, classes))
     report = run_dir / "report.html"
     return RunRecord(
         name=name_of(run_dir, root),
         status=status_of(run_dir, summary, failure, _patience(flat, metrics)),
         cause=" ".join(str(failure.get("cause") or "").split()) if not summary else "",
         config=flat,
-        choices=_read_or({}, lambda: read_choices(run_dir)),
+        choices=_read_or(run_dir, {}, lambda: read_choices(run_dir)),
         summary=summary,
         metrics=metrics,
-        epochs=_read_or(None, lambda: _num_epochs(config)),
+        epochs=_read_or(run_dir, None, lambda: _num_epochs(config)),
         predictions=predictions,
         classes=classes,
         report=str(report.absolute()) if report.exists() else "",
@@ -139,7 +141,7 @@ def _newest(run_dir: Path) -> float:
     """Return the time of the newest file of a run, at most one level down."""
     paths = [*run_dir.glob("*"), *run_dir.glob("*/*")]
     # A temporary file may be gone by now.
-    found = [stat for path in paths if (stat := _read_or(None, path.lstat)) is not None]
+    found = [stat for path in paths if (stat := _read_or(path, None, path.lstat)) is not None]
     return max((stat.st_mtime for stat in found if S_ISREG(stat.st_mode)), default=0.0)
 
 
@@ -148,6 +150,11 @@ def _patience(config: Mapping[str, object], metrics: pd.DataFrame) -> float:
     between = 60 * float(minutes) if isinstance(minutes, int | float) else 0.0
     longest = float(metrics["seconds"].max()) if "seconds" in metrics and len(metrics) else 0.0
     return max(_LEAST_SECONDS, _PATIENCE * between, _PATIENCE * longest)
+
+
+def is_job(run_dir: Path) -> bool:
+    """Return whether a run is one of a sweep: the folder of the sweep is around it."""
+    return any((folder / SWEEP).exists() for folder in run_dir.absolute().parents)
 
 
 def name_of(run_dir: Path, root: Path) -> str:
@@ -173,16 +180,26 @@ def _without_references(node: Any) -> Any:
 def _num_epochs(config: Mapping[str, object]) -> int | None:
     node = config.get("schedule")
     phases = node.get("phases") if isinstance(node, dict) else None
-    return Schedule.from_plain(phases).epochs if phases else None
+    # A run that ended before its config was resolved may have left references.
+    if not phases or UNKNOWN in flatten(phases).values():
+        return None
+    return Schedule.from_plain(phases).epochs
 
 
-def _read_or(default: T, read: Callable[[], T]) -> T:
-    """Return what `read` returns, or the default, with a warning unless the file is just missing."""
+def _read_or(place: Path, default: T, read: Callable[[], T]) -> T:
+    """Return what `read` returns, or the default, with a warning unless the file is just missing.
+
+    Args:
+        place: what is read, or the folder that holds it: the warning names it.
+        default: in place of a file that is missing or damaged.
+        read: may raise anything.
+    """
     try:
         return read()
     except FileNotFoundError:
         return default
     # Anyone may have written the file, or be writing it: what is in it may raise anything.
     except Exception as error:
-        log.warning("left out: %s", (str(error) or type(error).__name__).splitlines()[0])
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        log.warning("%s: what cannot be read is taken as missing: %s", place, reason)
         return default

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -20,6 +20,8 @@ from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed
 from imageclf.system.files import write_bytes
 from imageclf.system.words import counted
 
+# Of runs that did not begin, that are told in a sentence.
+_REASONS = 3
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
 
@@ -35,6 +37,7 @@ class Runs:
         folds: the cross-validations among them.
         seeds: the groups among them that differ only in the seed.
         left_out: folders that are not in the table, with the reason.
+        refused: runs that a mistake ended before they began, with the reason: neither are they.
         num_others: folders of other commands.
     """
 
@@ -45,6 +48,7 @@ class Runs:
     folds: Sequence[Folds]
     seeds: Sequence[Sequence[RunRecord]]
     left_out: Mapping[str, str]
+    refused: Mapping[str, str] = field(default_factory=dict)
     num_others: int = 0
 
     @property
@@ -69,6 +73,29 @@ def others_sentence(number: int) -> str:
     ('17 folders of other commands are left out', '1 folder of another command is left out')
     """
     return f"{counted(number, 'folder of another command is', 'folders of other commands are')} left out"
+
+
+def refused_sentence(reasons: Mapping[str, str]) -> str:
+    """Return how many runs a mistake ended before they began, with some of their names and the reasons.
+
+    Args:
+        reasons: by the name of the run; the last of each reason is named.
+
+    >>> refused_sentence({"a": "data.sise: there is no such key", "b": "data.sise: there is no such key"})
+    '2 runs ended by a mistake before they began: b and 1 more (data.sise: there is no such key)'
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    said = [f"{_last(each)} ({reason})" for reason, each in names.items()]
+    rest = sum(map(len, [*names.values()][_REASONS:]))
+    end = f", and {rest:,} more, named in collect.html" if rest else ""
+    many = counted(len(reasons), "run ended by a mistake before it", "runs ended by a mistake before they")
+    return f"{many} began: {', '.join(said[:_REASONS])}{end}"
+
+
+def _last(names: Sequence[str]) -> str:
+    return names[-1] if len(names) == 1 else f"{names[-1]} and {len(names) - 1:,} more"
 
 
 class Group(NamedTuple):
@@ -99,6 +126,7 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         seeds=seed_columns(seed_table(runs.seeds)) if runs.seeds else [],
         num_seeds=len(runs.seeds),
         left_out=runs.left_out,
+        refused=runs.refused,
         others=others_sentence(runs.num_others) if runs.num_others else "",
     )
     write_bytes(path, page)
