@@ -160,8 +160,20 @@ def test_a_table_that_names_no_files_is_refused_with_its_columns_and_the_folders
     assert "(test/, train/); the columns are 'id' ('/abs/x.jpg', '../y.jpg'), 'label' ('cat', 'dog')" in said
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"\0,\0\n1,2\n"])
+@pytest.mark.parametrize("content", [b"", b"\0,\0\n1,2\n"])
 def test_a_table_that_cannot_be_read_is_no_traceback(tmp_path, content):
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(InputError, match="no column names files"):
+        find_id_column(str(tmp_path), "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "place"), [("latin-1", r"byte 28 \(line 3\)"), ("utf-16", r"byte 0 \(line 1\)")]
+)
+def test_a_table_in_another_encoding_is_refused_with_the_byte_and_the_remedy(tmp_path, encoding, place):
+    lay(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_bytes("Datei;Art\n1.jpg;rot\n2.jpg;grün\n".encode(encoding))
+    with pytest.raises(
+        InputError, match=rf"labels\.csv is not UTF-8 at {place}; save it as UTF-8 \(in Excel"
+    ):
         find_id_column(str(tmp_path), "labels.csv")

@@ -320,7 +320,7 @@ def test_a_missing_csv_or_images_folder_is_named(tmp_path):
 def test_another_encoding_is_refused_with_the_byte(tmp_path, content, byte):
     message = refusal(put(tmp_path, content))
     assert f"is not UTF-8 at byte {byte} (line" in message
-    assert message.endswith("save it as UTF-8.")
+    assert message.endswith("save it as UTF-8 (in Excel: Save as, CSV UTF-8).")
 
 
 @pytest.mark.parametrize("content", ["", "\n", "id\na\n"])

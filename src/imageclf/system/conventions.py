@@ -38,6 +38,24 @@ def is_output(names: Collection[str]) -> bool:
     return CACHE_TAG in names or (_RECORD in names and not _WRITTEN.isdisjoint(names))
 
 
+def encoding_fault(content: bytes) -> str | None:
+    """Return where a file is not text in UTF-8 and what to do about it; None if it is.
+
+    >>> encoding_fault("id;Größe".encode("latin-1"))
+    'is not UTF-8 at byte 5 (line 1); save it as UTF-8 (in Excel: Save as, CSV UTF-8)'
+    """
+    try:
+        content.decode()
+        # UTF-16 of plain English is valid UTF-8, but for its zeros.
+        position = content.find(b"\0")
+    except UnicodeDecodeError as error:
+        position = error.start
+    if position < 0:
+        return None
+    line = content.count(b"\n", 0, position) + 1
+    return f"is not UTF-8 at byte {position} (line {line}); save it as UTF-8 (in Excel: Save as, CSV UTF-8)"
+
+
 def separator_of(header: str) -> str:
     r"""Return whichever of comma, semicolon and tab divides a header best; the comma where none does.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.configs.found.folder_layout import absolute, subfolders
-from imageclf.system.conventions import separator_of
+from imageclf.system.conventions import encoding_fault, separator_of
 
 # Rows that are read, and of them those whose files are looked for.
 _ROWS, _SAMPLE = 1000, 20
@@ -124,13 +124,16 @@ def _held_out(columns: dict[str, tuple[str, ...]]) -> str | None:
 def _read(path: Path) -> dict[str, tuple[str, ...]]:
     """Return the first values of each column of a CSV; nothing of one that cannot be read.
 
-    Reading all of it says what is wrong.
+    Raises:
+        InputError: it is in another encoding than UTF-8.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             separator = separator_of(file.readline().rstrip("\r\n"))
             file.seek(0)
             header, *rows = islice(csv.reader(file, delimiter=separator), _ROWS + 1)
+    except UnicodeDecodeError:
+        raise InputError(f"data={path} {encoding_fault(path.read_bytes())}") from None
     except (OSError, ValueError, csv.Error):
         return {}
     full = [row for row in rows if len(row) == len(header)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.system.conventions import separator_of, split_header
+from imageclf.system.conventions import encoding_fault, separator_of, split_header
 
 
 def read_delimited(path: Path) -> pd.DataFrame:
@@ -44,17 +44,9 @@ def _read_bytes(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"data.csv={os.fspath(path)!r} cannot be read ({error.strerror}).") from None
-    try:
-        content.decode()
-        # UTF-16 of plain English is valid UTF-8, but for its zeros.
-        position = content.find(b"\0")
-    except UnicodeDecodeError as error:
-        position = error.start
-    if position >= 0:
-        line = content.count(b"\n", 0, position) + 1
-        raise InputError(
-            f"data.csv={os.fspath(path)!r} is not UTF-8 at byte {position} (line {line}); save it as UTF-8."
-        )
+    fault = encoding_fault(content)
+    if fault is not None:
+        raise InputError(f"data.csv={os.fspath(path)!r} {fault}.")
     return content.removeprefix(b"\xef\xbb\xbf")
 
 
