@@ -226,7 +226,10 @@ def test_a_mistake_that_shows_while_a_value_is_looked_up_is_said_as_it_is(comman
         (tmp_path / f"{index}.jpg").touch()
     (line,) = command("plan", f"data={tmp_path}/table.csv").err.splitlines()
     assert line.startswith(f"imageclf: data={tmp_path}/table.csv: the column of classes could be any of")
-    assert line.endswith("; give data.label_column=one")
+    assert line.endswith(
+        "; give data.label_column=one; if pictures with the same 'two' belong together, "
+        "give data.group_column=two, too"
+    )
 
 
 @pytest.mark.fault(

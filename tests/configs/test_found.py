@@ -169,6 +169,14 @@ def test_the_data_of_every_command_may_be_a_path(command, here, pictures, monkey
     assert "torch" in sys.modules
 
 
+def test_a_column_that_is_given_for_groups_is_not_asked_for_as_the_classes(here):
+    lay(here, *(f"pets/{number}.jpg" for number in range(9)))
+    rows = "".join(f"{number}.jpg,{number % 2},{number % 3}\n" for number in range(9))
+    (here / "pets/files.csv").write_text(f"file,kind,patient\n{rows}")
+    found = data("data=pets/files.csv", "data.group_column=patient")
+    assert (found["label_column"], found["group_column"]) == ("kind", "patient")
+
+
 def test_a_table_beside_one_folder_of_its_pictures_is_taken_though_its_classes_are_not_plain(here):
     lay(here, *(f"pets/pictures/{number}.jpg" for number in range(9)))
     rows = "".join(f"{number}.jpg,{number % 2},{number % 3}\n" for number in range(9))

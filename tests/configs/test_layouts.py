@@ -145,6 +145,33 @@ def test_several_columns_that_may_be_the_classes_are_refused_by_name(tmp_path):
         find_label_column(str(tmp_path), csv, "id")
 
 
+@pytest.fixture
+def practice(tmp_path):
+    """Return the root of pictures of patients, whose table.csv has two columns that may be the classes."""
+    lay(tmp_path, *(f"{number}.jpg" for number in range(12)))
+    rows = (f"{n}.jpg;{'ab'[n % 2]};p{n // 3};{n % 3}" for n in range(12))
+    table(tmp_path, "Datei;Klasse;Patient;Satz", *rows, name="table.csv")
+    return str(tmp_path)
+
+
+def test_the_other_candidate_of_most_values_is_named_as_what_may_keep_pictures_together(practice):
+    with pytest.raises(InputError) as refused:
+        find_label_column(practice, "table.csv", "Datei")
+    assert str(refused.value).endswith(
+        "could be any of 'Klasse', 'Patient', 'Satz'; give data.label_column=Klasse; "
+        "if pictures with the same 'Patient' belong together, give data.group_column=Patient, too"
+    )
+
+
+def test_columns_that_are_given_for_groups_and_what_is_held_out_are_not_the_classes(practice):
+    assert find_label_column(practice, "table.csv", "Datei", "Patient", "Satz") == "Klasse"
+
+
+def test_of_pictures_that_the_table_holds_out_no_groups_are_asked_for(practice):
+    with pytest.raises(InputError, match=r"'Klasse', 'Patient'; give data\.label_column=Klasse$"):
+        find_label_column(practice, "table.csv", "Datei", valid_column="Satz")
+
+
 def test_a_column_that_is_called_like_classes_wins(tmp_path):
     lay(tmp_path, *(f"{number}.jpg" for number in range(8)))
     csv = table(tmp_path, "id,sex,Label", *(f"{n},{'mf'[n % 2]},{'sl'[n // 4]}" for n in range(8)))

@@ -32,7 +32,7 @@ _TABLE = {
     "id_column": "${find_id_column:${.root},${.csv}}",
     "images": "${find_images:${.root},${.csv},${.id_column}}",
     "suffix": "${find_suffix:${.root},${.csv},${.id_column},${.images}}",
-    "label_column": "${find_label_column:${.root},${.csv},${.id_column}}",
+    "label_column": "${find_label_column:${.root},${.csv},${.id_column},${.group_column},${.valid_column}}",
     "valid_column": "${find_valid_column:${.root},${.csv}}",
 }
 

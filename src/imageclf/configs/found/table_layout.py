@@ -77,14 +77,24 @@ def find_suffix(root: str, csv: str, id_column: str, images: str) -> str | None:
     return max(_suffixes(absolute(root) / images, values), key=lambda each: each[1], default=(None, 0))[0]
 
 
-def find_label_column(root: str, csv: str, id_column: str) -> str:
+def find_label_column(
+    root: str, csv: str, id_column: str, group_column: str | None = None, valid_column: str | None = None
+) -> str:
     """Return the column of classes: the only one whose values repeat, or that is called like one.
+
+    Args:
+        root: folder of the pictures.
+        csv: path of the CSV, from the root.
+        id_column: names the files.
+        group_column: says which pictures belong together; None: not given.
+        valid_column: says which pictures are held out; None: the one that is called so, if any.
 
     Raises:
         InputError: there is none, or there are several.
     """
     columns = _read(absolute(root) / csv)
-    others = {name: values for name, values in columns.items() if name not in (id_column, _held_out(columns))}
+    taken = (id_column, group_column, valid_column, _held_out(columns))
+    others = {name: values for name, values in columns.items() if name not in taken}
     repeating = [name for name, values in others.items() if 2 <= len(set(values)) <= max(2, len(values) // 2)]
     named = [name for name in others if name.casefold() in _LABELS]
     found = list(others) if len(others) == 1 else named if len(named) == 1 else repeating
@@ -92,7 +102,12 @@ def find_label_column(root: str, csv: str, id_column: str) -> str:
         return found[0]
     held = f"could be any of {_listed(found)}" if found else f"is none of {_listed(list(others))}"
     example = next(iter(found or others), "NAME")
-    raise InputError(f"data={csv}: the column of classes {held}; give data.label_column={example}")
+    # What is held out says itself which pictures are kept apart.
+    is_split = valid_column is not None or _held_out(columns) is not None
+    groups = {} if is_split or group_column is not None else {name: others[name] for name in found[1:]}
+    raise InputError(
+        f"data={csv}: the column of classes {held}; give data.label_column={example}{_group_hint(groups)}"
+    )
 
 
 def find_valid_column(root: str, csv: str) -> str | None:
@@ -197,6 +212,14 @@ def _nothing_found(root: str, csv: str, columns: dict[str, tuple[str, ...]]) -> 
         f"are {', '.join(examples[:10])}. Give data=csv data.root=FOLDER data.csv=PATH data.images=FOLDER "
         "data.suffix=.jpg"
     )
+
+
+def _group_hint(columns: dict[str, tuple[str, ...]]) -> str:
+    """Return which of the columns may be the patient or object of a picture: that of the most values."""
+    if not columns:
+        return ""
+    name = max(columns, key=lambda each: len(set(columns[each])))
+    return f"; if pictures with the same {name!r} belong together, give data.group_column={name}, too"
 
 
 def _listed(names: list[str]) -> str:
