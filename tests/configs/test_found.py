@@ -50,6 +50,13 @@ def test_a_key_that_is_given_wins_and_the_others_follow_it(here):
     assert (found["train"], found["valid"], found["size"]) == ("images", "valid", 64)
 
 
+@pytest.mark.parametrize("valid", ["testing", "testing/", "./testing"])
+def test_a_folder_that_is_given_for_validation_is_not_taken_for_test_pictures(here, valid):
+    lay(here, "pets/training/cat/1.jpg", "pets/testing/cat/1.jpg")
+    found = data("data=pets", f"data.valid={valid}")
+    assert (found["train"], found["valid"], found["test"]) == ("training", valid, None)
+
+
 def test_a_table_becomes_the_keys_of_its_columns(here):
     lay(here, "pets/train/1.jpg", "pets/train/2.jpg", "pets/test/3.jpg")
     (here / "pets/labels.csv").write_text("id,kind\n1,cat\n2,dog\n")

@@ -30,11 +30,19 @@ def find_valid(root: str, train: str) -> str | None:
     return None if train == "." else _split(root, subfolders(absolute(root)), VALID)
 
 
-def find_test(root: str, train: str) -> str | None:
-    """Return the folder of test pictures beside that of the training pictures; None if there is none."""
+def find_test(root: str, train: str, valid: str | None = None) -> str | None:
+    """Return the folder of test pictures beside that of the training pictures; None if there is none.
+
+    Args:
+        root: the folder of both.
+        train: that of the training pictures; "." is the root itself.
+        valid: that of the validation pictures, which may be called like one of test pictures; None: none.
+    """
     if train == ".":
         return None
-    found = [name for name in subfolders(absolute(root)) if name.casefold() in TEST]
+    taken = {absolute(root) / name for name in (train, valid) if name is not None}
+    beside = [name for name in subfolders(absolute(root)) if absolute(root) / name not in taken]
+    found = [name for name in beside if name.casefold() in TEST]
     # An empty one would be refused.
     return next((name for name in found if any(absolute(root).joinpath(name).iterdir())), None)
 

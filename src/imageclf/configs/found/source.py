@@ -26,7 +26,7 @@ FOUND = "imageclf"
 _FOLDER = {
     "train": "${find_train:${.root}}",
     "valid": "${find_valid:${.root},${.train}}",
-    "test": "${find_test:${.root},${.train}}",
+    "test": "${find_test:${.root},${.train},${.valid}}",
 }
 _TABLE = {
     "id_column": "${find_id_column:${.root},${.csv}}",
