@@ -180,3 +180,19 @@ def final_weights(run_dir: Path) -> dict[str, torch.Tensor]:
         "state_dict"
     ]
     return weights
+
+
+@pytest.mark.long
+def test_no_file_that_lies_beside_the_pictures_is_run(
+    installed: Call, pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures, tmp_path / "photos")
+    # Of Python itself, of packages that every run imports, and of optional ones.
+    names = ("threading", "warnings", "torch", "lightning", "imageclf", "wandb", "pyarrow", "sitecustomize")
+    for name in names:
+        (tmp_path / f"{name}.py").write_text(f"open('{tmp_path}/{name} was run', 'w')\n")
+    workers = [each for each in SMALL if each not in ("trainer=cpu", "data.num_workers=0")]
+    ranks = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.num_workers=1"]
+    done = installed("imageclf-train", "data=photos", *workers, *TIMM, *ranks, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("* was run")) == []

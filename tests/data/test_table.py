@@ -158,6 +158,14 @@ def test_one_class_is_refused():
         check_table(table(("a", "cat", "train"), ("b", "cat", "valid")), "data.valid")
 
 
+@pytest.mark.fault(
+    "Folders and tables", "Two classes would share a column of the predictions", "It is refused"
+)
+def test_classes_that_would_share_a_column_are_refused_before_training():
+    with pytest.raises(InputError, match="two classes would share the column 'class:label'"):
+        check_table(table(("a", "label", ""), ("b", "class:label", "")), "data.valid")
+
+
 def test_classes_of_undecided_rows_count_as_trained():
     check_table(table(("a", "cat", ""), ("b", "dog", "")), "data.valid")
 

@@ -46,6 +46,12 @@ def test_runs_beside_each_other_and_a_run_itself_are_fine(tmp_path):
         check_sweep_location(tmp_path / "runs/new")
 
 
+def test_a_run_may_follow_its_plan_in_the_same_folder(tmp_path):
+    for name in ("plan.log", "plan.csv", "plan.png"):
+        (tmp_path / name).touch()
+    check_location(tmp_path)
+
+
 @pytest.mark.parametrize("inner", ["", "sweep", "sweep/deeper"])
 def test_a_sweep_in_a_run_is_refused(tmp_path, inner):
     outer = make_run(tmp_path / "runs/a")
@@ -53,7 +59,17 @@ def test_a_sweep_in_a_run_is_refused(tmp_path, inner):
         check_sweep_location(outer / inner)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "metrics.csv", "checkpoints/model.pt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.yaml",
+        "metrics.csv",
+        "checkpoints/model.pt",
+        "report.html",
+        "plan.csv",
+        "predictions/valid.csv",
+    ],
+)
 @pytest.mark.fault(
     "Going on",
     "A folder holds another program's `metrics.csv` or `config.yaml`",

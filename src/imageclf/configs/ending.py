@@ -127,7 +127,8 @@ def _report(error: Exception) -> int:
     # Outside a job Hydra composes and makes directories: a failure there is a mistake in its input.
     outside = isinstance(error, OSError | ValueError) and error not in _failures
     code = MISTAKE if outside else exit_code(error)
-    if outside and isinstance(error, OSError):
+    # Hydra's error about an option that is missing is an OSError, too.
+    if outside and isinstance(error, OSError) and not isinstance(error, HydraException):
         print_error(_no_folder(error))
     # A sweep's job has printed its traceback in its own process.
     elif code == MISTAKE or isinstance(error, JobError | RunError) or _is_known(error):

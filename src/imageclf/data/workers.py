@@ -19,7 +19,7 @@ import torch
 from imageclf import InputError
 from imageclf.data.slots import Memory, Slots
 from imageclf.system.errors import RunError
-from imageclf.system.processes import end_with_parent
+from imageclf.system.processes import end_with_parent, start_tracker
 from imageclf.system.signals import blocked, ignore
 
 # Items under way for each process: the result that is needed next may take longer than those behind it.
@@ -61,6 +61,7 @@ class Workers(Generic[Item]):
     """
 
     def __init__(self, function: Callable[[Item, Memory], Any], num_processes: int, capacity: int) -> None:
+        start_tracker()
         self._context = multiprocessing.get_context()
         self._function = function
         self._most = AHEAD * num_processes

@@ -4,13 +4,15 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 
 from imageclf.system.signals import blocked
 
+_SAFE_PATH = "PYTHONSAFEPATH"
 PRELOADED = ["imageclf.worker", "imageclf.launch.start", "hydra.main"]
 
 
@@ -18,13 +20,36 @@ def fork_server() -> ForkServerContext:
     """Start the fork server if it does not run yet, and return the context that forks from it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    # Started here, because it unblocks Ctrl-C and SIGTERM in the process that starts it.
-    resource_tracker.ensure_running()
+    start_tracker()
     # The server inherits the blocked signals. One that is sent to the whole process group must not end it:
     # its children would seem to have ended too. They unblock the signals once they can handle them.
-    with blocked():
+    with blocked(), _without_current_folder():
         forkserver.ensure_running()
     return context
+
+
+def start_tracker() -> None:
+    """Start the process that cleans up after others, if it does not run yet.
+
+    Of itself it would start with the first lock or the fork server: it unblocks Ctrl-C and SIGTERM in the
+    process that starts it, and would look for Python's modules in the current folder first.
+    """
+    with _without_current_folder():
+        resource_tracker.ensure_running()
+
+
+@contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Start Python processes without the current folder on their path: a stranger's files may lie there."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def prepare_child(environment: Mapping[str, str], folder: str) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from imageclf import InputError
+from imageclf.analysis.predictions_csv import class_columns
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
@@ -146,9 +147,12 @@ def check_table(table: Table, valid_key: str) -> None:
 
     Raises:
         InputError: There are fewer than two classes to train on, an id occurs twice among the
-            labelled or among the test pictures, or a class has no training picture.
+            labelled or among the test pictures, a class has no training picture, or two classes
+            would share a column of the predictions.
     """
     _check_ids(table)
+    # Their predictions could not be written, after all the training.
+    class_columns(table.classes)
     trained = table.class_counts("train") + table.class_counts("") > 0
     if trained.sum() < 2:
         found = listed([name for name, known in zip(table.classes, trained, strict=True) if known])
