@@ -189,7 +189,7 @@ def is_finite(place: Path) -> bool:
 
 def nan(trainer: str, place: Path) -> str:
     """Let the weights turn NaN."""
-    code = train(trainer, "nan", place).returncode
+    code = train(trainer, "nan", good_folder(place / "data")).returncode
     saved = "nothing of it is saved" if is_finite(place) else "NaN is saved"
     return f"{'ends' if code else 'trains on'}; {saved}"
 
