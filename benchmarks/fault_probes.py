@@ -150,7 +150,7 @@ class Provoke(pl.Callback):
         if (trainer.current_epoch, batch_idx) != (1, 2) or self._mark.exists():
             return
         self._mark.touch()
-        if self._kind == "nan":
+        if self._kind == "spoil":
             with torch.no_grad():
                 next(pl_module.parameters()).fill_(torch.nan)
         elif self._kind == "full":

@@ -159,10 +159,10 @@ def test_the_sentence_has_both_losses_the_accuracy_and_the_best_cycle_before():
     sentence = verdicts([Fit(0.3, 0.586, 0.05, 0.75), Fit(0.029, 0.303, 0.05, 0.929)], 2)[1].sentence
     assert sentence == (
         "over-fitting: training loss 0.029 is much lower than validation loss 0.303 (92.9 % right), down "
-        "from 0.586 at the best earlier cycle (both losses measured without augmentation or dropout); more "
-        "training still helps; to close the gap, augment more (transforms.*), use bigger pictures "
-        "(data.size, or schedule.phases.NAME.size), more dropout (model.head.dropout) or more weight decay "
-        "(model.optimizer.weight_decay)"
+        "from 0.586 at the best earlier cycle (both losses measured without augmentation, dropout or label "
+        "smoothing); it still gets better, so go on; to close the gap, augment more (transforms.*), use "
+        "bigger pictures (data.size, or schedule.phases.NAME.size), more dropout (model.head.dropout) or "
+        "more weight decay (model.optimizer.weight_decay)"
     )
 
 

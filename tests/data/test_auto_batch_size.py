@@ -22,7 +22,7 @@ def test_a_training_takes_the_number_for_its_training_pictures(parsed, caplog):
         parts = build_parts(config, read_table(config.data, verify=False))
     assert parts.data.loading.batch_size == 8
     assert [parts.data.num_batches(place) for place in parts.schedule.places] == [3, 3]
-    assert caplog.messages[0].endswith(", 8 a step")
+    assert caplog.messages[0].endswith(", batches of 8")
 
 
 def test_a_number_stays(parsed):

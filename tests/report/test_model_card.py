@@ -18,6 +18,17 @@ def test_the_result_has_its_interval_and_how_it_was_chosen():
     ) in card()
 
 
+def test_labelled_test_pictures_are_a_score_of_their_own():
+    tested = SUMMARY | {"model": "soup", "test/acc": 9 / 15, "num_test": 15}
+    assert "- **Test**: 9 of 15 test pictures right (60.0 %; 95 % interval 35.7 % to 80.2 %)." in card(
+        summary=tested
+    )
+
+
+def test_the_test_score_of_another_candidate_is_not_told():
+    assert "**Test**" not in card(summary=SUMMARY | {"model": "final", "test/acc": 0.6, "num_test": 15})
+
+
 def test_without_held_out_pictures_the_result_is_unknown():
     assert "- **Result**: unknown, because no picture was held out." in card(exported=None)
 

@@ -145,6 +145,13 @@ def test_the_candidates_stand_below_best_first_with_the_reported_one_marked(repo
     assert f"{best} final the final weights 239 93.7 % 0.2105" in table
 
 
+def test_labelled_test_pictures_are_a_score_of_their_own(reporting):
+    summary = json.loads((reporting / "summary.json").read_text())
+    (reporting / "summary.json").write_text(json.dumps(summary | {"test/acc": 9 / 15, "num_test": 15}))
+    words = "On new pictures : 9 of 15 test pictures right (60.0 %; 95 % interval 35.7 % to 80.2 %)."
+    assert words in shown(reporting).text
+
+
 def list_candidates(run_dir, candidates):
     """Write the candidates of a run."""
     listed = {"best": "ensemble", "reported": "ensemble", "candidates": candidates}

@@ -1,6 +1,7 @@
 import base64
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -40,6 +41,11 @@ def test_transparency_becomes_white(tmp_path):
 def test_any_colour_mode_becomes_rgb(tmp_path, mode):
     Image.new(mode, (8, 8)).save(tmp_path / "a.tiff")
     assert decoded(thumbnail_uri(tmp_path / "a.tiff")).mode == "RGB"
+
+
+def test_16_bits_are_scaled_not_clipped(tmp_path):
+    Image.fromarray(np.full((8, 8), 32768, dtype=np.uint16)).save(tmp_path / "a.png")
+    assert abs(decoded(thumbnail_uri(tmp_path / "a.png")).getpixel((4, 4))[0] - 128) < 3
 
 
 def test_a_damaged_picture_has_no_thumbnail(tmp_path):

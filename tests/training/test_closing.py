@@ -25,7 +25,7 @@ def test_the_result_is_a_table_in_words_and_the_commands_that_come_next():
         "the run is done",
         "  model        soup",
         "  accuracy     96.7 % of 60 validation pictures (95 % interval: 88.6 % to 99.1 %)",
-        "  with TTA     96.7 %, by the final weights",
+        "  with TTA     96.7 %, measured for the final weights",
         "  trained on   1,204 pictures, 15 epochs",
         "  time         2 min",
         "  report       /runs/1/report.html",

@@ -55,7 +55,7 @@ def test_a_split_follows_the_keys_of_the_node(node):
         (
             ["data.valid=null"],
             "19 training and 5 validation pictures, from the folders of ROOT/train, 20 % held out at random, "
-            "stratified",
+            "the same share of each class",
         ),
         (
             ["data.valid=null", "data.fold=1", "data.folds=4", "data.split=random", "data.test=valid"],

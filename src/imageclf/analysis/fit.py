@@ -14,7 +14,7 @@ _MUCH = 2 / 3
 # Of the accuracy, in the first epoch of a phase.
 _CLEAR_FALL = 0.02
 # The training loss in the line of an epoch is another one.
-_MEASURED = "(both losses measured without augmentation or dropout)"
+_MEASURED = "(both losses measured without augmentation, dropout or label smoothing)"
 _MORE = (
     "augment more (transforms.*), use bigger pictures (data.size, or schedule.phases.NAME.size), more "
     "dropout (model.head.dropout) or more weight decay (model.optimizer.weight_decay)"
@@ -168,5 +168,5 @@ def _advice(word: Word, trend: Trend | None) -> str:
     if word == "about right":
         return "the best snapshot is kept" if trend == "rising" else "carry on"
     if trend == "falling":
-        return f"more training still helps; to close the gap, {_MORE}"
+        return f"it still gets better, so go on; to close the gap, {_MORE}"
     return _MORE if trend is None else f"{_MORE}; the best snapshot is kept"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from imageclf.analysis.scores import wilson_interval
 from imageclf.report.page import percent
+from imageclf.report.reported import tested_sentence
 from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import counted, joined
 
@@ -27,10 +28,12 @@ def model_card(
         backbone: timm name.
         licence: of the weights that training began with, "" where nobody names it; None: random weights.
     """
+    is_reported = exported is not None and exported.name == summary.get("model")
     rows = {
         "Classes": _names(classes),
         "Trained on": f"{counted(_count(summary, 'num_train'), 'picture')}, in {backbone}",
         "Result": _result(exported, _count(summary, "model/pictures"), summary.get("model/chosen") is True),
+        "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
             "it gives one of these classes to every picture, also to one that shows none of them. Pictures "
             "unlike those it was trained on, of another camera or in another light, may be classified less "
@@ -38,7 +41,8 @@ def model_card(
         ),
         "Licence": _licence(backbone, licence),
     }
-    return "\n".join(["## About this model", "", *(f"- **{name}**: {words}" for name, words in rows.items())])
+    told = [f"- **{name}**: {words}" for name, words in rows.items() if words]
+    return "\n".join(["## About this model", "", *told])
 
 
 def _names(classes: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from imageclf.analysis.scores import wilson_interval
 from imageclf.report.page import percent
 from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import joined
@@ -126,6 +127,19 @@ def augmented_sentence(summary: Mapping[str, object], pictures: int) -> str:
         return ""
     counts = f"{round(accuracy * pictures):,} of {pictures:,} pictures ({percent(accuracy, pictures)})"
     return f"With test-time augmentation the final weights get {counts} right, with a log loss of {loss:.4f}."
+
+
+def tested_sentence(summary: Mapping[str, object]) -> str:
+    """Return how good the reported model is on labelled test pictures, "" where there are none."""
+    accuracy, pictures = summary.get("test/acc"), summary.get("num_test")
+    if not isinstance(accuracy, int | float) or not isinstance(pictures, int) or pictures < 1:
+        return ""
+    right = round(accuracy * pictures)
+    low, high = wilson_interval(right, pictures)
+    return (
+        f"{right:,} of {pictures:,} test pictures right ({percent(accuracy, pictures)}; 95 % interval "
+        f"{percent(low)} to {percent(high)}). They had no part in choosing the model."
+    )
 
 
 def candidate_title(name: str, members: Sequence[str]) -> str:

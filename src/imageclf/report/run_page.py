@@ -25,7 +25,13 @@ from imageclf.report.plots.calibration_plot import calibration_figure
 from imageclf.report.plots.confusion_plot import confusion_figure
 from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
-from imageclf.report.reported import ReportedModel, augmented_sentence, candidate_rows, reported_model
+from imageclf.report.reported import (
+    ReportedModel,
+    augmented_sentence,
+    candidate_rows,
+    reported_model,
+    tested_sentence,
+)
 from imageclf.report.run_commands import training_command, using_commands
 from imageclf.report.run_files import RunFiles, read_run
 from imageclf.report.run_numbers import (
@@ -85,6 +91,7 @@ def write_report(
         model=model,
         named=named is not None,
         candidates=candidate_rows(run.candidates, model),
+        tested=tested_sentence(run.summary),
         augmented=augmented_sentence(run.summary, model.pictures) if model else "",
         phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),

@@ -5,36 +5,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from imageclf.data.pictures.decode import open_picture
+from imageclf import InputError
+from imageclf.data.pictures.decode import read_picture
 from imageclf.report.page import data_uri
 
 
 def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
-    """Return a picture as a `data:` URI of a JPEG, rotated as EXIF says; None if it cannot be read.
+    """Return a picture, decoded as for the network, as a `data:` URI of a JPEG; None if it cannot be read.
 
-    `longest_side` is in pixels; smaller pictures are not enlarged, transparent ones get a white background.
+    `longest_side` is in pixels; smaller pictures are not enlarged.
     """
     try:
-        with open_picture(path) as picture:
-            # Lets the JPEG decoder skip detail that is not needed.
-            picture.draft("RGB", (2 * longest_side, 2 * longest_side))
-            small = _opaque(ImageOps.exif_transpose(picture))
-    # Pillow raises SyntaxError for broken PNG chunks and ValueError for broken EXIF or modes.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        # With detail to spare for the filter that makes it small.
+        small = Image.fromarray(read_picture(path, at_least=2 * longest_side))
+    except InputError:
         return None
     small.thumbnail((longest_side, longest_side))
     return _jpeg_uri(small)
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    background = Image.new("RGB", layer.size, "white")
-    background.paste(layer, mask=layer.getchannel("A"))
-    return background
 
 
 def pixels_uri(pixels: NDArray[np.uint8]) -> str:

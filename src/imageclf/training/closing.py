@@ -40,7 +40,7 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = {
         "model": known.get("model"),
         "accuracy": _accuracy(known),
-        "with TTA": _percent(known.get("val/acc_tta"), ", by the final weights"),
+        "with TTA": _percent(known.get("val/acc_tta"), ", measured for the final weights"),
         "on test": _percent(known.get("test/acc"), f" of {counted(known.get('num_test', 0), 'picture')}"),
         "trained on": trained,
         "time": duration(known["seconds"]) if "seconds" in known else None,

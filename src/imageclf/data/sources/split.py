@@ -123,7 +123,11 @@ class Splitting:
     @property
     def words(self) -> str:
         """Return in words how pictures are held out."""
-        how = {"stratified": "at random, stratified", "random": "at random", "fastai": "as fastai 0.7 does"}
+        how = {
+            "stratified": "at random, the same share of each class",
+            "random": "at random",
+            "fastai": "as fastai 0.7 does",
+        }
         if self.fold is not None:
             return f"fold {self.fold} of {self.folds} held out {how[self.split]}"
         return (

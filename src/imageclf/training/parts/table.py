@@ -50,9 +50,8 @@ def summary(table: Table, data: DataOptions, is_given: bool) -> str:
     counts = f"{table.num_classes} classes, {train:,} training and {valid:,} validation pictures"
     # A source of one's own needs only to read.
     where = getattr(data.source, "where", f"from {type(data.source).__name__}")
-    batches = (
-        [f"{data.loading.for_training(train).batch_size} a step"] if data.loading.batch_size == "auto" else []
-    )
+    is_auto = data.loading.batch_size == "auto"
+    batches = [f"batches of {data.loading.for_training(train).batch_size}"] if is_auto else []
     parts = [counts, *([f"{test:,} to predict"] if test else []), where]
     return ", ".join([*parts, *([] if is_given else [data.splitting.words]), *batches])
 
