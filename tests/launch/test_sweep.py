@@ -141,7 +141,7 @@ def test_a_single_run_does_not_go_on_with_a_sweep(tiny, tmp_path):
     ("swept", "sentence"),
     [
         ("seed=1,-1", "job 1 (seed=-1): seed=-1: give a number"),
-        ("data.sise=32,64", "job 0 (+data.sise=32): data.sise: there is no such key"),
+        ("data.sise=32,64", "job 0 (data.sise=32): data.sise: there is no such key"),
         ("data.size=32,large", "job 1 (data.size=large): data.size=large: give a whole number"),
         (
             "ckpt_path=null,nowhere.ckpt",
