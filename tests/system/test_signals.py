@@ -55,6 +55,14 @@ def test_the_handler_before_is_there_again_afterwards(tmp_path, number):
     assert signal.getsignal(number) == before
 
 
+@pytest.fixture(autouse=True)
+def hangup_is_heard():
+    """Take SIGHUP as a terminal starts a program with it: nohup would have the suite ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def ignored():
     """Ignore Ctrl-C, as a process does that a script has started with &."""
