@@ -23,6 +23,7 @@ from imageclf.commands.lr_find import LrFindConfig
 from imageclf.commands.predict_options import PredictOptions
 from imageclf.commands.prefetch import PrefetchOptions
 from imageclf.configs import CONF_DIR, instantiate, locate_target, to_plain
+from imageclf.configs.quoting import with_own_nodes
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Phase, RunState, Schedule
@@ -199,7 +200,7 @@ def test_the_command_that_a_file_opens_with_is_right(path, composed, tmp_path, m
         name, folder, top = COMMANDS[command]
         # Of a sweep's values the first; a file that needs pictures says so with PATH or DIR.
         overrides = [word.partition(",")[0].rstrip(".") for word in arguments.split() if word != "-m"]
-        config = to_plain(composed(*overrides, name=name, folder=folder))
+        config = to_plain(composed(*with_own_nodes(overrides), name=name, folder=folder))
         assert check(config, top) is None
 
 

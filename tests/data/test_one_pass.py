@@ -19,6 +19,7 @@ from imageclf.data.pictures.cache import entries
 from imageclf.data.pictures.decode import read_picture, read_scales
 from imageclf.data.pictures.verify import unreadable
 from imageclf.data.views.geometry import shrink, stored_size
+from imageclf.system.conventions import CACHE_TAG
 
 FILES = ("pixels.bin", "index.npy")
 # Of pictures of 700 x 1000: their files are decoded whole, at a half, at a quarter.
@@ -200,7 +201,7 @@ def test_a_broken_file_leaves_nothing_in_the_cache(paths, tmp_path, use, process
     faults = unreadable(mixed, caching(tmp_path / "cache", cache="raw"), SIDES, "crop")
     assert list(faults) == [30, 61]
     assert "broken.jpg: image file is truncated" in faults[30] and faults[61].endswith("not a picture")
-    assert names(tmp_path / "cache") == ["verified"]
+    assert names(tmp_path / "cache") == [CACHE_TAG, "verified"]
 
 
 @pytest.mark.parametrize("processes", [0, 2])
@@ -210,7 +211,7 @@ def test_a_file_that_breaks_after_the_check_is_named_and_leaves_no_store(paths, 
     broken.write_text("<html>")
     with pytest.raises(InputError, match=r"broken\.png: not a picture$"):
         caching(tmp_path / "cache", cache="raw").stores([*paths, str(broken)], SIDES, "crop")
-    assert names(tmp_path / "cache") == ["pictures"]
+    assert names(tmp_path / "cache") == [CACHE_TAG, "pictures"]
 
 
 def test_without_a_cache_the_check_is_all_that_is_done(paths, tmp_path, use):

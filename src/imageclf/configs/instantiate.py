@@ -1,6 +1,7 @@
 """The one wrapper around hydra.utils.instantiate: mistakes become one sentence that names the key."""
 
 import inspect
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -37,8 +38,9 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
 
     A module of torch without a constructor of its own takes none, although torch's signature takes anything.
     """
-    constructor = getattr(target, "__init__", None)
-    if inspect.isclass(target) and getattr(constructor, "__qualname__", "") == "Module.__init__":
+    # A class of torch is known only where torch is loaded.
+    module = getattr(sys.modules.get("torch.nn"), "Module", None)
+    if inspect.isclass(target) and module is not None and target.__init__ is module.__init__:
         return {}
     return inspect.signature(target).parameters
 
