@@ -119,7 +119,8 @@ def test_each_part_has_done_its_work(outputs: dict[str, Path], folder: Path) -> 
     assert len(list((runs / "epsilons").glob("*/summary.json"))) == 2
     assert "val/top2" in json.loads((runs / "metric/summary.json").read_text())
     assert (runs / "callback/gradients.csv").read_text().startswith("0,")
-    assert json.loads((runs / "logger/log.jsonl").read_text().splitlines()[0])["step"] == 0
+    logged = [json.loads(line) for line in (runs / "logger/log.jsonl").read_text().splitlines()]
+    assert any("val/acc" in line for line in logged)
     assert pd.read_csv(runs / "source/split.csv")["label"].unique().tolist() == ["blue", "green", "red"]
 
 
