@@ -1,5 +1,6 @@
 """Write a finished run in a format that does not need this package."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -26,6 +27,8 @@ from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.system.printable import show
 from imageclf.training.check_keys import checked
 from imageclf.training.trained import TrainedRun, augmentation_of, build_trained, finished, read_trained
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def export(options: ExportOptions) -> Path:
     run_dir = finished(options.run)
     folder = Path(options.output).expanduser() if options.output else run_dir / "export" / options.format
     run = read_trained(run_dir, options.weights, options.trust)
+    log.info("writing the export for %s, which may take a minute", options.format)
     models, expects = load_trained(run)
     prepare = preparation(run, run_dir, expects, options.trust)
     write = _write_timm if options.format == "timm" else _write_onnx
