@@ -127,7 +127,7 @@ def test_any_other_failure_is_raised_with_its_trace():
 
 def test_a_process_that_is_killed_is_reported_with_the_signal():
     with pytest.raises(
-        RuntimeError, match=r"was killed by SIGKILL: .* memory; take fewer by data\.num_workers"
+        RuntimeError, match=r"was killed by SIGKILL: .* memory; give fewer workers by data\.num_workers"
     ):
         run(die, range(3), 2)
 

@@ -1,14 +1,16 @@
 """What an exported model's README says of it."""
 
-from imageclf.report.model_card import model_card
+import pytest
+
+from imageclf.report.model_card import model_card, origin_of
 from imageclf.report.run_files import CandidateScore
 
-SUMMARY = {"num_train": 204, "model/pictures": 51, "model/chosen": True}
+SUMMARY = {"num_train": 204, "model": "soup", "model/pictures": 51, "model/chosen": True}
 SOUP = CandidateScore("soup", ["head-0"], 46 / 51, 0.36)
 
 
-def card(classes=("cat", "dog"), summary=SUMMARY, exported=SOUP, licence="apache-2.0"):
-    return model_card(classes, summary, exported, "resnet34", licence)
+def card(classes=("cat", "dog"), summary=SUMMARY, exported=SOUP, origin=""):
+    return model_card(classes, summary, exported, "resnet34", origin)
 
 
 def test_the_result_has_its_interval_and_how_it_was_chosen():
@@ -19,7 +21,7 @@ def test_the_result_has_its_interval_and_how_it_was_chosen():
 
 
 def test_labelled_test_pictures_are_a_score_of_their_own():
-    tested = SUMMARY | {"model": "soup", "test/acc": 9 / 15, "num_test": 15}
+    tested = SUMMARY | {"test/acc": 9 / 15, "num_test": 15}
     assert "- **Test**: 9 of 15 test pictures right (60.0 %; 95 % interval 35.7 % to 80.2 %)." in card(
         summary=tested
     )
@@ -37,13 +39,21 @@ def test_of_many_classes_the_first_are_named():
     assert "`c19` and 980 more" in card(classes=[f"c{number}" for number in range(1000)])
 
 
+def test_of_another_candidate_than_the_reported_one_it_does_not_say_that_it_was_chosen():
+    assert "It was chosen" not in card(summary=SUMMARY | {"model": "final"})
+
+
 def test_the_licence_is_that_of_the_pretrained_weights():
-    assert "resnet34; timm gives apache-2.0 for it" in card()
+    assert origin_of("hub", "resnet34", "apache-2.0") == (
+        "training began with pretrained weights of resnet34; timm gives the licence apache-2.0 for them. "
+        "Your data may add terms."
+    )
 
 
-def test_where_nobody_names_a_licence_it_says_so():
-    assert "timm names none" in card(licence="")
+def test_where_timm_gives_no_licence_it_says_so():
+    assert "timm gives no licence for them" in origin_of("packaged", "resnet34", "")
 
 
-def test_weights_trained_from_scratch_have_no_other_licence():
-    assert "- **Licence**: the weights were trained from scratch." in card(licence=None)
+@pytest.mark.parametrize("weights", ["none", "/a/file.pth"])
+def test_of_weights_that_are_not_timms_no_licence_of_timms_is_told(weights):
+    assert "timm" not in origin_of(weights, "my_model.SmallNet", "apache-2.0")

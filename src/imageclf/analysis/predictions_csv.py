@@ -15,7 +15,7 @@ from imageclf import InputError
 from imageclf.system.cells import read_csv, read_heading, write_csv
 
 # Sums of floats may be a little above 1.
-_MOST_LIKELY = 1 + 1e-3
+_HIGHEST = 1 + 1e-3
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
 
@@ -85,7 +85,7 @@ def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{error}, or a probability is not a number: predict again") from None
     probabilities = probabilities_of(frame, classes)
     # So written that NaN is outside.
-    if not ((probabilities >= 0) & (probabilities <= _MOST_LIKELY)).all():
+    if not ((probabilities >= 0) & (probabilities <= _HIGHEST)).all():
         raise InputError(f"{path} has a probability that is not between 0 and 1: predict again")
     return frame
 

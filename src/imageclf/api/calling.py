@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from imageclf import InputError
-from imageclf.configs.quoting import quote_paths, typed
+from imageclf.configs.quoting import typed
 from imageclf.training.logs import quiet
 
 Override = str | Mapping[str, object]
@@ -28,7 +28,7 @@ def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> li
     words: list[str] = []
     for each in overrides:
         if isinstance(each, str):
-            words += quote_paths([_no_flag(each)])
+            words.append(_no_flag(each))
         else:
             words += [typed(key, value) for key, value in each.items()]
     return words + [typed(key, value) for key, value in values.items()]

@@ -21,7 +21,7 @@ from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.files import load_into
 from imageclf.model.weights.pretrained import licence_of
-from imageclf.report.model_card import model_card
+from imageclf.report.model_card import model_card, origin_of
 from imageclf.report.run_files import read_candidates
 from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.system.printable import show
@@ -81,9 +81,8 @@ def card(run: TrainedRun, run_dir: Path, weights: str) -> str:
     summary = read_summary(run_dir)
     name = summary.get("model") if weights == "best" else weights
     exported = next((each for each in read_candidates(run_dir) if each.name == name), None)
-    backbone = run.backbone if isinstance(run.backbone, str) else str(run.backbone["_target_"])
-    licence = None if select(run.config, "model.weights") == "none" else licence_of(backbone)
-    return model_card(run.classes, summary, exported, backbone, licence)
+    origin = origin_of(select(run.config, "model.weights"), run.network, licence_of(run.network))
+    return model_card(run.classes, summary, exported, run.network, origin)
 
 
 def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trust) -> dict[str, Any]:

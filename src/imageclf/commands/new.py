@@ -29,7 +29,7 @@ def new_project(name: str, parent: Path) -> Path:
     _check(name, parent)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     with as_file(files("imageclf") / "project") as templates:
-        for path in sorted(each for each in templates.rglob("*.j2")):
+        for path in sorted(templates.rglob("*.j2")):
             target = parent / name / target_of(path.relative_to(templates), name)
             target.parent.mkdir(parents=True, exist_ok=True)
             write_text(target, environment.from_string(path.read_text(encoding="utf-8")).render(name=name))

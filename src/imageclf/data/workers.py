@@ -82,7 +82,7 @@ class Workers(Generic[Item]):
         Raises:
             InputError, OSError: as the function raised it.
             RunError: a process was killed.
-        RuntimeError: the function failed otherwise.
+            RuntimeError: the function failed otherwise.
         """
         if not self._processes:
             self._start()
@@ -152,8 +152,8 @@ def _message(receiver: Connection, process: BaseProcess) -> tuple[int, Any]:
         code = process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         raise RunError(
-            f"a process that reads pictures {how}: the machine may have run out of memory; take fewer by "
-            "data.num_workers (0: none), or smaller batches by data.batch_size"
+            f"a process that reads pictures {how}: the machine may have run out of memory; give fewer "
+            "workers by data.num_workers (0: none), or smaller batches by data.batch_size"
         ) from None
     return message
 

@@ -10,13 +10,13 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError
 from imageclf.configs import JobError, explain, record, to_plain
-from imageclf.configs.entry import with_plus
+from imageclf.configs.entry import composing
 from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
 
@@ -74,7 +74,7 @@ def compose_jobs(
 
 
 def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], number: int, name: str) -> Job:
-    composed = _load(loader, config, overrides)
+    composed = composing(overrides, lambda each: loader.load_sweep_config(config, each))
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
         # The id in it was drawn by this process; another process would draw its own.
@@ -87,18 +87,6 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
     if config.resume_sweep is not None and (run_dir / "config.yaml").exists():
         composed.ckpt_path = "auto"
     return Job(number, name, tuple(overrides), composed, run_dir)
-
-
-def _load(loader: ConfigLoader, config: DictConfig, overrides: list[str]) -> DictConfig:
-    """Compose, as `imageclf.configs.entry` does, with a + before each key that the YAML leaves out."""
-    while True:
-        try:
-            return loader.load_sweep_config(config, overrides)
-        except ConfigCompositionException as error:
-            added = with_plus(overrides, error)
-            if added == overrides:
-                raise
-            overrides = added
 
 
 def plain_config(job: Job) -> dict[str, Any]:

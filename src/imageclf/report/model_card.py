@@ -17,7 +17,7 @@ def model_card(
     summary: Mapping[str, object],
     exported: CandidateScore | None,
     backbone: str,
-    licence: str | None,
+    origin: str,
 ) -> str:
     """Return a section of Markdown on a model.
 
@@ -25,24 +25,40 @@ def model_card(
         classes: in class order.
         summary: of its run.
         exported: its scores on the validation pictures; None: nothing was held out.
-        backbone: timm name.
-        licence: of the weights that training began with, "" where nobody names it; None: random weights.
+        backbone: timm name, or that of the user's class.
+        origin: as `origin_of` returns it.
     """
     is_reported = exported is not None and exported.name == summary.get("model")
+    is_chosen = is_reported and summary.get("model/chosen") is True
     rows = {
         "Classes": _names(classes),
         "Trained on": f"{counted(_count(summary, 'num_train'), 'picture')}, in {backbone}",
-        "Result": _result(exported, _count(summary, "model/pictures"), summary.get("model/chosen") is True),
+        "Result": _result(exported, _count(summary, "model/pictures"), is_chosen),
         "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
             "it gives one of these classes to every picture, also to one that shows none of them. Pictures "
             "unlike those it was trained on, of another camera or in another light, may be classified less "
             "well: measure it on your own."
         ),
-        "Licence": _licence(backbone, licence),
+        "Weights": origin,
     }
     told = [f"- **{name}**: {words}" for name, words in rows.items() if words]
     return "\n".join(["## About this model", "", *told])
+
+
+def origin_of(weights: object, backbone: str, licence: str) -> str:
+    """Return where the weights of a network began, and which terms may hold for them.
+
+    Args:
+        weights: `model.weights` of the run: hub, packaged, none, or the path of a file.
+        backbone: timm name, or that of the user's class, whose weights begin as it makes them.
+        licence: that timm gives for the pretrained weights, "" where it gives none.
+    """
+    if weights in ("hub", "packaged"):
+        terms = f"timm gives the licence {licence} for them" if licence else "timm gives no licence for them"
+        return f"training began with pretrained weights of {backbone}; {terms}. Your data may add terms."
+    began = f"as {backbone} makes them" if weights in ("none", None) else "with a file of weights"
+    return f"training began {began}; terms of that code, of the file and of your data may hold."
 
 
 def _names(classes: Sequence[str]) -> str:
@@ -64,13 +80,4 @@ def _result(exported: CandidateScore | None, pictures: int, is_chosen: bool) -> 
     return (
         f"{right:,} of {pictures:,} validation pictures right ({percent(exported.accuracy, pictures)}; 95 % "
         f"interval {percent(low)} to {percent(high)}).{chosen if is_chosen else ''}"
-    )
-
-
-def _licence(backbone: str, licence: str | None) -> str:
-    if licence is None:
-        return "the weights were trained from scratch."
-    known = f"timm gives {licence} for it" if licence else "timm names none"
-    return (
-        f"training began with pretrained weights of {backbone}; {known}. Your data may add terms of its own."
     )

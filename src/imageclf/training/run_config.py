@@ -1,12 +1,12 @@
 """A run's config, parsed once: every check, build and command takes this, or a part of it."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from imageclf.configs import instantiate, load_config, locate_target
+from imageclf.configs.instantiate import parameters_of
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions
 from imageclf.configs.plain import Plain
 from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
@@ -132,7 +132,7 @@ def data_options(node: Node) -> DataOptions:
     Raises:
         InputError: a value is out of range.
     """
-    own = {"_target_", *inspect.signature(locate_target(node, "data")).parameters}
+    own = {"_target_", *parameters_of(locate_target(node, "data"))}
     return DataOptions(
         source=instantiate({name: value for name, value in node.items() if name in own}, "data"),
         splitting=_part(Splitting, node),

@@ -66,7 +66,8 @@ class Table:
     def _splits(self) -> npt.NDArray[np.int64]:
         return pd.Index(SPLITS, dtype="str").get_indexer(pd.Index(self.frame["split"])).astype(np.int64)
 
-    @property
+    # Each save of a checkpoint asks for it, and a million rows take a second.
+    @cached_property
     def digest(self) -> str:
         """Return a hash of ids, labels and splits in their order; the pictures may lie elsewhere."""
         rows = self.frame.drop(columns="path").to_csv(index=False, quoting=csv.QUOTE_ALL)
