@@ -2,11 +2,12 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.report import write_report
+from imageclf.report import ModelPictures, TrainingViews, write_report
 
 
 class Page(HTMLParser):
@@ -150,6 +151,12 @@ def test_labelled_test_pictures_are_a_score_of_their_own(reporting):
     (reporting / "summary.json").write_text(json.dumps(summary | {"test/acc": 9 / 15, "num_test": 15}))
     words = "On new pictures : 9 of 15 test pictures right (60.0 %; 95 % interval 35.7 % to 80.2 %)."
     assert words in shown(reporting).text
+
+
+def test_where_there_are_training_pictures_but_no_heatmaps_the_reason_is_told(reporting):
+    views = TrainingViews(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), is_augmented=True)
+    text = Page(write_report(reporting, model_pictures=ModelPictures(views, heatmaps=None))).text
+    assert "Grad-CAM) cannot be shown: this network offers no map of its last features." in text
 
 
 def list_candidates(run_dir, candidates):
