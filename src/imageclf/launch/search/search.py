@@ -20,7 +20,7 @@ from imageclf.launch.search.space import Space, read_space
 from imageclf.launch.search.study import NAME, ask, left_behind, open_study, overrides_of, tell, write_results
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
-from imageclf.launch.sweep_folder import remove_refused
+from imageclf.launch.sweep_folder import RESULTS, remove_refused
 from imageclf.system.errors import MISTAKE, Failure
 from imageclf.system.locks import locked
 from imageclf.system.printable import show
@@ -29,7 +29,7 @@ from imageclf.training.run_config import RunConfig, parse
 
 log = logging.getLogger(__name__)
 
-JOURNAL, RESULTS = "study.log", "optimization_results.yaml"
+JOURNAL = "study.log"
 
 # Starts the jobs that it is given as it has room for them, and yields each with its result when it ends.
 Stream = Callable[[Iterator[Job]], Iterator[tuple[Job, Result]]]

@@ -33,7 +33,9 @@ _PAUSE = 5.0
 def stream(
     context: HydraContext, config: DictConfig, resources: Mapping[str, Any], jobs: Iterator[Job]
 ) -> Iterator[tuple[Job, Result]]:
-    """Submit runs that are asked for one by one, `cluster.array_parallelism` at a time; yield each as it ends.
+    """Submit runs that are asked for one by one, `cluster.array_parallelism` at a time.
+
+    Each is yielded with its result as it ends.
 
     Args:
         context: makes the run directories.
