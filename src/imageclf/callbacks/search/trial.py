@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from imageclf import InputError
@@ -31,7 +31,12 @@ def build_pruner(name: str | None, options: Mapping[str, Any]) -> BasePruner:
     if name is None:
         return NopPruner()
     try:
-        return MedianPruner(**options) if name == "median" else HyperbandPruner(**options)
+        if name == "median":
+            return MedianPruner(**options)
+        # Hyperband looks at these when the first trial is finished; what it is made of does so at once.
+        shared = {key: value for key, value in options.items() if key != "max_resource"}
+        SuccessiveHalvingPruner(**shared)
+        return HyperbandPruner(**options)
     except (TypeError, ValueError) as error:
         raise InputError(f"hydra.sweeper.{name}: {error}") from error
 

@@ -98,12 +98,11 @@ def next_jobs(
     """
     for trial in left_behind(study, folder):
         job = compose(trial)
-        score = score_of(job.run_dir, job.config.optimized_metric)
-        if score is None:
-            yield job
-        else:
+        if (job.run_dir / "summary.json").exists():
             # It had ended before its end could be told.
-            tell(study, trial.number, score)
+            tell(study, trial.number, score_of(job.run_dir, job.config.optimized_metric))
+        else:
+            yield job
     while len(study.trials) < options.n_trials:
         trial = ask(study, options.sampler, space, folder)
         try:

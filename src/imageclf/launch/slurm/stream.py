@@ -88,13 +88,9 @@ def _submitted(
 
 def _result(run: Job, state: State) -> Result:
     """Return the score of a run whose job has ended, or why it has none."""
-    score = score_of(run.run_dir, run.config.optimized_metric)
-    if score is not None:
-        return score
-    try:
-        failed = read_json(run.run_dir / "failed.json")
-    except FileNotFoundError:
-        failed = {}
+    if (run.run_dir / "summary.json").exists():
+        return score_of(run.run_dir, run.config.optimized_metric)
+    failed = read_json(run.run_dir / "failed.json")
     if failed.get("status") == "pruned":
         return Failure("pruned", 0, str(failed.get("cause")))
     code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
