@@ -46,6 +46,7 @@ class ImageclfLauncher(Launcher):
             InputError: the folder holds another sweep, or the sweeper would stop at a failed job.
         """
         from imageclf.launch.sweep_folder import choose_folder
+        from imageclf.launch.templates import share_files
 
         batch = config.hydra.sweeper.get("max_batch_size")
         if batch is not None:
@@ -54,6 +55,7 @@ class ImageclfLauncher(Launcher):
                 "job fails; hydra.launcher.n_jobs says how many run at a time"
             )
         choose_folder(config)
+        share_files(hydra_context.config_loader)
         self._loader = hydra_context.config_loader
         self._config = config
 

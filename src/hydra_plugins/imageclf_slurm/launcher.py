@@ -30,7 +30,9 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
         ) -> None:
             """Keep the sweep's config, and choose its folder before Hydra writes there."""
             from imageclf.launch.sweep_folder import choose_folder
+            from imageclf.launch.templates import share_files
 
+            share_files(hydra_context.config_loader)
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
             choose_folder(config)
 

@@ -123,10 +123,9 @@ def job_return(job: Job, result: float | JobError | None) -> JobReturn:
     """
     if isinstance(result, JobError):
         record(result)
+    # No sweeper reads the configs, and a thousand of them fill the memory.
     returned = JobReturn(
         overrides=list(job.overrides),
-        cfg=without_hydra(job.config),
-        hydra_cfg=job.config,
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,
         status=JobStatus.FAILED if isinstance(result, JobError) else JobStatus.COMPLETED,
