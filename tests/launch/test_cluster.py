@@ -12,7 +12,7 @@ from imageclf.configs.options import ClusterOptions
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here
 from imageclf.launch.slurm.sbatch import script
-from imageclf.launch.slurm.submit import check_sweep
+from imageclf.launch.slurm.submit import arrays_of, check_sweep
 from imageclf.training.parts.accelerator import num_ranks
 
 # Writes the script, and needs no sbatch here.
@@ -201,3 +201,10 @@ def test_a_requeued_task_does_the_same_again() -> None:
     assert isinstance(again, submitit.helpers.DelayedSubmission)
     assert isinstance(again.function, ArrayTask)
     assert again.args == ("runs/train/ID/0",)
+
+
+def test_runs_beyond_the_largest_array_go_into_further_ones_in_their_order() -> None:
+    runs = [object() for _ in range(7)]
+    arrays = arrays_of(runs, 3)
+    assert [len(array) for array in arrays] == [3, 3, 1]
+    assert [run for array in arrays for run in array] == runs

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from imageclf.launch.slurm.queue import State, ends, parse
+from imageclf.launch.slurm.queue import State, array_size, ends, parse
 
 
 def test_a_listing_gives_states_and_exit_codes() -> None:
@@ -55,3 +55,11 @@ def test_questions_become_seldom() -> None:
     )
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (1.0, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "most"),
+    [("MaxArraySize            = 5\nMaxJobCount = 10000\n", 5), ("", 1001), ("MaxArraySize = 0\n", 1)],
+)
+def test_the_largest_array_is_what_the_cluster_says(config: str, most: int) -> None:
+    assert array_size(config) == most

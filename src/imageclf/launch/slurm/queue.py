@@ -5,6 +5,7 @@ forever (https://github.com/facebookincubator/submitit/issues/1720). `squeue` wo
 """
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,8 @@ ENDED = frozenset(
 )
 # Seconds between two queries: short for short jobs, longer for long ones.
 _FIRST_PAUSE, _LAST_PAUSE, _GROWTH = 1.0, 30.0, 1.3
+# Jobs of an array where SLURM's configuration does not say; the largest index is one less.
+_ARRAY_SIZE = 1001
 
 
 class State(NamedTuple):
@@ -66,6 +69,22 @@ def states(job_ids: Sequence[str]) -> dict[str, State] | None:
         return None
     found = parse(done.stdout)
     return {job: found.get(job, State("GONE")) for job in job_ids}
+
+
+def most_in_array() -> int:
+    """Return the most jobs that an array may have on this cluster."""
+    done = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=False)
+    return array_size(done.stdout)
+
+
+def array_size(config: str) -> int:
+    """Return MaxArraySize of SLURM's configuration, or its default.
+
+    >>> array_size("MaxArraySize            = 75000")
+    75000
+    """
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
+    return max(1, int(found[1])) if found else _ARRAY_SIZE
 
 
 def ends(

@@ -24,7 +24,7 @@ from imageclf.configs.options import ClusterOptions
 from imageclf.launch.jobs import Job, compose_jobs, job_return
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
-from imageclf.launch.slurm.queue import State, ends
+from imageclf.launch.slurm.queue import State, ends, most_in_array
 from imageclf.launch.slurm.sbatch import SRUN, script, setup
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import remove_refused, write_multirun
@@ -131,21 +131,37 @@ def _print_script(name: str, runs: Sequence[Job], options: ClusterOptions, sweep
 def submit_runs(
     runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
 ) -> dict[str, Job]:
-    """Submit runs as one array, and return them by job id."""
-    executor = _executor(resources, options)
-    task = ArrayTask()  # type: ignore[no-untyped-call]
-    try:
-        submitted = executor.map_array(task, [str(run.run_dir) for run in runs])
-    except FailedJobError as error:
-        # Leave nothing behind, so that the same command can be given again.
-        for run in runs:
-            _undo(run.run_dir)
-        remove_refused(sweep_dir)
-        raise InputError(f"sbatch refuses the jobs: {' '.join(str(error).split())}") from error
-    jobs = {job.job_id: run for job, run in zip(submitted, runs, strict=True)}
+    """Submit runs as an array, as several where the cluster takes none so large; return them by job id."""
+    arrays = arrays_of(runs, most_in_array())
+    at_once = {"array_parallelism": max(1, int(resources["array_parallelism"]) // len(arrays))}
+    executor = _executor({**resources, **at_once}, options)
+    jobs: dict[str, Job] = {}
+    for array in arrays:
+        try:
+            submitted = executor.map_array(
+                ArrayTask(),  # type: ignore[no-untyped-call]
+                [str(run.run_dir) for run in array],
+            )
+        except FailedJobError as error:
+            # Leave nothing behind, so that the same command can be given again.
+            for run in runs[len(jobs) :]:
+                _undo(run.run_dir)
+            remove_refused(sweep_dir)
+            gone = f" {len(jobs)} are submitted;" if jobs else ""
+            raise InputError(f"sbatch refuses the jobs:{gone} {' '.join(str(error).split())}") from error
+        jobs |= {job.job_id: run for job, run in zip(submitted, array, strict=True)}
     for job, run in jobs.items():
         print(f"job {job}: {run.run_dir}", flush=True)
     return jobs
+
+
+def arrays_of(runs: Sequence[Job], most: int) -> list[Sequence[Job]]:
+    """Split runs into arrays that the cluster takes, in their order.
+
+    >>> arrays_of("abcde", 2)
+    ['ab', 'cd', 'e']
+    """
+    return [runs[start : start + most] for start in range(0, len(runs), most)]
 
 
 def _undo(run_dir: Path) -> None:
