@@ -2,8 +2,8 @@
 
 On each set and seed the head is trained at the rate that is found, and at half, twice and ten times that.
 Then every method reads the same curves, beside fastai's own function where that is installed; and flat losses
-with noise show how often a rate is suggested that nothing supports. RUNS keeps the sets and the runs; finished
-sweeps in it are not done again. Some ten minutes on two cores; `--write docs/finder.md` keeps the tables.
+with noise show how often a rate is suggested that nothing supports. RUNS keeps the sets and the runs, and
+finished sweeps are not done again. Some ten minutes on two cores; `--write docs/finder.md` keeps the tables.
 """
 
 import argparse
@@ -171,7 +171,7 @@ def of_fastai(curve: Curve, num_steps: int, method: Method) -> float | None:
 def noise_row(
     preset: str, of_search: tuple[int, float], spread: float, searches: int = 500
 ) -> dict[str, Any]:
-    """Return the share of searches of a flat loss with noise that suggest a rate, with and without the test."""
+    """Return the share of searches of a flat loss with noise that suggest a rate, and without the test."""
     steps, beta = of_search
     generator = np.random.default_rng(0)
     flat = [generator.normal(2, spread, steps).tolist() for _ in range(searches)]
@@ -186,14 +186,14 @@ def page(figures: Mapping[str, Any], seeds: int) -> str:
     """Return the tables as Markdown."""
     return f"""# How good are found learning rates?
 
-Written by `python benchmarks/finder.py RUNS --write docs/finder.md`: {seeds} seeds a set, each with a split of
-its own; tf_efficientnet_lite0, 96 pixels, batches of 32, the first phase of `schedule=lesson2`.
+Written by `python benchmarks/finder.py RUNS --write docs/finder.md`: {seeds} seeds a set, each with a
+split of its own; tf_efficientnet_lite0, 96 pixels, batches of 32, the first phase of `schedule=lesson2`.
 
 ## The head's accuracy at the rate found, and around it
 
-The rates are those of `callbacks/lr_finder=default`, the accuracies means over the seeds. "Yes" means that the
-accuracy at the rate found is at most one standard error below the best; the standard error is that of the best
-accuracy, over all held-out pictures.
+The rates are those of `callbacks/lr_finder=default`, the accuracies means over the seeds. "Yes" means that
+the accuracy at the rate found is at most one standard error below the best; the standard error is that of the
+best accuracy, over all held-out pictures.
 
 {_accuracy_table(figures["accuracy"])}
 
