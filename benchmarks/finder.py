@@ -124,22 +124,26 @@ def accuracies(searches: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     The standard error is that of the best of the means, over all held-out pictures.
     """
-    scored = pd.DataFrame([each for each in searches if each.get("lr")])
-    rows = []
-    for name, group in scored.groupby("set", sort=False):
-        means = {f: float(np.mean([score[f][0] for score in group["scores"]])) for f in (1.0, *FACTORS)}
-        best, pictures = max(means.values()), int(group["pictures"].sum())
-        error = float(np.sqrt(best * (1 - best) / pictures))
-        rows.append(
-            {
-                "set": name,
-                "lr": [float(lr) for lr in group["lr"]],
-                "accuracy": means,
-                "error": error,
-                "within": means[1.0] >= best - error,
-            }
-        )
-    return rows
+    scored = [each for each in searches if each.get("lr")]
+    return [_accuracy_row([each for each in scored if each["set"] == name]) for name in _sets_of(scored)]
+
+
+def _sets_of(searches: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(each["set"] for each in searches))
+
+
+def _accuracy_row(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    factors = (1.0, *FACTORS)
+    means = {factor: float(np.mean([each["scores"][factor][0] for each in group])) for factor in factors}
+    best, pictures = max(means.values()), sum(each["pictures"] for each in group)
+    error = float(np.sqrt(best * (1 - best) / pictures))
+    return {
+        "set": group[0]["set"],
+        "lr": [each["lr"] for each in group],
+        "accuracy": means,
+        "error": error,
+        "within": means[1.0] >= best - error,
+    }
 
 
 def by_method(search: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
