@@ -25,9 +25,9 @@ def git(folder: Path, *words: str) -> str:
 
 
 def rename(clone: Path, name: str) -> "subprocess.CompletedProcess[str]":
-    """Rename as make does, with what is installed here."""
-    make = ["make", "rename", f"NAME={name}", f"BIN={Path(sys.executable).parent}", "STAMP=Makefile"]
-    return subprocess.run(make, cwd=clone, capture_output=True, text=True, check=False)
+    """Call the script as make does."""
+    command = [sys.executable, ".ci/rename.py", name]
+    return subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
