@@ -53,7 +53,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("import", "give a name for a package of Python"),
         ("json", "a package of that name is installed; give another name"),
         ("petals", "uses this word for something else; give another name"),
-        ("schedule", "uses this word for something else; give another name"),
+        ("class_balance", "uses this word for something else; give another name"),
     ],
 )
 def test_a_name_that_would_break_the_code_is_refused(

@@ -240,8 +240,8 @@ def test_an_optimizer_of_the_users_own_is_built(parsed):
         ("data.batch_size=0", "data.batch_size=0: give a number from 1 to 65536"),
         ("transforms.max_zoom=0.5", "transforms.max_zoom=0.5: give a number from 1 to 10"),
         (
-            "transforms._target_=types.SimpleNamespace",
-            "transforms._target_=types.SimpleNamespace gives a Sim",
+            "transforms._target_=argparse.Namespace",
+            "transforms._target_=argparse.Namespace gives a N",
         ),
     ],
 )
