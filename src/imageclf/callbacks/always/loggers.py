@@ -1,6 +1,6 @@
 """What the loggers of a run get besides its metrics: learning rates, scores, pictures and the report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,10 @@ class FeedLoggers(Callback):
         """Send what the run came to; by now the report is there."""
         if trainer.is_global_zero and trainer.loggers:
             pictures = self._pictures(data_of(trainer).table.classes)
+            # The epoch's own scores are there already.
+            scores = numbers(self._state.results, without=trainer.callback_metrics)
             for logger in trainer.loggers:
-                logger.log_metrics(numbers(self._state.results), trainer.global_step)
+                logger.log_metrics(scores, trainer.global_step)
                 for name, picture in pictures.items():
                     send_picture(logger, name, picture, trainer.global_step)
                 if (report := self._run_dir / "report.html").exists():
@@ -85,6 +87,7 @@ def top_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     return rates
 
 
-def numbers(results: Mapping[str, float | int | str]) -> dict[str, float]:
-    """Return the results that are numbers: the name of the best model is none."""
-    return {name: float(value) for name, value in results.items() if not isinstance(value, str)}
+def numbers(results: Mapping[str, float | int | str], without: Container[str]) -> dict[str, float]:
+    """Return the results that are numbers, which the name of the best model is not, but for some."""
+    found = {name: float(value) for name, value in results.items() if not isinstance(value, str)}
+    return {name: value for name, value in found.items() if name not in without}
