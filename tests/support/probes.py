@@ -9,6 +9,7 @@ import resource
 import signal
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Recorder(pl.Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         groups = trainer.optimizers[0].param_groups
+        images = [] if batch.images is None else batch.images.cpu()
         self._write(
             trainer,
             kind="batch",
@@ -57,6 +59,7 @@ class Recorder(pl.Callback):
             rows=batch.rows.tolist(),
             from_features=batch.features is not None,
             size=None if batch.images is None else batch.images.shape[-1],
+            views=[zlib.crc32(each.numpy().tobytes()) for each in images],
             lrs={group["name"]: group["lr"] for group in groups},
             loss=float(outputs["loss"]),
         )
@@ -167,7 +170,7 @@ class StopAt(pl.Callback):
     """Raise after a batch, once; its checkpoint is written by then."""
 
     def __init__(self, run_dir: Path, epoch: int, batch: int) -> None:
-        self._stopped = run_dir / "stopped"
+        self._stopped = run_dir / f"stopped-{epoch}-{batch}"
         self._at = (epoch, batch)
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:

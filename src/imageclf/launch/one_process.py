@@ -8,6 +8,7 @@ from imageclf import InputError
 from imageclf.schedule import Schedule
 from imageclf.system.world import World
 from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.parts.shared_batches import per_process
 from imageclf.training.run_config import Config
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ def in_one_process(config: Config, whole_batches: bool) -> Config:
     devices = trainer.get("devices", 1)
     one = {"strategy": "auto", "devices": devices[:1] if isinstance(devices, list) else 1}
     config = replace(config, trainer=trainer | one)
+    if config.data.loading.global_batch_size is not None:
+        return per_process(config, 1)
     if ranks == 1:
         return config
     if not whole_batches:
