@@ -195,13 +195,15 @@ class FailAtLength(pl.Callback):
 
 
 class KillRank(pl.Callback):
-    """Kill one rank in its second epoch, as the kernel does when memory runs out."""
+    """Kill one rank in its second epoch, once, as the kernel does when memory runs out."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, run_dir: Path, rank: int) -> None:
+        self._killed = run_dir / "killed"
         self._rank = rank
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == 1 and trainer.global_rank == self._rank:
+        if (trainer.current_epoch, trainer.global_rank) == (1, self._rank) and not self._killed.exists():
+            self._killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -42,8 +42,8 @@ def torchrun_ranks(environment: Environment) -> tuple[int, int] | None:
 
 
 def restarted(environment: Environment) -> bool:
-    """Return whether the job was requeued and runs again."""
-    return int(environment.get("SLURM_RESTART_COUNT", 0)) > 0
+    """Return whether SLURM has requeued the job, or torchrun has restarted its tasks."""
+    return any(int(environment.get(f"{each}_RESTART_COUNT", 0)) > 0 for each in ("SLURM", "TORCHELASTIC"))
 
 
 # The first task decodes every picture of a new data set: the others wait this long for it at most.
