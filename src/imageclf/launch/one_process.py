@@ -27,7 +27,8 @@ def check_here(config: RunConfig, command: str) -> None:
     if config.cluster is not None:
         raise InputError(
             f"cluster=slurm is for imageclf-train; {command} works where it is started, and that is the "
-            f"login node: leave out cluster=slurm, and start it in a job: srun --cpus-per-task=4 {command} ..."
+            "login node: leave out cluster=slurm, and start it in a job, such as "
+            f"srun --cpus-per-task=4 {command} ..."
         )
 
 

@@ -19,7 +19,7 @@ from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError
 
 from imageclf import InputError
-from imageclf.configs import JobError, foreign_targets, read_config
+from imageclf.configs import JobError, foreign_targets, read_config, read_object
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.jobs import Job, compose_jobs, job_return
 from imageclf.launch.slurm.array_task import ArrayTask
@@ -28,8 +28,10 @@ from imageclf.launch.slurm.queue import State, ends
 from imageclf.launch.slurm.sbatch import SRUN, script, setup
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
+from imageclf.system.command_line import override
 from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 from imageclf.training.directory import prepare
+from imageclf.training.failure import FILE as FAILURE
 
 log = logging.getLogger(__name__)
 
@@ -197,5 +199,18 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
         code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        return job_return(run, JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code))
+        return job_return(run, JobError(_ending(run, state), code))
     return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)
+
+
+def _ending(run: Job, state: State) -> str:
+    """Return why a job ended before its run was finished, and how to go on."""
+    failure = run.run_dir / FAILURE
+    cause = str(read_object(failure).get("cause", "")).partition("\n")[0] if failure.exists() else ""
+    sweep_dir = Path(str(run.config.hydra.sweep.dir)).absolute()
+    place = override("hydra.run.dir" if sweep_dir == run.run_dir else "hydra.sweep.dir", sweep_dir)
+    why = f": {cause}" if cause else ""
+    return (
+        f"{run.name} ended as {state.name}{why}; see {run.run_dir}; go on with the same command, {place} "
+        "and ckpt_path=auto"
+    )
