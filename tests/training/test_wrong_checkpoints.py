@@ -48,7 +48,7 @@ def start_from(tiny: list[str], tmp_path: Path) -> Callable[..., Path]:
         run_dir = tmp_path / "new"
         run_dir.mkdir()
         # The classes and the split of the finished run.
-        typed = (*tiny, "data.valid=null", f"ckpt_path={path}", "~callbacks.report", *overrides)
+        typed = (*tiny, "data.valid=null", f"ckpt_path='{path}'", "~callbacks.report", *overrides)
         prepare(composed_in(run_dir, typed), run_dir, list(typed))
         train(run_dir)
         return run_dir
@@ -271,4 +271,16 @@ def test_a_new_run_goes_on_from_a_checkpoint_that_fits_of_any_version(
 ) -> None:
     with caplog.at_level("INFO"):
         start_from(changed(**entries))
+    assert "resuming at epoch 1, batch 0" in caplog.messages
+
+
+def test_a_checkpoint_below_the_home_may_be_named_by_a_tilde(
+    whole: Path,
+    start_from: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("HOME", str(whole.parent))
+    with caplog.at_level("INFO"):
+        start_from(Path("~", whole.name))
     assert "resuming at epoch 1, batch 0" in caplog.messages

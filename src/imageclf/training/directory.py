@@ -153,7 +153,7 @@ def _check_start(ckpt_path: str | None, run_dir: Path, overrides: list[str]) -> 
     if ckpt_path == "auto" and not _chosen(overrides):
         raise InputError(f"ckpt_path=auto needs hydra.run.dir=PATH: {_newest_run(run_dir)}")
     if ckpt_path not in (None, "auto"):
-        check_resumable(Path(ckpt_path))
+        check_resumable(Path(ckpt_path).expanduser())
 
 
 def _chosen(overrides: list[str]) -> bool:

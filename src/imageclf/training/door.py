@@ -53,7 +53,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
     if config.model.weights == "none" and isinstance(config.model.backbone, str):
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
     compile_log = [CompileLog(parts.schedule)] if config.model.compile is not None else []
-    given = Path(config.ckpt_path) if config.ckpt_path not in (None, "auto") else None
+    given = Path(config.ckpt_path).expanduser() if config.ckpt_path not in (None, "auto") else None
     # A restarted job resumes, whatever its first command line was.
     own = newest_whole(run_dir / "checkpoints")
     checkpoint = own or given

@@ -16,7 +16,7 @@ def cache_root(cache_dir: str | None) -> Path:
 
     Args:
         cache_dir: as given; None: `$XDG_CACHE_HOME/imageclf`, or `~/.cache/imageclf`, and where there is no
-            home or nothing can be made in it, as in a container, a folder of the user's own among the
+            home or it cannot be written to, as in a container, a folder of the user's own among the
             temporary files, which is said.
 
     Raises:
@@ -27,15 +27,15 @@ def cache_root(cache_dir: str | None) -> Path:
     given = os.environ.get("XDG_CACHE_HOME")
     # Without a home it leaves the ~, which is no absolute path.
     path = Path(given).absolute() if given else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111
-    if path.is_absolute() and _can_be_made(path / "imageclf"):
+    if path.is_absolute() and _may_write(path / "imageclf"):
         return path / "imageclf"
     return _temporary(str(path / "imageclf"))
 
 
-def _can_be_made(path: Path) -> bool:
-    """Return whether a folder is there, or may be made by this user."""
+def _may_write(path: Path) -> bool:
+    """Return whether this user may write to a folder, which need not be there yet."""
     existing = next(each for each in (path, *path.parents) if each.exists())
-    return existing == path or (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK))
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 @lru_cache
