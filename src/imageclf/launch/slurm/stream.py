@@ -56,6 +56,8 @@ def stream(
             "before any has ended, and none would learn from another; give fewer, such as 4"
         )
     write_multirun(config, sweep_dir)
+    # Its folder may have been chosen since the launcher was made.
+    resources = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
     running: dict[str, Job] = {}
     while True:
         while len(running) < at_once and (job := next(jobs, None)):
