@@ -71,6 +71,7 @@ GROUPS = (
     "logger",
     "cluster",
     "hydra/launcher",
+    "hydra/sweeper",
     "experiment",
     "hparams_search",
     "local",
