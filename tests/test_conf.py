@@ -77,7 +77,7 @@ GROUPS = (
     "local",
     "debug",
 )
-GROUPS_BY_FLOOR = {"transforms": "data"}
+GROUPS_BY_FLOOR = {"transforms": "data", "metrics": "model"}
 BIG = ("resnext50", "resnext101")
 THREE_GROUPS = ("body0", "body1", "head")
 COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))*)")
