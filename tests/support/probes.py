@@ -58,6 +58,7 @@ class Recorder(pl.Callback):
             from_features=batch.features is not None,
             size=None if batch.images is None else batch.images.shape[-1],
             lrs={group["name"]: group["lr"] for group in groups},
+            momenta=sorted({group.get("betas", [None])[0] for group in groups}),
             loss=float(outputs["loss"]),
         )
 
