@@ -1,6 +1,7 @@
 """Every YAML of conf/: it composes, what it names can be built, and it says nothing twice."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -76,7 +77,7 @@ GROUPS = (
     "local",
     "debug",
 )
-GROUPS_BY_FLOOR = {"transforms": "data"}
+GROUPS_BY_FLOOR = {"transforms": "data", "metrics": "model"}
 BIG = ("resnext50", "resnext101")
 THREE_GROUPS = ("body0", "body1", "head")
 COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))*)")
@@ -365,6 +366,15 @@ def test_the_csv_logger_adds_nothing_to_what_every_run_writes(config_with):
 def test_a_logger_is_built(option, built, config_with):
     node = config_with("logger", option)["logger"][option]
     assert type(instantiate(node, f"logger.{option}")).__name__ == built
+
+
+def test_every_command_of_the_page_on_loggers_composes_and_passes_the_check(composed):
+    page = (Path(CONF_DIR).parent / "docs/loggers.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^imageclf-train (.*)$", page, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        words = [word for word in shlex.split(command) if word != "data=photos"]
+        check(to_plain(composed(*words)), RunConfig)
 
 
 def test_many_loggers_are_all_but_the_csv(config_with):

@@ -28,8 +28,8 @@ SMALL = (
 )
 
 
-def test_the_guide_holds_five_commands() -> None:
-    assert [command.split()[0] for command in COMMANDS] == ["imageclf-prefetch", *["imageclf-train"] * 4]
+def test_the_guide_holds_six_commands() -> None:
+    assert [command.split()[0] for command in COMMANDS] == ["imageclf-prefetch", *["imageclf-train"] * 5]
 
 
 def test_every_key_of_the_cluster_is_in_the_guide() -> None:
@@ -48,10 +48,11 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     server: SlurmServer, pictures: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(pictures, tmp_path / "PICTURES")
-    # The last one goes on with what the one before it began.
-    started = [begin(server, tmp_path, command) for command in COMMANDS[:-1]]
+    # The last two go on with what the one before them began.
+    started = [begin(server, tmp_path, command) for command in COMMANDS[:-2]]
     printed = [finish(process)[0] for process in started]
-    printed.append(finish(begin(server, tmp_path, COMMANDS[-1]))[0])
+    started = [begin(server, tmp_path, command) for command in COMMANDS[-2:]]
+    printed += [finish(process)[0] for process in started]
     assert printed[0][0].startswith("there is nothing to fetch: tf_efficientnet_lite0")
     ((first, run_dir),) = jobs_of(printed[1]).items()
     server.wait_for(first, "COMPLETED", "FAILED")
@@ -63,7 +64,8 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     assert list(jobs.values()) == [sweep / "0", sweep / "1"]
     assert [json.loads((sweep / number / "summary.json").read_text())["epochs"] for number in "01"] == [2, 2]
     # All was finished already.
-    assert jobs_of(printed[4]) == {}
+    assert jobs_of(printed[4]) == jobs_of(printed[5]) == {}
+    assert printed[5][-1] == str(sweep / "0")
 
 
 def begin(server: SlurmServer, folder: Path, command: str) -> "subprocess.Popen[str]":

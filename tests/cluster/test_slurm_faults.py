@@ -1,6 +1,7 @@
 """Jobs that a real SLURM preempts, stops at the time limit, or loses with their node: not a bit is lost."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,6 +145,17 @@ def cancelled(server: SlurmServer, pictures: Path, tmp_path_factory: pytest.Temp
 def test_scancel_ends_a_job_for_good_with_its_run_saved(cancelled: Disturbed) -> None:
     assert (cancelled.job["JobState"], cancelled.job["Restarts"]) == ("CANCELLED", "0")
     assert saves(cancelled.run_dir) == AND_AT_THE_SIGNAL[:2]
+
+
+def test_a_cancelled_run_goes_on_as_a_job_with_other_resources_and_ends_with_the_same_weights(
+    server: SlurmServer, cancelled: Disturbed, undisturbed: Path, pictures: Path, tmp_path: Path
+) -> None:
+    # Before the run itself goes on elsewhere.
+    run_dir = shutil.copytree(cancelled.run_dir, tmp_path / "copy")
+    small = (*SMALL, f"data.root={pictures}", *THREE_PHASES, SAVES, HELD, *SLURM)
+    other = ("cluster.minutes=45", "cluster.mem_gb=1", "cluster.partition=urgent")
+    finish(start(server, tmp_path, *small, *other, f"hydra.run.dir={run_dir}", "ckpt_path=auto"))
+    assert final_weights(run_dir) == final_weights(undisturbed)
 
 
 def test_a_cancelled_run_goes_on_by_hand_and_ends_with_the_same_weights(

@@ -83,7 +83,9 @@ def test_a_job_that_fails_is_failed_for_slurm_and_the_others_are_completed(
 
 
 def test_the_command_names_the_run_that_failed(submitted: Submitted) -> None:
-    assert f"job 3 (seed=4) ended as FAILED; see {submitted.sweep[-1]}/3" in submitted.complaints
+    folder = submitted.sweep[-1]
+    cause = f"job 3 (seed=4) ended as FAILED: RuntimeError: failed on purpose; see {folder}/3; go on with"
+    assert f"{cause} the same command, hydra.sweep.dir={folder} and ckpt_path=auto" in submitted.complaints
     assert submitted.complaints.count("imageclf: ") == 1
 
 

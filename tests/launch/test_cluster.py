@@ -114,13 +114,13 @@ def search(wait: bool):
 
 def test_a_search_that_does_not_wait_for_scores_is_refused() -> None:
     with pytest.raises(InputError, match=r"cluster\.wait=false: a search waits for the scores"):
-        check_sweep(search(wait=False))
+        check_sweep(search(wait=False), 1)
 
 
 def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match="there is no sbatch here"):
-        check_sweep(search(wait=True))
+        check_sweep(search(wait=True), 1)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pyt
             "cluster.signal_seconds=120: with cluster.minutes=2 a job would be told to save",
         ),
         (["cluster.nodes=2"], "cluster.nodes=2 x cluster.tasks_per_node=1 are 2 tasks"),
-        (["hydra.run.dir=mine"], "give hydra.sweep.dir=mine"),
+        (["-m", "seed=1,2", "hydra.run.dir=mine"], "hydra.run.dir=mine is for one run, and a sweep"),
         (["-m", "cluster.minutes=10,20"], "cluster.minutes is swept"),
         (["model.weights=hub"], "run imageclf-prefetch model.backbone=test_resnet first"),
         (["seed=-1"], "seed=-1: give a number from 0"),
@@ -177,6 +177,21 @@ def test_a_printed_script_comes_with_run_directories_that_are_ready(
     assert sorted(path.parent.name for path in folder.glob("*/config.yaml")) == ["0", "1"]
     assert "#SBATCH --array=0-1%256" in outcome.out
     assert (folder / "sbatch.sh").read_text() in outcome.out
+
+
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "A sweep goes on with other resources",
+    "It goes on: what does not change a result may change",
+)
+def test_a_sweep_goes_on_with_other_resources(tiny, command, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = ("-m", *tiny, SHARED, *SLURM, "hydra.sweep.dir=mine", "seed=1,2")
+    assert command("train", *sweep).code == 0
+    longer = ("cluster.minutes=20", "cluster.mem_gb=2", "cluster.wait=false", "ckpt_path=auto")
+    outcome = command("train", *sweep, *longer)
+    assert outcome.code == 0, outcome.err
+    assert {"#SBATCH --time=20", "#SBATCH --mem=2G"} <= {*outcome.out.splitlines()}
 
 
 def test_a_script_is_shell_that_bash_accepts(tmp_path: Path) -> None:

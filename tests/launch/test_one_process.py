@@ -57,3 +57,16 @@ def test_one_of_several_tasks_is_told_to_start_the_command_by_itself(parsed, mon
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=r"^srun or torchrun started 2 tasks, .*: start it by itself$"):
         in_one_process(parsed(), whole_batches=True)
+
+
+@pytest.mark.parametrize("name", ["lr_find", "batch_size", "analyse"])
+@pytest.mark.sampled(3)
+def test_a_command_besides_training_does_not_run_on_the_login_node(
+    name: str, tiny, command, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command(name, *tiny, "cluster=slurm", "cluster.shared_paths=[/]")
+    shell = f"imageclf-{name.replace('_', '-')}"
+    assert outcome.code == 1
+    assert f"cluster=slurm is for imageclf-train; {shell} works where it is started" in outcome.mistakes[0]
+    assert f"srun --cpus-per-task=4 {shell}" in outcome.mistakes[0]

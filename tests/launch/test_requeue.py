@@ -105,6 +105,16 @@ def test_the_launchers_handler_is_called_once_and_later_signals_are_ignored(laun
     assert launcher == [signal.SIGUSR2]
 
 
+def test_a_job_whose_time_limits_are_used_up_ends_as_preempted(launcher, caplog):
+    def refuse(number, frame):
+        raise RuntimeError("Job not requeued because: timed-out too many times")
+
+    signal.signal(signal.SIGUSR2, refuse)
+    with pytest.raises(Preempted, match="go on with: imageclf-train"), requeue_when_preempted():
+        raise Preempted("ended by SIGUSR2; go on with: imageclf-train hydra.run.dir=run ckpt_path=auto")
+    assert "the job is not requeued: Job not requeued because: timed-out too many times" in caplog.text
+
+
 def test_nothing_is_requeued_where_nothing_was_preempted(launcher):
     with requeue_when_preempted():
         pass

@@ -63,6 +63,17 @@ def test_a_local_path_is_refused_with_its_key_and_the_remedy() -> None:
         check_shared({"data.root": Path("/srv/x")}, [], MOUNTS)
 
 
+def test_the_folder_to_list_is_the_same_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_dir = tmp_path / "runs/train/2026-01-01_00-00-00-abcd/0"
+    with pytest.raises(InputError) as refused:
+        check_shared({"hydra.sweep.dir": run_dir}, [], "/dev/sda1 / ext4 rw 0 0")
+    assert str(refused.value).endswith(f"cluster.shared_paths=[{tmp_path}]")
+    check_shared({"hydra.sweep.dir": run_dir.with_name("1")}, [str(tmp_path)], "/dev/sda1 / ext4 rw 0 0")
+
+
 @pytest.mark.parametrize("shared", ["/", "/srv", "/srv/x"])
 def test_a_path_below_a_folder_that_is_called_shared_is_accepted(shared: str) -> None:
     check_shared({"data.root": Path("/srv/x")}, [shared], MOUNTS)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,10 @@ TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 PROBES = str(Path(__file__).parents[1] / "support")
 
 
-def torchrun(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def torchrun(folder: Path, *arguments: str, restarts: int = 0) -> "subprocess.CompletedProcess[str]":
     """Start two tasks of a module with torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    flags = ["--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}"]
+    command = [sys.executable, "-m", "torch.distributed.run", *flags]
     path = os.pathsep.join([PROBES, os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [*command, "-m", *arguments],
@@ -74,14 +74,22 @@ def test_the_door_gives_the_weights_of_the_command(
 
 
 @pytest.mark.long
-@pytest.mark.fault("Several processes and clusters", "A task of torchrun is killed", "The others end")
-def test_a_killed_task_ends_the_other(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "A task of torchrun is killed",
+    "The others end, and after torchrun's restart the run ends bit for bit as without it",
+)
+def test_a_killed_task_ends_the_other_and_the_restarted_run_is_the_undisturbed_one(
+    composed_by_task: Path, pictures: Path, tmp_path: Path
+) -> None:
     die = "+callbacks.die={_target_: probes.KillRank, rank: 1}"
-    started = time.monotonic()
-    done = torchrun(tmp_path, "imageclf.train", *overrides(pictures, die))
-    assert done.returncode != 0
-    assert "SIGKILL" in done.stderr
-    assert time.monotonic() - started < 120
+    safe = ("hydra.run.dir=run", "ckpt_path=auto", "callbacks.checkpoint.every_n_batches=1")
+    done = torchrun(tmp_path, "imageclf.train", *overrides(pictures, die, *safe), restarts=1)
+    assert done.returncode == 0, done.stderr
+    assert "exitcode: -9" in done.stderr
+    assert "forcefully exiting" not in done.stderr
+    assert "resuming at epoch 1, batch 0" in (tmp_path / "run/train.log").read_text()
+    assert final_weights(tmp_path / "run") == final_weights(composed_by_task)
 
 
 @pytest.mark.long

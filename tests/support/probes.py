@@ -9,6 +9,7 @@ import resource
 import signal
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Recorder(pl.Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         groups = trainer.optimizers[0].param_groups
+        images = [] if batch.images is None else batch.images.cpu()
         self._write(
             trainer,
             kind="batch",
@@ -57,6 +59,7 @@ class Recorder(pl.Callback):
             rows=batch.rows.tolist(),
             from_features=batch.features is not None,
             size=None if batch.images is None else batch.images.shape[-1],
+            views=[zlib.crc32(each.numpy().tobytes()) for each in images],
             lrs={group["name"]: group["lr"] for group in groups},
             momenta=sorted({group.get("betas", [None])[0] for group in groups}),
             loss=float(outputs["loss"]),
@@ -168,7 +171,7 @@ class StopAt(pl.Callback):
     """Raise after a batch, once; its checkpoint is written by then."""
 
     def __init__(self, run_dir: Path, epoch: int, batch: int) -> None:
-        self._stopped = run_dir / "stopped"
+        self._stopped = run_dir / f"stopped-{epoch}-{batch}"
         self._at = (epoch, batch)
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -193,13 +196,15 @@ class FailAtLength(pl.Callback):
 
 
 class KillRank(pl.Callback):
-    """Kill one rank in its second epoch, as the kernel does when memory runs out."""
+    """Kill one rank in its second epoch, once, as the kernel does when memory runs out."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, run_dir: Path, rank: int) -> None:
+        self._killed = run_dir / "killed"
         self._rank = rank
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == 1 and trainer.global_rank == self._rank:
+        if (trainer.current_epoch, trainer.global_rank) == (1, self._rank) and not self._killed.exists():
+            self._killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 

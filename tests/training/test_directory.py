@@ -224,7 +224,7 @@ def test_a_run_does_not_go_on_with_another_number_of_ranks(start, started, typed
     given = " ".join(each.lstrip("+") for each in typed)
     assert str(refused.value) == (
         f"{started} was started on 1 ranks, and {given} makes {ranks}: its batches would change; "
-        "go on with 1, or start a new run"
+        "go on with 1, or start a new run, with data.global_batch_size if its ranks are to change"
     )
 
 

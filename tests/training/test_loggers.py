@@ -214,6 +214,13 @@ def test_a_preempted_run_is_told_from_one_that_failed(tmp_path, monkeypatch):
     assert "preempting" in {each.WhichOneof("record_type") for each in records(file)}
 
 
+def test_a_place_that_mlflow_refuses_is_said_in_a_sentence(tmp_path):
+    # What runs of earlier versions have.
+    node = {"_target_": "lightning.pytorch.loggers.MLFlowLogger", "tracking_uri": f"file:{tmp_path}/mlruns"}
+    with pytest.raises(InputError, match=r"logger\.mine cannot be built: .*sqlite"):
+        build_loggers({"mine": node}, tmp_path)
+
+
 def test_without_a_login_the_command_ends_before_the_training(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -29,12 +29,17 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
             self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
         ) -> None:
             """Keep the sweep's config, and choose its folder before Hydra writes there."""
-            from imageclf.launch.sweep_folder import choose_folder
+            from imageclf.launch.slurm.submit import typed_run_dir
+            from imageclf.launch.sweep_folder import choose_folder, choose_run
             from imageclf.launch.templates import share_files
 
             share_files(hydra_context.config_loader)
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-            choose_folder(config)
+            run_dir = typed_run_dir(config)
+            if run_dir is None:
+                choose_folder(config)
+            else:
+                choose_run(config, run_dir)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Check, prepare and submit a batch of runs, and wait for them unless `cluster.wait=false`."""

@@ -160,11 +160,12 @@ class Checkpoint(Callback):
         epoch, batch = checkpoint["position"]
         # Checkpoints of early versions lack it.
         ranks = checkpoint.get("ranks", trainer.world_size)
-        if ranks != trainer.world_size:
+        is_shared = data_of(trainer).loading.global_batch_size is not None
+        if ranks != trainer.world_size and not is_shared:
             raise InputError(
                 f"{trainer.ckpt_path} was saved by {ranks} ranks, and there are {trainer.world_size}: its "
                 f"batches would change; go on with {ranks} (trainer.devices x trainer.num_nodes), or start a "
-                "new run"
+                "new run, with data.global_batch_size if its ranks are to change"
             )
         threads = checkpoint.get("threads", torch.get_num_threads())
         if threads != torch.get_num_threads():

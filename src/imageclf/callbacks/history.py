@@ -65,6 +65,22 @@ def _tta_line(row: Row) -> list[str]:
     return [" " * 11 + words]
 
 
+def own_sums(saved: list[list[float]], rank: int, world_size: int) -> list[float]:
+    """Return the sums that a rank goes on with.
+
+    Args:
+        saved: of each rank that saved.
+        rank: this one.
+        world_size: ranks that go on. If their number is another one, the first takes the sums of all.
+
+    >>> own_sums([[1.0, 2.0], [3.0, 4.0]], 1, 2), own_sums([[1.0, 2.0], [3.0, 4.0]], 0, 1)
+    ([3.0, 4.0], [4.0, 6.0])
+    """
+    if len(saved) == world_size:
+        return saved[rank]
+    return [sum(column) for column in zip(*saved, strict=True)] if rank == 0 else [0.0, 0.0]
+
+
 class History(Callback):
     """Write `metrics.csv`, log each epoch, and log the training loss; `lr/...` is that of the first batch.
 
@@ -122,7 +138,9 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the rows and this rank's sums."""
         self._rows = state_dict["rows"]
-        self._sum, self._count = state_dict["sums"][self._strategy.global_rank]
+        self._sum, self._count = own_sums(
+            state_dict["sums"], self._strategy.global_rank, self._strategy.world_size
+        )
 
     def _explain_drop(self, pictures: int) -> None:
         """Log why the accuracy fell in an epoch that unfreezes layers."""

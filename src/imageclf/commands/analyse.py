@@ -18,6 +18,7 @@ from imageclf.configs import Plain, to_plain
 from imageclf.data import PictureDataset, Request, Table, read_picture
 from imageclf.data.parallel import chunks, mapped, num_processes
 from imageclf.data.pictures.inspect import Inspection, inspect_picture
+from imageclf.launch.one_process import check_here
 from imageclf.model import expected_crop_pct
 from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
 from imageclf.system.printable import cell, console, show
@@ -51,9 +52,10 @@ def analyse(plain: Plain) -> DataAnalysis:
     """Return the analysis of a config's data set; a picture that cannot be read is one of its problems.
 
     Raises:
-        InputError: the data set does not fit the config, as in training.
+        InputError: the data set does not fit the config, as in training, or this is a login node.
     """
     config = parse(plain, RunConfig)
+    check_here(config, "imageclf-analyse")
     loading = config.data.loading
     table = read_table(config.data, verify=False)
     ids, paths = table.ids, table.paths

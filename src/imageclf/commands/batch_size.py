@@ -19,7 +19,7 @@ from imageclf.configs import to_plain
 from imageclf.data import Batch, ImageData
 from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
 from imageclf.data.pictures.store import raw_bytes
-from imageclf.launch.one_process import in_one_process
+from imageclf.launch.one_process import check_here, in_one_process
 from imageclf.model import freeze_to
 from imageclf.schedule import Place, Schedule
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
@@ -90,8 +90,10 @@ def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
         folder: for the files of the Trainer.
 
     Raises:
-        InputError: no phase trains on pictures, not even one picture fits, or this process is one of several.
+        InputError: no phase trains on pictures, not even one picture fits, or this process is one of several
+            or on a login node.
     """
+    check_here(config, "imageclf-batch-size")
     config = in_one_process(config, whole_batches=False)
     pl.seed_everything(config.seed, verbose=False)
     table, taken = read_table(config.data, verify=False), partial(taken_by_pictures, config)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.analysis.lr_curve import Suggestion
 from imageclf.configs import to_plain
-from imageclf.launch.one_process import in_one_process
+from imageclf.launch.one_process import check_here, in_one_process
 from imageclf.schedule import Schedule
 from imageclf.system.words import joined
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
@@ -71,8 +71,9 @@ def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
         folder: receives `lr_find/`.
 
     Raises:
-        InputError: there is no such phase, or this process is one of several.
+        InputError: there is no such phase, or this process is one of several or on a login node.
     """
+    check_here(config, "imageclf-lr-find")
     config, phase = one_phase(config)
     # The rate of a run is that of its global batch.
     config = in_one_process(config, whole_batches=True)

@@ -22,13 +22,14 @@ from imageclf.system.printable import console
 from imageclf.system.progress import duration
 from imageclf.training.build import build_parts
 from imageclf.training.parts.accelerator import choose, num_ranks, read_device
+from imageclf.training.parts.shared_batches import per_process
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import RunConfig, parse
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Print the phases as a table; write plan.csv and plan.png."""
-    config = parse(to_plain(cfg), RunConfig)
+    config = per_process(parse(to_plain(cfg), RunConfig), 1)
     # The plan needs the architecture, not its weights.
     config = replace(config, model=replace(config.model, weights="none"))
     schedule, module, data = build_parts(config, read_table(config.data, verify=False))

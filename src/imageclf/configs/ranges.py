@@ -54,6 +54,7 @@ RANGES: Mapping[str, Range] = {
     "data.folds": Range(2, 10_000),
     "data.size": _PIXELS,
     "data.batch_size": _BATCH,
+    "data.global_batch_size": _BATCH,
     "data.num_workers": Range(0, 1024),
     "data.cache_gb": _AMOUNT,
     "transforms.max_rotate": Range(0, 180),

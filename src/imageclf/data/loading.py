@@ -27,6 +27,8 @@ class Loading:
     Args:
         size: pixels a side where a phase names none.
         batch_size: pictures a step and process, where a phase names none; auto: see `auto_batch_size`.
+        global_batch_size: pictures a step of all processes together, in place of `batch_size`; the batch
+            sizes of phases are then also of all processes. None: they are of each process.
         num_workers: processes that read training pictures, and as many for evaluation; auto: see
             `imageclf.system.machine.num_workers`.
         resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
@@ -44,6 +46,8 @@ class Loading:
     oversample: Oversample
     on_error: Literal["raise", "skip"]
     device_store: DeviceStoring
+    # Runs of earlier versions have none.
+    global_batch_size: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

@@ -11,7 +11,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError
@@ -88,6 +88,8 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
         composed.hydra.job.id = composed.hydra.job.num = number
         # The id in it was drawn by this process; another process would draw its own.
         composed.hydra.sweep.dir = str(config.hydra.sweep.dir)
+        # As typed: it names the job's number.
+        composed.hydra.sweep.subdir = OmegaConf.to_container(config.hydra.sweep)["subdir"]  # type: ignore[call-overload, index]
     with hydra_config(composed), read_write(composed.hydra.runtime), open_dict(composed.hydra.runtime):
         run_dir = Path(composed.hydra.sweep.dir, str(composed.hydra.sweep.subdir)).absolute()
         composed.hydra.runtime.output_dir = str(run_dir)

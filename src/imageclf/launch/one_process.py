@@ -8,9 +8,28 @@ from imageclf import InputError
 from imageclf.schedule import Schedule
 from imageclf.system.world import World
 from imageclf.training.parts.accelerator import total_ranks
-from imageclf.training.run_config import Config
+from imageclf.training.parts.shared_batches import per_process
+from imageclf.training.run_config import Config, RunConfig
 
 log = logging.getLogger(__name__)
+
+
+def check_here(config: RunConfig, command: str) -> None:
+    """Refuse a command that works where it is started with the settings of a cluster.
+
+    Args:
+        config: of a training.
+        command: its name in the shell.
+
+    Raises:
+        InputError: the config names a cluster: this is its login node.
+    """
+    if config.cluster is not None:
+        raise InputError(
+            f"cluster=slurm is for imageclf-train; {command} works where it is started, and that is the "
+            "login node: leave out cluster=slurm, and start it in a job, such as "
+            f"srun --cpus-per-task=4 {command} ..."
+        )
 
 
 def in_one_process(config: Config, whole_batches: bool) -> Config:
@@ -34,6 +53,8 @@ def in_one_process(config: Config, whole_batches: bool) -> Config:
     devices = trainer.get("devices", 1)
     one = {"strategy": "auto", "devices": devices[:1] if isinstance(devices, list) else 1}
     config = replace(config, trainer=trainer | one)
+    if config.data.loading.global_batch_size is not None:
+        return per_process(config, 1)
     if ranks == 1:
         return config
     if not whole_batches:

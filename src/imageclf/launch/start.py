@@ -1,6 +1,7 @@
 """What a Hydra job does: check the config, make the run directory, train."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -27,6 +28,7 @@ from imageclf.training.location import check_location, has_begun, remove_refused
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
+from imageclf.training.parts.shared_batches import for_ranks
 from imageclf.training.parts.table import table_of_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
 
@@ -107,6 +109,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
     """
     config = parse(to_plain(cfg), RunConfig)
     check_top(config)
+    for_ranks(config, os.environ)
     check_tags(config)
     check_location(run_dir)
     check_directory(cfg, run_dir, overrides)
@@ -155,7 +158,7 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
         run_dir: holds config.yaml.
         broadcast: tells the other tasks the run directory.
     """
-    config = read_run_config(run_dir)
+    config = for_ranks(read_run_config(run_dir), os.environ)
     ranks, launched = checked_ranks(config.trainer, World.of_process()), World.of_process().size > 1
     # Reading all pictures takes long; a signal ends it at once.
     with stop_notice(run_dir) as notice:

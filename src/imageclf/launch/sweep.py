@@ -21,6 +21,7 @@ from imageclf.launch.pool import open_pool
 from imageclf.launch.shares import Share, split_machine, visible_gpus
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import remove_refused, write_multirun
+from imageclf.launch.tasks import refuse_sweep
 from imageclf.system.command_line import override
 from imageclf.system.errors import Failure
 from imageclf.system.machine import available_cores
@@ -28,6 +29,7 @@ from imageclf.system.printable import show
 from imageclf.system.processes import fork_server
 from imageclf.system.progress import track
 from imageclf.system.signals import ending
+from imageclf.system.world import World
 from imageclf.training.failure import FILE, write_failure
 from imageclf.training.parts.accelerator import num_ranks
 
@@ -54,7 +56,7 @@ def launch(
         n_jobs: how many run at a time; None: as many as there are GPUs for, or one.
 
     Raises:
-        InputError: a mistake in any of the jobs; none has started.
+        InputError: a mistake in any of the jobs, or srun or torchrun started several tasks; none has started.
         Preempted: a signal ended the sweep.
     """
     _begin(config)
@@ -87,6 +89,7 @@ def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Itera
         jobs: all of them ask for as many GPUs as the first.
 
     Raises:
+        InputError: srun or torchrun started several tasks.
         Preempted: a signal ended the sweep.
     """
     _begin(config)
@@ -100,6 +103,7 @@ def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Itera
 
 
 def _begin(config: DictConfig) -> None:
+    refuse_sweep(World.of_process())
     # It loads torch while the jobs are composed here.
     fork_server()
     setup_globals()

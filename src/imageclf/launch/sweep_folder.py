@@ -1,11 +1,14 @@
 """The folder of a sweep. Its multirun.yaml says what was swept, so that only the same sweep goes on there."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from imageclf import InputError
+from imageclf.training.differences import FREE, RANKS, Change, is_free, key_of
 from imageclf.training.location import check_sweep_location
 
 FILE = "multirun.yaml"
@@ -42,16 +45,51 @@ def choose_folder(config: DictConfig) -> None:
             "or choose another hydra.sweep.dir"
         )
     saved = OmegaConf.load(folder / FILE)
-    was, now = overrides_of(saved.hydra.overrides.task), overrides_of(config.hydra.overrides.task)
+    held = () if config.data.get("global_batch_size") else RANKS
+    was, now = (overrides_of(each.hydra.overrides.task, held) for each in (saved, config))
     if was != now:
-        raise InputError(f"{folder} was started as another sweep: {difference(was, now)}")
+        may_change = ", ".join(each for each in FREE if each not in (*held, "ckpt_path"))
+        raise InputError(
+            f"{folder} was started as another sweep, with {difference(was, now)}: leave out what changes "
+            f"that to go on, or choose another hydra.sweep.dir; only {may_change} may change"
+        )
 
 
-def overrides_of(typed: object) -> list[str]:
-    """Return the overrides that say what is swept, in the order that numbers the jobs."""
+def choose_run(config: DictConfig, run_dir: str) -> None:
+    """Point a sweep of one job to the directory of its run, which may have begun elsewhere.
+
+    Args:
+        config: of the sweep, with its hydra node.
+        run_dir: where the job trains.
+    """
+    with read_write(config.hydra):
+        config.hydra.sweep.dir = run_dir
+        config.hydra.sweep.subdir = "."
+
+
+def overrides_of(typed: Sequence[object], held: Sequence[str] = ()) -> list[str]:
+    """Return the overrides that decide on the results, in the order that numbers the jobs.
+
+    What may change when a run goes on is left out, unless several of its values are swept.
+
+    Args:
+        typed: overrides as Hydra got them.
+        held: keys that must not change, although those of a single run might.
+
+    >>> overrides_of(["cluster.minutes=9", "seed=1,2", "tags=[a],[b]", "resume_sweep=runs/1"])
+    ['seed=1,2', 'tags=[a],[b]']
+    """
     # The program itself adds a + where it is missing.
-    overrides = [str(each).lstrip("+") for each in typed]  # type: ignore[attr-defined]
-    return [each for each in overrides if not each.startswith(_HOW)]
+    overrides = [str(each).lstrip("+") for each in typed]
+    overrides = [each for each in overrides if not each.startswith(_HOW)]
+    held = (*held, "ckpt_path")
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    keys = [key_of(each) for each in overrides]
+    return [
+        text
+        for text, key, each in zip(overrides, keys, parsed, strict=True)
+        if each.is_sweep_override() or key in held or not is_free(key)
+    ]
 
 
 def is_empty(folder: Path) -> bool:
@@ -70,14 +108,20 @@ def remove_refused(folder: Path) -> None:
 def difference(was: list[str], now: list[str]) -> str:
     """Describe how two lists of overrides differ.
 
-    >>> difference(["seed=1,2", "data=csv"], ["seed=1,2,3"])
-    'leave out seed=1,2,3 and add seed=1,2 data=csv'
+    >>> difference(["seed=1,2", "data=csv"], ["seed=1,2,3", "model=resnet34"])
+    'seed=1,2 (now 1,2,3), data=csv (now none), no model (now resnet34)'
     """
-    extra = [each for each in now if each not in was]
-    missing = [each for each in was if each not in now]
-    parts = [f"leave out {' '.join(extra)}"] if extra else []
-    parts += [f"add {' '.join(missing)}"] if missing else []
-    return " and ".join(parts) or f"give its overrides in their order, {' '.join(was)}"
+    before, after = ({key_of(each): _value_of(each) for each in typed} for typed in (was, now))
+    changed = [
+        str(Change(key, before.get(key), after.get(key)))
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+    ]
+    return ", ".join(changed) or f"its overrides in another order, {' '.join(was)}"
+
+
+def _value_of(override: str) -> str:
+    return "removed" if override.startswith("~") else override.partition("=")[2]
 
 
 def write_multirun(config: DictConfig, folder: Path) -> None:

@@ -1,24 +1,19 @@
 """The tasks that srun or torchrun started: the first one composes the run, and broadcasts its directory."""
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from torch.distributed.distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
 
 from imageclf import InputError
+from imageclf.launch.meeting import ask, tell
 from imageclf.launch.slurm.requeue import requeue_when_preempted
 from imageclf.system.locks import locked
 from imageclf.system.world import WAIT, World
 from imageclf.training.door import run
 from imageclf.training.failure import record_failure
 
-_KEY = "run_dir"
+# Seconds that a task whose run is refused waits for the others to ask.
+_REFUSAL = 10.0
 
 
 def train_task(run_dir: Path) -> None:
@@ -28,13 +23,13 @@ def train_task(run_dir: Path) -> None:
         InputError: as in `run`, or another job holds the directory.
         Preempted: as in `run`; a job of SLURM is requeued by then.
     """
+    world = World.of_process()
+    if world.rank > 0:
+        train_broadcast_run()
+        return
     # The first task is the one that writes into the directory.
-    is_first = World.of_process().rank == 0
-    with (
-        requeue_when_preempted(),
-        locked(run_dir, is_first),
-        record_failure(run_dir) if is_first else nullcontext(),
-    ):
+    with requeue_when_preempted(), locked(run_dir), record_failure(run_dir), broadcasting(world) as broadcast:
+        broadcast(run_dir)
         run(run_dir)
 
 
@@ -43,21 +38,34 @@ def broadcasting(world: World) -> Iterator[Callable[[Path], None]]:
     """Yield the function by which the first task tells the others the run directory.
 
     If it is never called, the other tasks end without training.
+    """
+    told = world.size == 1
+
+    def broadcast(run_dir: Path) -> None:
+        """Tell all other tasks; they may still be on their way."""
+        nonlocal told
+        if not told:
+            told = True
+            tell(world, str(run_dir.resolve()), WAIT.total_seconds())
+
+    try:
+        yield broadcast
+    finally:
+        if not told:
+            tell(world, "", _REFUSAL)
+
+
+def refuse_sweep(world: World) -> None:
+    """Refuse several runs where the tasks train one together.
 
     Raises:
-        InputError: this is the second run of the tasks: a sweep.
+        InputError: srun or torchrun started this process as one of several.
     """
-    if world.size == 1:
-        yield lambda run_dir: None
-        return
-    store = _store(world)
-    if store.check([_KEY]):
-        raise InputError("a sweep is not for srun or torchrun: start the command by itself, or one run of it")
-    try:
-        yield lambda run_dir: store.set(_KEY, str(run_dir.resolve()))
-    finally:
-        if not store.check([_KEY]):
-            store.set(_KEY, "")
+    with broadcasting(world):
+        if world.size > 1:
+            raise InputError(
+                "a sweep is not for srun or torchrun: start the command by itself, or one run of it"
+            )
 
 
 def train_broadcast_run() -> None:
@@ -67,22 +75,9 @@ def train_broadcast_run() -> None:
         InputError: the first task does not answer.
     """
     with requeue_when_preempted():
-        try:
-            run_dir = _store(World.of_process()).get(_KEY).decode()
-        except RuntimeError as error:
-            raise InputError(f"the first task did not name a run directory within {WAIT}") from error
+        run_dir = ask(World.of_process())
+        if run_dir is None:
+            raise InputError(f"the first task did not name a run directory within {WAIT}")
         # It is empty if the run is refused, or is finished already; the first task reports that.
         if run_dir:
             run(Path(run_dir))
-
-
-@cache
-def _store(world: World) -> Any:
-    """Return the tasks' common store; training uses it too, so it lives as long as the process."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        # Reading these sets MASTER_ADDR and MASTER_PORT to what the training will use.
-        cluster = SLURMEnvironment(auto_requeue=False)
-        _ = cluster.main_address, cluster.main_port
-    # torchrun has set the address of its own store, and rank and size.
-    store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=WAIT))
-    return PrefixStore("imageclf", store)

@@ -28,7 +28,8 @@ class Phase:
             in place of `lr_ratio`. None: all layers of a group have one rate.
         unfreeze_to: first group that trains, by name or index: 0 trains all, -1 the head alone.
         size: pixels a side, or those of each cycle; None takes `data.size`.
-        batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`.
+        batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`. With
+            `data.global_batch_size`: of all processes together.
         augment: whether the `transforms` group is applied.
         precompute: train the head on cached features of the frozen body.
         shape: of the learning rate over a cycle; plateau: constant, and times `plateau_factor` whenever

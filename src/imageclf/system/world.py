@@ -30,9 +30,20 @@ def num_tasks(environment: Environment) -> int:
     return int(environment.get("SLURM_STEP_NUM_TASKS", 1))
 
 
+def torchrun_ranks(environment: Environment) -> tuple[int, int] | None:
+    """Return how many ranks torchrun started on this node and over all nodes; None without torchrun.
+
+    >>> torchrun_ranks({"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "4"})
+    (2, 4)
+    """
+    if "TORCHELASTIC_RUN_ID" not in environment:
+        return None
+    return int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
+
+
 def restarted(environment: Environment) -> bool:
-    """Return whether the job was requeued and runs again."""
-    return int(environment.get("SLURM_RESTART_COUNT", 0)) > 0
+    """Return whether SLURM has requeued the job, or torchrun has restarted its tasks."""
+    return any(int(environment.get(f"{each}_RESTART_COUNT", 0)) > 0 for each in ("SLURM", "TORCHELASTIC"))
 
 
 # The first task decodes every picture of a new data set: the others wait this long for it at most.

@@ -34,6 +34,19 @@ RESERVED = {
 }
 
 
+def check_batch_size(loading: Loading) -> None:
+    """Refuse a batch for each process beside one for all of them.
+
+    Raises:
+        InputError: both have numbers.
+    """
+    if loading.global_batch_size is not None and loading.batch_size != "auto":
+        raise InputError(
+            f"data.global_batch_size={loading.global_batch_size} is in place of "
+            f"data.batch_size={loading.batch_size}: give data.batch_size=auto, or leave out the former"
+        )
+
+
 def check_device_store(loading: Loading, caching: Caching, augmentation: Augmentation) -> None:
     """Refuse pictures on the device where other keys rule them out.
 

@@ -6,17 +6,23 @@ from typing import Any, Final, NamedTuple
 from imageclf.configs.plain import Plain, select
 from imageclf.system.printable import written
 
-# What may differ when a run is resumed: it does not change what is computed. Devices and nodes may differ as
-# long as the number of ranks stays the same.
+# How many ranks there are: with data.batch_size, which is per rank, their number must stay the same.
+RANKS = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
+# What may differ when a run is resumed: it does not change what is computed.
 FREE = (
     "ckpt_path",
     "cluster",
     "extras",
     "tags",
-    "trainer.devices",
-    "trainer.num_nodes",
+    *RANKS,
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "callbacks.checkpoint.every_n_minutes",
+    "callbacks.checkpoint.every_n_batches",
     "logger",
     "data.num_workers",
+    "data.cache_dir",
+    "data.cache_gb",
     "optimized_metric",
     "trust",
 )
@@ -50,9 +56,18 @@ def contradictions(saved: Plain, new: Plain, overrides: list[str]) -> list[Chang
         new: the config composed with the overrides.
         overrides: as typed, e.g. `seed=1` or `+trainer.precision=bf16-mixed`.
     """
-    keys = [key for key in map(key_of, overrides) if not key.startswith(FREE)]
+    keys = [key for key in map(key_of, overrides) if not is_free(key)]
     changes = [each for key in keys for each in _changes(_at(saved, key), _at(new, key), key)]
     return list(dict.fromkeys(changes))
+
+
+def is_free(key: str) -> bool:
+    """Return whether a key, or the node that it is in, may differ when a run is resumed.
+
+    >>> is_free("cluster.minutes"), is_free("data.cache_dir"), is_free("data.cache"), is_free("trainer")
+    (True, True, False, False)
+    """
+    return any(key == each or key.startswith(f"{each}.") for each in FREE)
 
 
 def key_of(override: str) -> str:

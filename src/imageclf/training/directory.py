@@ -20,7 +20,7 @@ from imageclf.configs.plain import refuse_secrets, to_saved
 from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
-from imageclf.training.differences import FREE, contradictions, key_of
+from imageclf.training.differences import FREE, contradictions, is_free, key_of
 from imageclf.training.location import clear_unbegun, has_begun
 from imageclf.training.parts.accelerator import total_ranks
 from imageclf.training.resumable import check_resumable
@@ -86,7 +86,9 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
             f"{run_dir} was started with {', '.join(map(str, changed[:MOST]))}{more}: leave out what changes "
             f"that to go on, or start a new run; only {', '.join(FREE)} may change"
         )
-    _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
+    # Only a batch of all ranks together stays the same with more of them, or fewer.
+    if was["data"].get("global_batch_size") is None:
+        _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
 
 
 def starts_anew(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
@@ -125,7 +127,7 @@ def check_trusted(cfg: DictConfig, saved: Path) -> None:
 def take_over(saved: Path, cfg: DictConfig, overrides: list[str]) -> None:
     """Write those overrides that may differ into a saved config; everything else stays."""
     config = OmegaConf.load(saved)
-    free = [key for key in map(key_of, overrides) if key.startswith(FREE) and key != "ckpt_path"]
+    free = [key for key in map(key_of, overrides) if is_free(key) and key != "ckpt_path"]
     keys = [key for key in free if OmegaConf.select(config, key) != OmegaConf.select(cfg, key)]
     for key in keys:
         OmegaConf.update(config, key, OmegaConf.select(cfg, key), merge=False, force_add=True)
@@ -141,7 +143,8 @@ def _check_ranks(was: dict[str, Any], now: dict[str, Any], run_dir: Path, overri
         given = [f"trainer.{key}={now.get(key)}" for key in typed]
         raise InputError(
             f"{run_dir} was started on {ranks} ranks, and {' '.join(given)} makes {asked}: its batches would "
-            f"change; go on with {ranks}, or start a new run"
+            f"change; go on with {ranks}, or start a new run, with data.global_batch_size if its ranks are "
+            "to change"
         )
 
 

@@ -1,6 +1,7 @@
 """The one function that trains: it needs only the run directory, also after a kill and on many ranks."""
 
 import logging
+import os
 from pathlib import Path
 
 import lightning as pl
@@ -15,6 +16,7 @@ from imageclf.system.signals import Notice, stop_notice
 from imageclf.training.build import Parts, build_callbacks, build_parts, build_trainer
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.loggers import build_loggers, opened
+from imageclf.training.parts.shared_batches import for_ranks
 from imageclf.training.parts.table import table_of_run
 from imageclf.training.resumable import check_fits
 from imageclf.training.run_config import RunConfig, read_run_config
@@ -31,7 +33,7 @@ def run(run_dir: Path) -> None:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     log_to_file(run_dir)
-    config = read_run_config(run_dir)
+    config = for_ranks(read_run_config(run_dir), os.environ)
     with stop_notice(run_dir) as notice:
         fit(run_dir, config, table_of_run(run_dir, config), notice)
 
@@ -41,7 +43,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
 
     Args:
         run_dir: of the run.
-        config: of the run.
+        config: of the run, for its ranks.
         table: of its pictures.
         notice: of the signals that reach this process.
     """

@@ -126,7 +126,7 @@ def _other_place(saved: Mapping[str, Any], data: ImageData, num_ranks: int, is_o
     """Return how a position is outside the schedule, or nothing."""
     (epoch, batch), epochs = saved["position"], data.schedule.epochs
     # The Checkpoint callback has a sentence about other ranks, whose epochs have other batches.
-    if saved.get("ranks", num_ranks) != num_ranks:
+    if saved.get("ranks", num_ranks) != num_ranks and data.loading.global_batch_size is None:
         return ""
     if epoch >= epochs:
         at_end = is_own and (epoch, batch) == (epochs, 0)

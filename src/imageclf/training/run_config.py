@@ -16,6 +16,7 @@ from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import (
+    check_batch_size,
     check_callbacks,
     check_class_weights,
     check_device_store,
@@ -123,6 +124,7 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     parsed = kind(**(config | built))
     check_callbacks(parsed.callbacks, parsed.schedule)
     check_trainer(parsed.trainer)
+    check_batch_size(parsed.data.loading)
     check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
     check_model(parsed.model)
     check_class_weights(parsed.model)
@@ -172,7 +174,7 @@ def _names(options: Any) -> list[str]:
 
 def _part(options: type[Options], node: Node) -> Options:
     """Return the dataclass of those keys of a flat node that are its fields."""
-    return options(**{name: node[name] for name in _names(options)})
+    return options(**{name: node[name] for name in _names(options) if name in node})
 
 
 def _present(nodes: Mapping[str, Node | None] | None) -> Mapping[str, Node]:

@@ -9,9 +9,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from imageclf import Preempted
 from imageclf.system.signals import Handler, ignore
@@ -88,15 +88,26 @@ def _requeue(way: Way, previous: Handler) -> None:
     if is_left_to_slurm(state):
         log.info("not requeueing the job, whose state is %s", state)
         return
-    if callable(previous):
-        # In the first task it requeues and exits the process; in the others it returns.
-        previous(signal.SIGUSR2, None)
+    if callable(previous) and not _launcher_requeues(previous):
+        return
     if way == "scontrol":
         answer = _output(requeue_command(os.environ))
         log.info("asked SLURM to requeue job %s%s", job_id(os.environ), f": {answer}" if answer else "")
     if way in ("launcher", "first rank"):
         # The requeue ends this process.
         time.sleep(_GRACE)
+
+
+def _launcher_requeues(handler: Callable[..., Any]) -> bool:
+    """Let the launcher requeue the job, and return whether it did: not after too many time limits."""
+    try:
+        # In the first task it requeues and exits the process; in the others it returns.
+        handler(signal.SIGUSR2, None)
+    except Exception as error:
+        # Preempted, which goes on from here, names the command that goes on.
+        log.warning("the job is not requeued: %s", error)
+        return False
+    return True
 
 
 def _state_of_job() -> str:

@@ -44,10 +44,20 @@ def check_shared(paths: Mapping[str, Path], shared: Sequence[str], mounts: str) 
             continue
         reason = why_local(real, mounts)
         if reason:
+            # A new run's folder has the time in its name.
+            folder = _lasting(real) if key == "hydra.sweep.dir" else real
             raise InputError(
                 f"{key}={path} is {reason}, which compute nodes do not see: put it on a shared file system, "
-                f"or say that they see it by cluster.shared_paths=[{real}]"
+                f"or say that they see it by cluster.shared_paths=[{folder}]"
             )
+
+
+def _lasting(path: Path) -> Path:
+    """Return a folder that holds an absolute path, and that the next command will find as well."""
+    here = Path.cwd()
+    if path.is_relative_to(here):
+        return here
+    return next((each for each in (path, *path.parents[:-1]) if each.exists()), path)
 
 
 def why_local(path: Path, mounts: str) -> str | None:

@@ -48,7 +48,7 @@ def stream(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    check_sweep(config)
+    check_sweep(config, int(config.hydra.sweeper.n_trials))
     sweep_dir, at_once = Path(str(config.hydra.sweep.dir)).absolute(), int(config.cluster.array_parallelism)
     if at_once >= config.hydra.sweeper.n_trials > 1:
         raise InputError(

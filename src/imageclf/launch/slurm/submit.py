@@ -19,7 +19,7 @@ from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError
 
 from imageclf import InputError
-from imageclf.configs import JobError, foreign_targets, read_config
+from imageclf.configs import JobError, foreign_targets, read_config, read_object
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.jobs import Job, compose_jobs, job_return
 from imageclf.launch.slurm.array_task import ArrayTask
@@ -27,9 +27,11 @@ from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends
 from imageclf.launch.slurm.sbatch import SRUN, script, setup
 from imageclf.launch.start import score_of
-from imageclf.launch.sweep_folder import remove_refused, write_multirun
+from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
+from imageclf.system.command_line import override
 from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 from imageclf.training.directory import prepare
+from imageclf.training.failure import FILE as FAILURE
 
 log = logging.getLogger(__name__)
 
@@ -55,44 +57,55 @@ def submit(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    check_sweep(config)
     sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
+    if typed_run_dir(config):
+        # Hydra writes it for a run, too.
+        (sweep_dir / FILE).unlink(missing_ok=True)
     try:
+        check_sweep(config, len(job_overrides))
         runs = compose_jobs(context.config_loader, config, job_overrides, first)
         options = check_jobs(runs, config)
     except InputError:
         remove_refused(sweep_dir)
         raise
-    write_multirun(config, sweep_dir)
+    if not typed_run_dir(config):
+        write_multirun(config, sweep_dir)
     unfinished = [run for run in runs if prepare_run(run, context)]
     jobs: dict[str, Job] = {}
     if unfinished and options.print:
         _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
-        jobs = submit_runs(unfinished, resources, options, sweep_dir)
+        # Its folder may have been chosen since the launcher was made.
+        current = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
+        jobs = submit_runs(unfinished, current, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
     return [_job_return(run, ended.get(run.number)) for run in runs]
 
 
-def check_sweep(config: DictConfig) -> None:
+def typed_run_dir(config: DictConfig) -> str | None:
+    """Return the directory that the command line gives to a single run, or None."""
+    typed = [str(each) for each in config.hydra.overrides.hydra]
+    return next((each.partition("=")[2] for each in typed if each.startswith("hydra.run.dir=")), None)
+
+
+def check_sweep(config: DictConfig, num_jobs: int) -> None:
     """Check that a sweep can run on a cluster.
 
     Raises:
-        InputError: this is not a training, hydra.run.dir is given, a search does not wait for its scores, or
-            there is no sbatch.
+        InputError: this is not a training, hydra.run.dir is given for several runs, a search does not wait
+            for its scores, or there is no sbatch.
     """
     if config.hydra.job.config_name != "train":
         raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
-    for typed in config.hydra.overrides.hydra:
-        if str(typed).startswith("hydra.run.dir="):
-            folder = str(typed).partition("=")[2]
-            raise InputError(
-                f"{typed}: cluster=slurm trains in folders 0, 1, ... of a sweep; "
-                f"give hydra.sweep.dir={folder}"
-            )
     searches = not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
+    run_dir = typed_run_dir(config)
+    if run_dir is not None and (searches or num_jobs > 1):
+        raise InputError(
+            f"hydra.run.dir={run_dir} is for one run, and a sweep trains in folders 0, 1, ...: "
+            f"give hydra.sweep.dir={run_dir}"
+        )
     if searches and (config.cluster.print or not config.cluster.wait):
         raise InputError(
             "cluster.wait=false: a search waits for the scores of its runs; give cluster.wait=true"
@@ -186,5 +199,18 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
         code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        return job_return(run, JobError(f"{run.name} ended as {state.name}; see {run.run_dir}", code))
+        return job_return(run, JobError(_ending(run, state), code))
     return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)
+
+
+def _ending(run: Job, state: State) -> str:
+    """Return why a job ended before its run was finished, and how to go on."""
+    failure = run.run_dir / FAILURE
+    cause = str(read_object(failure).get("cause", "")).partition("\n")[0] if failure.exists() else ""
+    sweep_dir = Path(str(run.config.hydra.sweep.dir)).absolute()
+    place = override("hydra.run.dir" if sweep_dir == run.run_dir else "hydra.sweep.dir", sweep_dir)
+    why = f": {cause}" if cause else ""
+    return (
+        f"{run.name} ended as {state.name}{why}; see {run.run_dir}; go on with the same command, {place} "
+        "and ckpt_path=auto"
+    )

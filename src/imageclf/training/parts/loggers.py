@@ -30,13 +30,21 @@ def build_loggers(nodes: Mapping[str, Mapping[str, Any]], run_dir: Path) -> dict
         run_dir: of the run.
 
     Raises:
-        InputError: a package is missing, or a node has a mistake.
+        InputError: a package is missing, a node has a mistake, or a logger refuses where it is to write.
     """
     ids = read_json(run_dir / _FILE)
-    return {
-        name: instantiate(with_id(node, f"logger.{name}", ids.get(name)), f"logger.{name}")
-        for name, node in nodes.items()
-    }
+    return {name: _build(node, f"logger.{name}", ids.get(name)) for name, node in nodes.items()}
+
+
+def _build(node: Mapping[str, Any], key: str, found: object) -> Logger:
+    try:
+        logger: Logger = instantiate(with_id(node, key, found), key)
+    except InputError:
+        raise
+    except Exception as error:
+        # MLflow, for one, has its own exceptions.
+        raise InputError(f"{key} cannot be built: {first_line(error)}") from error
+    return logger
 
 
 def with_id(node: Mapping[str, Any], key: str, found: object) -> dict[str, Any]:
@@ -76,7 +84,7 @@ def _open(key: str, logger: Logger, settings: Mapping[str, object]) -> Iterator[
     try:
         logger.log_hyperparams(dict(settings))
     except Exception as error:
-        raise InputError(f"{key} cannot be opened: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{key} cannot be opened: {first_line(error)}") from error
     code = 1
     try:
         yield
@@ -88,6 +96,11 @@ def _open(key: str, logger: Logger, settings: Mapping[str, object]) -> Iterator[
     finally:
         if begun:
             logger.experiment.finish(exit_code=code)  # type: ignore[attr-defined]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def settings_of(run_dir: Path) -> dict[str, object]:

@@ -1,0 +1,74 @@
+"""`data.global_batch_size`: one batch for all ranks together, so that their number may change."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from imageclf import InputError
+from imageclf.schedule import Schedule
+from imageclf.system.world import Environment, torchrun_ranks
+from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.run_config import RunConfig
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def for_ranks(config: Config, environment: Environment) -> Config:
+    """Return a config for the ranks that there are; as it is without `data.global_batch_size`.
+
+    With it torchrun may start any number of ranks, also another one after a restart, and the trainer node
+    follows.
+
+    Args:
+        config: of a run.
+        environment: of this process.
+
+    Raises:
+        InputError: as `per_process`.
+    """
+    if config.data.loading.global_batch_size is None:
+        return config
+    launched = torchrun_ranks(environment)
+    if launched is not None:
+        local, total = launched
+        config = replace(config, trainer={**config.trainer, "devices": local, "num_nodes": total // local})
+    return per_process(config, total_ranks(config.trainer))
+
+
+def per_process(config: Config, ranks: int) -> Config:
+    """Return a config whose batch sizes are a rank's; as it is without `data.global_batch_size`.
+
+    Args:
+        config: of a run.
+        ranks: over all nodes.
+
+    Raises:
+        InputError: the ranks do not divide a batch.
+    """
+    loading, phases = config.data.loading, config.schedule.phases
+    if loading.global_batch_size is None:
+        return config
+    own = _share(loading.global_batch_size, ranks, "data.global_batch_size")
+    data = replace(config.data, loading=replace(loading, batch_size=own))
+    sizes = {
+        name: _shares(phase.batch_size, ranks, f"schedule.phases.{name}.batch_size")
+        for name, phase in phases.items()
+    }
+    shared = {name: replace(phase, batch_size=sizes[name]) for name, phase in phases.items()}
+    return replace(config, data=data, schedule=Schedule(shared))
+
+
+def _shares(value: int | Sequence[int] | None, ranks: int, key: str) -> int | list[int] | None:
+    """Divide the batch size of a phase, or those of its cycles."""
+    if isinstance(value, Sequence):
+        return [_share(each, ranks, key) for each in value]
+    return None if value is None else _share(value, ranks, key)
+
+
+def _share(pictures: int, ranks: int, key: str) -> int:
+    if pictures % ranks:
+        near = max(ranks, pictures - pictures % ranks)
+        raise InputError(
+            f"{key}={pictures}: {ranks} ranks do not divide it; give a multiple of {ranks}, such as {near}"
+        )
+    return pictures // ranks
