@@ -49,5 +49,10 @@ audit:
 	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
 	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r requirements.lock
 
+# Once, in a clone that becomes a project of its own: make rename NAME=..., see docs/project.md.
+.PHONY: rename
+rename: $(STAMP)
+	@$(BIN)/python .ci/rename.py '$(NAME)'
+
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist site

@@ -45,6 +45,7 @@ GROUPS = {
     "experiment": "",
     "debug": "",
     "hparams_search": "",
+    "hydra/sweeper": "hydra.sweeper.",
 }
 _PHASE = re.compile(r"^(schedule[.]phases)[.]\w+")
 INTRODUCTION = """\

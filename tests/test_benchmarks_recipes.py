@@ -109,6 +109,28 @@ def test_recipes_run_once_and_write_their_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_found_rates_are_tried_once_and_written_as_tables(tmp_path: Path) -> None:
+    page = tmp_path / "finder.md"
+    options = [
+        str(tmp_path / "runs"),
+        "--sets",
+        "digits",
+        "--seeds",
+        "1",
+        "--size",
+        "32",
+        "--write",
+        str(page),
+    ]
+    figures = run("finder", *options)
+    assert [row["set"] for row in figures["accuracy"]] == ["digits"]
+    assert len(figures["methods"]) == 8
+    assert all(row["now"] < 0.05 for row in figures["noise"]) and len(figures["noise"]) == 6
+    assert "| digits |" in page.read_text(encoding="utf-8")
+    assert len(list(tmp_path.glob("runs/*/*/summary.json"))) == 5
+
+
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("fastai") is None, reason="the peer is not installed")
 def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path) -> None:
     figures = run("lesson", "--sets", "stamps", "--folds", "1", "--size", "32")

@@ -86,7 +86,7 @@ def test_the_first_command_comes_early_in_the_readme() -> None:
     assert next(number for number, line in enumerate(lines, 1) if line.startswith("```")) <= 25
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-all", "check"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "check", "rename"])
 def test_make_knows_the_target(target: str) -> None:
     dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert dry.returncode == 0, dry.stderr

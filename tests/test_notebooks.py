@@ -1,5 +1,6 @@
 """Every notebook runs from its first cell to its last, and is committed without outputs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
-def test_there_is_a_notebook() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["1-lesson.ipynb"]
+def test_the_notebooks_are_those_that_the_page_lists() -> None:
+    page = (Path(__file__).parents[1] / "docs/python.md").read_text(encoding="utf-8")
+    assert re.findall(r"\| `notebooks/(\S+)` \|", page) == [path.name for path in NOTEBOOKS]
+    assert len(NOTEBOOKS) == 4
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -41,6 +44,8 @@ def test_a_notebook_runs_as_it_is_and_warns_of_nothing(path: Path, tmp_path: Pat
     assert [printed(each, "stderr") for each in outputs] == [""] * len(cells)
     # Each cell but the first, which imports, shows something.
     assert [number for number, each in enumerate(outputs) if not each] == [0]
+    # A command after `!` fails without an error of the cell.
+    assert [each for each in outputs if "imageclf: " in printed(each, "stdout")] == []
 
 
 @pytest.mark.long

@@ -31,7 +31,7 @@ ALL = [
     *SOURCE,
     *("model.backbone._target_=my_model.SmallNet", "model.head._target_=my_head.CosineHead"),
     *("model.loss._target_=my_loss.PolyLoss", "callbacks.norm._target_=my_callback.GradientNorm"),
-    "transforms.extra={_target_: my_transform.Torchvision, name: RandomPosterize, bits: 2}",
+    "transforms.extra={_target_: my_transform.Stripes, count: 3}",
     "metrics.top2={_target_: my_metric.top2, _partial_: true, higher_is_better: true}",
     "logger.json={_target_: my_logger.JsonLines, path: '${hydra:runtime.output_dir}/log.jsonl'}",
     "data.batch_size=4",
@@ -98,7 +98,7 @@ def outputs(run: Callable[[str], Path]) -> dict[str, Path]:
 def test_the_page_has_a_file_for_each_part_and_commands_for_each_file() -> None:
     parts = ("loss", "head", "model", "transform", "callback", "source", "metric", "logger")
     assert list(FILES) == [*(f"my_{part}.py" for part in parts), "conf/experiment/mine.yaml"]
-    assert len(COMMANDS) == 18
+    assert len(COMMANDS) == 19
     assert all(f"my_{part}." in PAGE.partition("## All of it")[0] for part in parts)
 
 

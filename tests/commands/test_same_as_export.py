@@ -1,7 +1,9 @@
-"""The probabilities of imageclf-predict are those of both exports, on every kind of file."""
+"""The probabilities of imageclf-predict are those of all exports, on every kind of file."""
 
 import importlib.util
 import json
+import re
+import shutil
 
 import numpy as np
 import onnxruntime
@@ -10,9 +12,12 @@ import pytest
 import timm
 import torch
 from predicting import predict_options
+from web_page import shown
 
+from imageclf import InputError
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
+from imageclf.commands.web_export import CDN, VERSION, read_runtime, write_page
 from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures import decode
 from imageclf.model.export import prepare as export_prepare
@@ -20,6 +25,9 @@ from imageclf.model.export.prepare import prepare
 from imageclf.training.run_config import build_augmentation
 
 CLASSES = ["blue", "green", "red"]
+# What the README of the page lists: decoded at half its size, transparent after losses, turned in vain.
+ELSEWHERE = {"shape-2400-1800.jpg", "alpha.webp", *(f"turned-{index}.webp" for index in range(2, 9))}
+LARGER = {"size": 128, "side": 161, "resize": "crop", "crop_pct": 0.875}
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +40,12 @@ def predicted(finished_run, odd_pictures, tmp_path_factory):
     return pd.read_csv(output).set_index("path").loc[map(str, odd_pictures), CLASSES].to_numpy()
 
 
-@pytest.fixture
-def exported(finished_run, tmp_path):
-    def write(form):
-        folder = tmp_path / form
-        export(ExportOptions(str(finished_run), form, "final", "uint8", str(folder)))
-        return folder
-
-    return write
+@pytest.fixture(scope="module")
+def web(finished_run, tmp_path_factory):
+    """Return a folder of format=web: what format=onnx writes, and a page."""
+    folder = tmp_path_factory.mktemp("web")
+    export(ExportOptions(str(finished_run), "web", "final", "uint8", str(folder)))
+    return folder
 
 
 def prepared(folder, paths):
@@ -59,15 +65,14 @@ def test_the_same_formats_are_read():
     assert export_prepare.FORMATS == decode.FORMATS
 
 
-def test_onnxruntime_says_what_predict_says(exported, odd_pictures, predicted):
-    folder = exported("onnx")
-    session = onnxruntime.InferenceSession(folder / "model.onnx")
-    (found,) = session.run(None, {"pictures": prepared(folder, odd_pictures)})
+def test_onnxruntime_says_what_predict_says(web, odd_pictures, predicted):
+    session = onnxruntime.InferenceSession(web / "model.onnx")
+    (found,) = session.run(None, {"pictures": prepared(web, odd_pictures)})
     np.testing.assert_allclose(found, predicted, atol=1e-4)
 
 
-def test_stock_timm_says_what_predict_says(exported, odd_pictures, predicted):
-    folder = exported("timm")
+def test_stock_timm_says_what_predict_says(finished_run, tmp_path, odd_pictures, predicted):
+    folder = export(ExportOptions(str(finished_run), "timm", "final", "uint8", str(tmp_path / "timm")))
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     expects = timm.data.resolve_model_data_config(model)
     mean, std = (torch.tensor(expects[name]).view(3, 1, 1) for name in ("mean", "std"))
@@ -75,6 +80,76 @@ def test_stock_timm_says_what_predict_says(exported, odd_pictures, predicted):
         pixels = torch.from_numpy(prepared(folder, odd_pictures))
         found = model((pixels / 255 - mean) / std).softmax(1)
     np.testing.assert_allclose(found, predicted, atol=1e-4)
+
+
+def test_without_a_package_the_page_may_load_its_runtime_from_the_cdn_and_nothing_else(web):
+    page = (web / "index.html").read_text()
+    policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)[0]
+    assert re.findall(r"https?://[^\s;]+", policy) == [CDN, CDN]
+    assert set(re.findall(r'"(https?://[^"]+)"', page)) == {f"{CDN}ort.wasm.bundle.min.mjs"}
+    assert f"onnxruntime-web {VERSION} from cdn.jsdelivr.net" in (web / "README.md").read_text()
+
+
+def test_another_file_than_the_runtimes_package_is_refused(tmp_path):
+    (tmp_path / "other.tgz").write_bytes(b"no archive")
+    for name in ("other.tgz", "missing.tgz"):
+        with pytest.raises(InputError, match=rf"(?s)runtime=.*{name} .*npm pack onnxruntime-web@{VERSION}"):
+            read_runtime(tmp_path / name)
+
+
+@pytest.fixture(scope="module")
+def on_page(web, odd_pictures, runtime_package, tmp_path_factory):
+    """Return what a page with its own runtime does with each file."""
+    folder = shutil.copytree(web, tmp_path_factory.mktemp("vendored"), dirs_exist_ok=True)
+    about = json.loads((web / "config.json").read_text())
+    write_page(folder, "run", "network", about, str(runtime_package))
+    return shown(folder / "index.html", odd_pictures, LARGER)
+
+
+@pytest.mark.long
+def test_the_pixels_of_the_page_are_those_of_predict_but_for_rounding(on_page, odd_pictures):
+    files = [path for path in odd_pictures if path.name in on_page.pixels and path.name not in ELSEWHERE]
+    assert len(files) >= 40
+    for path in files:
+        expected = prepare(path, **LARGER).transpose(2, 0, 1)
+        found = np.frombuffer(on_page.pixels[path.name], dtype=np.uint8).reshape(expected.shape)
+        apart = abs(found.astype(int) - expected)
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-3, path.name
+
+
+@pytest.mark.long
+def test_the_page_says_what_predict_says(on_page, odd_pictures, predicted):
+    apart = {
+        path.name: abs(on_page.found[path.name] - row).max()
+        for path, row in zip(odd_pictures, predicted, strict=True)
+        if path.name in on_page.pixels and path.name not in ELSEWHERE
+    }
+    # To the 32 pixels of this run most JPEG files are decoded at a fraction of their size.
+    nearly = {name: each for name, each in apart.items() if name.endswith(".jpg")}
+    assert {name: each for name, each in apart.items() if each > 1e-4 and name not in nearly} == {}
+    assert max(nearly.values()) < 1e-3
+
+
+@pytest.mark.long
+def test_the_page_says_which_files_no_browser_shows(on_page):
+    refused = {name: said for name, said in on_page.found.items() if name not in on_page.pixels}
+    assert {name.rpartition(".")[2] for name in refused} == {"tif", "ppm", "pgm"}
+    assert set(refused.values()) == {"This browser cannot show the file."}
+
+
+@pytest.mark.long
+def test_a_dropped_photo_gets_bars_from_the_most_probable_class_on(on_page, odd_pictures, predicted):
+    rows = re.findall(r'<td>(\w+)</td><td class="n">([\d.]+) %</td>', on_page.html)
+    expected = sorted(zip(predicted[0], CLASSES, strict=True), reverse=True)
+    assert rows == [(name, f"{100 * value:.1f}") for value, name in expected]
+    assert f'alt="{odd_pictures[0].name}"' in on_page.html
+
+
+@pytest.mark.long
+def test_the_page_asks_no_network_for_anything(on_page):
+    assert "connect-src 'none'" in on_page.html
+    assert "Ready." in on_page.html
+    assert on_page.log == ""
 
 
 @pytest.mark.parametrize("resize", ["crop", "squish", "pad", "random_resized_crop"])

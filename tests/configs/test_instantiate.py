@@ -35,6 +35,10 @@ def refusing(error: str, what: type[Exception] = ValueError) -> None:
     )("first line\nsecond line")
 
 
+def negative(picture: Any) -> Any:
+    return -picture
+
+
 def node(name: str, **values: Any) -> dict[str, Any]:
     return {"_target_": f"{__name__}.{name}", **values}
 
@@ -129,3 +133,9 @@ def test_a_module_of_torch_without_a_constructor_of_its_own_takes_nothing():
 
     assert list(parameters_of(Plain)) == []
     assert list(parameters_of(nn.Linear))[:2] == ["in_features", "out_features"]
+
+
+def test_a_function_that_is_itself_the_part_is_not_called_but_returned():
+    assert instantiate(node("negative", _partial_=True), "transforms.extra")(3) == -3
+    with pytest.raises(InputError, match=r"'picture'; a function that is itself .* needs _partial_=true$"):
+        instantiate(node("negative"), "transforms.extra")

@@ -107,7 +107,7 @@ def test_fewer_validation_pictures_than_ranks_are_refused(composed, tiny) -> Non
 
 def search(wait: bool):
     """Return as much of a search's config as is looked at."""
-    sweeper = {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"}
+    sweeper = {"_target_": "hydra_plugins.imageclf_search.sweeper.SearchSweeper"}
     hydra = {"job": {"config_name": "train"}, "overrides": {"hydra": []}, "sweeper": sweeper}
     return OmegaConf.create({"hydra": hydra, "cluster": {"wait": wait, "print": False}})
 

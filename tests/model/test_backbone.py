@@ -79,6 +79,13 @@ def test_a_name_that_timm_does_not_know_is_refused_by_it(name, size):
         create_backbone(name, "none", size)
 
 
+def test_a_dotted_name_may_be_that_of_a_class_of_ones_own():
+    with pytest.raises(
+        InputError, match=r"; a class of your own is model\.backbone\._target_=my_model\.Net$"
+    ):
+        create_backbone("my_model.Net", "none", 64)
+
+
 @pytest.mark.parametrize(
     ("name", "near"),
     [

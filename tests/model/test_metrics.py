@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score, to
 from torchmetrics import classification
 
 from imageclf import InputError
-from imageclf.model import Predictions, check_metric
+from imageclf.model import Predictions, balanced_accuracy, check_metric
 from imageclf.model.metrics import first_line, further_scores
 
 
@@ -46,7 +46,7 @@ def one_against_the_rest(labels, probabilities):
             lambda labels, p: top_k_accuracy_score(labels, p, k=5, labels=range(7)),
         ),
         (
-            classification.MulticlassAccuracy(7, average="macro"),
+            balanced_accuracy,
             lambda labels, p: balanced_accuracy_score(labels, p.argmax(axis=1)),
         ),
         (
@@ -72,6 +72,16 @@ def test_a_metric_is_what_others_make_of_the_predictions(metric, expected):
     assert type(value) is float
     oracle = expected(predictions.labels.numpy(), predictions.probabilities.double().numpy())
     assert value == pytest.approx(oracle, abs=1e-6)
+
+
+# scikit-learn warns of predictions of a class without pictures.
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
+@pytest.mark.parametrize("present", [1, 4, 6])
+def test_classes_without_a_picture_do_not_count_in_the_balanced_accuracy(present):
+    predictions = drawn(present=present)
+    predicted = predictions.probabilities.argmax(dim=1)
+    oracle = balanced_accuracy_score(predictions.labels.numpy(), predicted.numpy())
+    assert score(balanced_accuracy, predictions) == pytest.approx(oracle, abs=1e-6)
 
 
 def test_metrics_come_by_name_in_their_order():

@@ -120,6 +120,27 @@ def test_features_with_places_are_refused_with_the_remedy() -> None:
         num_features(Lists(), 32)
 
 
+class Pairs(nn.Module):
+    """Asks for labels, too."""
+
+    def forward(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        return pictures
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        # It was made for 64 pixels.
+        (nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 4)), r"Sequential .*: mat1 and mat2 shapes"),
+        (Pairs(), r"Pairs .*: .*missing 1 required positional argument: 'labels'"),
+    ],
+)
+def test_a_network_that_fails_on_a_picture_is_refused_with_the_cause(net: nn.Module, reason: str) -> None:
+    reason = reason.replace(".*:", r"fails on a tensor \[1, 3, 32, 32\]:", 1)
+    with pytest.raises(InputError, match=rf"^model\.backbone: {reason}"):
+        num_features(net, 32)
+
+
 class Lists(nn.Module):
     """Gives no tensor."""
 
@@ -140,7 +161,7 @@ def test_layer_groups_are_the_layers_in_their_order_also_inside_a_wrapper() -> N
 def test_a_body_of_one_layer_allows_two_groups() -> None:
     model = ImageClassifier(nn.Sequential(nn.Conv2d(3, 4, 32)), nn.Linear(4, 2), (0, 0, 0), (1, 1, 1))
     assert layer_groups(model, 2).names == ("body0", "head")
-    with pytest.raises(InputError, match=r"^model\.groups=3: this backbone allows 2$"):
+    with pytest.raises(InputError, match=r"^model\.groups=3: this backbone allows 2: give model\.groups=2$"):
         layer_groups(model, 3)
 
 

@@ -257,7 +257,7 @@ def test_a_contradiction_is_named_by_its_full_key():
 
 def test_every_field_of_a_phase_is_a_key_of_it():
     values = {field.name: field.default for field in fields(Phase)}
-    assert len(values) == 19
+    assert len(values) == 23
     assert phase_from("any", values) == Phase()
 
 

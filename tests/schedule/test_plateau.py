@@ -62,9 +62,10 @@ def test_a_run_without_any_losses_yet_is_at_the_peak(schedule):
     assert head_rates(schedule, {}) == [1.0] * 8
 
 
-def test_eta_min_bounds_it():
-    phase = Phase(lr=1.0, shape="plateau", patience=0, eta_min=0.5)
-    assert phase.lr_scale(0, 0, 5, [1.0, 1.0, 1.0]) == pytest.approx(0.5 + 0.5 * 0.01)
+def test_eta_min_is_its_floor():
+    phase = Phase(cycle_len=9, lr=1.0, shape="plateau", patience=0, eta_min=0.03)
+    scales = [phase.lr_scale(len(losses), 0, 5, losses) for losses in ([], [1.0] * 2, [1.0] * 3, [1.0] * 6)]
+    assert scales == pytest.approx([1, 0.1, 0.03, 0.03])
 
 
 def test_without_held_out_pictures_it_is_refused(schedule):

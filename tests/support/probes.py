@@ -61,6 +61,7 @@ class Recorder(pl.Callback):
             size=None if batch.images is None else batch.images.shape[-1],
             views=[zlib.crc32(each.numpy().tobytes()) for each in images],
             lrs={group["name"]: group["lr"] for group in groups},
+            momenta=sorted({group.get("betas", [None])[0] for group in groups}),
             loss=float(outputs["loss"]),
         )
 

@@ -58,7 +58,8 @@ class Setting:
         accumulation: batches a step.
         precompute: whether the first phase trains on cached features.
         sizes: fixed or progressive.
-        features: whether learning rates are searched, pictures mixed, and every view looked at.
+        features: whether learning rates are searched, momentum cycles, pictures are mixed, and every view is
+            looked at.
     """
 
     ranks: int

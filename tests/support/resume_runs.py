@@ -51,9 +51,11 @@ FEATURES = ["model.mixing.mixup=0.4", "model.mixing.erase=0.3", "callbacks.tta.w
 def overrides(setting: Setting) -> list[str]:
     """Return what is typed for a setting: global batches of 4 pictures, and of 6 where they are larger."""
     large = {"size": 48, "batch_size": 6 // setting.ranks} if setting.sizes == "progressive" else {}
+    momentum = {"shape": "onecycle", "moms": [0.95, 0.85, 0.95]} if setting.features else {}
+    lr = "auto" if setting.features else 1e-3
     named = phases(
         start={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": setting.precompute},
-        tune={"n_cycles": 2, "lr": "auto" if setting.features else 1e-3, "lr_ratio": 3.0, "unfreeze_to": 0},
+        tune={"n_cycles": 2, "lr": lr, "lr_ratio": 3.0, "unfreeze_to": 0, **momentum},
         large={"lr": 1e-3, "unfreeze_to": "body1", "bn": "eval", **large},
     )
     ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"] if setting.ranks == 2 else []

@@ -239,6 +239,10 @@ def test_an_optimizer_of_the_users_own_is_built(parsed):
         ("model.backbone=resnt34", "model.backbone=resnt34: neither timm nor conf/model has it"),
         ("data.batch_size=0", "data.batch_size=0: give a number from 1 to 65536"),
         ("transforms.max_zoom=0.5", "transforms.max_zoom=0.5: give a number from 1 to 10"),
+        (
+            "transforms._target_=argparse.Namespace",
+            "transforms._target_=argparse.Namespace gives a N",
+        ),
     ],
 )
 @pytest.mark.sampled(3)

@@ -1,7 +1,8 @@
 """Hydra's launcher for sweeps on one machine: each job gets a process, and GPUs or a share of the cores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -45,6 +46,7 @@ class ImageclfLauncher(Launcher):
             InputError: the folder holds another sweep, or the sweeper would stop at a failed job.
         """
         from imageclf.launch.sweep_folder import choose_folder
+        from imageclf.launch.templates import share_files
 
         batch = config.hydra.sweeper.get("max_batch_size")
         if batch is not None:
@@ -53,6 +55,7 @@ class ImageclfLauncher(Launcher):
                 "job fails; hydra.launcher.n_jobs says how many run at a time"
             )
         choose_folder(config)
+        share_files(hydra_context.config_loader)
         self._loader = hydra_context.config_loader
         self._config = config
 
@@ -61,3 +64,9 @@ class ImageclfLauncher(Launcher):
         from imageclf.launch.sweep import launch
 
         return launch(self._loader, self._config, job_overrides, initial_job_idx, self._n_jobs)
+
+    def stream(self, jobs: Iterator[Any]) -> Iterator[Any]:
+        """Run jobs of a search as they are asked for, and yield each with its result as it ends."""
+        from imageclf.launch.sweep import stream
+
+        return stream(self._config, self._n_jobs, jobs)

@@ -1,6 +1,6 @@
 """Hydra's launcher for cluster=slurm: its submitit launcher, but the runs are checked and made beforehand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,7 +31,9 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
             """Keep the sweep's config, and choose its folder before Hydra writes there."""
             from imageclf.launch.slurm.submit import typed_run_dir
             from imageclf.launch.sweep_folder import choose_folder, choose_run
+            from imageclf.launch.templates import share_files
 
+            share_files(hydra_context.config_loader)
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
             run_dir = typed_run_dir(config)
             if run_dir is None:
@@ -44,6 +46,12 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
             from imageclf.launch.slurm.submit import submit
 
             return submit(self.hydra_context, self.config, job_overrides, initial_job_idx, self.params)
+
+        def stream(self, jobs: Iterator[Any]) -> Iterator[Any]:
+            """Submit the runs of a search as they are asked for, and yield each with its result."""
+            from imageclf.launch.slurm.stream import stream
+
+            return stream(self.hydra_context, self.config, self.params, jobs)
 
 else:
 

@@ -11,6 +11,25 @@ from imageclf import InputError
 Method = Literal["valley", "slide", "steepest", "minimum"]
 
 
+# A fall of so many standard errors: flat losses with noise reach it in fewer than 1 of 100 searches, of 20 or
+# of 1,000 steps, smoothed or not.
+CERTAIN = 4.0
+
+
+class Curve(NamedTuple):
+    """The steps of a search.
+
+    Args:
+        lrs: the head's learning rates.
+        losses: means over the ranks.
+        smoothed: the losses, smoothed.
+    """
+
+    lrs: list[float]
+    losses: list[float]
+    smoothed: list[float]
+
+
 class Suggestion(NamedTuple):
     """A learning rate, or the reason why the curve suggests none."""
 
@@ -59,30 +78,68 @@ def diverged(smoothed: Sequence[float], factor: float = 4.0) -> bool:
     return not math.isfinite(smoothed[-1]) or smoothed[-1] > factor * min(smoothed)
 
 
-def suggest(lrs: Sequence[float], smoothed: Sequence[float], method: Method = "valley") -> Suggestion:
-    """Return a learning rate read off the curve of smoothed losses.
+def trimmed(curve: Curve, num_steps: int) -> Curve:
+    """Return the part of a search that a suggestion is read off.
+
+    The first tenth goes, as hardly anything is averaged there yet, and of the end a twentieth, where the loss
+    diverges.
 
     Args:
-        lrs: one per step, rising.
-        smoothed: losses, as long as `lrs`; the first one that is not finite and all after it are ignored.
+        curve: of the steps that were taken, fewer than planned if the loss diverged.
+        num_steps: planned steps.
+
+    Source: `learn.lr_find()` of fastai 2, which takes `[num_it // 10 : -5]` of 100 steps.
+    """
+    kept = slice(num_steps // 10, max(0, len(curve.lrs) - num_steps // 20))
+    return Curve(*(values[kept] for values in curve))
+
+
+def suggest(curve: Curve, num_steps: int, beta: float, method: Method = "valley") -> Suggestion:
+    """Return a learning rate read off the trimmed curve of smoothed losses.
+
+    Args:
+        curve: of the whole search; the first loss that is not finite and all after it are ignored.
+        num_steps: planned steps of the search.
+        beta: that the losses were smoothed with.
         method: valley: a point in the middle third of the longest fall; slide: where the slope stops changing
             within a window that moves in from the right; steepest: where the loss falls fastest over the
             logarithm of the rate; minimum: a tenth of the rate with the lowest loss.
 
-    Source: `valley`, `slide`, `steep` and `minimum` of fastai 2, which also suggest a rate for a flat or
-        rising
-    curve.
+    Source: `valley`, `slide`, `steep` and `minimum` of fastai 2, which also suggest a rate for a curve that
+        is flat, rises, or falls by no more than its noise.
     """
-    losses = np.asarray(smoothed, dtype=np.float64)
+    read = trimmed(curve, num_steps)
+    losses = np.asarray(read.smoothed, dtype=np.float64)
     finite = np.isfinite(losses)
     count = len(losses) if finite.all() else int(np.argmin(finite))
     if count < 3:
         return Suggestion(None, f"only {count} steps had a finite loss")
-    losses, rates = losses[:count], np.asarray(lrs[:count], dtype=np.float64)
+    losses, rates = losses[:count], np.asarray(read.lrs[:count], dtype=np.float64)
     lowest = int(losses.argmin())
-    if lowest == 0 or losses[0] - losses[lowest] < 0.01 * abs(losses[0]):
+    fall = losses[0] - losses[lowest]
+    if lowest == 0 or fall < 0.01 * abs(losses[0]):
         return Suggestion(None, "the loss never fell")
+    first = num_steps // 10 + 1
+    error = math.hypot(*(standard_error(read.losses[:count], beta, first + at) for at in (0, lowest)))
+    if fall < CERTAIN * error:
+        return Suggestion(
+            None, f"the loss fell by {fall:.2g}, and the noise of its batches alone could do that"
+        )
     return Suggestion(float(_PICK[method](rates, losses, lowest)))
+
+
+def standard_error(losses: Sequence[float], beta: float, step: int) -> float:
+    """Return the standard error of a smoothed loss, by the noise between neighbouring raw ones.
+
+    Args:
+        losses: raw ones; the median of their differences ignores the few at which the loss falls or diverges.
+        beta: weight of the past.
+        step: of the smoothed loss, counted from 1: the later, the more is averaged.
+    """
+    # The median of |x - y| is 0.954 standard deviations for normal x and y.
+    noise = float(np.median(np.abs(np.diff(losses)))) / 0.954
+    weights = (1 - beta) / (1 - beta**step)
+    return noise * weights * math.sqrt((1 - beta ** (2 * step)) / (1 - beta**2))
 
 
 def _valley(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
@@ -91,13 +148,13 @@ def _valley(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
     return float(rates[end - length + int(third) + int(third / 2)])
 
 
-def _slide(
-    rates: np.ndarray, losses: np.ndarray, lowest: int, window: int = 15, threshold: float = 0.005
-) -> float:
+def _slide(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
+    # fastai's 15 steps and 0.005 a step are made for 100 steps over 8 decades.
+    scale = math.log10(rates[1] / rates[0]) / (8 / 99)
+    window, threshold = max(1, round(15 / scale)), 0.005 * scale
     slope = np.gradient(losses)
-    # A short curve has no room for fastai's window.
-    left = max(0, len(losses) - 1 - min(window, len(losses) // 2))
-    right, found = len(losses) - 1, rates[left]
+    right, left = len(losses) - 1, max(0, len(losses) - 1 - window)
+    found = rates[left]
     while left >= 0 and abs(slope[right] - slope[left]) > threshold:
         found = rates[left]
         left, right = left - 1, right - 1

@@ -10,6 +10,8 @@ from imageclf.system.printable import written
 
 # Keys that change nothing of what a run computes.
 NO_SETTINGS = ("logger", "ckpt_path", "extras", "tags", "task_name", "optimized_metric")
+# Where a run of a search reports to.
+_PRUNING = "callbacks.pruning."
 # A value that cannot be read: it makes no difference.
 UNKNOWN = "?"
 # Columns of tables of runs that are no settings, and how those of scores start.
@@ -205,7 +207,8 @@ def _data_set(run: RunRecord) -> str:
 
 
 def _is_setting(key: str) -> bool:
-    return key.partition(".")[0].partition("/")[0] not in NO_SETTINGS
+    is_own = key.partition(".")[0].partition("/")[0] not in NO_SETTINGS
+    return is_own and not key.startswith(_PRUNING)
 
 
 def _endings(key: str) -> list[str]:

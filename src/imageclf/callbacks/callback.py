@@ -34,6 +34,8 @@ class Order(IntEnum):
     END = auto()
     # After all files that the report shows.
     REPORT = auto()
+    # After the report, which the loggers get.
+    SEND = auto()
 
 
 class Callback(pl.Callback):

@@ -82,7 +82,7 @@ def own_sums(saved: list[list[float]], rank: int, world_size: int) -> list[float
 
 
 class History(Callback):
-    """Write `metrics.csv`, log each epoch, and feed the loggers; `lr/...` is that of the first batch.
+    """Write `metrics.csv`, log each epoch, and log the training loss; `lr/...` is that of the first batch.
 
     Args:
         state: of the run; its scores become the row.
@@ -124,8 +124,7 @@ class History(Callback):
         row = self._row(trainer, pl_module, total / count)
         # A resumed epoch replaces the row of its first try.
         self._rows = [*(old for old in self._rows if int(old["epoch"]) < trainer.current_epoch), row]
-        own = {name: float(value) for name, value in row.items() if name.startswith(("lr/", "train/"))}
-        pl_module.log_dict(own, sync_dist=True)
+        pl_module.log("train/loss", float(row["train/loss"]), sync_dist=True)
         if trainer.is_global_zero:
             write_rows(self._path, self._rows)
             for line in epoch_lines(row):

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as pl
 import pandas as pd
 import torch
 from torch.optim import Optimizer
 
-from imageclf.analysis.lr_curve import Method, Suggestion, diverged, smooth, suggest, sweep
+from imageclf.analysis.lr_curve import Curve, Method, Suggestion, diverged, smooth, suggest, sweep
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.callbacks.reproducible import position_seed, seed_all
 from imageclf.callbacks.warm_restarts import depths_of, set_lrs
@@ -28,20 +28,6 @@ from imageclf.system.progress import track
 log = logging.getLogger(__name__)
 
 _HALF_FACTOR = 1024.0
-
-
-class Curve(NamedTuple):
-    """The steps of a search.
-
-    Args:
-        lrs: the head's learning rates.
-        losses: means over the ranks.
-        smoothed: the losses, smoothed.
-    """
-
-    lrs: list[float]
-    losses: list[float]
-    smoothed: list[float]
 
 
 class LrFinder(Callback):
@@ -113,7 +99,7 @@ class LrFinder(Callback):
     def find(self, trainer: pl.Trainer, module: Any, phase: str) -> float:
         """Search, write the curve down, and return the head's learning rate."""
         curve = self.search(trainer, module)
-        suggestion = suggest(curve.lrs, curve.smoothed, self._method)
+        suggestion = suggest(curve, self._steps(trainer), self._beta, self._method)
         if trainer.is_global_zero:
             write_curve(self._dir, phase, curve, suggestion, self._method)
         if suggestion.lr is None:

@@ -6,6 +6,7 @@ from typing import Any
 import lightning as pl
 from torch.optim import Optimizer
 
+from imageclf import InputError
 from imageclf.callbacks.callback import Callback, Order
 from imageclf.schedule import RunState, Schedule
 
@@ -19,6 +20,30 @@ def set_lrs(optimizer: Optimizer, lrs: Mapping[str, float]) -> None:
     """Set the learning rate of each parameter group, by its name."""
     for group in optimizer.param_groups:
         group["lr"] = lrs[group["name"]]
+
+
+def set_momentum(optimizer: Optimizer, momentum: float | None) -> None:
+    """Set the momentum of all parameter groups: of Adam and its like the first beta.
+
+    Args:
+        optimizer: to set it of.
+        momentum: None: what the optimizer was made with.
+
+    Raises:
+        InputError: it has none.
+    """
+    defaults = optimizer.defaults
+    if momentum is None:
+        values: dict[str, Any] = {key: defaults[key] for key in ("betas", "momentum") if key in defaults}
+    elif "betas" in defaults:
+        values = {"betas": (momentum, *defaults["betas"][1:])}
+    elif "momentum" in defaults:
+        values = {"momentum": momentum}
+    else:
+        name = type(optimizer).__name__
+        raise InputError(f"moms of a phase: the optimizer {name} has no momentum; give moms=null")
+    for group in optimizer.param_groups:
+        group.update(values)
 
 
 class WarmRestarts(Callback):
@@ -38,11 +63,12 @@ class WarmRestarts(Callback):
     def __init__(self, schedule: Schedule, state: RunState) -> None:
         self._schedule = schedule
         self._state = state
+        self._cycles_momentum = any(phase.moms is not None for phase in schedule.phases.values())
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set the batch's learning rates."""
+        """Set the batch's learning rates, and its momentum if any phase changes that."""
         module: Any = pl_module
         for optimizer in trainer.optimizers:
             lrs = self._schedule.lrs(
@@ -55,6 +81,11 @@ class WarmRestarts(Callback):
                 depths_of(optimizer),
             )
             set_lrs(optimizer, lrs)
+            if self._cycles_momentum:
+                momentum = self._schedule.momentum(
+                    trainer.current_epoch, batch_idx, int(trainer.num_training_batches)
+                )
+                set_momentum(optimizer, momentum)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember the validation loss, which is the same on every rank."""

@@ -24,7 +24,15 @@ from imageclf.analysis import (
     write_predictions,
 )
 from imageclf.analysis.run_settings import is_refused, with_options
-from imageclf.commands.records import OTHER, find_others, find_runs, is_job, name_of, read_record
+from imageclf.commands.records import (
+    OTHER,
+    find_others,
+    find_runs,
+    find_searches,
+    is_job,
+    name_of,
+    read_record,
+)
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
 from imageclf.report.runs_page import others_sentence, refused_sentence
@@ -109,6 +117,7 @@ def collect(options: CollectOptions) -> Runs:
         left_out=left_out,
         refused=refused,
         num_others=num_others,
+        searches=find_searches(root, folders.values()),
     )
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from imageclf import InputError
+from imageclf.commands.web_export import VERSION, write_page
 from imageclf.configs import Trust
 from imageclf.configs.plain import select
 from imageclf.configs.saved.numbers import read_summary
@@ -37,18 +38,20 @@ class ExportOptions:
 
     Args:
         run: directory of a finished run.
-        format: timm: a folder for stock timm; onnx: one file for onnxruntime.
+        format: timm: a folder for stock timm; onnx: one file for onnxruntime; web: that and a page.
         weights: as in imageclf-predict.
         input: values of the pictures that an ONNX file takes: uint8, 0 to 255, or float, 0 to 1.
+        runtime: of the page: the package onnxruntime-web; None: the page loads it from a CDN.
         output: folder; None: `export/FORMAT` in the run directory.
         trust: as in imageclf-predict.
     """
 
     run: str
-    format: Literal["timm", "onnx"]
+    format: Literal["timm", "onnx", "web"]
     weights: str
     input: Input
     output: str | None
+    runtime: str | None = None
     trust: str | Sequence[str] = ()
 
 
@@ -69,7 +72,7 @@ def export(options: ExportOptions) -> Path:
     log.info("writing the export for %s, which may take a minute", options.format)
     models, expects = load_trained(run)
     prepare = preparation(run, run_dir, expects, options.trust)
-    write = _write_timm if options.format == "timm" else _write_onnx
+    write = {"timm": _write_timm, "onnx": _write_onnx, "web": _write_web}[options.format]
     readme = write(models, expects, run, options, folder, prepare)
     write_text(folder / "README.md", f"{readme}\n\n{card(run, run_dir, options.weights)}\n")
     write_text(folder / "prepare.py", files("imageclf.model.export").joinpath("prepare.py").read_text())
@@ -156,7 +159,23 @@ def _write_onnx(
     return _readme("onnx", run, input=options.input)
 
 
-def _readme(form: str, run: TrainedRun, **values: str) -> str:
+def _write_web(
+    models: Sequence[ImageClassifier],
+    expects: DataConfig,
+    run: TrainedRun,
+    options: ExportOptions,
+    folder: Path,
+    prepare: dict[str, Any],
+) -> str:
+    readme = _write_onnx(models, expects, run, options, folder, prepare)
+    about = {"classes": list(run.classes), "input": options.input, "prepare": prepare}
+    write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)
+    halved = 2 * max(prepare["side"], 2 * prepare["size"])
+    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION, halved=halved)
+    return f"{about_page}\n\n{readme}"
+
+
+def _readme(form: str, run: TrainedRun, **values: object) -> str:
     environment = Environment(
         loader=PackageLoader("imageclf.model.export", "."),
         undefined=StrictUndefined,

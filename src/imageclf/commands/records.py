@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from stat import S_ISREG
@@ -14,10 +14,12 @@ import pandas as pd
 
 from imageclf.analysis import RunRecord, flatten, read_predictions
 from imageclf.analysis.run_settings import UNKNOWN
+from imageclf.analysis.search import SearchRecord, search_record
 from imageclf.configs import read_config
 from imageclf.configs.saved.hydra_record import command_of, read_choices
 from imageclf.configs.saved.numbers import read_json, read_metrics, read_summary
 from imageclf.launch.sweep_folder import FILE as SWEEP
+from imageclf.launch.sweep_folder import RESULTS
 from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
 
@@ -48,6 +50,18 @@ def find_runs(root: Path) -> Iterator[Path]:
 def find_others(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield the folders of a tree that look like runs and are none, each with the reason."""
     yield from ((folder, reason) for folder, reason in _folders(root) if reason)
+
+
+def find_searches(root: Path, run_dirs: Iterable[Path]) -> list[SearchRecord]:
+    """Return the searches below a folder that some runs belong to; one that cannot be read is warned of."""
+    folders = dict.fromkeys(folder for run_dir in run_dirs for folder in run_dir.parents)
+    searches = [folder for folder in folders if folder.is_relative_to(root) and (folder / RESULTS).is_file()]
+    found = [_read_or(folder / RESULTS, None, partial(_read_search, folder, root)) for folder in searches]
+    return [search for search in found if search is not None]
+
+
+def _read_search(folder: Path, root: Path) -> SearchRecord:
+    return search_record(name_of(folder, root), read_config(folder / RESULTS))
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, str]]:
@@ -83,10 +97,13 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         path = run_dir / "predictions" / "valid.csv"
         predictions = _read_or(run_dir, predictions, lambda: read_predictions(path, classes))
     report = run_dir / "report.html"
+    status = status_of(run_dir, summary, failure, _patience(flat, metrics))
+    # What a search ends early has not failed.
+    has_failed = not summary and status != "pruned"
     return RunRecord(
         name=name_of(run_dir, root),
-        status=status_of(run_dir, summary, failure, _patience(flat, metrics)),
-        cause=" ".join(str(failure.get("cause") or "").split()) if not summary else "",
+        status=status,
+        cause=" ".join(str(failure.get("cause") or "").split()) if has_failed else "",
         config=flat,
         choices=_read_or(run_dir, {}, lambda: read_choices(run_dir)),
         summary=summary,

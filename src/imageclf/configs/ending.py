@@ -22,6 +22,7 @@ from imageclf.system.errors import (
     MISTAKE,
     NO_ROOM,
     PREEMPTED,
+    Pruned,
     RankError,
     RunError,
 )
@@ -111,6 +112,8 @@ def exit_code(error: BaseException) -> int:
         return MISTAKE
     if isinstance(error, Preempted):
         return PREEMPTED
+    if isinstance(error, Pruned):
+        return DONE
     return FAILED if interruption(error) is None else INTERRUPTED
 
 

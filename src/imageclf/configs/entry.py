@@ -27,6 +27,7 @@ from imageclf.configs.plain import refuse_secrets
 from imageclf.configs.quoting import flags_first, quote_paths, with_own_nodes
 from imageclf.configs.replaced import drop_replaced
 from imageclf.configs.streams import tolerate_closed_streams
+from imageclf.system.errors import Pruned
 from imageclf.system.printable import log_printable
 
 P = ParamSpec("P")
@@ -123,7 +124,7 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     log_printable()
     try:
         _call(main)
-    except (KeyboardInterrupt, Preempted, SystemExit) as error:
+    except (KeyboardInterrupt, Preempted, Pruned, SystemExit) as error:
         if isinstance(error, SystemExit) and interruption(error) is None:
             raise
         print_error(explain(error))

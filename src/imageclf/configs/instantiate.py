@@ -63,7 +63,8 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     # Imported here: --help and Tab need no torch.
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    parameters = parameters_of(locate_target(node, key))
+    target = locate_target(node, key)
+    parameters = parameters_of(target)
     taken = {name: value for name, value in offered.items() if name in parameters}
     # In two steps: Hydra would turn dataclasses among the offered values into configs.
     factory = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all", _recursive_=False)
@@ -74,4 +75,7 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     except InputError:
         raise
     except (TypeError, ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
-        raise InputError(f"{key}: {str(error).splitlines()[0]}") from error
+        # With the picture missing, or the predictions: it was called to make the part.
+        is_called = isinstance(error, TypeError) and inspect.isfunction(target)
+        hint = "; a function that is itself the transform or metric needs _partial_=true" if is_called else ""
+        raise InputError(f"{key}: {str(error).splitlines()[0]}{hint}") from error

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from imageclf.data.batch import Batch, Request
 from imageclf.data.pictures.store import Shrunk, StoredPictures, open_store, read_shrunk
 from imageclf.data.views.augmentation import Augmentation, Floats, Picture, Views
+from imageclf.data.views.extra import checked_view
 from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
 from imageclf.data.views.lighting import light, mean_value
@@ -74,7 +76,7 @@ class PictureDataset(Dataset[Batch]):
         """Write the pictures of a request into `images` `[B, size, size, 3]`.
 
         Raises:
-            InputError: a file cannot be read.
+            InputError: a file cannot be read, or the transform of the user's own returns no picture.
         """
         self._render(self._read(request), request, images)
 
@@ -112,7 +114,8 @@ class PictureDataset(Dataset[Batch]):
             if tables is not None:
                 light(images[index], tables[index])
             if extra is not None and varied[index]:
-                images[index] = _seeded(extra, images[index], int(views.seed[index]))
+                changed = _seeded(extra, images[index], int(views.seed[index]))
+                images[index] = checked_view(changed, request.size)
 
     def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
         shapes = np.array([picture.shape for picture in pictures], dtype=np.float64)
@@ -125,7 +128,7 @@ class PictureDataset(Dataset[Batch]):
         return self.viewing.tables(views, np.array([mean_value(picture.pixels) for picture in pictures]))
 
 
-def _seeded(extra: Callable[[Picture], Picture], picture: Picture, seed: int) -> Picture:
+def _seeded(extra: Callable[[Picture], Any], picture: Picture, seed: int) -> Any:
     """Call a transform that draws from the global generators, and restore them afterwards."""
     python, numpy, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)

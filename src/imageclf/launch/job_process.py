@@ -36,7 +36,7 @@ def run_job(job: Job, quiet: bool) -> float | None:
         return _run(job)
     except BaseException as error:
         failure = failure_of(error)
-        if failure.status != "interrupted":
+        if failure.status not in ("interrupted", "pruned"):
             log.error("%s", failure.traceback or failure.line)
         raise
 

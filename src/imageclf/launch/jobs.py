@@ -1,7 +1,7 @@
 """The jobs of a sweep: all of them are composed and checked before the first one starts."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from imageclf.configs import JobError, explain, record, to_plain
 from imageclf.configs.entry import composing
 from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
+from imageclf.system.progress import track
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,26 @@ def compose_jobs(
     if len(job_overrides) > 1:
         common |= set.intersection(*map(set, job_overrides))
     jobs = []
-    for number, given in enumerate(job_overrides, first):
-        own = " ".join(each.lstrip("+") for each in given if each not in common and not each.startswith("~"))
-        name = f"job {number}" + (f" ({own})" if own else "")
-        overrides = [each for each in given if not each.startswith("resume_sweep=")]
-        try:
-            job = _compose(loader, config, overrides, number, name)
-            with hydra_config(job.config):
-                check_job(without_hydra(job.config), job.run_dir, overrides)
-        except (InputError, HydraException, OmegaConfBaseException) as error:
-            raise InputError(f"{name}: {explain(error)}") from error
-        jobs.append(job)
+    with track("checking the runs", len(job_overrides), "runs") as advance:
+        for number, given in enumerate(job_overrides, first):
+            jobs.append(_checked(loader, config, given, number, common))
+            advance(1)
     return jobs
+
+
+def _checked(
+    loader: ConfigLoader, config: DictConfig, given: Sequence[str], number: int, common: Collection[str]
+) -> Job:
+    own = " ".join(each.lstrip("+") for each in given if each not in common and not each.startswith("~"))
+    name = f"job {number}" + (f" ({own})" if own else "")
+    overrides = [each for each in given if not each.startswith("resume_sweep=")]
+    try:
+        job = _compose(loader, config, overrides, number, name)
+        with hydra_config(job.config):
+            check_job(without_hydra(job.config), job.run_dir, overrides)
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"{name}: {explain(error)}") from error
+    return job
 
 
 def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], number: int, name: str) -> Job:
@@ -125,10 +134,9 @@ def job_return(job: Job, result: float | JobError | None) -> JobReturn:
     """
     if isinstance(result, JobError):
         record(result)
+    # No sweeper reads the configs, and a thousand of them fill the memory.
     returned = JobReturn(
         overrides=list(job.overrides),
-        cfg=without_hydra(job.config),
-        hydra_cfg=job.config,
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,
         status=JobStatus.FAILED if isinstance(result, JobError) else JobStatus.COMPLETED,

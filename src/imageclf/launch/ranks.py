@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imageclf import InputError, Preempted
 from imageclf.launch.pool import open_pool
-from imageclf.system.errors import Failure, RankError, RunError
+from imageclf.system.errors import Failure, Pruned, RankError, RunError
 from imageclf.training.door import run
 
 # Seconds for the other ranks to end once one has ended because of a signal.
@@ -23,6 +23,7 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
     Raises:
         InputError: a rank found a mistake in the input.
         Preempted: the ranks ended because of a signal; this process forwards its own to them.
+        Pruned: the search that the run belongs to ended it.
         KeyboardInterrupt: Ctrl-C; only the first one lets the ranks save.
         RunError: a rank cannot go on, and the cause is known.
         RankError: a rank failed otherwise or was killed.
@@ -34,7 +35,7 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         while ranks.running:
             for rank, result in ranks.wait().items():
                 if isinstance(result, Failure):
-                    if result.status in ("preempted", "interrupted"):
+                    if result.status in ("preempted", "interrupted", "pruned"):
                         # Its checkpoint is saved; a rank that still trains will be killed.
                         ranks.join(_GRACE)
                     raise _error(rank, result)
@@ -58,6 +59,8 @@ def _error(rank: int, failure: Failure) -> BaseException:
         return InputError(failure.cause)
     if failure.status == "preempted":
         return Preempted(failure.cause)
+    if failure.status == "pruned":
+        return Pruned(failure.cause)
     if failure.status == "interrupted":
         return KeyboardInterrupt(failure.cause)
     if failure.status == "failed" and not failure.traceback:

@@ -2,9 +2,10 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -58,11 +59,7 @@ def launch(
         InputError: a mistake in any of the jobs, or srun or torchrun started several tasks; none has started.
         Preempted: a signal ended the sweep.
     """
-    refuse_sweep(World.of_process())
-    # It loads torch while the jobs are composed here.
-    fork_server()
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    _begin(config)
     sweep_dir = Path(str(config.hydra.sweep.dir))
     try:
         jobs = compose_jobs(loader, config, job_overrides, first)
@@ -74,53 +71,92 @@ def launch(
     finished = {job.number for job in jobs if _is_finished(job)}
     for number in finished:
         log.info("job %d is finished already", number)
-    try:
-        results = run_jobs([job for job in jobs if job.number not in finished], shares)
-    except (Preempted, KeyboardInterrupt) as error:
-        remedy = f"go on with the same command and {override('resume_sweep', sweep_dir)}"
-        raise type(error)(f"{str(error) or 'ended by Ctrl-C'}; {remedy}") from error
+    unfinished = [job for job in jobs if job.number not in finished]
+    with _saying_how_to_go_on(sweep_dir):
+        ended = run_jobs(iter(unfinished), shares, len(unfinished))
+        results = {job.number: result for job, result in ended}
     # Scripts take the last line of the output for the folder.
     show(sweep_dir.absolute())
     return [_job_return(job, results[job.number] if job.number in results else _score(job)) for job in jobs]
 
 
-def run_jobs(jobs: Sequence[Job], shares: Sequence[Share]) -> dict[int, Result]:
-    """Run all jobs, as many at a time as there are shares, and return how each ended by its number.
+def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Iterator[tuple[Job, Result]]:
+    """Run jobs that are asked for one by one, whenever one can start, and yield each as it ends.
 
     Args:
-        jobs: in the order in which they start.
+        config: of the sweep.
+        n_jobs: as in `launch`.
+        jobs: all of them ask for as many GPUs as the first.
+
+    Raises:
+        Preempted: a signal ended the sweep.
+    """
+    _begin(config)
+    sweep_dir = Path(str(config.hydra.sweep.dir))
+    first = next(jobs, None)
+    if first is None:
+        return
+    write_multirun(config, sweep_dir)
+    with _saying_how_to_go_on(sweep_dir):
+        yield from run_jobs(chain([first], jobs), _shares([first], n_jobs), None)
+
+
+def _begin(config: DictConfig) -> None:
+    refuse_sweep(World.of_process())
+    # It loads torch while the jobs are composed here.
+    fork_server()
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+
+
+@contextmanager
+def _saying_how_to_go_on(sweep_dir: Path) -> Iterator[None]:
+    """Add to what a signal ends the block with how the sweep goes on."""
+    try:
+        yield
+    except (Preempted, KeyboardInterrupt) as error:
+        remedy = f"go on with the same command and {override('resume_sweep', sweep_dir)}"
+        raise type(error)(f"{str(error) or 'ended by Ctrl-C'}; {remedy}") from error
+
+
+def run_jobs(jobs: Iterator[Job], shares: Sequence[Share], count: int | None) -> Iterator[tuple[Job, Result]]:
+    """Run jobs, as many at a time as there are shares, and yield each with its result as it ends.
+
+    Args:
+        jobs: in the order in which they start; the next one is asked for once it can start.
         shares: of the machine, for the jobs that run at a time.
+        count: how many jobs there are; None: nobody knows yet.
 
     Raises:
         Preempted: a signal came. The running jobs received it too and have ended; the others did not start.
         KeyboardInterrupt: the signal was Ctrl-C. After a second one the running jobs are killed.
     """
-    waiting, free = deque(jobs), deque(shares)
+    free = deque(shares)
     running: dict[int, tuple[Job, Share]] = {}
-    results: dict[int, Result] = {}
-    with open_pool() as pool, _tracked(len(jobs), len(shares)) as advance:
-        while running or (waiting and not pool.signals):
-            while waiting and free and not pool.signals:
-                job, share = waiting.popleft(), free.popleft()
+    with open_pool() as pool, _tracked(count, len(shares)) as advance:
+        while True:
+            while free and not pool.signals and (job := next(jobs, None)):
+                share = free.popleft()
                 running[job.number] = job, share
                 log.info("%s starts in %s", job.name, job.run_dir)
                 (job.run_dir / FILE).unlink(missing_ok=True)
                 work = partial(run_job, job, quiet=len(shares) > 1)
                 pool.start(job.number, work, **share.environment)
+            if not running:
+                break
             for number, result in pool.wait().items():
                 job, share = running.pop(number)
-                _report(job, result)
-                results[number] = result
                 free.append(share)
+                _report(job, result)
                 advance(1)
+                yield job, result
         if pool.signals:
             raise ending(pool.signals[0])
-    return results
 
 
-def _tracked(jobs: int, at_once: int) -> AbstractContextManager[Callable[[int], object]]:
+def _tracked(jobs: int | None, at_once: int) -> AbstractContextManager[Callable[[int], object]]:
     """Show how many jobs are done; where one runs at a time, it shows itself."""
-    if at_once == 1:
+    if at_once == 1 or jobs is None:
         return nullcontext(lambda count: None)
     return track(f"sweep, {at_once} runs at a time", jobs, "runs")
 

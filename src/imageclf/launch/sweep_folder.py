@@ -12,6 +12,8 @@ from imageclf.training.differences import FREE, RANKS, Change, is_free, key_of
 from imageclf.training.location import check_sweep_location
 
 FILE = "multirun.yaml"
+# What a search writes there: its best run, and all its trials.
+RESULTS = "optimization_results.yaml"
 # These say how to resume a sweep, not what is swept.
 _HOW = ("resume_sweep=", "ckpt_path=auto")
 

@@ -80,7 +80,8 @@ def check_known(name: str, weights: str, others: Sequence[str] = ()) -> None:
     if not _is_known(name):
         near = near_names(name, others)
         hint = f"similar names are {', '.join(near)}" if near else "timm.list_models() lists all names"
-        raise InputError(f"model.backbone={name}: neither timm nor conf/model has it; {hint}")
+        own = f"; a class of your own is model.backbone._target_={name}" if "." in name else ""
+        raise InputError(f"model.backbone={name}: neither timm nor conf/model has it; {hint}{own}")
     config = timm.get_pretrained_cfg(name)
     if weights == "hub" and not (config and config.has_weights):
         raise InputError(
@@ -135,10 +136,20 @@ def num_features(backbone: nn.Module, size: int) -> int:
 
 @torch.no_grad()
 def evaluated(net: nn.Module, inputs: Tensor) -> Any:
-    """Return what a module gives in eval mode, and leave every mode as it was."""
+    """Return what a module gives in eval mode, and leave every mode as it was.
+
+    Raises:
+        InputError: it fails on these inputs.
+    """
     modes = {module: module.training for module in net.modules()}
     net.eval()
-    outputs = net(inputs)
+    try:
+        outputs = net(inputs)
+    except (RuntimeError, TypeError, ValueError) as error:
+        name, shape = type(net).__name__, list(inputs.shape)
+        raise InputError(
+            f"model.backbone: {name} fails on a tensor {shape}: {str(error).splitlines()[0]}"
+        ) from error
     for module, mode in modes.items():
         module.training = mode
     return outputs

@@ -62,7 +62,7 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
     """
     layers = ordered_layers(model.backbone)
     if not 2 <= num_groups <= len(layers) + 1:
-        legal = "2" if len(layers) == 1 else f"2 to {len(layers) + 1}"
+        legal = "2: give model.groups=2" if len(layers) == 1 else f"2 to {len(layers) + 1}"
         raise InputError(f"model.groups={num_groups}: this backbone allows {legal}")
     pieces = np.array_split(np.arange(len(layers)), num_groups - 1)
     bodies = [tuple(f"backbone.{name}" for layer in piece for name in layers[layer]) for piece in pieces]

@@ -64,6 +64,23 @@ def check_metric(name: str, metric: MetricFunction, num_classes: int) -> None:
         ) from error
 
 
+def balanced_accuracy(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean over the classes of the share of their pictures that is right.
+
+    A class without pictures does not count; torchmetrics counts it as 0 if anything is taken for it.
+
+    Args:
+        probabilities: `[N, C]` in 0..1.
+        labels: `[N]`.
+
+    Source: `sklearn.metrics.balanced_accuracy_score`.
+    """
+    pictures = torch.bincount(labels)
+    right = torch.bincount(labels[probabilities.argmax(dim=1) == labels], minlength=len(pictures))
+    present = pictures > 0
+    return (right[present] / pictures[present]).mean()
+
+
 def first_line(*texts: str) -> str:
     r"""Return the first line of the first text that has one.
 

@@ -14,8 +14,10 @@ from markupsafe import Markup
 from imageclf.analysis.folds import Folds, fold_table, seed_table
 from imageclf.analysis.run_settings import UNKNOWN, RunRecord
 from imageclf.analysis.runs_table import setting_columns
+from imageclf.analysis.search import SearchRecord
 from imageclf.report.page import Card, render_page, score_text, svg_plot
 from imageclf.report.plots.runs_plot import colours, runs_figure
+from imageclf.report.plots.search_plot import history_figure, importance_figure
 from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns, status_words
 from imageclf.system.files import write_bytes
 from imageclf.system.words import counted
@@ -39,6 +41,7 @@ class Runs:
         left_out: folders that are not in the table, with the reason.
         refused: runs that a mistake ended before they began, with the reason: neither are they.
         num_others: folders of other commands.
+        searches: those that some of the runs belong to.
     """
 
     root: str
@@ -50,6 +53,7 @@ class Runs:
     left_out: Mapping[str, str]
     refused: Mapping[str, str] = field(default_factory=dict)
     num_others: int = 0
+    searches: Sequence[SearchRecord] = ()
 
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
@@ -119,6 +123,7 @@ def write_runs_report(runs: Runs, path: Path) -> Path:
         cards=[*_cards(runs), *_fold_cards(runs.folds, folds)],
         groups=[_group(runs, name, places) for name, places in runs.groups],
         records=runs.records,
+        searches=[(search, _search_plots(search)) for search in runs.searches],
         reports=[_link(run, path.parent) for run in runs.records],
         failures={run.name: run.cause for run in runs.records if run.cause},
         folds=fold_columns(folds) if runs.folds else [],
@@ -151,6 +156,16 @@ def _plots(records: Sequence[RunRecord], chosen: Mapping[str, str]) -> list[tupl
         if measured:
             curves = {run.name: run.metrics for run in measured}
             plots.append((title, svg_plot(runs_figure(curves, score, chosen), f"{title} over the epochs")))
+    return plots
+
+
+def _search_plots(search: SearchRecord) -> list[tuple[str, Markup]]:
+    """Return the plots of a search: its history, and the importance of its keys once it is known."""
+    history = svg_plot(history_figure(search), "Score of each trial, and the best so far")
+    plots = [("Trials", history)]
+    if search.importances:
+        drawn = svg_plot(importance_figure(search), "Importance of each key")
+        plots.append(("Importance", drawn))
     return plots
 
 

@@ -12,8 +12,8 @@ from imageclf.data.pictures.decode import read_picture
 from imageclf.report.page import data_uri
 
 
-def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
-    """Return a picture, decoded as for the network, as a `data:` URI of a JPEG; None if it cannot be read.
+def thumbnail(path: Path, longest_side: int = 224) -> Image.Image | None:
+    """Return a picture, decoded as for the network and shrunk; None if it cannot be read.
 
     `longest_side` is in pixels; smaller pictures are not enlarged.
     """
@@ -23,7 +23,13 @@ def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     except InputError:
         return None
     small.thumbnail((longest_side, longest_side))
-    return _jpeg_uri(small)
+    return small
+
+
+def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
+    """Return what `thumbnail` returns as a `data:` URI of a JPEG."""
+    small = thumbnail(path, longest_side)
+    return None if small is None else _jpeg_uri(small)
 
 
 def pixels_uri(pixels: NDArray[np.uint8]) -> str:

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 from imageclf import InputError
 from imageclf.schedule.cycles import check_length, cycle_lengths, locate
-from imageclf.schedule.shapes import SHAPES, plateau, warmup_scale
+from imageclf.schedule.legal import check_each_cycle, check_layer_decay, check_lr, check_shape, require
+from imageclf.schedule.shapes import SHAPES, Shape, one_momentum, plateau, warmup_scale
 
-Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
 BatchNormMode = Literal["eval", "train"]
 
 
@@ -34,7 +34,13 @@ class Phase:
         precompute: train the head on cached features of the frozen body.
         shape: of the learning rate over a cycle; plateau: constant, and times `plateau_factor` whenever
             the validation loss has not improved for more than `patience` epochs of the cycle.
-        eta_min: lowest learning rate, as a fraction of the peak.
+        pct_start: of `shape: onecycle` and `flat_cosine`, the share of a cycle before the rate falls; None:
+            0.25 and 0.75.
+        div: of `shape: onecycle`, the peak over the rate that a cycle starts with; None: 25.
+        div_final: of `shape: onecycle`, the peak over the rate that a cycle ends with; None: 1e5.
+        moms: momentum (of Adam: its first beta) at a cycle's start, at its highest rate and at its end, for
+            `shape: onecycle`. None: the optimizer's own throughout.
+        eta_min: lowest learning rate, as a fraction of the peak; no rate of `shape: plateau` is below it.
         peak_decay: factor on the peak at each restart.
         warmup: epochs at the phase's start over which the learning rate rises linearly to its `shape`.
         slow_start: hold 1/100 of the peak for the first 1/20 of the phase's first cycle, as fastai 0.7 does.
@@ -61,6 +67,10 @@ class Phase:
     augment: bool = True
     precompute: bool = False
     shape: Shape = "cosine"
+    pct_start: float | None = None
+    div: float | None = None
+    div_final: float | None = None
+    moms: Sequence[float] | None = None
     eta_min: float = 0.0
     peak_decay: float = 1.0
     warmup: float = 0.0
@@ -72,62 +82,37 @@ class Phase:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("n_cycles", "cycle_len", "cycle_mult"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number from 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number from 1")
         for name in ("size", "batch_size"):
-            self._check_each_cycle(name, getattr(self, name))
+            check_each_cycle(name, getattr(self, name), self.n_cycles)
         for name, low, high in (("lr_ratio", 0, math.inf), ("peak_decay", 0, 1), ("plateau_factor", 0, 1)):
             value = getattr(self, name)
-            _require(low < value <= high, name, value, f"a number above {low} and at most {high}")
-        _require(0 <= self.eta_min < 1, "eta_min", self.eta_min, "a fraction of the peak, from 0 to below 1")
-        for name in ("warmup", "patience"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "a number of epochs from 0")
-        _require(self.shape in get_args(Shape), "shape", self.shape, "one of " + ", ".join(get_args(Shape)))
-        _require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
+            require(low < value <= high, name, value, f"a number above {low} and at most {high}")
+        require(self.patience >= 0, "patience", self.patience, "a number of epochs from 0")
+        require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
         check_length(self.n_cycles, self.cycle_len, self.cycle_mult)
-        self._check_lr()
-        self._check_layer_decay()
+        require(
+            0 <= self.warmup <= self.epochs, "warmup", self.warmup, f"0 to the phase's {self.epochs} epochs"
+        )
+        check_lr(self.lr, self.lr_ratio)
+        check_layer_decay(self.layer_decay, self.lr, self.lr_ratio)
+        check_shape(self.shape, self.shape_options, self.moms, self.eta_min)
         if self.precompute and self.augment:
             raise InputError(
                 "precompute=true with augment=true: cached features are of unaugmented pictures; "
                 "set augment=false, or precompute=false"
             )
 
-    def _check_each_cycle(self, name: str, value: int | Sequence[int] | None) -> None:
-        numbers = [value] if isinstance(value, int) else value or []
-        _require(all(number >= 1 for number in numbers), name, value, "whole numbers from 1")
-        if isinstance(value, Sequence) and len(value) != self.n_cycles:
-            raise InputError(
-                f"{name}={list(value)} holds {len(value)} numbers for {self.n_cycles} cycles; "
-                "give one per cycle, or one number for all"
-            )
-
-    def _check_lr(self) -> None:
-        if isinstance(self.lr, str):
-            _require(self.lr == "auto", "lr", self.lr, "a number, one number per layer group, or auto")
-            return
-        lrs = [self.lr] if isinstance(self.lr, int | float) else self.lr
-        _require(len(lrs) > 0 and min(lrs) > 0, "lr", self.lr, "above 0")
-        if isinstance(self.lr, Sequence) and self.lr_ratio != 1:
-            raise InputError(
-                f"lr={list(self.lr)} with lr_ratio={self.lr_ratio}: one rate per group leaves nothing "
-                "to the ratio; give one number and a ratio, or a list alone"
-            )
-
-    def _check_layer_decay(self) -> None:
-        if self.layer_decay is None:
-            return
-        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a number above 0 and at most 1")
-        if self.lr_ratio != 1 or not isinstance(self.lr, int | float | str):
-            key = "lr_ratio" if self.lr_ratio != 1 else "lr"
-            raise InputError(
-                f"layer_decay={self.layer_decay} with {key}={getattr(self, key)}: both say how rates fall "
-                "towards the first layer; give one number for lr, and lr_ratio=1 or layer_decay=null"
-            )
-
     @property
     def cycles(self) -> tuple[int, ...]:
         """The length of every cycle, in epochs."""
         return cycle_lengths(self.n_cycles, self.cycle_len, self.cycle_mult)
+
+    @property
+    def shape_options(self) -> dict[str, float]:
+        """What is given of the keys that shape the learning rate over a cycle."""
+        given = {"pct_start": self.pct_start, "div": self.div, "div_final": self.div_final}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def epochs(self) -> int:
@@ -148,13 +133,22 @@ class Phase:
         done, whole = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
         if self.slow_start and cycle == 0 and 20 * done < whole:
             return 1 / 100
-        t = done / whole
-        shape = SHAPES.get(self.shape)
-        course = shape(t) if shape else plateau(losses, self.patience, self.plateau_factor)
-        scale = self.eta_min + (1 - self.eta_min) * course
+        if self.shape == "plateau":
+            scale = max(self.eta_min, plateau(losses, self.patience, self.plateau_factor))
+        else:
+            course = SHAPES[self.shape](done / whole, **self.shape_options)
+            scale = self.eta_min + (1 - self.eta_min) * course
         # From the phase's start, not the cycle's: the warm-up is for the fresh optimizer.
         warm = warmup_scale(epoch * num_batches + batch, self.warmup * num_batches)
         return scale * self.peak_decay**cycle * warm
+
+    def momentum(self, epoch: int, batch: int, num_batches: int) -> float | None:
+        """Return the momentum at a batch, counted as in `lr_scale`; None: the optimizer's own."""
+        if self.moms is None:
+            return None
+        cycle, epoch_in_cycle = locate(epoch, self.cycles)
+        done, whole = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
+        return one_momentum(done / whole, self.moms, self.pct_start)
 
     def layer_scale(self, depth: int) -> float:
         """Return the factor of `layer_decay` on the rate of a layer that lies `depth` layers below the head.
@@ -244,8 +238,3 @@ def _index_of(group: str | int, groups: Sequence[str]) -> int:
         f"unfreeze_to={group}: there is no such layer group; name one of {', '.join(groups)}, "
         f"or an index from {-len(groups)} to {len(groups) - 1}"
     )
-
-
-def _require(condition: bool, name: str, value: object, legal: str) -> None:
-    if not condition:
-        raise InputError(f"{name}={value}: give {legal}")

@@ -147,6 +147,11 @@ class Schedule:
         scale = place.phase.lr_scale(place.epoch, batch, num_batches, known)
         return place.phase.lrs(groups, scale, found.get(place.name), depths)
 
+    def momentum(self, epoch: int, batch: int, num_batches: int) -> float | None:
+        """Return the momentum at a batch of the run, counted as in `lrs`; None: the optimizer's own."""
+        place = self.at(epoch)
+        return place.phase.momentum(place.epoch, batch, num_batches)
+
     def check(self, groups: Sequence[str], has_finder: bool = True, has_validation: bool = True) -> None:
         """Refuse a schedule that does not fit a model's layer groups, or what a run can find out.
 

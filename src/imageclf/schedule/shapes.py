@@ -6,9 +6,14 @@ Every shape maps t, the fraction of the cycle that is done (0 <= t < 1), to a mu
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
 
 # An improvement below this fraction of the best loss does not count; torch's default.
 THRESHOLD = 1e-4
+# Of a cycle of `onecycle`, the share in which the rate rises.
+PCT_START = 0.25
 
 
 def cosine(t: float) -> float:
@@ -22,7 +27,7 @@ def cosine(t: float) -> float:
     return (1 + math.cos(math.pi * t)) / 2
 
 
-def onecycle(t: float, *, pct_start: float = 0.25, div: float = 25.0, div_final: float = 1e5) -> float:
+def onecycle(t: float, *, pct_start: float = PCT_START, div: float = 25.0, div_final: float = 1e5) -> float:
     """Rise from 1/`div` to 1 over the first `pct_start` of the cycle, then fall to 1/`div_final`.
 
     Source: `fit_one_cycle` of fastai 2; https://arxiv.org/abs/1803.09820.
@@ -30,6 +35,23 @@ def onecycle(t: float, *, pct_start: float = 0.25, div: float = 25.0, div_final:
     if t < pct_start:
         return _between(1 / div, 1.0, t / pct_start)
     return _between(1.0, 1 / div_final, (t - pct_start) / (1 - pct_start))
+
+
+def one_momentum(t: float, moms: Sequence[float], pct_start: float | None = None) -> float:
+    """Return the momentum at a fraction of a cycle of `onecycle`: lowest where the rate is highest.
+
+    Args:
+        t: fraction of the cycle that is done.
+        moms: at the start, at the highest rate and at the end.
+        pct_start: as of `onecycle`; None: its default.
+
+    Source: `fit_one_cycle(moms=(0.95, 0.85, 0.95))` of fastai 2.
+    """
+    start, middle, end = moms
+    share = PCT_START if pct_start is None else pct_start
+    if t < share:
+        return _between(start, middle, t / share)
+    return _between(middle, end, (t - share) / (1 - share))
 
 
 def flat_cosine(t: float, *, pct_start: float = 0.75) -> float:
@@ -87,9 +109,14 @@ def _between(start: float, end: float, t: float) -> float:
 
 
 # What `shape` names besides `plateau`; a new one is a function and a row here.
-SHAPES: Mapping[str, Callable[[float], float]] = {
+SHAPES: Mapping[str, Callable[..., float]] = {
     "cosine": cosine,
     "onecycle": onecycle,
     "flat_cosine": flat_cosine,
     "constant": constant,
+}
+# The keys of a phase that only some shapes heed.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "onecycle": ("pct_start", "div", "div_final", "moms"),
+    "flat_cosine": ("pct_start",),
 }

@@ -21,7 +21,11 @@ class Preempted(BaseException):
     """A signal asked the run to end (exit code 75). Nothing that catches `Exception` may swallow it."""
 
 
-Status = Literal["input", "failed", "killed", "preempted", "interrupted"]
+class Pruned(BaseException):
+    """A search ended the run early, which is no failure (exit code 0). It passes as `Preempted` does."""
+
+
+Status = Literal["input", "failed", "killed", "preempted", "interrupted", "pruned"]
 
 
 class Failure(NamedTuple):
@@ -29,7 +33,7 @@ class Failure(NamedTuple):
 
     Args:
         status: input: a mistake of the user; killed: by a signal, for instance when out of memory;
-            interrupted: by Ctrl-C.
+            interrupted: by Ctrl-C; pruned: by a search, at the end of a cycle.
         exit_code: that the command exits with.
         cause: the message; for an exception its type too.
         traceback: of an exception that nobody expected, else empty.

@@ -1,7 +1,7 @@
 """From a checked config to the objects of a run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +9,10 @@ import lightning as pl
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.loggers import Logger
 
 from imageclf.callbacks import Report
+from imageclf.callbacks.always.loggers import FeedLoggers
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
 from imageclf.callbacks.callback import in_order
@@ -96,12 +98,14 @@ def build_callbacks(
     best = nodes.get("checkpoint", {}).get("best")
     lower = best is not None and bool(lower_is_better(best, config))
     given = Offered(config.schedule, run_dir, config.seed, state, notice, lower)
-    callbacks: list[pl.Callback] = _instances(nodes, "callbacks", given._asdict())
+    offered = given._asdict()
+    callbacks = [instantiate(node, f"callbacks.{name}", **offered) for name, node in nodes.items()]
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
     plan = Plan(run_dir, config.schedule, state)
     summary = Summary(run_dir, state, labels_of(config), config.analysis)
-    return in_order([*callbacks, plan, summary])
+    feed = [FeedLoggers(run_dir, state)] if config.logger else []
+    return in_order([*callbacks, plan, summary, *feed])
 
 
 def build_trainer(
@@ -109,7 +113,7 @@ def build_trainer(
     max_epochs: int,
     run_dir: Path,
     callbacks: list[pl.Callback],
-    loggers: Mapping[str, Mapping[str, Any]] | None = None,
+    loggers: Sequence[Logger] = (),
     has_validation: bool = True,
 ) -> pl.Trainer:
     """Build the Trainer.
@@ -119,7 +123,7 @@ def build_trainer(
         max_epochs: epochs of the schedule.
         run_dir: of the run.
         callbacks: in the order of their hooks.
-        loggers: nodes by name.
+        loggers: of the run.
         has_validation: whether any picture is held out.
 
     Raises:
@@ -134,7 +138,7 @@ def build_trainer(
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
-        logger=_instances(loggers or {}, "logger", {}) or False,
+        logger=list(loggers) or False,
         default_root_dir=str(run_dir),
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -165,7 +169,3 @@ def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
 def _profiler(node: Mapping[str, Any]) -> Any:
     profiler = node.get("profiler")
     return instantiate(profiler, "trainer.profiler") if isinstance(profiler, Mapping) else profiler
-
-
-def _instances(nodes: Mapping[str, Any], group: str, offered: Mapping[str, Any]) -> list[Any]:
-    return [instantiate(node, f"{group}.{name}", **offered) for name, node in nodes.items()]

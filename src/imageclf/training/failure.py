@@ -6,13 +6,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.configs import exit_code, explain
-from imageclf.system.errors import INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, RunError, Status
+from imageclf.system.errors import (
+    DONE,
+    INTERRUPTED,
+    MISTAKE,
+    PREEMPTED,
+    Failure,
+    RankError,
+    RunError,
+    Status,
+)
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
 # Lines of a traceback to keep: the last calls matter, the first ones are always the same.
 TAIL = 20
-_STATUS: dict[int, Status] = {MISTAKE: "input", PREEMPTED: "preempted", INTERRUPTED: "interrupted"}
+_STATUS: dict[int, Status] = {
+    MISTAKE: "input",
+    PREEMPTED: "preempted",
+    INTERRUPTED: "interrupted",
+    DONE: "pruned",
+}
 
 
 def failure_of(error: BaseException) -> Failure:

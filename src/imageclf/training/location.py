@@ -29,7 +29,7 @@ _HYDRAS = frozenset({".hydra", "train.log"})
 # What it writes as files.
 _FILES = ("config.yaml", "split.csv", "plan.csv", "plan.png", "metrics.csv", "summary.json", "report.html")
 # What is made before the first epoch, of the old config.
-_PREPARED = ("split.csv", "plan.csv", "plan.png", "metrics.csv", "config_tree.log", "lr_find")
+_PREPARED = ("split.csv", "plan.csv", "plan.png", "metrics.csv", "config_tree.log", "lr_find", "loggers.json")
 
 
 def holds_run(folder: Path) -> bool:

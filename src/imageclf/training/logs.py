@@ -21,7 +21,14 @@ UPSTREAM_WARNINGS = (
     ".*The `srun` command is available on your system but is not used.*",
 )
 
-_CHATTY = ("lightning.pytorch", "lightning.fabric")
+_CHATTY = {
+    # Lightning's tips and device lists are no news.
+    "lightning.pytorch": logging.WARNING,
+    "lightning.fabric": logging.WARNING,
+    # Nor is it that a new database gets its tables and its first experiment.
+    "lightning.pytorch.loggers.mlflow": logging.ERROR,
+    "mlflow.store.db.utils": logging.WARNING,
+}
 
 
 def log_to_file(run_dir: Path) -> None:
@@ -81,9 +88,8 @@ def logged(file: Path | None) -> Iterator[None]:
 def _quieten() -> None:
     for message in UPSTREAM_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    # Lightning's tips and device lists are no news.
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _CHATTY.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _add(handler: logging.Handler) -> None:

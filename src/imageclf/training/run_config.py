@@ -1,15 +1,18 @@
 """A run's config, parsed once: every check, build and command takes this, or a part of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from imageclf import InputError
 from imageclf.configs import instantiate, load_config, locate_target
 from imageclf.configs.instantiate import parameters_of
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions
 from imageclf.configs.plain import Plain
 from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
+from imageclf.data.views.augmentation import Picture
+from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import (
@@ -147,13 +150,22 @@ def build_augmentation(node: Node) -> Augmentation:
     """Build the transforms node, with the user's own part `extra` if it has one.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: a value is out of range, `extra` cannot be called, or the node builds something else.
     """
     extra = node.get("extra")
-    offered = {} if extra is None else {"extra": instantiate(extra, "transforms.extra")}
+    offered = {} if extra is None else {"extra": _build_extra(extra)}
     others = {name: value for name, value in node.items() if name not in offered}
-    augmentation: Augmentation = instantiate(others, "transforms", **offered)
+    augmentation = instantiate(others, "transforms", **offered)
+    if not isinstance(augmentation, Augmentation):
+        raise InputError(
+            f"transforms._target_={node['_target_']} gives a {type(augmentation).__name__}, not an "
+            "imageclf.data.Augmentation; a transform of your own is transforms.extra._target_"
+        )
     return augmentation
+
+
+def _build_extra(node: Node) -> Callable[[Picture], Any]:
+    return as_extra(instantiate(node, "transforms.extra"), str(node["_target_"]))
 
 
 def _names(options: Any) -> list[str]:

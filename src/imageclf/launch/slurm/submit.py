@@ -70,14 +70,14 @@ def submit(
         raise
     if not typed_run_dir(config):
         write_multirun(config, sweep_dir)
-    unfinished = [run for run in runs if _prepare(run, context)]
+    unfinished = [run for run in runs if prepare_run(run, context)]
     jobs: dict[str, Job] = {}
     if unfinished and options.print:
         _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
         # Its folder may have been chosen since the launcher was made.
         current = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
-        jobs = _submit(unfinished, current, options, sweep_dir)
+        jobs = submit_runs(unfinished, current, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
@@ -116,7 +116,7 @@ def check_sweep(config: DictConfig, num_jobs: int) -> None:
         )
 
 
-def _prepare(run: Job, context: HydraContext) -> bool:
+def prepare_run(run: Job, context: HydraContext) -> bool:
     """Make a run directory as Hydra would in the job, and return whether the run is unfinished."""
     made = run_job(
         task_function=lambda cfg: prepare(cfg, run.run_dir, list(run.overrides)),
@@ -141,7 +141,7 @@ def _print_script(name: str, runs: Sequence[Job], options: ClusterOptions, sweep
     print(f"{text}# to submit it: sbatch {path}")
 
 
-def _submit(
+def submit_runs(
     runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
 ) -> dict[str, Job]:
     """Submit runs as one array, and return them by job id."""

@@ -1,0 +1,78 @@
+"""A page that classifies photos in the browser: imageclf-export format=web."""
+
+import base64
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from imageclf import InputError
+from imageclf.report.page import render_page
+from imageclf.system.files import write_bytes, write_text
+
+# The page is tested with this version of onnxruntime-web.
+VERSION = "1.30.0"
+CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
+_MODULE, _WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+
+
+def write_page(
+    folder: Path, name: str, network: str, about: Mapping[str, object], runtime: str | None
+) -> None:
+    """Write index.html and model.js beside a folder's model.onnx; with a package of its own, runtime.js too.
+
+    They are scripts that hold base64: a page that is opened by a double click may not read other files.
+
+    Args:
+        folder: holds model.onnx.
+        name: of the run.
+        network: of the model, in words.
+        about: classes, `prepare` and `input` of the ONNX file.
+        runtime: onnxruntime-web as `npm pack` writes it; None: the page loads it from a CDN.
+
+    Raises:
+        InputError: there is no such package, or it lacks the runtime.
+    """
+    scripts = {"model.js": _script("MODEL", _base64((folder / "model.onnx").read_bytes()))}
+    if runtime is not None:
+        module, wasm = read_runtime(Path(runtime).expanduser())
+        scripts["runtime.js"] = _script("RUNTIME", {"module": module.decode(), "wasm": _base64(wasm)})
+    for file, text in scripts.items():
+        write_text(folder / file, text)
+    origin = "" if runtime else CDN
+    page = render_page(
+        "web_page.html.j2",
+        name=name,
+        network=network,
+        about={**about, "runtime": CDN + _MODULE},
+        origin=origin,
+        scripts=list(scripts),
+    )
+    write_bytes(folder / "index.html", page)
+
+
+def read_runtime(package: Path) -> tuple[bytes, bytes]:
+    """Return the module and the WebAssembly of onnxruntime-web, from its package.
+
+    Raises:
+        InputError: the file is missing or another.
+    """
+    try:
+        with tarfile.open(package) as archive:
+            module, wasm = (archive.extractfile(f"package/dist/{name}") for name in (_MODULE, _WASM))
+            assert module is not None and wasm is not None, "they are files"
+            return module.read(), wasm.read()
+    except (OSError, KeyError, tarfile.TarError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(
+            f"runtime={package} is not the package onnxruntime-web ({why}): give the file that "
+            f"`npm pack onnxruntime-web@{VERSION}` writes"
+        ) from None
+
+
+def _script(name: str, value: object) -> str:
+    return f"self.{name} = {json.dumps(value)};\n"
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

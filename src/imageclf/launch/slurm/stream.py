@@ -1,0 +1,97 @@
+"""A search on a cluster: a job for each trial, submitted when another one has ended."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import configure_log, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from imageclf import InputError
+from imageclf.configs.saved.numbers import read_json
+from imageclf.launch.jobs import Job
+from imageclf.launch.slurm.check_jobs import check_jobs
+from imageclf.launch.slurm.queue import State, states
+from imageclf.launch.slurm.submit import check_sweep, prepare_run, submit_runs
+from imageclf.launch.start import score_of
+from imageclf.launch.sweep import Result
+from imageclf.launch.sweep_folder import write_multirun
+from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED, Failure
+from imageclf.system.files import write_text
+
+log = logging.getLogger(__name__)
+
+# In a run directory: the id of its job, so that a search that goes on waits for it, not for a second one.
+_JOB = ".slurm_job"
+# Seconds between two queries of the queue.
+_PAUSE = 5.0
+
+
+def stream(
+    context: HydraContext, config: DictConfig, resources: Mapping[str, Any], jobs: Iterator[Job]
+) -> Iterator[tuple[Job, Result]]:
+    """Submit runs that are asked for one by one, `cluster.array_parallelism` at a time.
+
+    Each is yielded with its result as it ends.
+
+    Args:
+        context: makes the run directories.
+        config: of the sweep.
+        resources: the node hydra.launcher.
+        jobs: of the search.
+
+    Raises:
+        InputError: all trials would be submitted before the first has ended, or sbatch refuses a job.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    check_sweep(config, config.hydra.sweeper.n_trials)
+    sweep_dir, at_once = Path(str(config.hydra.sweep.dir)).absolute(), int(config.cluster.array_parallelism)
+    if at_once >= config.hydra.sweeper.n_trials > 1:
+        raise InputError(
+            f"cluster.array_parallelism={at_once}: all {config.hydra.sweeper.n_trials} trials would start "
+            "before any has ended, and none would learn from another; give fewer, such as 4"
+        )
+    write_multirun(config, sweep_dir)
+    running: dict[str, Job] = {}
+    while True:
+        while len(running) < at_once and (job := next(jobs, None)):
+            running[_submitted(job, context, config, resources, sweep_dir)] = job
+        if not running:
+            return
+        for job_id, state in (states(list(running)) or {}).items():
+            if state.has_ended:
+                log.info("job %s is %s: %s", job_id, state.name, running[job_id].run_dir)
+                yield running[job_id], _result(running.pop(job_id), state)
+        if running:
+            time.sleep(_PAUSE)
+
+
+def _submitted(
+    run: Job, context: HydraContext, config: DictConfig, resources: Mapping[str, Any], sweep_dir: Path
+) -> str:
+    """Submit a run, unless its job of an earlier start is still in the queue, and return the job's id."""
+    path = run.run_dir / _JOB
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if before and not (states([before]) or {before: State("UNKNOWN")})[before].has_ended:
+        log.info("job %s goes on: %s", before, run.run_dir)
+        return before
+    options = check_jobs([run], config)
+    prepare_run(run, context)
+    (job_id,) = submit_runs([run], resources, options, sweep_dir)
+    write_text(path, job_id)
+    return job_id
+
+
+def _result(run: Job, state: State) -> Result:
+    """Return the score of a run whose job has ended, or why it has none."""
+    if (run.run_dir / "summary.json").exists():
+        return score_of(run.run_dir, run.config.optimized_metric)
+    failed = read_json(run.run_dir / "failed.json")
+    if failed.get("status") == "pruned":
+        return Failure("pruned", 0, str(failed.get("cause")))
+    code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
+    return Failure("preempted" if code == PREEMPTED else "failed", code, f"its job ended as {state.name}")

@@ -1,0 +1,211 @@
+// From a picture's file to probabilities, on the viewer's own machine. The steps are those of prepare.py.
+
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
+// Half to even, as in Python.
+const rounded = (x) => (x - Math.floor(x) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
+
+async function loadSession() {
+  let source = ABOUT.runtime;
+  if (self.RUNTIME) source = URL.createObjectURL(new Blob([self.RUNTIME.module], { type: "text/javascript" }));
+  const ort = await import(source);
+  if (self.RUNTIME) ort.env.wasm.wasmBinary = bytesOf(self.RUNTIME.wasm).buffer;
+  ort.env.wasm.numThreads = 1; // More need headers that only a server can send.
+  return [ort, await ort.InferenceSession.create(bytesOf(self.MODEL), { executionProviders: ["wasm"] })];
+}
+
+// A file's pixels, RGB and upright, transparency on white; colour profiles are left out of account.
+async function decode(file) {
+  const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
+  const bitmap = await createImageBitmap(file, options).catch(() => {
+    throw new Error("This browser cannot show the file.");
+  });
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  const pixels = new Uint8Array(3 * width * height);
+  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) pixels.set(data.subarray(from, from + 3), to);
+  return { pixels, width, height };
+}
+
+// A large JPEG is averaged over blocks first, where Pillow lets the decoder scale it down.
+async function readPicture(file) {
+  const picture = await decode(file);
+  const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+  if (first !== 0xff || second !== 0xd8) return picture;
+  const most = Math.min(picture.width, picture.height) / Math.max(ABOUT.prepare.side, 2 * ABOUT.prepare.size);
+  return averaged(picture, [8, 4, 2].find((step) => step <= Math.floor(most)) ?? 1);
+}
+
+function averaged({ pixels, width, height }, step) {
+  if (step === 1) return { pixels, width, height };
+  const [w, h] = [Math.ceil(width / step), Math.ceil(height / step)];
+  const small = new Uint8Array(3 * w * h);
+  for (let i = 0; i < small.length; i++) {
+    const [channel, x, y] = [i % 3, Math.floor(i / 3) % w, Math.floor(i / (3 * w))];
+    let [sum, count] = [0, 0];
+    for (let row = y * step; row < Math.min(height, (y + 1) * step); row++)
+      for (let column = x * step; column < Math.min(width, (x + 1) * step); column++, count++)
+        sum += pixels[3 * (row * width + column) + channel];
+    small[i] = Math.round(sum / count);
+  }
+  return { pixels: small, width: w, height: h };
+}
+
+function smallSize(width, height, { side, resize }) {
+  if (resize === "squish") return [Math.min(width, side), Math.min(height, side)];
+  const share = Math.min(1, side / (resize === "pad" ? Math.max(width, height) : Math.min(width, height)));
+  return [width, height].map((edge) => Math.max(1, rounded(edge * share)));
+}
+
+// Keys' cubic with a = -0.5, widened to average what it shrinks; whole weights, scaled by 2 ** bits.
+function cubicWeights(before, after) {
+  const scale = before / after;
+  const stretch = Math.max(scale, 1);
+  const cubic = (x) => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0);
+  const rows = Array.from({ length: after }, (_, place) => {
+    const centre = scale * (place + 0.5);
+    const first = Math.max(Math.trunc(centre - 2 * stretch + 0.5), 0);
+    const last = Math.min(Math.trunc(centre + 2 * stretch + 0.5), before);
+    const near = Array.from({ length: last - first }, (_, i) => cubic(Math.abs((first + i - centre + 0.5) / stretch)));
+    const sum = near.reduce((total, weight) => total + weight, 0);
+    return { first, weights: near.map((weight) => weight / sum) };
+  });
+  const top = rows.reduce((most, row) => Math.max(most, ...row.weights), 0);
+  let bits = 0;
+  while (bits < 22 && Math.trunc(0.5 + top * 2 ** (bits + 1)) < 2 ** 15) bits++;
+  for (const row of rows) row.weights = row.weights.map((w) => Math.trunc(w * 2 ** bits + (w < 0 ? -0.5 : 0.5)));
+  return { rows, bits };
+}
+
+// Resamples along one axis: `step` from one of its values to the next, `starts` where each line begins.
+function resampleLines(source, target, { rows, bits }, [step, newStep], starts) {
+  for (const [from, to] of starts)
+    rows.forEach(({ first, weights }, place) => {
+      let sum = 2 ** (bits - 1);
+      for (let i = 0; i < weights.length; i++) sum += weights[i] * source[from + (first + i) * step];
+      target[to + place * newStep] = Math.min(255, Math.max(0, Math.floor(sum / 2 ** bits)));
+    });
+}
+
+function shrink({ pixels, width, height }, newWidth, newHeight) {
+  if (newWidth !== width) {
+    const narrow = new Uint8Array(3 * newWidth * height);
+    const starts = Array.from({ length: 3 * height }, (_, i) => [Math.floor(i / 3), i % 3]);
+    const lines = starts.map(([y, channel]) => [3 * y * width + channel, 3 * y * newWidth + channel]);
+    resampleLines(pixels, narrow, cubicWeights(width, newWidth), [3, 3], lines);
+    [pixels, width] = [narrow, newWidth];
+  }
+  if (newHeight !== height) {
+    const low = new Uint8Array(3 * width * newHeight);
+    const lines = Array.from({ length: 3 * width }, (_, i) => [i, i]);
+    resampleLines(pixels, low, cubicWeights(height, newHeight), [3 * width, 3 * width], lines);
+    [pixels, height] = [low, newHeight];
+  }
+  return { pixels, width, height };
+}
+
+// Where each of `size` pixels lies between two of a small picture's edge, which is reflected at its ends.
+function places(edge, length, whole, size) {
+  const scale = edge / size;
+  const middle = scale === 1 ? Math.floor((whole - size) / 2 + 0.5) + (size - 1) / 2 : whole / 2 - 0.5;
+  const share = length / whole;
+  const start = Math.fround(share * (middle - (scale * (size - 1)) / 2) + (share - 1) / 2);
+  const reflect = (i) => {
+    const inside = ((i % (2 * length)) + 2 * length) % (2 * length);
+    return inside < length ? inside : 2 * length - 1 - inside;
+  };
+  return Array.from({ length: size }, (_, i) => {
+    const place = Math.fround(Math.fround(i * Math.fround(share * scale)) + start);
+    const low = Math.floor(place);
+    return [reflect(low), reflect(low + 1), place - low];
+  });
+}
+
+// The square that the network sees, as [3, size, size].
+function cutSquare(small, [width, height], { size, resize, crop_pct: share }) {
+  const edges = { squish: [width, height], pad: Array(2).fill(Math.max(width, height)) }[resize];
+  const [wide, high] = edges ?? Array(2).fill(Math.min(width, height) * share);
+  const columns = places(wide, small.width, width, size);
+  const lines = places(high, small.height, height, size);
+  const square = new Uint8Array(3 * size * size);
+  lines.forEach(([top, bottom, down], y) =>
+    columns.forEach(([left, right, across], x) => {
+      for (let channel = 0; channel < 3; channel++) {
+        const at = (row, column) => small.pixels[3 * (row * small.width + column) + channel];
+        const above = at(top, left) * (1 - across) + at(top, right) * across;
+        const below = at(bottom, left) * (1 - across) + at(bottom, right) * across;
+        square[(channel * size + y) * size + x] = rounded(above * (1 - down) + below * down);
+      }
+    }),
+  );
+  return square;
+}
+
+async function prepare(file) {
+  const picture = await readPicture(file);
+  const { width, height } = picture;
+  return cutSquare(shrink(picture, ...smallSize(width, height, ABOUT.prepare)), [width, height], ABOUT.prepare);
+}
+
+// A file's probabilities, in class order.
+async function classify(file) {
+  const square = await prepare(file);
+  const { size } = ABOUT.prepare;
+  const [ort, session] = await SESSION;
+  const pixels = ABOUT.input === "float" ? Float32Array.from(square, (value) => value / 255) : square;
+  const pictures = new ort.Tensor(ABOUT.input === "float" ? "float32" : "uint8", pixels, [1, 3, size, size]);
+  return (await session.run({ pictures })).probabilities.data;
+}
+
+function addResult(file, list) {
+  const result = document.querySelector("template").content.cloneNode(true).firstElementChild;
+  const picture = result.querySelector("img");
+  picture.src = URL.createObjectURL(file);
+  picture.alt = file.name;
+  result.querySelector(".path").textContent = file.name;
+  list.prepend(result);
+  return result;
+}
+
+function showBars(bars, probabilities) {
+  const ranked = [...probabilities].map((value, place) => [value, ABOUT.classes[place]]);
+  ranked.sort(([one], [other]) => other - one);
+  for (const [value, name] of ranked.slice(0, 5)) {
+    const bar = bars.insertRow();
+    bar.style.setProperty("--share", value);
+    bar.insertCell().textContent = name;
+    bar.insertCell().textContent = `${(100 * value).toFixed(1)} %`;
+    bar.lastChild.className = "n";
+  }
+}
+
+async function show(files) {
+  for (const file of files) {
+    const result = addResult(file, document.querySelector("#results"));
+    await classify(file).then(
+      (probabilities) => showBars(result.querySelector("table"), probabilities),
+      (error) => {
+        result.querySelector("img").remove();
+        result.querySelector(".hint").textContent = error.message;
+      },
+    );
+  }
+}
+
+const SESSION = loadSession();
+const STATUS = document.querySelector("#status");
+SESSION.then(
+  () => (STATUS.textContent = "Ready."),
+  (error) => (STATUS.textContent = `The network could not be loaded: ${error.message}`),
+);
+document.querySelector("input").addEventListener("change", (event) => show(event.target.files));
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  show(event.dataTransfer.files);
+});
+document.addEventListener("paste", (event) => show(event.clipboardData.files));

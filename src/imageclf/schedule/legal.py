@@ -1,0 +1,94 @@
+"""What the values of a phase may be, each check a sentence that names the key."""
+
+from collections.abc import Collection, Sequence
+from typing import get_args
+
+from imageclf import InputError
+from imageclf.schedule.shapes import OPTIONS, Shape
+
+
+def require(condition: bool, name: str, value: object, legal: str) -> None:
+    """Refuse a value that does not hold.
+
+    Raises:
+        InputError: the condition is false.
+    """
+    if not condition:
+        raise InputError(f"{name}={value}: give {legal}")
+
+
+def check_each_cycle(name: str, value: int | Sequence[int] | None, n_cycles: int) -> None:
+    """Refuse numbers that are not one for all cycles, or one for each.
+
+    Raises:
+        InputError: they are others, or below 1.
+    """
+    numbers = [value] if isinstance(value, int) else value or []
+    require(all(number >= 1 for number in numbers), name, value, "whole numbers from 1")
+    if isinstance(value, Sequence) and len(value) != n_cycles:
+        raise InputError(
+            f"{name}={list(value)} holds {len(value)} numbers for {n_cycles} cycles; "
+            "give one per cycle, or one number for all"
+        )
+
+
+def check_lr(lr: float | Sequence[float] | str, lr_ratio: float) -> None:
+    """Refuse learning rates that are no numbers above 0, or a list beside a ratio.
+
+    Raises:
+        InputError: they are.
+    """
+    if isinstance(lr, str):
+        require(lr == "auto", "lr", lr, "a number, one number per layer group, or auto")
+        return
+    lrs = [lr] if isinstance(lr, int | float) else lr
+    require(len(lrs) > 0 and min(lrs) > 0, "lr", lr, "above 0")
+    if isinstance(lr, Sequence) and lr_ratio != 1:
+        raise InputError(
+            f"lr={list(lr)} with lr_ratio={lr_ratio}: one rate per group leaves nothing "
+            "to the ratio; give one number and a ratio, or a list alone"
+        )
+
+
+def check_layer_decay(layer_decay: float | None, lr: float | Sequence[float] | str, lr_ratio: float) -> None:
+    """Refuse a decay by layer outside its range, or beside another that lowers the rates of groups.
+
+    Raises:
+        InputError: it is.
+    """
+    if layer_decay is None:
+        return
+    require(0 < layer_decay <= 1, "layer_decay", layer_decay, "a number above 0 and at most 1")
+    if lr_ratio != 1 or not isinstance(lr, int | float | str):
+        key, value = ("lr_ratio", lr_ratio) if lr_ratio != 1 else ("lr", lr)
+        raise InputError(
+            f"layer_decay={layer_decay} with {key}={value}: both say how rates fall "
+            "towards the first layer; give one number for lr, and lr_ratio=1 or layer_decay=null"
+        )
+
+
+def check_shape(shape: str, options: Collection[str], moms: Sequence[float] | None, eta_min: float) -> None:
+    """Refuse a shape that is not there, or keys beside it that it does not heed.
+
+    Args:
+        shape: of the learning rate.
+        options: names of the keys that are given for it.
+        moms: momentum at the start, the peak and the end.
+        eta_min: lowest rate.
+
+    Raises:
+        InputError: it is.
+    """
+    require(shape in get_args(Shape), "shape", shape, "one of " + ", ".join(get_args(Shape)))
+    for name in (*options, *(["moms"] if moms is not None else [])):
+        takers = [each for each, taken in OPTIONS.items() if name in taken]
+        if shape not in takers:
+            raise InputError(
+                f"{name} with shape={shape}: it is for shape={' or '.join(takers)}; leave it at null"
+            )
+    require(0 <= eta_min < 1, "eta_min", eta_min, "a fraction of the peak, from 0 to below 1")
+    if shape == "constant" and eta_min > 0:
+        raise InputError(f"eta_min={eta_min} with shape=constant: its rate never falls; give eta_min=0")
+    legal = "three numbers from 0 to below 1: at the start, at the highest rate and at the end"
+    fits = moms is None or (len(moms) == 3 and all(0 <= each < 1 for each in moms))
+    require(fits, "moms", None if moms is None else list(moms), legal)
