@@ -491,7 +491,7 @@ def test_a_run_is_exported(run, command, here):
         ("collect", ["root={run}", "sort=val/accc"], "sort=val/accc: there is no such column"),
         ("collect", ["root={run}", "sorted=run"], "did you mean sort?"),
         ("export", ["run={run}"], "give format=..."),
-        ("export", ["run={run}", "format=jax"], "format=jax: give timm or onnx"),
+        ("export", ["run={run}", "format=jax"], "format=jax: give timm, onnx or web"),
         ("train", ["tags=a"], "tags=a: give"),
         ("train", ["extras.print_confg=true"], "did you mean extras.print_config?"),
         ("train", ["extras.enforce_tags=true"], "extras.enforce_tags asks for some"),

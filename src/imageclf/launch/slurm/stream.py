@@ -48,7 +48,7 @@ def stream(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    check_sweep(config, config.hydra.sweeper.n_trials)
+    check_sweep(config, int(config.hydra.sweeper.n_trials))
     sweep_dir, at_once = Path(str(config.hydra.sweep.dir)).absolute(), int(config.cluster.array_parallelism)
     if at_once >= config.hydra.sweeper.n_trials > 1:
         raise InputError(
@@ -56,6 +56,8 @@ def stream(
             "before any has ended, and none would learn from another; give fewer, such as 4"
         )
     write_multirun(config, sweep_dir)
+    # Its folder may have been chosen since the launcher was made.
+    resources = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
     running: dict[str, Job] = {}
     while True:
         while len(running) < at_once and (job := next(jobs, None)):
