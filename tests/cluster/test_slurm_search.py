@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 SEARCH = (
     *("-m", "~callbacks.report", "~callbacks.tta", "hparams_search=optuna", "hydra.sweeper.n_trials=2"),
-    *("cluster.array_parallelism=1", "schedule.phases.head.lr='interval(0.001,0.01)'"),
+    *("cluster.array_parallelism=1", "schedule.phases.head.lr=interval(0.001,0.01)"),
 )
 
 
