@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.report import galleries, page, reported
+from imageclf.report import galleries, page, reported, runs_numbers
 from imageclf.report.galleries import common_folder
 from imageclf.report.page import duration, percent
 from imageclf.report.reported import reported_model
@@ -21,7 +21,7 @@ REPORTED = {
 }
 
 
-@pytest.mark.parametrize("module", [galleries, page, reported])
+@pytest.mark.parametrize("module", [galleries, page, reported, runs_numbers])
 def test_the_examples_in_the_docstrings_hold(module):
     failed, attempted = doctest.testmod(module)
     assert attempted

@@ -43,7 +43,7 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
         Column("status", "status", False, 0, status_words(table)),
         # The score that orders them stands where a narrow window shows it.
         *_scores(table, first, rank=0),
-        *(_text(table, name, titles[name], rank=1) for name in settings),
+        *(_setting(table, name, titles[name]) for name in settings),
         *(_text(table, name, name.replace("_", " "), rank=2) for name in labels),
         *_scores(table, rest, rank=2),
         Column("epochs", "epochs", True, 0, _epochs(table)),
@@ -67,7 +67,7 @@ def fold_columns(table: pd.DataFrame) -> list[Column]:
     titles = short_names(settings)
     done = [f"{done} of {folds}" for done, folds in zip(table["folds_done"], table["folds"], strict=True)]
     return [
-        *(_text(table, name, titles[name], rank=1) for name in settings),
+        *(_setting(table, name, titles[name]) for name in settings),
         Column("folds", "folds", True, 0, done),
         *_scores(table, ["oof/acc", "oof/loss"], rank=0),
         *_mean_columns(table),
@@ -80,7 +80,7 @@ def seed_columns(table: pd.DataFrame) -> list[Column]:
     titles = short_names(settings)
     return [
         Column("seeds", "seeds", True, 0, [str(count) for count in table["seeds"]]),
-        *(_text(table, name, titles[name], rank=1) for name in settings),
+        *(_setting(table, name, titles[name]) for name in settings),
         *_mean_columns(table),
     ]
 
@@ -108,6 +108,32 @@ def _spreads(table: pd.DataFrame, name: str) -> list[str]:
 
 def _text(table: pd.DataFrame, name: str, title: str, rank: int) -> Column:
     return Column(name, title, False, rank, [str(value) for value in table[name]])
+
+
+def _setting(table: pd.DataFrame, name: str, title: str) -> Column:
+    return Column(name, title, False, 1, setting_texts([str(value) for value in table[name]]))
+
+
+def setting_texts(values: Sequence[str]) -> list[str]:
+    """Return the values of a setting to show: a search draws numbers of 17 digits, and four will do.
+
+    All stay as they are if two of them would look alike.
+
+    >>> setting_texts(["0.396437321265", "0.5"]), setting_texts(["0.12345678", "0.12345679"])
+    (['0.3964', '0.5'], ['0.12345678', '0.12345679'])
+    """
+    short = [_in_four_digits(value) for value in values]
+    return short if len(set(short)) == len(set(values)) else list(values)
+
+
+def _in_four_digits(text: str) -> str:
+    # Not what only looks like a number, such as a name of ten digits.
+    if "." not in text or len(text) <= len("0.00001"):
+        return text
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 def _epochs(table: pd.DataFrame) -> list[str]:
