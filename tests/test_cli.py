@@ -6,9 +6,11 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,7 @@ def test_the_log_says_before_the_first_epoch_what_the_run_trains_on(run):
     log = (run / "train.log").read_text()
     said = f"trains on cpu ({processor_name()}), 32-true, deterministic, no data workers"
     assert log.count("trains on ") == 1
+    assert f"; {date.today()} on {socket.gethostname()}\n" in log
     assert log.index(said) < re.search(r"epoch +0 ", log).start()
 
 

@@ -1,11 +1,12 @@
 """What a run trains on is said: in the plan, and (see test_cli.py and test_summary.py) in log and summary."""
 
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from imageclf.callbacks.always.machine_log import machine_of
+from imageclf.callbacks.always.machine_log import machine_of, start_words
 from imageclf.commands import plan
 from imageclf.system.machine import processor_name
 from imageclf.training.build import build_parts
@@ -67,3 +68,18 @@ def test_a_run_is_as_deterministic_as_torch_is(monkeypatch, kind, mode, exact):
         torch.set_deterministic_debug_mode(before)
     name = "Card" if kind == "cuda" else processor_name()
     assert found == (kind, name, "32-true", exact, 2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "2027-01-31 on node7"),
+        ({"SLURM_JOB_ID": "42"}, "2027-01-31 on node7, job 42"),
+        (
+            {"SLURM_JOB_ID": "43", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "1"},
+            "2027-01-31 on node7, job 42_1",
+        ),
+    ],
+)
+def test_the_day_the_host_and_the_job_are_logged(environment, words):
+    assert start_words(date(2027, 1, 31), "node7", environment) == words

@@ -1,6 +1,9 @@
 """Log what a run trains on, and how long torch.compile took."""
 
 import logging
+import os
+import socket
+from datetime import date
 
 import lightning as pl
 import torch
@@ -10,6 +13,7 @@ from imageclf.data import ImageData
 from imageclf.model.compiling import CompileClock
 from imageclf.schedule import Schedule
 from imageclf.system.machine import Exact, Machine, processor_name
+from imageclf.system.world import Environment, job_id
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +28,24 @@ def machine_of(trainer: pl.Trainer, data: ImageData) -> Machine:
     return Machine.of(device.type, name, str(trainer.precision), exact, data.num_workers)
 
 
+def start_words(day: date, host: str, environment: Environment) -> str:
+    """Return when and where a run starts or goes on: the lines of its log have only the time.
+
+    >>> start_words(date(2027, 1, 31), "node7", {"SLURM_JOB_ID": "42"})
+    '2027-01-31 on node7, job 42'
+    """
+    job = job_id(environment)
+    return f"{day} on {host}" + (f", job {job}" if job else "")
+
+
 class LogMachine(pl.Callback):
-    """Log what a run trains on."""
+    """Log what a run trains on, the day, the host and the job."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log one line, on the first rank."""
         if trainer.is_global_zero:
-            log.info("trains on %s", machine_of(trainer, data_of(trainer)).sentence)
+            machine = machine_of(trainer, data_of(trainer)).sentence
+            log.info("trains on %s; %s", machine, start_words(date.today(), socket.gethostname(), os.environ))
 
 
 class CompileLog(pl.Callback):
