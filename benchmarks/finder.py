@@ -211,7 +211,7 @@ their ratios to what fastai's own function reads off the same trimmed curve.
 ## Flat losses with noise
 
 The share of 500 searches that suggest a rate although the loss is flat (2, with normal noise). A suggestion
-needs a fall of four standard errors of the smoothed loss; "without the test" counts every fall of more than a
+needs a fall of 3.2 standard errors of the smoothed loss; "without the test" counts every fall of more than a
 hundredth.
 
 {_noise_table(figures["noise"])}

@@ -52,7 +52,7 @@ def test_what_is_no_choice_for_users_is_not_listed(word):
             "minimal",
             "nearly as good in less time; the head, then the whole network with restarts",
         ),
-        ("logger", "wandb", "also Weights & Biases; pip install 'imageclf[wandb]' first"),
+        ("logger", "wandb", "also Weights & Biases; pip install 'imageclf[wandb]' and `wandb login` first"),
     ],
 )
 def test_an_option_means_what_its_file_opens_with(group, option, said):

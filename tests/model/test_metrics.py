@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score, to
 from torchmetrics import classification
 
 from imageclf import InputError
-from imageclf.model import Predictions, balanced_accuracy, check_metric
+from imageclf.model import BalancedAccuracy, Predictions, check_metric
 from imageclf.model.metrics import first_line, further_scores
 
 
@@ -46,7 +46,7 @@ def one_against_the_rest(labels, probabilities):
             lambda labels, p: top_k_accuracy_score(labels, p, k=5, labels=range(7)),
         ),
         (
-            balanced_accuracy,
+            BalancedAccuracy(7),
             lambda labels, p: balanced_accuracy_score(labels, p.argmax(axis=1)),
         ),
         (
@@ -81,7 +81,7 @@ def test_classes_without_a_picture_do_not_count_in_the_balanced_accuracy(present
     predictions = drawn(present=present)
     predicted = predictions.probabilities.argmax(dim=1)
     oracle = balanced_accuracy_score(predictions.labels.numpy(), predicted.numpy())
-    assert score(balanced_accuracy, predictions) == pytest.approx(oracle, abs=1e-6)
+    assert score(BalancedAccuracy(7), predictions) == pytest.approx(oracle, abs=1e-6)
 
 
 def test_metrics_come_by_name_in_their_order():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 import torch
+from fork_server import FORK_SERVER
 from probes import lines
 from small_runs import RECORDER, THREE_PHASES, train_small
 
@@ -48,7 +49,15 @@ def on_ranks(run_dir: Path, pictures: Path, number: int) -> Path:
     """Train, or go on, with a number of ranks."""
     devices = ["trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={number}"]
     again = ["ckpt_path=auto"] if (run_dir / "metrics.csv").exists() else []
-    return train_small(run_dir, pictures, *GLOBAL, *devices, *again)
+    typed = (*GLOBAL, *devices, *again)
+    if number > 1:
+        return train_small(run_dir, pictures, *typed)
+    # A single rank would leave its process group behind in this process.
+    process = FORK_SERVER.Process(target=train_small, args=(run_dir, pictures, *typed))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return run_dir
 
 
 def batches(run_dir: Path) -> dict[tuple[int, int], Batch]:

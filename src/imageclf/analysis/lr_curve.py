@@ -11,9 +11,9 @@ from imageclf import InputError
 Method = Literal["valley", "slide", "steepest", "minimum"]
 
 
-# A fall of so many standard errors: flat losses with noise reach it in fewer than 1 of 100 searches, of 20 or
-# of 1,000 steps, smoothed or not.
-CERTAIN = 4.0
+# A fall of so many standard errors: with the steps and smoothing of the presets, flat losses with noise reach
+# it in fewer than 3 of 100 searches.
+CERTAIN = 3.2
 
 
 class Curve(NamedTuple):

@@ -13,7 +13,7 @@ from imageclf.model.compiling import compile_backbone
 from imageclf.model.groups import freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
 from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
-from imageclf.model.metrics import balanced_accuracy, check_metric
+from imageclf.model.metrics import BalancedAccuracy, check_metric
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
 from imageclf.model.predictions import Collector, Predictions
@@ -24,6 +24,7 @@ from imageclf.model.weights.pretrained import load_weights
 from imageclf.model.weights.soup import Score, greedy_soup
 
 __all__ = [
+    "BalancedAccuracy",
     "BinaryCrossEntropy",
     "ClassifierModule",
     "Collector",
@@ -37,7 +38,6 @@ __all__ = [
     "Score",
     "average_probabilities",
     "average_weights",
-    "balanced_accuracy",
     "check_known",
     "check_metric",
     "class_weights",

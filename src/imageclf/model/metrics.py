@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from imageclf import InputError
 from imageclf.model.predictions import Predictions
@@ -15,6 +16,25 @@ from imageclf.model.predictions import Predictions
 log = logging.getLogger(__name__)
 
 MetricFunction = Callable[[Tensor, Tensor], Tensor | float]
+
+
+class BalancedAccuracy(MulticlassConfusionMatrix):
+    """The mean over the classes of the share of their pictures that is right.
+
+    A class without pictures does not count; the accuracy of torchmetrics counts it as 0 if anything is taken
+    for it.
+
+    Source: `sklearn.metrics.balanced_accuracy_score`.
+    """
+
+    higher_is_better = True
+
+    def compute(self) -> Tensor:
+        """Return it as a scalar."""
+        counts = super().compute()
+        pictures = counts.sum(dim=1)
+        present = pictures > 0
+        return (counts.diagonal()[present] / pictures[present]).mean()
 
 
 def further_scores(
@@ -62,23 +82,6 @@ def check_metric(name: str, metric: MetricFunction, num_classes: int) -> None:
             f"metrics.{name} is no metric of probabilities [N, C] and labels [N]: "
             f"{first_line(str(error), type(error).__name__)}"
         ) from error
-
-
-def balanced_accuracy(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean over the classes of the share of their pictures that is right.
-
-    A class without pictures does not count; torchmetrics counts it as 0 if anything is taken for it.
-
-    Args:
-        probabilities: `[N, C]` in 0..1.
-        labels: `[N]`.
-
-    Source: `sklearn.metrics.balanced_accuracy_score`.
-    """
-    pictures = torch.bincount(labels)
-    right = torch.bincount(labels[probabilities.argmax(dim=1) == labels], minlength=len(pictures))
-    present = pictures > 0
-    return (right[present] / pictures[present]).mean()
 
 
 def first_line(*texts: str) -> str:

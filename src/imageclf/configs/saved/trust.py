@@ -52,7 +52,10 @@ HOMES: Mapping[str, Sequence[Home]] = {
         Home("imageclf.callbacks", "lightning.Callback"),
         Home("lightning.pytorch.callbacks", "lightning.Callback"),
     ),
-    "metrics.NAME": (Home("torchmetrics.classification", "torchmetrics.Metric"),),
+    "metrics.NAME": (
+        Home("torchmetrics.classification", "torchmetrics.Metric"),
+        Home("imageclf.model.metrics", "torchmetrics.Metric"),
+    ),
     "trainer": (Home("lightning.pytorch.trainer.trainer", "lightning.Trainer"),),
     "trainer.profiler": (Home("lightning.pytorch.profilers", "lightning.pytorch.profilers.Profiler"),),
     "logger.NAME": (Home("lightning.pytorch.loggers", "lightning.pytorch.loggers.Logger"),),
@@ -102,7 +105,7 @@ def homes_of(key: str) -> Sequence[Home]:
     """Return the packages that the class of a node may come from.
 
     >>> [home.package for home in homes_of("metrics.kappa")], homes_of("metrics.kappa.inner")
-    (['torchmetrics.classification'], ())
+    (['torchmetrics.classification', 'imageclf.model.metrics'], ())
     """
     group, _, name = key.partition(".")
     anyone = f"{group}.NAME" if name and "." not in name else key

@@ -40,7 +40,9 @@ def outcome_pictures(predictions: pd.DataFrame, classes: Sequence[str], root: Pa
     wrong = most_wrong(probabilities, labels, _NUM_WRONG)
     if len(wrong):
         figures["most_wrong"] = wrong_figure(labelled.iloc[wrong], probabilities[wrong].max(axis=1), root)
-    return {name: Image.open(io.BytesIO(png_bytes(figure))) for name, figure in figures.items()}
+    return {
+        name: Image.open(io.BytesIO(png_bytes(figure)), formats=["PNG"]) for name, figure in figures.items()
+    }
 
 
 def wrong_figure(rows: pd.DataFrame, sure: Sequence[float], root: Path) -> Figure:
