@@ -125,8 +125,8 @@ class ClusterOptions:
         if self.signal_seconds >= 60 * self.minutes:
             raise InputError(
                 f"cluster.signal_seconds={self.signal_seconds}: with cluster.minutes={self.minutes} a job "
-                "would be told to save as soon as it starts; give fewer seconds or more minutes (SLURM looks at "
-                "its clock once a minute, so that the signal may also come 60 seconds earlier)"
+                "would be told to save as soon as it starts; give fewer seconds or more minutes (SLURM looks "
+                "at its clock once a minute, so that the signal may also come 60 seconds earlier)"
             )
 
 
