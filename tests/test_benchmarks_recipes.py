@@ -14,6 +14,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = ("model.backbone=test_resnet", "model.weights=none")
+ONE_SET = ("--sets", "digits", "--seeds", "1", "--size", "32")
 TIMED = ("overhead", "precompute", "tta")
 ROW = {"head": 0.8, "finetune": 0.9, "tta": 0.9, "ensemble": 0.9, "average": 0.9, "soup": 0.9, "best": 0.9}
 
@@ -88,17 +89,7 @@ def test_the_table_leaves_out_steps_that_a_recipe_has_not(recipes: ModuleType) -
 @pytest.mark.long
 def test_recipes_run_once_and_write_their_table(tmp_path: Path) -> None:
     page = tmp_path / "docs" / "recipes.md"
-    options = [
-        str(tmp_path / "runs"),
-        "--sets",
-        "digits",
-        "--seeds",
-        "1",
-        "--size",
-        "32",
-        "--write",
-        str(page),
-    ]
+    options = [str(tmp_path / "runs"), *ONE_SET, "--write", str(page)]
     figures = run("recipes", *options, "--overrides", *TINY)
     assert figures.keys() == {"lesson2", "minimal"}
     assert "## schedule=minimal" in page.read_text(encoding="utf-8")
@@ -111,17 +102,7 @@ def test_recipes_run_once_and_write_their_table(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_found_rates_are_tried_once_and_written_as_tables(tmp_path: Path) -> None:
     page = tmp_path / "finder.md"
-    options = [
-        str(tmp_path / "runs"),
-        "--sets",
-        "digits",
-        "--seeds",
-        "1",
-        "--size",
-        "32",
-        "--write",
-        str(page),
-    ]
+    options = [str(tmp_path / "runs"), *ONE_SET, "--write", str(page)]
     figures = run("finder", *options)
     assert [row["set"] for row in figures["accuracy"]] == ["digits"]
     assert len(figures["methods"]) == 8

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from small_runs import phases
 
+from imageclf import InputError
+
 Train = Callable[..., Path]
 
 # 29 training pictures in batches of 5: five whole ones and one of 4.
@@ -75,6 +77,11 @@ def test_the_presets_search_as_their_versions_of_fastai(train: Train, preset: st
     assert curve(run)["lr"][0] == pytest.approx(start)
 
 
-@pytest.mark.parametrize("method", ["valley", "slide", "steepest", "minimum"])
+@pytest.mark.parametrize("method", ["valley", "steepest", "minimum"])
 def test_the_json_names_the_method(train: Train, method: str) -> None:
     assert found(train(*CALM, f"callbacks.lr_finder.method={method}"))["method"] == method
+
+
+def test_slide_is_refused_where_it_would_suggest_far_too_low_rates(train: Train) -> None:
+    with pytest.raises(InputError, match=r"method=slide with num_steps=8: .*callbacks/lr_finder=fastai2"):
+        train(*ONE_PHASE, "callbacks.lr_finder.method=slide")

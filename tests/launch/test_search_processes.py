@@ -151,3 +151,13 @@ def test_a_search_that_cannot_be_meant_is_refused_before_its_first_trial(
     assert code == 1
     assert sentence in said
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_search_that_chooses_hydras_own_sweeper_is_run_by_ours(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "hparams_search").mkdir()
+    chosen = "[{override /hydra/sweeper: optuna}, {override /hydra/sweeper/sampler: random}]"
+    (tmp_path / "hparams_search/old.yaml").write_text(f"# @package _global_\ndefaults: {chosen}\n")
+    shown = ("--cfg", "hydra", "--package", "hydra.sweeper", f"--config-dir={tmp_path}")
+    outcome = command("train", *shown, "hparams_search=old")
+    assert outcome.code == 0
+    assert "SearchSweeper" in outcome.out and "optuna.samplers.RandomSampler" in outcome.out

@@ -14,6 +14,8 @@ Method = Literal["valley", "slide", "steepest", "minimum"]
 # A fall of so many standard errors: with the steps and smoothing of the presets, flat losses with noise reach
 # it in fewer than 3 of 100 searches.
 CERTAIN = 3.2
+# Steps that slide was made for. From 30 it reads rates that are some twenty times too low: docs/finder.md.
+SLIDE_STEPS = 100
 
 
 class Curve(NamedTuple):

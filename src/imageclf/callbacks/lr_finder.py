@@ -13,7 +13,17 @@ import pandas as pd
 import torch
 from torch.optim import Optimizer
 
-from imageclf.analysis.lr_curve import Curve, Method, Suggestion, diverged, smooth, suggest, sweep
+from imageclf import InputError
+from imageclf.analysis.lr_curve import (
+    SLIDE_STEPS,
+    Curve,
+    Method,
+    Suggestion,
+    diverged,
+    smooth,
+    suggest,
+    sweep,
+)
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.callbacks.reproducible import position_seed, seed_all
 from imageclf.callbacks.warm_restarts import depths_of, set_lrs
@@ -46,6 +56,9 @@ class LrFinder(Callback):
         method: valley, slide, steepest or minimum.
         fallback: the head's learning rate where the curve suggests none, with a warning.
 
+    Raises:
+        InputError: the steps are no sweep, or too few for slide.
+
     Source: `learn.lr_find()` of fastai 0.7; https://arxiv.org/abs/1506.01186.
     """
 
@@ -77,6 +90,11 @@ class LrFinder(Callback):
         self.num_steps = num_steps
         # A mistake is refused now, not when the phase starts.
         sweep(lr_min, lr_max, 2 if num_steps is None else num_steps)
+        if method == "slide" and num_steps is not None and num_steps < SLIDE_STEPS:
+            raise InputError(
+                f"callbacks.lr_finder.method=slide with num_steps={num_steps}: it reads off far too low "
+                f"rates from fewer than {SLIDE_STEPS} steps; give callbacks/lr_finder=fastai2 as well"
+            )
         self._beta = beta
         self._method = method
         self._fallback = fallback

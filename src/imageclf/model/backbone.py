@@ -144,15 +144,15 @@ def evaluated(net: nn.Module, inputs: Tensor) -> Any:
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
-        outputs = net(inputs)
+        return net(inputs)
     except (RuntimeError, TypeError, ValueError) as error:
         name, shape = type(net).__name__, list(inputs.shape)
         raise InputError(
             f"model.backbone: {name} fails on a tensor {shape}: {str(error).splitlines()[0]}"
         ) from error
-    for module, mode in modes.items():
-        module.training = mode
-    return outputs
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _create(name: str, options: dict[str, Any]) -> nn.Module:

@@ -9,6 +9,8 @@ from imageclf.analysis.run_settings import short_names
 from imageclf.analysis.runs_table import setting_columns
 from imageclf.report.page import ABSENT, duration, score_text
 
+# Letters of a number that a person may have typed.
+_TYPED = 7
 # The best candidate is no epoch, as the column best_epoch is.
 _TITLES = {"val/acc_best": "best candidate"}
 _SHOWN_SCORES = ("model/acc", "val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
@@ -127,8 +129,8 @@ def setting_texts(values: Sequence[str]) -> list[str]:
 
 
 def _in_four_digits(text: str) -> str:
-    # Not what only looks like a number, such as a name of ten digits.
-    if "." not in text or len(text) <= len("0.00001"):
+    # Not what was typed, such as 0.00001, nor what only looks like a number, such as a name of ten digits.
+    if "." not in text or len(text) <= _TYPED:
         return text
     try:
         return f"{float(text):.4g}"

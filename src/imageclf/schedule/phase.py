@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from imageclf import InputError
 from imageclf.schedule.cycles import check_length, cycle_lengths, locate
 from imageclf.schedule.legal import check_each_cycle, check_layer_decay, check_lr, check_shape, require
-from imageclf.schedule.shapes import SHAPES, Shape, one_momentum, plateau, warmup_scale
+from imageclf.schedule.shapes import PCT_START, SHAPES, Shape, plateau, through, warmup_scale
 
 BatchNormMode = Literal["eval", "train"]
 
@@ -128,9 +128,7 @@ class Phase:
             num_batches: batches of an epoch.
             losses: on validation, of the cycle's epochs so far; for `shape: plateau`.
         """
-        # Integers until the division: at a restart t is 0 to the last bit.
-        cycle, epoch_in_cycle = locate(epoch, self.cycles)
-        done, whole = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
+        cycle, done, whole = self._steps(epoch, batch, num_batches)
         if self.slow_start and cycle == 0 and 20 * done < whole:
             return 1 / 100
         if self.shape == "plateau":
@@ -146,9 +144,18 @@ class Phase:
         """Return the momentum at a batch, counted as in `lr_scale`; None: the optimizer's own."""
         if self.moms is None:
             return None
+        _, done, whole = self._steps(epoch, batch, num_batches)
+        start, middle, end = self.moms
+        pct_start = PCT_START if self.pct_start is None else self.pct_start
+        return through(start, middle, end, done / whole, pct_start)
+
+    def _steps(self, epoch: int, batch: int, num_batches: int) -> tuple[int, int, int]:
+        """Return the cycle, and how many of its batches are done, of how many.
+
+        Integers until they are divided: at a restart the fraction is 0 to the last bit.
+        """
         cycle, epoch_in_cycle = locate(epoch, self.cycles)
-        done, whole = epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
-        return one_momentum(done / whole, self.moms, self.pct_start)
+        return cycle, epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
 
     def layer_scale(self, depth: int) -> float:
         """Return the factor of `layer_decay` on the rate of a layer that lies `depth` layers below the head.

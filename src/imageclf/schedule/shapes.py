@@ -32,26 +32,26 @@ def onecycle(t: float, *, pct_start: float = PCT_START, div: float = 25.0, div_f
 
     Source: `fit_one_cycle` of fastai 2; https://arxiv.org/abs/1803.09820.
     """
-    if t < pct_start:
-        return _between(1 / div, 1.0, t / pct_start)
-    return _between(1.0, 1 / div_final, (t - pct_start) / (1 - pct_start))
+    return through(1 / div, 1.0, 1 / div_final, t, pct_start)
 
 
-def one_momentum(t: float, moms: Sequence[float], pct_start: float | None = None) -> float:
-    """Return the momentum at a fraction of a cycle of `onecycle`: lowest where the rate is highest.
+def through(start: float, middle: float, end: float, t: float, pct_start: float = PCT_START) -> float:
+    """Return a value that goes from `start` to `middle` to `end` by half a cosine each.
+
+    The learning rate of `onecycle` does so, and its momentum the other way round.
 
     Args:
+        start: value at t = 0.
+        middle: value at t = `pct_start`.
+        end: value at t = 1.
         t: fraction of the cycle that is done.
-        moms: at the start, at the highest rate and at the end.
-        pct_start: as of `onecycle`; None: its default.
+        pct_start: 0 to 1; at 0 the first part is left out, at 1 the second.
 
-    Source: `fit_one_cycle(moms=(0.95, 0.85, 0.95))` of fastai 2.
+    Source: `combined_cos` of fastai 2.
     """
-    start, middle, end = moms
-    share = PCT_START if pct_start is None else pct_start
-    if t < share:
-        return _between(start, middle, t / share)
-    return _between(middle, end, (t - share) / (1 - share))
+    if t < pct_start:
+        return _between(start, middle, t / pct_start)
+    return _between(middle, end, (t - pct_start) / (1 - pct_start))
 
 
 def flat_cosine(t: float, *, pct_start: float = 0.75) -> float:

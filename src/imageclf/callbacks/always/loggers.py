@@ -53,9 +53,10 @@ class FeedLoggers(Callback):
         """Send the learning rate of each layer group."""
         step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
         # 0 logs no steps.
-        is_due = every > 0 and step % every == 0
+        if not trainer.is_global_zero or every == 0 or step % every:
+            return
         rates = top_rates(group for each in trainer.optimizers for group in each.param_groups)
-        for logger in trainer.loggers if is_due else ():
+        for logger in trainer.loggers:
             logger.log_metrics(rates, step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

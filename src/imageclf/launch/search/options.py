@@ -51,7 +51,7 @@ class SearchOptions:
             raise InputError(f"hydra.sweeper.direction={self.direction}: give minimize or maximize")
         if self.storage is not None and "://" in self.storage:
             raise InputError(
-                f"hydra.sweeper.storage={self.storage}: a study is kept in a journal, not in a data base; "
+                f"hydra.sweeper.storage={self.storage}: a study is kept in a journal, not in a database; "
                 "give the path of a file, such as study.log"
             )
 

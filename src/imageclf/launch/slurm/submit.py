@@ -162,9 +162,9 @@ def submit_runs(
             remove_refused(sweep_dir)
             gone = f" {len(jobs)} are submitted;" if jobs else ""
             raise InputError(f"sbatch refuses the jobs:{gone} {' '.join(str(error).split())}") from error
-        jobs |= {job.job_id: run for job, run in zip(submitted, array, strict=True)}
-    for job, run in jobs.items():
-        print(f"job {job}: {run.run_dir}", flush=True)
+        for job, run in zip(submitted, array, strict=True):
+            jobs[job.job_id] = run
+            print(f"job {job.job_id}: {run.run_dir}", flush=True)
     return jobs
 
 

@@ -15,7 +15,7 @@ from imageclf.configs.instantiate import locate_target
 from imageclf.configs.saved.numbers import read_json
 from imageclf.system.errors import Preempted
 from imageclf.system.files import write_json
-from imageclf.training.differences import FREE
+from imageclf.training.differences import is_free
 
 # The argument that is a run's id on the server; other loggers go on by the folder that they write into.
 _ID = {WandbLogger: "id", MLFlowLogger: "run_id"}
@@ -106,4 +106,4 @@ def first_line(error: Exception) -> str:
 def settings_of(run_dir: Path) -> dict[str, object]:
     """Return the config of a run by dotted key, as written, without what may change when it goes on."""
     config = flatten(read_config(run_dir / "config.yaml"))
-    return {key: value for key, value in config.items() if not key.startswith(FREE)}
+    return {key: value for key, value in config.items() if not is_free(key)}
