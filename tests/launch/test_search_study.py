@@ -15,7 +15,7 @@ from imageclf import InputError
 from imageclf.callbacks.search.trial import build_pruner, is_pruned
 from imageclf.launch.search.options import SearchOptions
 from imageclf.launch.search.space import read_space
-from imageclf.launch.search.study import ask, left_behind, open_study, overrides_of, tell
+from imageclf.launch.search.study import ask, importances, left_behind, open_study, overrides_of, tell
 from imageclf.system.errors import Failure
 
 SPACE = read_space({"lr": "interval(0.0, 1.0)"}, [])
@@ -125,3 +125,21 @@ def test_a_cycle_without_a_score_has_no_verdict(opened) -> None:
 def test_a_pruner_that_there_is_not_is_refused(name: str, options: dict[str, int], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         build_pruner(name, options)
+
+
+def told(*keys: str) -> optuna.Study:
+    """Return a study whose scores depend on the first of its keys alone."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(40):
+        trial = study.ask()
+        study.tell(trial, [trial.suggest_float(key, 0, 1) for key in keys][0])
+    return study
+
+
+def test_a_key_that_decides_the_score_matters_most() -> None:
+    found = importances(told("lr", "dropout"))
+    assert found["lr"] > 0.8 and sum(found.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_importance_of_a_single_key_says_nothing_and_is_left_out() -> None:
+    assert importances(told("lr")) == {}

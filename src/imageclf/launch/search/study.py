@@ -157,8 +157,9 @@ def write_results(study: optuna.Study, metric: str, path: Path) -> None:
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """Return how much of what makes a trial good each key explains; empty for too few trials to tell."""
-    if len({trial.value for trial in study.get_trials(states=(TrialState.COMPLETE,))}) < 2:
+    """Return how much of what makes a trial good each key explains; empty for one key, or too few trials."""
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    if len({trial.value for trial in done}) < 2 or len(done[0].params) < 2:
         return {}
     with _experiments_allowed():
         # The only evaluator that needs no further package.
