@@ -132,7 +132,8 @@ def told(*keys: str) -> optuna.Study:
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(40):
         trial = study.ask()
-        study.tell(trial, [trial.suggest_float(key, 0, 1) for key in keys][0])
+        drawn = {key: trial.suggest_float(key, 0, 1) for key in keys}
+        study.tell(trial, drawn[keys[0]])
     return study
 
 
