@@ -17,18 +17,19 @@ FLOORS = {
     "system": 0,
     "schedule": 1,
     "analysis": 1,
-    "configs": 2,
-    "data": 2,
-    "model": 2,
-    "report": 3,
-    "evaluation": 3,
-    "callbacks": 4,
-    "training": 5,
-    "launch": 6,
-    "commands": 7,
-    "api": 8,
+    "tasks": 2,
+    "configs": 3,
+    "data": 3,
+    "model": 3,
+    "report": 4,
+    "evaluation": 4,
+    "callbacks": 5,
+    "training": 6,
+    "launch": 7,
+    "commands": 8,
+    "api": 9,
 }
-MAINS = 9
+MAINS = 10
 MOST_FILES, MOST_LEVELS = 15, 2
 
 
@@ -213,7 +214,7 @@ def test_numbers_and_reports_import_neither_torch_nor_lightning():
 
 def test_only_the_config_and_what_is_built_from_it_knows_hydra():
     below = packages_of(
-        "schedule", "system", "data", "model", "analysis", "report", "evaluation", "callbacks"
+        "schedule", "system", "tasks", "data", "model", "analysis", "report", "evaluation", "callbacks"
     )
     assert "torch" in below
     assert not below & {"hydra", "omegaconf"}

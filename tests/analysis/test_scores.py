@@ -6,7 +6,14 @@ from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from imageclf import InputError
-from imageclf.analysis.scores import accuracy, log_loss, reliability, standard_error, wilson_interval
+from imageclf.analysis.scores import (
+    accuracy,
+    log_loss,
+    picture_losses,
+    reliability,
+    standard_error,
+    wilson_interval,
+)
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.ones(7), size=200)
@@ -25,11 +32,11 @@ def test_log_loss_is_that_of_scikit_learn():
 
 def test_the_standard_error_of_the_log_loss_is_that_of_scipy():
     expected = sem(-np.log(PROBABILITIES[np.arange(200), LABELS]))
-    assert standard_error(PROBABILITIES, LABELS) == pytest.approx(expected)
+    assert standard_error(picture_losses(PROBABILITIES, LABELS)) == pytest.approx(expected)
 
 
 def test_a_single_picture_has_no_standard_error():
-    assert standard_error(PROBABILITIES[:1], LABELS[:1]) == 0
+    assert standard_error(picture_losses(PROBABILITIES[:1], LABELS[:1])) == 0
 
 
 def test_a_certain_mistake_costs_a_finite_log_loss():

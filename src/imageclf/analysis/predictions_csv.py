@@ -4,12 +4,12 @@ Columns are `id, path, label, prediction`, then one per class, in class order an
 named like one of the first four is headed `class:<name>`. An unknown label is empty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from imageclf import InputError
 from imageclf.system.cells import read_csv, read_heading, write_csv
@@ -39,8 +39,11 @@ def predictions_table(
     labels: Sequence[str | None] | None,
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
+    decide: Callable[[NDArray[np.floating], Sequence[str]], list[str]] | None = None,
 ) -> pd.DataFrame:
     """Return the table of `probabilities` `[N, C]`; `labels` are class names, None or "" where unknown.
+
+    `decide` makes predictions of probabilities and classes; None: `most_probable`.
 
     Raises:
         InputError: the numbers of ids, paths, labels, rows or classes disagree.
@@ -52,12 +55,17 @@ def predictions_table(
             f"{len(ids)} ids, {len(paths)} paths, {len(known)} labels, {len(classes)} classes do not match "
             f"probabilities of shape {probabilities.shape}: give {shape}"
         )
-    # dtype=object keeps Python's strings; numpy's own would copy every name at full width.
-    names = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
+    names = (decide or most_probable)(probabilities, classes)
     text = dict(zip(TEXT_COLUMNS, (list(ids), list(paths), known, names), strict=True))
     numbers = pd.DataFrame(probabilities, columns=class_columns(classes))
     # Built from one block: a thousand columns added one by one would fragment the table.
     return pd.concat([pd.DataFrame(text, dtype=object), numbers], axis=1)
+
+
+def most_probable(probabilities: NDArray[np.floating], classes: Sequence[str]) -> list[str]:
+    """Return the class with the highest probability of each row; the first of a tie."""
+    # dtype=object keeps Python's strings; numpy's own would copy every name at full width.
+    return list(np.array(classes, dtype=object)[probabilities.argmax(axis=1)])
 
 
 def write_predictions(frame: pd.DataFrame, path: Path) -> None:
@@ -107,8 +115,14 @@ def class_summary(frame: pd.DataFrame) -> pd.DataFrame:
 
     Confidence is the mean probability of the predicted class; below one half of it, a picture is unsure.
     """
-    top = frame.iloc[:, len(TEXT_COLUMNS) :].max(axis=1)
-    each = pd.DataFrame({"prediction": frame["prediction"], "confidence": top, "unsure": top < 0.5})
+    return summary_of(frame["prediction"], frame.iloc[:, len(TEXT_COLUMNS) :].max(axis=1))
+
+
+def summary_of(predictions: ArrayLike, probabilities: ArrayLike) -> pd.DataFrame:
+    """Return the rows of `class_summary` of predicted classes `[M]` and their probabilities `[M]`."""
+    columns = {"prediction": np.asarray(predictions), "confidence": np.asarray(probabilities)}
+    each = pd.DataFrame(columns)
+    each["unsure"] = each["confidence"] < 0.5
     grouped = each.groupby("prediction", sort=True)
     rows = grouped.agg(
         pictures=("unsure", "size"), confidence=("confidence", "mean"), unsure=("unsure", "sum")

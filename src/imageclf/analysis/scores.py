@@ -48,8 +48,13 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     Raises:
         InputError: the shapes disagree, a label is outside 0..C-1, or there are no pictures.
     """
+    return float(right_ones(probabilities, labels).mean())
+
+
+def right_ones(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which pictures `accuracy` counts as right, `[N]`."""
     _check(probabilities, labels)
-    return float(np.mean(probabilities.argmax(axis=1) == labels))
+    return np.asarray(probabilities.argmax(axis=1) == labels)
 
 
 def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -61,9 +66,8 @@ def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     return float(picture_losses(probabilities, labels).mean())
 
 
-def standard_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Return the standard error of `log_loss`, in nats; 0 for a single picture. Arguments are the same."""
-    losses = picture_losses(probabilities, labels)
+def standard_error(losses: NDArray[np.floating]) -> float:
+    """Return the standard error of the mean of `losses` `[N]`; 0 for a single picture."""
     return float(losses.std(ddof=1) / np.sqrt(len(losses))) if len(losses) > 1 else 0.0
 
 

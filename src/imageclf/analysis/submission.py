@@ -1,6 +1,6 @@
 """Kaggle submissions made from a table of predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +9,12 @@ from imageclf import InputError
 from imageclf.analysis.predictions_csv import probabilities_of
 from imageclf.system.cells import write_csv
 
+Write = Callable[[Sequence[str], Sequence[str]], list[str]]
 
-def submission_of(predictions: pd.DataFrame, classes: Sequence[str], sample: Path) -> pd.DataFrame:
+
+def submission_of(
+    predictions: pd.DataFrame, classes: Sequence[str], sample: Path, write: Write | None = None
+) -> pd.DataFrame:
     """Return a submission in the form of a sample: probabilities if it has a column per class, else labels.
 
     Raises:
@@ -18,7 +22,7 @@ def submission_of(predictions: pd.DataFrame, classes: Sequence[str], sample: Pat
     """
     header = list(_read_sample(sample).columns)
     if len(header) == 2 and set(header[1:]) != set(classes):
-        return label_submission(predictions, sample)
+        return label_submission(predictions, sample, write)
     return probability_submission(predictions, classes, sample)
 
 
@@ -50,23 +54,29 @@ def probability_submission(
     return rows
 
 
-def label_submission(predictions: pd.DataFrame, sample: Path | None = None) -> pd.DataFrame:
+def label_submission(
+    predictions: pd.DataFrame, sample: Path | None = None, write: Write | None = None
+) -> pd.DataFrame:
     """Return two columns, `id` (the file's stem) and `label` (the predicted class).
 
-    `sample` is the competition's sample_submission CSV: its ids, row order and headings are kept.
+    `sample` is the competition's sample_submission CSV: its ids, row order and headings are kept. `write`
+    turns predictions and the sample's labels into what is written; None: the predictions themselves.
 
     Raises:
         InputError: two pictures share an id, or the sample and the predictions differ in ids.
     """
+    predicted = list(predictions["prediction"])
     if sample is None:
-        return pd.DataFrame({"id": _ids(predictions, suffix=False), "label": list(predictions["prediction"])})
+        labels = predicted if write is None else write(predicted, ())
+        return pd.DataFrame({"id": _ids(predictions, suffix=False), "label": labels})
     wanted = _read_sample(sample)
     if len(wanted.columns) != 2:
         raise InputError(
             f"{sample} has {len(wanted.columns)} columns, expected an id and a label: use the other form"
         )
     # By position: both columns may have the same heading.
-    wanted.isetitem(1, list(predictions["prediction"].iloc[_rows(predictions, wanted, sample)]))
+    chosen = [predicted[row] for row in _rows(predictions, wanted, sample)]
+    wanted.isetitem(1, chosen if write is None else write(chosen, wanted.iloc[:, 1].tolist()))
     return wanted
 
 

@@ -12,6 +12,7 @@ from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures.store import Shrunk, read_shrunk, shrunk
 from imageclf.data.views.viewing import Viewing
 from imageclf.model import ImageClassifier
+from imageclf.tasks import MULTICLASS, Task
 
 
 class Ensemble(nn.Module):
@@ -19,16 +20,18 @@ class Ensemble(nn.Module):
 
     Args:
         members: of the same classes.
+        task: what their labels are.
     """
 
-    def __init__(self, members: Sequence[ImageClassifier]) -> None:
+    def __init__(self, members: Sequence[ImageClassifier], task: Task = MULTICLASS) -> None:
         super().__init__()
+        self._task = task
         self.members = nn.ModuleList(members)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return values `[B, C]` of uint8 pictures `[B, 3, H, W]`, whose softmax is the mean probability."""
-        # The softmax of logarithms of probabilities is these probabilities.
-        return torch.stack([member(images).softmax(1) for member in self.members]).mean(0).log()
+        """Return logits `[B, C]` of uint8 pictures `[B, 3, H, W]` that stand for the mean probability."""
+        each = [self._task.probabilities(member(images)) for member in self.members]
+        return self._task.logits(torch.stack(each).mean(0))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imageclf.analysis import class_summary
 from imageclf.analysis.predictions_csv import probabilities_of
 from imageclf.data.views.augmentation import Picture
 from imageclf.report.notebook import SHOWN, predictions_html
 from imageclf.system.printable import printable
 from imageclf.system.words import counted
+from imageclf.tasks import MULTICLASS, Task
 
 # Classes that a line names.
 _NAMED = 5
@@ -28,12 +28,14 @@ class Prediction:
         classes: in the order of the probabilities.
         skipped: files that cannot be read: id, path, reason.
         thumbnails: of the first pictures, where they are in memory.
+        task: what a label is.
     """
 
     table: pd.DataFrame
     classes: tuple[str, ...]
     skipped: pd.DataFrame
     thumbnails: Sequence[Picture] = ()
+    task: Task = MULTICLASS
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -51,7 +53,7 @@ class Prediction:
 
     @property
     def labels(self) -> list[str]:
-        """The most probable class of each picture."""
+        """The most probable class of each picture; with several labels those that reach their threshold."""
         return self._texts("prediction")
 
     @property
@@ -82,7 +84,7 @@ class Prediction:
         return self.table[column].tolist()
 
     def _sentence(self) -> str:
-        rows = class_summary(self.table)
+        rows = self.task.summary(self.table, self.classes)
         named = [f"{row.pictures:,} {row.prediction}" for row in rows[:_NAMED].itertuples()]
         named += [f"{len(rows) - _NAMED} more classes"] if len(rows) > _NAMED else []
         skipped = f"; {len(self.skipped):,} skipped" if len(self.skipped) else ""

@@ -103,12 +103,12 @@ class Run:
     def model(self) -> nn.Module:
         """The network on the CPU, in eval mode: uint8 pictures `[B, 3, H, W]` to logits `[B, C]`.
 
-        `run.model(run.transform(picture)[None]).softmax(1)` are the probabilities that `predict` returns. For
-        an ensemble the values are such that this holds, too.
+        `run.model(run.transform(picture)[None]).softmax(1)` are the probabilities that `predict` returns, and
+        `.sigmoid()` with several labels. For an ensemble the values are such that this holds, too.
         """
         with process_as_found():
             models, _ = load_trained(self.trained)
-        return models[0] if len(models) == 1 else Ensemble(models).eval()
+        return models[0] if len(models) == 1 else Ensemble(models, self.trained.task).eval()
 
     @cached_property
     def transform(self) -> Transform:
@@ -134,14 +134,16 @@ class Run:
         path = self.dir / "predictions" / "valid.csv"
         if not path.exists():
             raise InputError(f"{self.dir} has no predictions of validation pictures: none was held out")
-        return Prediction(read_predictions(path, self.classes), self.classes, _nothing_skipped())
+        table = read_predictions(path, self.classes)
+        return Prediction(table, self.classes, _nothing_skipped(), task=self.trained.task)
 
     def most_wrong(self, n: int = SHOWN) -> Prediction:
         """Return the n validation pictures that were most confidently taken for a wrong class, worst first.
 
         Raises:
-            InputError: as `validation`.
+            InputError: as `validation`, or a picture has several labels.
         """
+        self.trained.task.refuse("Run.most_wrong")
         table = self.validation.table
         rows = most_wrong(probabilities_of(table, self.classes), label_indices(table, self.classes), n)
         return Prediction(table.iloc[rows].reset_index(drop=True), self.classes, _nothing_skipped())
@@ -189,14 +191,15 @@ class Run:
     def _predict_files(self, paths: list[str], options: PredictOptions) -> Prediction:
         table, skipped = readable(unlabelled_table(paths, self.classes, options.column), options.on_error)
         predictions = predict_table(self._built, table, options)
-        return Prediction(predictions_of(table, predictions), self.classes, skipped)
+        return Prediction(predictions_of(table, predictions), self.classes, skipped, task=self.trained.task)
 
     def _predict_images(self, images: list[InMemory], options: PredictOptions) -> Prediction:
         shrunk = [self.transform.read(image) for image in images]
         table = table_in_memory(len(shrunk), self.classes)
         predictions = predict_table(self._built, table, options, shrunk)
         thumbnails = [each.pixels for each in shrunk[:SHOWN]]
-        return Prediction(predictions_of(table, predictions), self.classes, _nothing_skipped(), thumbnails)
+        found = predictions_of(table, predictions)
+        return Prediction(found, self.classes, _nothing_skipped(), thumbnails, self.trained.task)
 
     @cached_property
     def _built(self) -> BuiltRun:

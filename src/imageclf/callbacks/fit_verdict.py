@@ -12,6 +12,7 @@ from imageclf.analysis.fit import Fit, Verdict, verdicts
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.data.sampler import Rows
+from imageclf.data.sources.table import Table
 from imageclf.evaluation.predicting import current_predictions, predict
 from imageclf.schedule import Schedule
 
@@ -70,7 +71,7 @@ class FitVerdict(Callback):
         # An epoch that is repeated after a kill is judged anew.
         self._fits = {epoch: each for epoch, each in self._fits.items() if epoch < trainer.current_epoch}
         self._fits[trainer.current_epoch] = fit
-        verdict = self._verdict(data.table.num_classes)
+        verdict = self._verdict(data.table)
         log.info("%s, cycle %d: %s", place.name, place.cycle, verdict.sentence)
         self._stop_if_asked(trainer)
 
@@ -82,11 +83,12 @@ class FitVerdict(Callback):
         """Restore the losses."""
         self._fits = {int(epoch): Fit(*losses) for epoch, losses in state_dict.items()}
 
-    def _verdict(self, classes: int) -> Verdict:
-        return verdicts(list(self._fits.values()), classes, self._tolerance)[-1]
+    def _verdict(self, table: Table) -> Verdict:
+        answers = table.task.answers(table.num_classes)
+        return verdicts(list(self._fits.values()), answers, self._tolerance)[-1]
 
     def _stop_if_asked(self, trainer: pl.Trainer) -> None:
-        if self._stop and self._fits and self._verdict(data_of(trainer).table.num_classes).is_past_best:
+        if self._stop and self._fits and self._verdict(data_of(trainer).table).is_past_best:
             log.info("callbacks.fit_verdict.stop=true: the run ends here")
             trainer.should_stop = True
 

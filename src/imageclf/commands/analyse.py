@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def analyse(plain: Plain) -> DataAnalysis:
     """
     config = parse(plain, RunConfig)
     check_here(config, "imageclf-analyse")
+    config.task.refuse("imageclf-analyse")
     loading = config.data.loading
     table = read_table(config.data, verify=False)
     ids, paths = table.ids, table.paths
@@ -116,9 +118,9 @@ def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str])
         return table
     splits = np.full(len(table), "", dtype=object)
     sound = np.setdiff1d(np.arange(len(table)), broken)
-    splits[sound] = data.splitting.apply(data.source.read().without(broken)).frame["split"]
+    splits[sound] = data.splitting.apply(data.read().without(broken)).frame["split"]
     decided = pd.Series(splits, index=table.frame.index, dtype="str")
-    return Table(table.frame.assign(split=decided), table.classes)
+    return replace(table, frame=table.frame.assign(split=decided), groups=None)
 
 
 def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:

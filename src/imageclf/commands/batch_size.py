@@ -177,7 +177,7 @@ def _freeze(module: Any, place: Place) -> None:
 
 def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:
     """Return whether training steps on so many random pictures fit into the memory."""
-    batches = _random_batches(trainer, size, number)
+    batches = _random_batches(trainer, module, size, number)
     try:
         for _ in range(_STEPS):
             trial_step(trainer, module, trainer.optimizers[0], batches)
@@ -198,8 +198,9 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or is_oom_error(error) or on_cpu
 
 
-def _random_batches(trainer: pl.Trainer, size: int, number: int) -> Iterator[Batch]:
+def _random_batches(trainer: pl.Trainer, module: Any, size: int, number: int) -> Iterator[Batch]:
     images = torch.randint(0, 256, (number, 3, size, size), dtype=torch.uint8)
-    labels = torch.zeros(number, dtype=torch.long)
-    batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, labels)
+    labels = torch.from_numpy(module.task.targets(module.classes[:1] * number, module.classes))
+    rows = torch.zeros(number, dtype=torch.long)
+    batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, rows)
     return repeat(trainer.strategy.batch_to_device(batch))

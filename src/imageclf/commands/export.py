@@ -132,7 +132,7 @@ def _write_timm(
     write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))
     if content.head:
         write_atomically(folder / "head.safetensors", lambda path: save_file(content.head_state, path))
-    write_json(folder / "config.json", content.config | {"prepare": prepare})
+    write_json(folder / "config.json", content.config | {"prepare": prepare} | run.task.facts())
     return _readme("timm", run, head=content.head)
 
 
@@ -151,9 +151,10 @@ def _write_onnx(
         "resize": run.resize,
         **asdict(expects),
         "prepare": prepare,
+        **run.task.facts(),
     }
     write_atomically(
-        folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about)
+        folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about, run.task)
     )
     write_json(folder / "config.json", about)
     return _readme("onnx", run, input=options.input)
@@ -167,6 +168,7 @@ def _write_web(
     folder: Path,
     prepare: dict[str, Any],
 ) -> str:
+    run.task.refuse("format=web")
     readme = _write_onnx(models, expects, run, options, folder, prepare)
     about = {"classes": list(run.classes), "input": options.input, "prepare": prepare}
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)

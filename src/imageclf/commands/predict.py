@@ -44,11 +44,13 @@ class Predicted(NamedTuple):
 
     Args:
         table: of predictions.
+        summary: a row per predicted class.
         skipped: pictures that cannot be read: id, path, reason.
         files: that were written, that of the predictions last.
     """
 
     table: pd.DataFrame
+    summary: pd.DataFrame
     skipped: pd.DataFrame
     files: list[Path]
 
@@ -58,7 +60,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     options = checked(cfg, PredictOptions)
     log_to_file(finished(options.runs[0]))
     predicted = predict_pictures(options)
-    console().print(summary_table(predicted.table, predicted.skipped))
+    console().print(summary_table(predicted.table, predicted.summary, predicted.skipped))
     for path in predicted.files:
         show(path)
 
@@ -78,23 +80,23 @@ def predict_pictures(options: PredictOptions) -> Predicted:
     check_output(output)
     runs = [read_trained(run_dir, options.weights, options.trust) for run_dir in run_dirs]
     _check_classes(options.runs, runs)
-    classes = runs[0].classes
+    classes, task = runs[0].classes, runs[0].task.averaged([each.task for each in runs])
     table, skipped = readable(unlabelled_table(options.data, classes, options.column), options.on_error)
     if not options.overwrite:
         check_same_rows(output, table)
     sample = None if options.sample is None else Path(options.sample).expanduser()
     if sample is not None:
         # Before the work: with other ids it would be in vain.
-        submission_of(unpredicted(table), classes, sample)
+        submission_of(unpredicted(table), classes, sample, task.submitted)
     # One after the other: only one network at a time is in memory.
     each = [
         predict_table(BuiltRun(run_dir, run, *build_trained(run)), table, options)
         for run_dir, run in zip(run_dirs, runs, strict=True)
     ]
-    predictions = predictions_of(table, mean_predictions(each))
-    filled = None if sample is None else submission_of(predictions, classes, sample)
+    predictions = predictions_of(table, mean_predictions(each)._replace(task=task))
+    filled = None if sample is None else submission_of(predictions, classes, sample, task.submitted)
     files = write_new(output, predictions, skipped, filled, options.overwrite)
-    return Predicted(predictions, skipped, files)
+    return Predicted(predictions, task.summary(predictions, classes), skipped, files)
 
 
 def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, pd.DataFrame]:

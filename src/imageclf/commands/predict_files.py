@@ -8,7 +8,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
 from imageclf import InputError
-from imageclf.analysis import class_summary
 from imageclf.analysis.predictions_csv import read_predictions
 from imageclf.data import Table
 from imageclf.data.sources.unlabelled import STDIN
@@ -106,9 +105,14 @@ def write_new(
     return list(texts)
 
 
-def summary_table(predictions: pd.DataFrame, skipped: pd.DataFrame) -> RichTable:
-    """Return how many pictures each class was predicted for, and how confidently, for the terminal."""
-    rows = class_summary(predictions)
+def summary_table(predictions: pd.DataFrame, rows: pd.DataFrame, skipped: pd.DataFrame) -> RichTable:
+    """Return how many pictures each class was predicted for, and how confidently, for the terminal.
+
+    Args:
+        predictions: of the pictures.
+        rows: their `class_summary`.
+        skipped: pictures that cannot be read.
+    """
     title = counted(len(predictions), "picture") + (f", {len(skipped):,} skipped" if len(skipped) else "")
     more = f"{len(rows) - _SHOWN} more classes" if len(rows) > _SHOWN else None
     table = RichTable(box=SIMPLE_HEAD, title=title, title_justify="left", caption=more)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from imageclf import InputError
 from imageclf.analysis import RunRecord, flatten, read_predictions
 from imageclf.analysis.run_settings import UNKNOWN
 from imageclf.analysis.search import SearchRecord, search_record
@@ -95,7 +96,8 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
     # Large, and needed only to join folds.
     if flat.get("data.fold") is not None and classes:
         path = run_dir / "predictions" / "valid.csv"
-        predictions = _read_or(run_dir, predictions, lambda: read_predictions(path, classes))
+        task = str(summary.get("task") or "")
+        predictions = _read_or(run_dir, predictions, lambda: _read_fold(path, classes, task))
     report = run_dir / "report.html"
     status = status_of(run_dir, summary, failure, _patience(flat, metrics))
     # What a search ends early has not failed.
@@ -201,6 +203,13 @@ def _num_epochs(config: Mapping[str, object]) -> int | None:
     if not phases or UNKNOWN in flatten(phases).values():
         return None
     return Schedule.from_plain(phases).epochs
+
+
+def _read_fold(path: Path, classes: list[str], task: str) -> pd.DataFrame:
+    """Return the predictions of a fold; summaries name any but the usual task."""
+    if task:
+        raise InputError(f"imageclf-collect does not join folds of task={task} yet; their scores are listed")
+    return read_predictions(path, classes)
 
 
 def _read_or(place: Path, default: T, read: Callable[[], T]) -> T:

@@ -93,7 +93,8 @@ class Requests:
 
     def _epoch_rows(self, epoch: int) -> Rows:
         rows = self.table.rows("train")
-        return oversample(rows, self.table.labels[rows], self.loading.oversample, self.seed, epoch)
+        strata = self.table.task.strata(self.table.labels[rows])
+        return oversample(rows, strata, self.loading.oversample, self.seed, epoch)
 
     @cached_property
     def _num_rows(self) -> int:

@@ -66,7 +66,7 @@ def predict(
     ):
         for batch in on_device(trainer, batches):
             advance(len(batch.rows) * trainer.world_size)
-            collected.add(batch.rows, batch.labels, module(batch).float().softmax(1))
+            collected.add(batch.rows, batch.labels, module.probabilities(batch))
     return module.gather(collected)
 
 
@@ -120,7 +120,8 @@ def mean_of_views(predictions: Predictions, weights: Floats) -> Predictions:
     """
     num_views = len(weights)
     means = weighted_mean(view_probabilities(predictions, num_views), weights)
-    return Predictions(predictions.rows[::num_views], predictions.labels[::num_views], means)
+    rows, labels = predictions.rows[::num_views], predictions.labels[::num_views]
+    return predictions._replace(rows=rows, labels=labels, probabilities=means)
 
 
 def weighted_mean(views: Tensor, weights: Floats) -> Tensor:

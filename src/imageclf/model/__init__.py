@@ -12,8 +12,8 @@ from imageclf.model.classifier import ImageClassifier
 from imageclf.model.compiling import compile_backbone
 from imageclf.model.groups import freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
-from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, class_weights
-from imageclf.model.metrics import BalancedAccuracy, check_metric
+from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, MultilabelCrossEntropy, class_weights
+from imageclf.model.metrics import BalancedAccuracy, SamplesFBeta, check_metric
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
 from imageclf.model.predictions import Collector, Predictions
@@ -34,7 +34,9 @@ __all__ = [
     "ImageClassifier",
     "LinearHead",
     "Mixing",
+    "MultilabelCrossEntropy",
     "Predictions",
+    "SamplesFBeta",
     "Score",
     "average_probabilities",
     "average_weights",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imageclf import InputError
+from imageclf.tasks import MULTICLASS, Task
 
 ClassWeights = Literal["none", "balanced", "sqrt"] | Sequence[float]
 
@@ -114,13 +115,45 @@ class BinaryCrossEntropy(nn.Module):
         return (losses * weights).sum() / weights.sum()
 
 
-def class_weights(how: ClassWeights, counts: Mapping[str, int]) -> Tensor | None:
+class MultilabelCrossEntropy(nn.Module):
+    """Binary cross-entropy of several labels, the mean over pictures and classes: targets `[B, C]` of 0 to 1.
+
+    Args:
+        label_smoothing: how far each target is moved from 0 and 1 to 0.5, from 0 to below 1: 0.1 makes 0.05
+            and 0.95.
+        weight: of present labels, for each class `[C]`, such as absent / present pictures; None: 1.
+
+    Raises:
+        InputError: `label_smoothing` is outside its range.
+
+    Source: `torch.nn.BCEWithLogitsLoss`, whose `pos_weight` is `weight`.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, label_smoothing: float = 0.0, weight: Tensor | None = None) -> None:
+        super().__init__()
+        self.label_smoothing = _checked(label_smoothing)
+        # Not saved: it follows from the config and the pictures.
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over a batch."""
+        goals = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return functional.binary_cross_entropy_with_logits(_precise(logits), goals, pos_weight=self.weight)
+
+
+def class_weights(
+    how: ClassWeights, counts: Mapping[str, int], task: Task = MULTICLASS, pictures: int = 0
+) -> Tensor | None:
     """Return weights `[C]` that compensate for rare classes, or None.
 
     Args:
-        how: balanced: n / (C * count), so that each class has the same total weight; sqrt: its square root;
-            none; or a weight for each class.
-        counts: training pictures of each class, in class order; n is their sum.
+        how: balanced: what the task's `balance` makes of the counts; sqrt: its square root; none; or a weight
+            for each class.
+        counts: training pictures of each class, in class order.
+        task: what a label is.
+        pictures: all training pictures.
 
     Raises:
         InputError: a class to balance has no pictures, or a list is not one weight above 0 for each class.
@@ -133,8 +166,7 @@ def class_weights(how: ClassWeights, counts: Mapping[str, int]) -> Tensor | None
     if empty:
         names = ", ".join(empty)
         raise InputError(f"model.class_weights={how}: these classes have no training picture: {names}")
-    pictures = torch.tensor(list(counts.values()), dtype=torch.float64)
-    balanced = pictures.sum() / (len(pictures) * pictures)
+    balanced = torch.from_numpy(task.balance(counts, pictures))
     return (balanced if how == "balanced" else balanced.sqrt()).float()
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix, MultilabelFBetaScore
 
 from imageclf import InputError
 from imageclf.model.predictions import Predictions
+from imageclf.tasks import MULTICLASS, Task
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,34 @@ class BalancedAccuracy(MulticlassConfusionMatrix):
         return (counts.diagonal()[present] / pictures[present]).mean()
 
 
+class SamplesFBeta(MultilabelFBetaScore):
+    """The mean F-beta over the pictures, of several labels; 1 for a picture that has none and gets none.
+
+    Args:
+        beta: how much more recall counts than precision.
+        num_labels: C.
+        threshold: from which probability on a class is predicted.
+
+    Source: `sklearn.metrics.fbeta_score(average="samples", zero_division=1)`.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, beta: float, num_labels: int, threshold: float = 0.5) -> None:
+        super().__init__(
+            beta, num_labels, threshold, average="micro", multidim_average="samplewise", zero_division=1
+        )
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Take probabilities `[N, C]` and labels `[N, C]`."""
+        # A sample's statistics are over dimensions beyond the labels; there must be one.
+        super().update(preds.unsqueeze(-1), target.unsqueeze(-1))
+
+    def compute(self) -> Tensor:
+        """Return the mean as a scalar."""
+        return super().compute().mean()
+
+
 def further_scores(
     metrics: Mapping[str, MetricFunction],
     predictions: Predictions,
@@ -47,7 +76,7 @@ def further_scores(
     A value with a warning from torchmetrics becomes NaN too: AUROC would count a class without pictures as 0.
 
     Args:
-        metrics: by name; (probabilities `[N, C]` in 0..1, labels `[N]`) -> scalar.
+        metrics: by name; (probabilities `[N, C]` in 0..1, targets of the task, whole numbers) -> scalar.
         predictions: all labelled.
         notice: receives a sentence about each metric that cannot be computed.
     """
@@ -64,22 +93,19 @@ def further_scores(
     return scores
 
 
-def check_metric(name: str, metric: MetricFunction, num_classes: int) -> None:
+def check_metric(name: str, metric: MetricFunction, num_classes: int, task: Task = MULTICLASS) -> None:
     """Try a metric on made-up predictions.
 
     Raises:
-        InputError: it does not accept probabilities and labels of several classes, or returns no single
-            number.
+        InputError: it does not accept probabilities and targets of the task, or returns no single number.
     """
-    labels = torch.arange(8) % num_classes
-    probabilities = torch.nn.functional.one_hot(labels.flip(0), num_classes).float()
-    made_up = (probabilities + 1) / (num_classes + 1)
+    made_up, labels = task.example(8, num_classes)
     try:
-        _value(metric, Predictions(torch.arange(8), labels, made_up))
+        _value(metric, Predictions(torch.arange(8), labels, made_up, task))
     # A metric may raise anything.
     except Exception as error:
         raise InputError(
-            f"metrics.{name} is no metric of probabilities [N, C] and labels [N]: "
+            f"metrics.{name} is no metric of probabilities [N, C] and labels {_shape(labels)}: "
             f"{first_line(str(error), type(error).__name__)}"
         ) from error
 
@@ -93,6 +119,10 @@ def first_line(*texts: str) -> str:
     return next(line.strip() for text in texts for line in text.splitlines() if line.strip())
 
 
+def _shape(labels: Tensor) -> str:
+    return "[N]" if labels.ndim == 1 else "[N, C]"
+
+
 def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, list[str]]:
     """Return a metric's value and its warnings."""
     # Rounding may exceed 1, and torchmetrics would take that for logits.
@@ -101,7 +131,7 @@ def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, lis
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # A call computes the metric of these predictions alone; compute() would gather from all ranks.
-            value = torch.as_tensor(metric(probabilities, predictions.labels))
+            value = torch.as_tensor(metric(probabilities, predictions.labels.long()))
     finally:
         if isinstance(metric, Metric):
             metric.reset()

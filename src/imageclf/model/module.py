@@ -14,6 +14,7 @@ from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
 from imageclf.model.predictions import Collector, Predictions, gather_rows
 from imageclf.schedule import RunState
+from imageclf.tasks import MULTICLASS, Task
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class BatchLike(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """Return class indices `[B]`, -1 where unknown."""
+        """Return targets of the task, such as class indices `[B]`, -1 where unknown."""
 
     @property
     def rows(self) -> Tensor:
@@ -51,7 +52,7 @@ class ClassifierModule(pl.LightningModule):
         model: the network.
         groups: its layer groups.
         classes: names of the C classes, which are saved in every checkpoint.
-        loss: (logits `[B, C]`, labels `[B]`) -> scalar.
+        loss: (logits `[B, C]`, targets of the task) -> scalar.
         optimizer: builds the optimizer from parameter groups; it gets `fused=True` if possible.
         weight_decay: of all tensors but norms, biases and what the architecture exempts.
         channels_last: keep convolution weights channels-last, like the pictures.
@@ -59,6 +60,7 @@ class ClassifierModule(pl.LightningModule):
         metrics: further scores of each validation, by name.
         by_layer: give each layer its own parameter group, for a schedule with `layer_decay`.
         state: of the run; receives the scores of each epoch. None: one of its own.
+        task: what a label is.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ClassifierModule(pl.LightningModule):
         metrics: Mapping[str, MetricFunction] | None = None,
         by_layer: bool = False,
         state: RunState | None = None,
+        task: Task = MULTICLASS,
     ) -> None:
         super().__init__()
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -81,6 +84,7 @@ class ClassifierModule(pl.LightningModule):
         self.groups = groups
         self.classes = tuple(classes)
         self.loss = loss
+        self.task = task
         self.state = state or RunState()
         # A plain dict hides them from Lightning and checkpoints: they keep no state.
         self.metrics = dict(metrics or {})
@@ -103,6 +107,11 @@ class ClassifierModule(pl.LightningModule):
         logits: Tensor = self.model.head(self._features(batch))
         return logits
 
+    def probabilities(self, batch: BatchLike) -> Tensor:
+        """Return probabilities `[B, C]` of a batch."""
+        # Half precision would round different probabilities to equal ones.
+        return self.task.probabilities(self(batch).float())
+
     def training_step(self, batch: BatchLike, batch_idx: int) -> Tensor:
         """Return the loss of a batch; pictures are mixed first, cached features never.
 
@@ -124,8 +133,7 @@ class ClassifierModule(pl.LightningModule):
 
     def validation_step(self, batch: BatchLike, batch_idx: int) -> None:
         """Collect the probabilities of a batch."""
-        # Half precision would round different probabilities to equal ones.
-        self._collected.add(batch.rows, batch.labels, self(batch).float().softmax(1))
+        self._collected.add(batch.rows, batch.labels, self.probabilities(batch))
 
     def validation_predictions(self) -> Predictions | None:
         """Return the predictions of the last validation, or None if the weights have changed since.
@@ -162,12 +170,13 @@ class ClassifierModule(pl.LightningModule):
 
     def gather(self, collected: Collector) -> Predictions:
         """Join the batches of all ranks in table order, on the CPU; a collective call."""
-        none = torch.zeros(0, dtype=torch.long)
-        parts = collected.joined() or (none, none, torch.zeros(0, len(self.classes)))
+        no_targets = torch.from_numpy(self.task.targets([], self.classes))
+        nothing = torch.zeros(0, dtype=torch.long), no_targets, torch.zeros(0, len(self.classes))
+        parts = collected.joined() or nothing
         rows, labels, probabilities = (self._all_rows(part) for part in parts)
         # Stable: the views of a picture keep their order.
         order = rows.argsort(stable=True)
-        return Predictions(rows[order], labels[order], probabilities[order])
+        return Predictions(rows[order], labels[order], probabilities[order], self.task)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the class names with the weights."""

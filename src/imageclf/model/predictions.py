@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from imageclf.analysis.scores import accuracy, log_loss, standard_error
+from imageclf.analysis.scores import standard_error
+from imageclf.tasks import MULTICLASS, Task
 
 # Batches that stay on the device before they are copied together.
 _KEPT = 64
@@ -19,28 +22,35 @@ class Predictions(NamedTuple):
 
     Args:
         rows: of the table `[N]`, each once.
-        labels: class indices `[N]`.
+        labels: targets of the task, for instance class indices `[N]`.
         probabilities: `[N, C]`.
+        task: what they are of.
     """
 
     rows: Tensor
     labels: Tensor
     probabilities: Tensor
+    task: Task = MULTICLASS
 
     @property
     def accuracy(self) -> float:
-        """Fraction of pictures whose most probable class is the true one."""
-        return accuracy(self.probabilities.numpy(), self.labels.numpy())
+        """Fraction of pictures that are wholly right, such as by their most probable class."""
+        return float(self.task.right(self.probabilities.numpy(), self.labels.numpy()).mean())
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """Loss of each picture `[N]`, such as -log(probability of the true class)."""
+        return self.task.losses(self.probabilities.numpy(), self.labels.numpy())
 
     @property
     def loss(self) -> float:
-        """Mean of -log(probability of the true class)."""
-        return log_loss(self.probabilities.numpy(), self.labels.numpy())
+        """Mean loss of the pictures."""
+        return float(self.losses.mean())
 
     @property
     def loss_error(self) -> float:
         """Standard error of the mean loss: how far it may be off for being that of so few pictures."""
-        return standard_error(self.probabilities.numpy(), self.labels.numpy())
+        return standard_error(self.losses)
 
 
 class Collector:

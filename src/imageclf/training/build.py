@@ -56,7 +56,8 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
     state = RunState()
     sizes = schedule.sizes(size)
-    module, expects = build_module(config.model, counts, sizes, metrics, by_layer, state)
+    task, pictures = config.task, len(table.rows("train"))
+    module, expects = build_module(config.model, counts, sizes, metrics, by_layer, state, task, pictures)
     schedule.check(
         module.groups.names,
         has_finder="lr_finder" in config.callbacks,

@@ -20,6 +20,7 @@ from imageclf.system.printable import written
 # Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
 OWN_NODES = {"model": ModelOptions, "analysis": AnalysisOptions, "extras": Extras, "cluster": ClusterOptions}
 TARGETS = (
+    "task",
     "transforms",
     "trainer",
     "transforms.extra",
@@ -27,9 +28,9 @@ TARGETS = (
     *(f"model.{name}" for name in ("backbone", "head", "optimizer", "loss", "mixing")),
 )
 # Values that the program passes to what it builds (`Offered`: to callbacks); a config may not set them.
-OFFERED = ("in_features", "num_classes", "params")
+OFFERED = ("in_features", "num_classes", "num_labels", "params")
 # And those of a single node.
-OFFERED_TO = {"model.loss": ("weight",)}
+OFFERED_TO = {"model.loss": ("weight",), "task": ("thresholds",)}
 
 
 class Rule(NamedTuple):

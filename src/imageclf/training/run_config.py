@@ -14,6 +14,7 @@ from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
+from imageclf.tasks import MULTICLASS, Task
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import (
     check_batch_size,
@@ -29,7 +30,7 @@ Node = Mapping[str, Any]
 
 
 class Source(Protocol):
-    """Where the pictures come from."""
+    """Where the pictures come from; `read` may take the task, and must for any but the usual one."""
 
     def read(self) -> Table:
         """Return all pictures, not split where the source leaves that open."""
@@ -43,6 +44,11 @@ class DataOptions:
     splitting: Splitting
     loading: Loading
     caching: Caching
+    task: Task = MULTICLASS
+
+    def read(self) -> Table:
+        """Return all pictures of the source, with labels as the task reads them."""
+        return self.task.read(self.source.read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,7 @@ class RunConfig:
         cluster: where the run trains; None: on this machine.
         trust: on resuming, modules whose code config.yaml may name in addition to ours and what the command
             line names; all: any. In a config.yaml it has no effect.
+        task: what a label is.
     """
 
     data: DataOptions
@@ -84,8 +91,9 @@ class RunConfig:
     ckpt_path: str | None
     resume_sweep: str | None
     cluster: ClusterOptions | None
-    # Runs of earlier versions have none.
+    # Runs of earlier versions have neither.
     trust: str | Sequence[str] = ()
+    task: Task = MULTICLASS
 
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -109,8 +117,10 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     """
     check(config, kind)
     cluster = config["cluster"]
+    task = build_task(config.get("task"))
     built = {
-        "data": data_options(config["data"]),
+        "task": task,
+        "data": data_options(config["data"], task),
         "transforms": build_augmentation(config["transforms"]),
         "model": ModelOptions(**config["model"]),
         "schedule": Schedule.from_plain(config["schedule"]["phases"]),
@@ -131,7 +141,16 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     return parsed
 
 
-def data_options(node: Node) -> DataOptions:
+def build_task(node: Node | None) -> Task:
+    """Build the task node; runs of earlier versions have none, and the usual task.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+    return MULTICLASS if node is None else instantiate(node, "task")
+
+
+def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
     """Return the flat data node as its parts.
 
     Raises:
@@ -143,6 +162,7 @@ def data_options(node: Node) -> DataOptions:
         splitting=_part(Splitting, node),
         loading=_part(Loading, node),
         caching=_part(Caching, node),
+        task=task,
     )
 
 

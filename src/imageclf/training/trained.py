@@ -18,10 +18,11 @@ from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
+from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
 from imageclf.training.parts.module import build_module
-from imageclf.training.run_config import build_augmentation
+from imageclf.training.run_config import build_augmentation, build_task
 
 _MAPPING = Mapping[str, Any]
 # Above any phase's; a picture of that size has a gigabyte as floats.
@@ -41,6 +42,7 @@ class TrainedRun(NamedTuple):
         seed: of drawn views.
         files: of weights.
         classes: in class order.
+        task: what a label is, with what it learned of the validation pictures.
         config: config.yaml as written; a node of it is built only after `check_node`.
     """
 
@@ -53,6 +55,7 @@ class TrainedRun(NamedTuple):
     seed: int
     files: list[Path]
     classes: tuple[str, ...]
+    task: Task
     config: dict[str, Any]
 
     @property
@@ -80,16 +83,18 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
         check_node(node, key, trust, source)
     files = candidate_files(run_dir, weights)
     sizes = _sizes(config, source)
+    summary, classes = read_object(run_dir / "summary.json"), classes_of(files[0])
     return TrainedRun(
         backbone=backbone,
         head=head,
         channels_last=_value(config, "model.channels_last", bool, source),
         resize=_value(config, "data.resize", Resize, source),
         sizes=sizes,
-        size=_last_size(run_dir / "summary.json", sizes),
+        size=_last_size(summary.get("size"), run_dir / "summary.json", sizes),
         seed=_value(config, "seed", int, source) % 2**32,
         files=files,
-        classes=classes_of(files[0]),
+        classes=classes,
+        task=_task(config, trust, source).restored(summary, len(classes)),
         config=config,
     )
 
@@ -114,13 +119,16 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         mixing=None,
     )
     try:
-        return build_module(options, dict.fromkeys(run.classes, 1), run.sizes)
+        module, expects = build_module(options, dict.fromkeys(run.classes, 1), run.sizes)
     except InputError:
         raise
     # Values that no training has had may raise anything.
     except Exception as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
+    # Now: nothing is trained, so the loss may be another task's.
+    module.task = run.task
+    return module, expects
 
 
 class BuiltRun(NamedTuple):
@@ -218,8 +226,15 @@ def _check_sizes(sizes: list[Any], key: str) -> None:
         raise InputError(f"{key}={str(sizes)[:100]}: a run has whole numbers from 1 to {_MAX_SIZE} there")
 
 
-def _last_size(path: Path, sizes: set[int]) -> int:
-    size = read_object(path).get("size")
-    if not accepts(int, size) or size not in sizes:
+def _task(config: dict[str, Any], trust: Trust, source: Path) -> Task:
+    # Runs of earlier versions have none.
+    node = _value(config, "task", _MAPPING | None, source)
+    check_node(node, "task", trust, source)
+    check_built({"task": node} if node else {})
+    return build_task(node)
+
+
+def _last_size(size: object, path: Path, sizes: set[int]) -> int:
+    if not isinstance(size, int) or not accepts(int, size) or size not in sizes:
         raise InputError(f"{path}: size={str(size)[:100]} is none of the sizes of config.yaml")
-    return int(size)
+    return size

@@ -62,7 +62,8 @@ class FeedLoggers(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send what the run came to; by now the report is there."""
         if trainer.is_global_zero and trainer.loggers:
-            pictures = self._pictures(data_of(trainer).table.classes)
+            table = data_of(trainer).table
+            pictures = self._pictures(table.classes) if table.task.is_exclusive else {}
             # The epoch's own scores are there already.
             scores = numbers(self._state.results, without=trainer.callback_metrics)
             for logger in trainer.loggers:

@@ -29,6 +29,7 @@ from imageclf.report.reported import model_sentence
 from imageclf.report.run_files import read_candidates
 from imageclf.schedule import RunState
 from imageclf.system.files import write_json
+from imageclf.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Summary(Callback):
         if self._analysis.sample is not None:
             if not len(table.rows("test")):
                 raise InputError(f"analysis.sample={self._analysis.sample}: give data.test, its pictures")
-            submission_for(self._analysis, unpredicted(table), table.classes)
+            submission_for(self._analysis, unpredicted(table), table.classes, table.task)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the final weights, predict with the reported model, then write all files."""
@@ -72,19 +73,21 @@ class Summary(Callback):
         if data.has_validation:
             final = current_predictions(trainer, module, data, size)
             self._state.results |= module.score(final, "val")
-            self._report(trainer, module.reported_predictions or final, data.table)
+            self._report(trainer, module, module.reported_predictions or final, data.table)
         if len(data.table.rows("test")):
             self._test(trainer, module, data, size)
         # Last: the run is finished once it exists.
         if trainer.is_global_zero:
-            facts = self._facts(data) | machine_of(trainer, data)._asdict()
+            facts = self._facts(data) | machine_of(trainer, data)._asdict() | module.task.facts()
             self._write_summary(self._state.results | facts, data.table.classes)
             log.info(model_sentence(self._state.results, read_candidates(self._run_dir)))
 
-    def _report(self, trainer: pl.Trainer, predictions: Predictions, table: Table) -> None:
+    def _report(self, trainer: pl.Trainer, module: Any, predictions: Predictions, table: Table) -> None:
         """Score and write what the reported model predicts of the validation split."""
+        # As every candidate was scored: what the task learns from these very predictions comes after it.
         self._state.results |= reported_scores(predictions)
-        self._write(trainer, predictions_of(table, predictions), "valid")
+        module.task = module.task.fitted(predictions.probabilities.numpy(), predictions.labels.numpy())
+        self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
         predictions = predict_with_reported(trainer, module, data, "test", size, self._run_dir)
@@ -93,7 +96,7 @@ class Summary(Callback):
         table = predictions_of(data.table, predictions)
         self._write(trainer, table, "test")
         if trainer.is_global_zero:
-            submission = submission_for(self._analysis, table, data.table.classes)
+            submission = submission_for(self._analysis, table, data.table.classes, module.task)
             if submission is not None:
                 write_submission(submission, self._run_dir / "submission.csv")
 
@@ -135,7 +138,7 @@ def reported_scores(predictions: Predictions) -> dict[str, float]:
 
 
 def submission_for(
-    analysis: AnalysisOptions, predictions: pd.DataFrame, classes: tuple[str, ...]
+    analysis: AnalysisOptions, predictions: pd.DataFrame, classes: tuple[str, ...], task: Task
 ) -> pd.DataFrame | None:
     """Return the submission that the analysis node asks for, or None.
 
@@ -146,8 +149,8 @@ def submission_for(
     if analysis.submission == "probabilities":
         return probability_submission(predictions, classes, sample)
     if analysis.submission == "labels":
-        return label_submission(predictions, sample)
-    return None if sample is None else submission_of(predictions, classes, sample)
+        return label_submission(predictions, sample, task.submitted)
+    return None if sample is None else submission_of(predictions, classes, sample, task.submitted)
 
 
 def unpredicted(table: Table) -> pd.DataFrame:
@@ -167,4 +170,5 @@ def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:
         known,
         predictions.probabilities.double().numpy(),
         table.classes,
+        predictions.task.decide,
     )

@@ -39,6 +39,7 @@ HOMES: Mapping[str, Sequence[Home]] = {
         Home("timm.optim", "torch.optim.Optimizer"),
     ),
     "model.mixing": (Home("imageclf.model.mixing", "imageclf.model.Mixing"),),
+    "task": (Home("imageclf.tasks", "builtins.object"),),
     "data": (
         Home("imageclf.data.sources.folder", "imageclf.data.FolderSource"),
         Home("imageclf.data.sources.csv", "imageclf.data.CsvSource"),

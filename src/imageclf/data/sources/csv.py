@@ -22,6 +22,7 @@ from imageclf.data.sources.listing import (
 from imageclf.data.sources.names import listed, name_clashes
 from imageclf.data.sources.table import Table, check_table, make_table
 from imageclf.system.words import counted
+from imageclf.tasks import MULTICLASS, Task
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class CsvSource:
         images: Folder of the pictures below the root.
         suffix: Added to ids that do not end in it; None or "" when ids are complete file names.
         id_column: Name in the header; None takes the first column.
-        label_column: Name in the header; None takes the second column.
+        label_column: Name in the header; None takes the second column. Several for a task whose labels are
+            columns of 0 and 1, which None takes if there are no others.
         group_column: Rows with one value of it, such as a patient, all go to training or all to
             validation; None makes no groups.
         valid_column: Marks validation rows (1/0, true/false, yes/no, valid/train); None leaves the
@@ -54,15 +56,15 @@ class CsvSource:
     images: str
     suffix: str | None
     id_column: str | None
-    label_column: str | None
+    label_column: str | Sequence[str] | None
     group_column: str | None
     valid_column: str | None
     test: str | None
 
-    def read(self) -> Table:
+    def read(self, task: Task = MULTICLASS) -> Table:
         """Read the rows and look up their files in listings of the folders; no picture is opened.
 
-        A row that repeats another is dropped with a warning.
+        A row that repeats another is dropped with a warning. What a label is, the task says.
 
         Raises:
             InputError: The CSV or a folder cannot be read, a column is missing, rows are blank,
@@ -70,17 +72,17 @@ class CsvSource:
         """
         root = find_root(self.root)
         images = _find_folder(root, self.images, "data.images")
-        rows = self._select(read_delimited(Path(root, Path(self.csv).expanduser())))
+        rows = self._select(read_delimited(Path(root, Path(self.csv).expanduser())), task)
         rows["file"] = _file_names(rows["id"], self.suffix or "")
         present = _present_files(images, rows["file"][is_inside(rows["file"])])
         # An id that is the complete name of a file needs no suffix, whatever data.suffix says.
         rows["file"] = rows["file"].mask(~rows["file"].isin(present) & rows["id"].isin(present), rows["id"])
-        problems = [*mistakes(rows), *self._missing(rows, present)]
+        problems = [*mistakes(rows, task.may_be_blank), *self._missing(rows, present)]
         if problems:
             raise InputError(" ".join(problems))
         rows = _drop_repeats(rows)
         _report_unused(images, present.difference(rows["file"]))
-        table = _make_table(images, rows, self._test_pictures(root))
+        table = _make_table(images, rows, self._test_pictures(root), task)
         if self.group_column is not None:
             table = replace(table, groups=_groups(rows, len(table)))
         _check_labels(table.classes)
@@ -98,26 +100,36 @@ class CsvSource:
             how = f", whole groups of its column {self.group_column!r} together"
         return f"from {self.csv}{how}, with its files in {folder}"
 
-    def _select(self, cells: pd.DataFrame) -> pd.DataFrame:
+    def _select(self, cells: pd.DataFrame, task: Task) -> pd.DataFrame:
         """Return the columns id, label, group and split; a split that is not understood is NA."""
         header = cells.columns.tolist()
         id_position = _position(header, self.id_column, "data.id_column", self.csv)
-        label_position = _position(header, self.label_column, "data.label_column", self.csv)
+        group_position = _position(header, self.group_column, "data.group_column", self.csv)
+        valid_position = _position(header, self.valid_column, "data.valid_column", self.csv)
+        label_positions = self._label_positions(header)
         if id_position is None:
-            id_position = 1 if label_position == 0 else 0
-        if label_position is None:
-            label_position = 0 if id_position == 1 else 1
-        if id_position == label_position:
+            id_position = 1 if label_positions == [0] else 0
+        taken = (id_position, group_position, valid_position)
+        others = [each for each in range(len(header)) if each not in taken]
+        if not label_positions:
+            second = 0 if id_position == 1 else 1
+            label_positions = others if task.is_spread(cells.iloc[:, others]) else [second]
+        if id_position in label_positions:
             raise InputError(
                 f"data.id_column and data.label_column are both {header[id_position]!r}; name two columns."
             )
-        rows = pd.DataFrame({"id": cells.iloc[:, id_position], "label": cells.iloc[:, label_position]})
-        group_position = _position(header, self.group_column, "data.group_column", self.csv)
+        labels = task.label_texts(cells.iloc[:, label_positions])
+        rows = pd.DataFrame({"id": cells.iloc[:, id_position], "label": labels})
         rows["group"] = "" if group_position is None else cells.iloc[:, group_position]
-        valid_position = _position(header, self.valid_column, "data.valid_column", self.csv)
         if valid_position is None:
             return rows.assign(split="")
         return rows.assign(split=cells.iloc[:, valid_position].str.strip().str.lower().map(SPLITS))
+
+    def _label_positions(self, header: Sequence[str]) -> list[int]:
+        """Return the columns that are named as those of the label; nothing if none is."""
+        named = [self.label_column] if isinstance(self.label_column, str) else self.label_column or []
+        found = [_position(header, name, "data.label_column", self.csv) for name in named]
+        return [each for each in found if each is not None]
 
     def _missing(self, rows: pd.DataFrame, present: set[str]) -> Iterator[str]:
         is_sought = (rows["id"].str.strip() != "") & is_inside(rows["file"])
@@ -195,7 +207,7 @@ def _report_unused(images: str, unused: set[str]) -> None:
         _log.info("%s: %s no row in the CSV: %s", images, number, listed(names))
 
 
-def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) -> Table:
+def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]], task: Task) -> Table:
     folder, names = test
     return make_table(
         {
@@ -203,7 +215,8 @@ def _make_table(images: str, rows: pd.DataFrame, test: tuple[str, list[str]]) ->
             "path": [*f"{images}/" + rows["file"], *(f"{folder}/{name}" for name in names)],
             "label": [*rows["label"], *[""] * len(names)],
             "split": [*rows["split"], *["test"] * len(names)],
-        }
+        },
+        task,
     )
 
 

@@ -12,15 +12,16 @@ SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(
 )
 
 
-def mistakes(rows: pd.DataFrame) -> Iterator[str]:
+def mistakes(rows: pd.DataFrame, may_be_blank: bool = False) -> Iterator[str]:
     """Yield one sentence for each kind of mistake.
 
     Args:
         rows: columns id, label, split and file, by their number in the CSV.
+        may_be_blank: whether a row needs no label.
     """
     if len(found := rows[rows["id"].str.strip() == ""]):
         yield f"data.csv: the id is blank in rows {numbers(found)}; give every row one."
-    if len(found := rows[rows["label"].str.strip() == ""]):
+    if not may_be_blank and len(found := rows[rows["label"].str.strip() == ""]):
         yield f"data.csv: the label is blank in rows {numbers(found)}; give every row one."
     if len(found := rows[~is_inside(rows["file"])]):
         ids = listed(found["id"].tolist())

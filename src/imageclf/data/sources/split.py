@@ -10,6 +10,7 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.data.sources.grouping import generator, group_bins, group_numbers
 from imageclf.data.sources.table import Table, warn_missing
+from imageclf.tasks.task import Targets
 
 Rows = npt.NDArray[np.int64]
 """Row positions, [number of rows]."""
@@ -160,13 +161,16 @@ class Splitting:
         self._check_result(result)
         return result
 
-    def _valid_rows(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64] | None) -> Rows:
+    def _valid_rows(self, labels: Targets, groups: npt.NDArray[np.int64] | None) -> Rows:
         if groups is not None and self.valid_pct > 0:
             return self._grouped_rows(labels, groups)
         if self.split == "fastai":
             return self._fastai_rows(len(labels))
-        if self.fold is None and self.split == "random":
+        if self.fold is None and (self.split == "random" or self.valid_pct == 0):
             return random_valid_rows(len(labels), self.valid_pct, self.split_seed)
+        if labels.ndim == 2 and self.split == "stratified":
+            # A picture of several classes is dealt out by itself.
+            return self._grouped_rows(labels, np.arange(len(labels)))
         if self.fold is None:
             return stratified_valid_rows(labels, self.valid_pct, self.split_seed)
         if self.folds > len(labels):
@@ -175,7 +179,7 @@ class Splitting:
             return random_fold_rows(len(labels), self.fold, self.folds, self.split_seed)
         return stratified_fold_rows(labels, self.fold, self.folds, self.split_seed)
 
-    def _grouped_rows(self, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> Rows:
+    def _grouped_rows(self, labels: Targets, groups: npt.NDArray[np.int64]) -> Rows:
         shares = [1 - self.valid_pct, self.valid_pct] if self.fold is None else [1 / self.folds] * self.folds
         if self.split == "fastai":
             raise InputError(
@@ -185,7 +189,7 @@ class Splitting:
             raise InputError(
                 f"data.group_column names {groups.max() + 1} groups, too few for {len(shares)} parts of data"
             )
-        strata = np.zeros_like(labels) if self.split == "random" else labels
+        strata = np.zeros(len(labels), dtype=np.int64) if self.split == "random" else labels
         bins = group_bins(strata, groups, shares, self.split_seed)
         return np.flatnonzero(bins == (1 if self.fold is None else self.fold)).astype(np.int64)
 

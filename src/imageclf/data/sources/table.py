@@ -4,7 +4,7 @@ import csv
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,8 @@ from imageclf.analysis.predictions_csv import class_columns
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
+from imageclf.tasks import MULTICLASS, Task
+from imageclf.tasks.task import Targets
 
 Split = Literal["train", "valid", "test", ""]
 """Where a row belongs; "" until a `Splitting` decides between train and valid."""
@@ -43,11 +45,13 @@ class Table:
         classes: Names by class number.
         groups: Text by row, in the frame's order: rows of one group stay in one split, such as the
             pictures of one patient; None where there are no groups. Only splitting needs it: it is not saved.
+        task: what a label is.
     """
 
     frame: pd.DataFrame
     classes: tuple[str, ...]
     groups: "pd.Series[str] | None" = None
+    task: Task = MULTICLASS
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -58,9 +62,10 @@ class Table:
         return len(self.classes)
 
     @cached_property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """Return the class number of each row: [N], -1 where the label is unknown."""
-        return pd.Index(self.classes, dtype="str").get_indexer(pd.Index(self.frame["label"])).astype(np.int64)
+    def labels(self) -> Targets:
+        """Return the targets that the task makes of the labels: class numbers [N], -1 where unknown."""
+        is_test = (self.frame["split"] == "test").to_numpy()
+        return self.task.targets(self.frame["label"].tolist(), self.classes, is_test)
 
     @cached_property
     def _splits(self) -> npt.NDArray[np.int64]:
@@ -89,14 +94,13 @@ class Table:
 
     def class_counts(self, split: Split) -> npt.NDArray[np.int64]:
         """Count a split's rows by class: [num_classes]; unlabelled rows do not count."""
-        labels = self.labels[self.rows(split)]
-        return np.bincount(labels[labels >= 0], minlength=self.num_classes).astype(np.int64)
+        return self.task.counts(self.labels[self.rows(split)], self.num_classes)
 
     def without(self, rows: Collection[int]) -> "Table":
         """Return the table without some rows, by position; the classes stay."""
         kept = np.setdiff1d(np.arange(len(self)), np.fromiter(rows, dtype=np.int64))
         groups = None if self.groups is None else self.groups.iloc[kept].reset_index(drop=True)
-        return Table(self.frame.iloc[kept].reset_index(drop=True), self.classes, groups)
+        return replace(self, frame=self.frame.iloc[kept].reset_index(drop=True), groups=groups)
 
     def save(self, path: Path) -> None:
         """Write the rows as CSV; a reader sees the old file or the new one, never a part."""
@@ -104,7 +108,7 @@ class Table:
         write_text(path, self.frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL))
 
     @classmethod
-    def load(cls, path: Path, classes: Sequence[str] | None = None) -> "Table":
+    def load(cls, path: Path, classes: Sequence[str] | None = None, task: Task = MULTICLASS) -> "Table":
         """Read back what `save` wrote.
 
         `classes` are needed for a table that has lost all rows of some class; None takes those of the labels.
@@ -121,23 +125,26 @@ class Table:
         odd = sorted(set(frame["split"]) - set(SPLITS))
         if odd:
             raise InputError(f"{path} has unknown splits: {listed(odd)}.")
-        table = cls(frame, class_order(frame["label"].unique()) if classes is None else tuple(classes))
-        unknown = frame.loc[(table.labels < 0) & (frame["label"] != ""), "label"].unique().tolist()
+        names = task.names_in(frame["label"].tolist())
+        known = class_order(names) if classes is None else tuple(classes)
+        among = set(known)
+        unknown = [name for name in names if name not in among]
         if unknown:
             raise InputError(f"{path} has labels that are not among the classes: {listed(unknown)}.")
-        return table
+        return cls(frame, known, task=task)
 
 
-def make_table(columns: Mapping[str, Sequence[str]]) -> Table:
+def make_table(columns: Mapping[str, Sequence[str]], task: Task = MULTICLASS) -> Table:
     """Build a table of pictures; the classes are those of all labels.
 
     Args:
         columns: id, path (absolute), label ("" where unknown) and split, a text for each picture; without
             a split, what is held out follows from `data.valid_pct` or `data.fold`.
+        task: what a label is.
     """
     whole = {"split": [""] * len(columns["id"]), **columns}
     frame = pd.DataFrame({name: pd.Series(whole[name], dtype="str") for name in COLUMNS})
-    return Table(frame, class_order(columns["label"]))
+    return Table(frame, class_order(task.names_in(columns["label"])), task=task)
 
 
 def check_table(table: Table, valid_key: str) -> None:

@@ -14,7 +14,7 @@ from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
 from imageclf.training.parts.accelerator import num_ranks
-from imageclf.training.run_config import data_options
+from imageclf.training.run_config import build_task, data_options
 
 
 def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
@@ -33,8 +33,9 @@ def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
     for each, job in zip(plain, jobs, strict=True):
         check_cluster(each, job.run_dir, options)
     # Most sweeps train all runs on the same data: check it once.
-    for data in {json.dumps(each["data"], sort_keys=True): each["data"] for each in plain}.values():
-        check_data(data, options.nodes * options.tasks_per_node)
+    sets = [{key: each.get(key) for key in ("data", "task")} for each in plain]
+    for each in {json.dumps(each, sort_keys=True): each for each in sets}.values():
+        check_data(each["data"], options.nodes * options.tasks_per_node, each["task"])
     return options
 
 
@@ -110,20 +111,21 @@ def check_weights_are_here(model: dict[str, Any]) -> Path | None:
     return found
 
 
-def check_data(data: dict[str, Any], ranks: int) -> None:
+def check_data(data: dict[str, Any], ranks: int, task: dict[str, Any] | None = None) -> None:
     """Check that the data has a table; the pictures are decoded by the job.
 
     Args:
         data: the data node.
         ranks: of a run.
+        task: the task node.
 
     Raises:
         InputError: the folder or CSV is not as the node says, or there are fewer validation pictures than
             ranks.
     """
-    options = data_options(data)
+    options = data_options(data, build_task(task))
     # Without a word on what was read: stdout may be a script that is piped to sbatch.
-    held_out = len(options.splitting.apply(options.source.read()).rows("valid"))
+    held_out = len(options.splitting.apply(options.read()).rows("valid"))
     if 0 < held_out < ranks:
         raise InputError(
             f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.model.classifier import ImageClassifier
+from imageclf.tasks import MULTICLASS, Task
 
 Input = Literal["uint8", "float"]
 
@@ -22,10 +23,12 @@ class Probabilities(nn.Module):
     Args:
         models: of the same classes.
         scale: factor for the values of the pictures: 1 for 0 to 255, 255 for 0 to 1.
+        task: what makes probabilities of logits.
     """
 
-    def __init__(self, models: Sequence[ImageClassifier], scale: float) -> None:
+    def __init__(self, models: Sequence[ImageClassifier], scale: float, task: Task) -> None:
         super().__init__()
+        self._task = task
         self.models = nn.ModuleList(models)
         self._scale = scale
 
@@ -33,7 +36,7 @@ class Probabilities(nn.Module):
         """Return the probabilities of pictures that are not normalised."""
         # The classifier itself divides by 255.
         scaled = pictures.float() * self._scale
-        each = torch.stack([model(scaled).softmax(1) for model in self.models])
+        each = torch.stack([self._task.probabilities(model(scaled)) for model in self.models])
         return each.mean(0)
 
 
@@ -43,6 +46,7 @@ def write_onnx(
     size: int,
     input_type: Input,
     metadata: Mapping[str, object],
+    task: Task = MULTICLASS,
 ) -> None:
     """Write an ONNX file with the input `pictures` and the output `probabilities`, for any batch size.
 
@@ -52,6 +56,7 @@ def write_onnx(
         size: pixels a side.
         input_type: uint8: pictures from 0 to 255; float: from 0 to 1.
         metadata: JSON values by name, stored in the file.
+        task: what a label is.
 
     Raises:
         InputError: ONNX is not installed.
@@ -63,7 +68,7 @@ def write_onnx(
         raise InputError("format=onnx needs the package onnx: pip install 'imageclf[export]'") from error
     # ONNX has no strides such as channels-last.
     plain = [model.to(memory_format=torch.contiguous_format) for model in models]
-    network = Probabilities(plain, scale=255.0 if input_type == "float" else 1.0).eval()
+    network = Probabilities(plain, scale=255.0 if input_type == "float" else 1.0, task=task).eval()
     # Two pictures: torch would take a batch of one for a fixed batch size.
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8 if input_type == "uint8" else torch.float32)
     # Both log how many nodes they remove.

@@ -9,6 +9,7 @@ from imageclf.configs import instantiate, locate_target
 from imageclf.evaluation.candidates import MIXED
 from imageclf.model import check_metric
 from imageclf.model.metrics import MetricFunction
+from imageclf.tasks import Task
 from imageclf.training.run_config import Node, RunConfig
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def lower_is_better(score: str, config: RunConfig) -> bool | None:
     if higher is None:
         higher = getattr(locate_target(node, f"metrics.{name}"), "higher_is_better", None)
     if not isinstance(higher, bool):
-        higher = getattr(_build(name, node, PLENTY), "higher_is_better", None)
+        higher = getattr(_build(name, node, PLENTY, config.task), "higher_is_better", None)
     return not higher if isinstance(higher, bool) else None
 
 
@@ -107,17 +108,19 @@ def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, Met
         if num_classes < node.get("min_classes", 0):
             _leave_out(name, node["min_classes"], num_classes, config.optimized_metric)
             continue
-        metrics[name] = _build(name, node, num_classes)
+        metrics[name] = _build(name, node, num_classes, config.task)
     return metrics
 
 
-def _build(name: str, node: Node, num_classes: int) -> MetricFunction:
+def _build(name: str, node: Node, num_classes: int, task: Task) -> MetricFunction:
     values = {key: value for key, value in node.items() if key not in _KEYS}
     with warnings.catch_warnings():
         # About buffers that grow with each batch; here there is one batch.
         warnings.simplefilter("ignore")
-        metric: MetricFunction = instantiate(values, f"metrics.{name}", num_classes=num_classes)
-        check_metric(name, metric, num_classes)
+        # Those of several labels call it num_labels.
+        sizes = {"num_classes": num_classes, "num_labels": num_classes}
+        metric: MetricFunction = instantiate(values, f"metrics.{name}", **sizes)
+        check_metric(name, metric, num_classes, task)
     return metric
 
 

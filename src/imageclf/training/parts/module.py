@@ -22,6 +22,7 @@ from imageclf.model import (
 from imageclf.model.metrics import MetricFunction
 from imageclf.model.own_backbone import check_own, load_body, split_head
 from imageclf.schedule import RunState
+from imageclf.tasks import MULTICLASS, Task
 
 # Optimizers with a mature fused implementation on CUDA.
 _FUSED = (Adam, AdamW, SGD)
@@ -36,6 +37,8 @@ def build_module(
     metrics: Mapping[str, MetricFunction] | None = None,
     by_layer: bool = False,
     state: RunState | None = None,
+    task: Task = MULTICLASS,
+    pictures: int = 0,
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
@@ -46,6 +49,8 @@ def build_module(
         metrics: further scores of each validation, by name.
         by_layer: give each layer its own optimizer group.
         state: of the run.
+        task: what a label is.
+        pictures: all training pictures.
 
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
@@ -55,7 +60,7 @@ def build_module(
         model=model,
         groups=layer_groups(model, options.groups),
         classes=tuple(counts),
-        loss=build_loss(options, counts),
+        loss=build_loss(options, counts, task, pictures),
         optimizer=partial(build_optimizer, options.optimizer),
         weight_decay=float(options.optimizer.get("weight_decay", 0.0)),
         channels_last=options.channels_last,
@@ -63,6 +68,7 @@ def build_module(
         metrics=metrics,
         by_layer=by_layer,
         state=state,
+        task=task,
     )
     return module, expects
 
@@ -97,20 +103,25 @@ def build_network(
     return ImageClassifier(backbone, head, expects.mean, expects.std), expects
 
 
-def build_loss(model: ModelOptions, counts: Mapping[str, int]) -> nn.Module:
+def build_loss(
+    model: ModelOptions, counts: Mapping[str, int], task: Task = MULTICLASS, pictures: int = 0
+) -> nn.Module:
     """Build the loss.
 
     Args:
         model: its options, checked.
         counts: training pictures of each class, in class order.
+        task: what a label is.
+        pictures: all training pictures.
 
     Raises:
-        InputError: class weights cannot be computed, or the loss refuses its values.
+        InputError: class weights cannot be computed, or the loss refuses its values or is for another task.
     """
-    weight = class_weights(model.class_weights, counts)
+    weight = class_weights(model.class_weights, counts, task, pictures)
     # Only on demand: a loss may have a `weight` with another meaning.
     offered = {} if weight is None else {"weight": weight}
     loss: nn.Module = instantiate(model.loss, "model.loss", **offered)
+    task.check_loss(loss, len(counts))
     return loss
 
 

@@ -30,7 +30,7 @@ def read_table(
     Raises:
         InputError: the folder or CSV does not match the config, or a picture cannot be read.
     """
-    table = data.source.read()
+    table = data.read()
     if verify:
         table = without_broken(table, data.loading, data.caching, sides)
     split = data.splitting.apply(table)
@@ -65,7 +65,7 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
             read_table(config.data, sides=stored_sides(config)).save(path)
         else:
             _wait_for(path)
-    return Table.load(path)
+    return Table.load(path, task=config.task)
 
 
 def is_first_task(environment: Mapping[str, str]) -> bool:

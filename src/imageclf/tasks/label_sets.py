@@ -1,0 +1,91 @@
+"""Several labels in one text, and how a CSV writes them: in a cell, or as columns of 0 and 1."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+from imageclf import InputError
+
+JOIN = "|"
+"""Between the labels of a picture, in split.csv and predictions/*.csv."""
+
+# A space only where no other separates: names of classes may have spaces.
+_SEPARATORS = ("|", ";", ",", " ")
+_WORDS = {"|": "|", ";": "a semicolon", ",": "a comma", " ": "a space"}
+_ONES = frozenset({"1", "1.0", "true"})
+_MARKS = _ONES | {"0", "0.0", "false"}
+
+
+def split_labels(text: str, separator: str = JOIN) -> list[str]:
+    """Return the labels in a text, each once, without spaces around them.
+
+    >>> split_labels("haze, primary,haze ", ","), split_labels("")
+    (['haze', 'primary'], [])
+    """
+    names = (name.strip() for name in text.split(separator))
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def names_in(labels: Iterable[str]) -> list[str]:
+    """Return the names in joined labels, each once, in the order of appearance."""
+    return list(dict.fromkeys(chain.from_iterable(map(split_labels, labels))))
+
+
+def joined(names: Iterable[str]) -> str:
+    """Return names as one text, in an order that does not depend on how they were written.
+
+    Raises:
+        InputError: a name contains what joins them.
+    """
+    ordered = sorted(names)
+    odd = next((name for name in ordered if JOIN in name), None)
+    if odd is not None:
+        raise InputError(f"the class {odd!r} contains {JOIN!r}, which stands between labels: rename it")
+    return JOIN.join(ordered)
+
+
+def find_separator(cells: Iterable[str]) -> str | None:
+    """Return what separates the labels in cells; None where no cell holds more than one.
+
+    >>> find_separator(["golden retriever;ball", "cat"]), find_separator(["haze dew"]), find_separator(["a"])
+    (';', ' ', None)
+    """
+    texts = [text.strip() for text in cells]
+    return next((each for each in _SEPARATORS if any(each in text for text in texts)), None)
+
+
+def in_words(separator: str | None) -> str:
+    """Return how a separator is called."""
+    return "nothing, each holds one" if separator is None else _WORDS.get(separator, repr(separator))
+
+
+def has_marks(columns: pd.DataFrame) -> bool:
+    """Return whether columns of text, two or more, hold 0 and 1; some cells may be blank."""
+    cells = set(pd.unique(columns.to_numpy().ravel())) if len(columns.columns) > 1 else set()
+    texts = {cell.strip().lower() for cell in cells} - {""}
+    return bool(texts) and texts <= _MARKS
+
+
+def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
+    """Return the joined names of the columns that hold a 1, by row.
+
+    Raises:
+        InputError: a cell holds something else than 0 or 1.
+    """
+    names = [str(name).strip() for name in columns.columns]
+    cells = columns.apply(lambda column: column.str.strip().str.lower())
+    odd = np.argwhere(~cells.isin(_MARKS).to_numpy())
+    if len(odd):
+        row, column = odd[0]
+        raise InputError(
+            f"data.label_column: the column {names[column]!r} holds {columns.iat[row, column]!r} in row "
+            f"{columns.index[row]}; a column of a class holds 0 and 1"
+        )
+    rows = (joined(_chosen(names, row)) for row in cells.isin(_ONES).to_numpy())
+    return pd.Series(list(rows), index=columns.index, dtype="str")
+
+
+def _chosen(names: Sequence[str], row: Iterable[bool]) -> list[str]:
+    return [name for name, is_marked in zip(names, row, strict=True) if is_marked]

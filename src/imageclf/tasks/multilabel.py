@@ -1,0 +1,252 @@
+"""Any number of classes of each picture, also none: each is a question of its own, yes or no."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from imageclf import InputError
+from imageclf.analysis.predictions_csv import probabilities_of, summary_of
+from imageclf.tasks.label_sets import (
+    find_separator,
+    from_marks,
+    has_marks,
+    in_words,
+    joined,
+    names_in,
+    split_labels,
+)
+from imageclf.tasks.task import Read, Targets, Task, check_same
+from imageclf.tasks.thresholds import best_thresholds, macro_fbeta
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Multilabel:
+    """Any number of classes of each picture: targets are 0 or 1 `[N, C]`, probabilities sigmoids; see `Task`.
+
+    Args:
+        separator: between the labels in a cell of the CSV; None: the first of `|`, `;`, `,` and a space that
+            any cell contains.
+        threshold: probability from which on a class is predicted: a number for all of them, or tuned: of each
+            class by itself, on the validation pictures at the end of the run.
+        beta: tuned thresholds have the highest F-beta: 1 weighs precision and recall alike, 2 favours recall.
+        thresholds: the tuned ones, in class order.
+
+    Raises:
+        InputError: a value is outside its range.
+    """
+
+    separator: str | None = None
+    threshold: float | Literal["tuned"] = "tuned"
+    beta: float = 1.0
+    thresholds: tuple[float, ...] | None = None
+
+    name = "multilabel"
+    may_be_blank = True
+    is_exclusive = False
+    activation = "sigmoid()"
+
+    def __post_init__(self) -> None:
+        if self.separator == "":
+            raise InputError("task.separator='' separates nothing: give what is between two labels, or null")
+        if self.threshold != "tuned" and not 0 < self.threshold < 1:
+            raise InputError(f"task.threshold={self.threshold}: give tuned, or a number between 0 and 1")
+        if not 0 < self.beta < np.inf:
+            raise InputError(f"task.beta={self.beta}: give a number above 0")
+
+    def read(self, source: Callable[..., Read]) -> Read:
+        """Return what a source reads for this task.
+
+        Raises:
+            InputError: its `read` has no argument `task`.
+        """
+        if "task" not in inspect.signature(source).parameters:
+            raise InputError(
+                "task=multilabel needs several labels of each picture, which a folder of each class cannot "
+                "hold: give data=PATH.csv"
+            )
+        return source(task=self)
+
+    def is_spread(self, columns: pd.DataFrame) -> bool:
+        """Return whether there are several columns, all of 0 and 1."""
+        return has_marks(columns)
+
+    def label_texts(self, columns: pd.DataFrame) -> "pd.Series[str]":
+        """Return the joined labels of each row, from a column of them or a column of 0 and 1 of each class.
+
+        Raises:
+            InputError: a cell of several columns is neither 0 nor 1.
+        """
+        if len(columns.columns) > 1:
+            labels = from_marks(columns)
+            _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
+        else:
+            cells = columns.iloc[:, 0]
+            between = self.separator or find_separator(cells)
+            names = cells.map(lambda cell: joined(split_labels(cell, between or "|")))
+            labels = names.astype("str")
+            _log.info(
+                "labels in the cells of %r are separated by %s (task.separator)",
+                columns.columns[0],
+                in_words(between),
+            )
+        _log.info("%d of %d pictures have no label", (labels == "").sum(), len(labels))
+        return labels
+
+    def names_in(self, labels: Sequence[str]) -> list[str]:
+        """Return the names in joined labels."""
+        return names_in(labels)
+
+    def targets(
+        self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
+    ) -> Targets:
+        """Return 1 for each class that a picture has and 0 for the others, float32 `[N, C]`."""
+        place = {name: index for index, name in enumerate(classes)}
+        targets = np.zeros((len(labels), len(classes)), dtype=np.float32)
+        for row, text in enumerate(labels):
+            targets[row, [place[name] for name in split_labels(text)]] = 1
+        if may_be_unknown is not None:
+            targets[may_be_unknown & (targets.sum(axis=1) == 0)] = -1
+        return targets
+
+    def counts(self, targets: Targets, num_classes: int) -> NDArray[np.int64]:
+        """Return the pictures that have each class."""
+        return np.asarray((targets == 1).sum(axis=0), dtype=np.int64)
+
+    def balance(self, counts: Mapping[str, int], pictures: int) -> NDArray[np.float64]:
+        """Return pictures without a class for each one with it: both answers have the same total weight."""
+        numbers = np.array(list(counts.values()), dtype=np.float64)
+        # A class that all pictures have teaches nothing, but must not lose its weight.
+        return np.maximum(pictures - numbers, 1) / numbers
+
+    def strata(self, targets: Targets) -> NDArray[np.int64]:
+        """Return the rarest class that each picture has; the number of classes for a picture without any."""
+        num_classes = targets.shape[1]
+        counts = np.append(self.counts(targets, num_classes), len(targets) + 1)
+        has = np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)])
+        return np.asarray(np.where(has, counts, len(targets) + 2).argmin(axis=1), dtype=np.int64)
+
+    def answers(self, num_classes: int) -> int:
+        """Return 2: each class is a question of yes or no."""
+        return 2
+
+    def check_loss(self, loss: nn.Module, num_classes: int) -> None:
+        """Refuse a loss of a softmax: it does not change when the same number is added to all logits.
+
+        Raises:
+            InputError: it is one, or takes no targets `[B, C]`.
+        """
+        logits = torch.linspace(-2, 1, 2 * num_classes).reshape(2, num_classes)
+        targets = (torch.arange(2 * num_classes).reshape(2, num_classes) % 2).float()
+        name = type(loss).__name__
+        remedy = "with task=multilabel give model/loss=bce_multilabel or model/loss=asymmetric"
+        try:
+            one, other = float(loss(logits, targets)), float(loss(logits + 3, targets))
+        # A loss may raise anything.
+        except Exception as error:
+            raise InputError(f"model.loss: {name} takes no targets of several labels; {remedy}") from error
+        if np.isclose(one, other, rtol=1e-5):
+            raise InputError(f"model.loss: {name} takes each picture for one of the classes; {remedy}")
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the sigmoid of each class."""
+        return logits.sigmoid()
+
+    def logits(self, probabilities: Tensor) -> Tensor:
+        """Return the log-odds."""
+        return probabilities.logit()
+
+    def right(self, probabilities: NDArray[np.floating], targets: Targets) -> NDArray[np.bool_]:
+        """Return where every class is answered as it is: `sklearn.metrics.accuracy_score` counts the same."""
+        return np.asarray((self._taken(probabilities) == (targets == 1)).all(axis=1))
+
+    def losses(self, probabilities: NDArray[np.floating], targets: Targets) -> NDArray[np.float64]:
+        """Return the mean of -log(probability of the true answer) over the classes."""
+        of_truth = np.where(targets == 1, probabilities, 1 - probabilities.astype(np.float64))
+        return np.asarray(-np.log(np.clip(of_truth, 1e-15, 1.0)).mean(axis=1))
+
+    def example(self, number: int, num_classes: int) -> tuple[Tensor, Tensor]:
+        """Return predictions of which some are right; every class is there and is missing."""
+        targets = (torch.arange(number)[:, None] + torch.arange(num_classes)) % 3 == 0
+        return (targets.roll(1, 0).float() + 1) / 3, targets.long()
+
+    def fitted(self, probabilities: NDArray[np.floating], targets: Targets) -> Self:
+        """Return the task with a threshold of each class, if they are to be tuned."""
+        if self.threshold != "tuned":
+            return self
+        task = replace(self, thresholds=best_thresholds(probabilities, targets, self.beta))
+        before, after = (macro_fbeta(each._taken(probabilities), targets, self.beta) for each in (self, task))
+        _log.info(
+            "thresholds of the classes, tuned on %d held-out pictures: F%g %.4f there, %.4f with 0.5",
+            *(len(targets), self.beta, after, before),
+        )
+        return task
+
+    def facts(self) -> dict[str, Any]:
+        """Return the task's name, and the thresholds in class order if they were tuned."""
+        tuned = {} if self.thresholds is None else {"thresholds": list(self.thresholds)}
+        return {"task": self.name, **tuned}
+
+    def restored(self, summary: Mapping[str, Any], num_classes: int) -> Self:
+        """Return the task with the thresholds of a summary; a run without validation has none.
+
+        Raises:
+            InputError: they are not one number from 0 to 1 for each class.
+        """
+        found = summary.get("thresholds")
+        if found is None:
+            return self
+        numbers = found if isinstance(found, list) else []
+        legal = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
+        if len(numbers) != num_classes or not legal:
+            raise InputError("summary.json is damaged: thresholds are one number from 0 to 1 for each class")
+        return replace(self, thresholds=tuple(map(float, numbers)))
+
+    def decide(self, probabilities: NDArray[np.floating], classes: Sequence[str]) -> list[str]:
+        """Return the classes of each picture that reach their threshold, joined; "" for none."""
+        names = np.array(classes, dtype=object)
+        return [joined(names[row]) for row in self._taken(probabilities)]
+
+    def submitted(self, predictions: Sequence[str], sample: Sequence[str]) -> list[str]:
+        """Return labels separated as in the sample, else as `separator` says, else by spaces."""
+        between = find_separator(sample) or self.separator or " "
+        return [between.join(split_labels(text)) for text in predictions]
+
+    def summary(self, predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+        """Return how many pictures get each class, and with which probability; not those that get none."""
+        rows, columns = np.nonzero(self.targets(predictions["prediction"].tolist(), classes))
+        names = np.array(classes, dtype=object)[columns]
+        return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
+
+    def averaged(self, others: Sequence[Task]) -> Self:
+        """Return the task with the mean of the thresholds, where all have tuned ones.
+
+        Raises:
+            InputError: another task is among them.
+        """
+        check_same(self, others)
+        found = [each.thresholds for each in others if isinstance(each, Multilabel) and each.thresholds]
+        if len(found) < len(others):
+            return self
+        return replace(self, thresholds=tuple(np.mean(found, axis=0).tolist()))
+
+    def refuse(self, feature: str) -> None:
+        """Refuse the feature.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{feature} does not know task=multilabel yet; docs/multilabel.md lists what does")
+
+    def _taken(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
+        same = 0.5 if self.threshold == "tuned" else self.threshold
+        return np.asarray(probabilities >= (same if self.thresholds is None else np.array(self.thresholds)))
