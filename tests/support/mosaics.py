@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
+# What a training on them is told.
+MULTILABEL = ["task=multilabel", "data=csv", "data.images=images", "data.suffix=null"]
 
 
 def make_mosaics(root: Path, number: int, seed: int = 0, side: int = 48, separator: str = " ") -> Path:

@@ -13,7 +13,7 @@ import torch
 from fork_server import FORK_SERVER, as_from_a_shell
 from resume_cases import Case, Position, Setting
 from resume_probes import STOP
-from small_runs import SMALL, composed, phases
+from small_runs import SMALL, chosen, composed, phases
 
 from imageclf.launch.ranks import run_ranks
 from imageclf.system.errors import RankError
@@ -101,7 +101,7 @@ class Runs:
             shutil.copytree(made.with_name(f"{made.name}-template"), run_dir)
         else:
             run_dir.mkdir()
-            typed = [*overrides(setting), *more, f"data.root={self._pictures}"]
+            typed = chosen([*overrides(setting), *more, f"data.root={self._pictures}"])
             prepare(composed(typed, run_dir), run_dir, typed)
             table_of_run(run_dir, read_run_config(run_dir))
         config = run_dir / "config.yaml"

@@ -11,11 +11,11 @@ from imageclf.training.directory import prepare
 
 RECORDER = "+callbacks.recorder={_target_: probes.Recorder}"
 
+# Left out where another data set is chosen.
+FOLDER = ["data=folder", "data.train=.", "data.valid=null"]
 SMALL = [
     "trainer=cpu",
-    "data=folder",
-    "data.train=.",
-    "data.valid=null",
+    *FOLDER,
     "data.size=32",
     "data.batch_size=5",
     "data.num_workers=0",
@@ -50,6 +50,12 @@ THREE_PHASES = phases(
 )
 
 
+def chosen(overrides: list[str]) -> list[str]:
+    """Return overrides without the folder of classes, where another data set is among them."""
+    is_other = any(each.startswith("data=") and each not in FOLDER for each in overrides)
+    return [each for each in overrides if not (is_other and each in FOLDER)]
+
+
 def composed(overrides: list[str], run_dir: Path) -> DictConfig:
     """Return the training config as Hydra composes it for a job in `run_dir`."""
     return composed_in(run_dir, tuple(overrides))
@@ -58,7 +64,7 @@ def composed(overrides: list[str], run_dir: Path) -> DictConfig:
 def train_small(run_dir: Path, pictures: Path, *overrides: str) -> Path:
     """Train as the main does, and return the run directory."""
     run_dir.mkdir(exist_ok=True)
-    typed = [*SMALL, f"data.root={pictures}", *overrides]
+    typed = chosen([*SMALL, f"data.root={pictures}", *overrides])
     if prepare(composed(typed, run_dir), run_dir, typed):
         train(run_dir)
     return run_dir

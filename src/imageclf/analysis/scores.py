@@ -1,9 +1,11 @@
 """Accuracy, log loss and calibration of probabilities, for training, reports and cross-validation alike."""
 
+import math
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf import InputError
@@ -98,6 +100,18 @@ def picture_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integ
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     losses: NDArray[np.float64] = -np.log(np.clip(of_truth, 1e-15, 1.0))
     return losses
+
+
+def auroc(truth: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> float:
+    """Return how often a picture that has a class is above one that has not, ties half; NaN without either.
+
+    Source: the statistic of Mann and Whitney; `sklearn.metrics.roc_auc_score`.
+    """
+    present, absent = int(truth.sum()), int((~truth).sum())
+    if not (present and absent):
+        return math.nan
+    ranks = pd.Series(probabilities).rank().to_numpy()
+    return float((ranks[truth].sum() - present * (present + 1) / 2) / (present * absent))
 
 
 def wilson_interval(right: int, total: int, confidence: float = 0.95) -> Interval:

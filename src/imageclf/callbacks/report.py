@@ -55,7 +55,8 @@ class Report(Callback):
     def _heatmaps(self, trainer: pl.Trainer, module: Any) -> ReportedHeatmaps | None:
         """Return where the reported model looked at its most wrong and its most right pictures."""
         path, data = self._run_dir / "predictions" / "valid.csv", data_of(trainer)
-        if not path.exists():
+        # It shows what speaks for the one prediction of a picture.
+        if not path.exists() or not module.task.is_exclusive:
             return None
         predictions = read_predictions(path, module.classes)
         chosen = extremes(predictions, module.classes)

@@ -24,6 +24,11 @@ _GALLERIES = {
     "Most right": ("most sure of the true class", "No picture was classified correctly."),
 }
 
+_LABEL_GALLERIES = {
+    "Missed labels": ("there, but thought least likely, of each class", "No label was missed."),
+    "Invented labels": ("not there, but thought most likely, of each class", "No label was invented."),
+}
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -112,6 +117,64 @@ def prediction_galleries(
         )
         for title, chosen in rows.items()
     ]
+
+
+def label_galleries(
+    predictions: pd.DataFrame,
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    classes: Sequence[str],
+    root: Path,
+    each: int = 2,
+    most: int = 24,
+) -> list[Gallery]:
+    """Return of each class the pictures that have it with the lowest probability, and those without it.
+
+    Args:
+        predictions: the table of them.
+        probabilities: `[N, C]`.
+        truth: whether a picture has a class, `[N, C]`.
+        classes: in class order.
+        root: where relative paths start.
+        each: pictures of a class, among those on the wrong side of 0.5.
+        most: pictures of a gallery, those with the highest losses.
+    """
+    folder = common_folder(list(predictions["path"]))
+    galleries = []
+    for title, is_there in (("Missed labels", True), ("Invented labels", False)):
+        # Of the answer that is true.
+        likely = probabilities if is_there else 1 - probabilities
+        wrong = np.where((truth == is_there) & (likely < 0.5), likely, np.inf)
+        worst = [(row, place) for place in range(len(classes)) for row in np.argsort(wrong[:, place])[:each]]
+        chosen = sorted((pair for pair in worst if wrong[pair] < np.inf), key=wrong.__getitem__)[:most]
+        tiles = [
+            _label_tile(
+                predictions.iloc[row], _answers(classes[place], is_there), likely[row, place], root, folder
+            )
+            for row, place in chosen
+        ]
+        galleries.append(Gallery(title, *_LABEL_GALLERIES[title], tiles))
+    return galleries
+
+
+def _answers(name: str, is_there: bool) -> tuple[str, str]:
+    """Return the true answer about a class, and the other one."""
+    return (name, f"no {name}") if is_there else (f"no {name}", name)
+
+
+def _label_tile(row: pd.Series, answers: tuple[str, str], likely: float, root: Path, folder: str) -> Tile:
+    path, (truth, said) = str(row["path"]), answers
+    return Tile(
+        image=thumbnail_uri(root / path, _TILE_SIDE),
+        name=Path(path).name,
+        path=path.removeprefix(folder),
+        truth=truth,
+        prediction=said,
+        probability=1 - likely,
+        of_truth=likely,
+        loss=-math.log(max(likely, 1e-15)),
+        right=False,
+    )
 
 
 def prediction_tile(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,10 @@ from imageclf.report.thumbnails import pixels_uri
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """Some pictures of a training batch, `[B, H, W, 3]`, and their classes, `[B]`."""
+    """Some pictures of a training batch, `[B, H, W, 3]`, and their classes, `[B]`, or labels, `[B, C]`."""
 
     pictures: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     is_augmented: bool
 
 
@@ -68,8 +69,9 @@ class HeatmapTile:
 
 def view_tiles(views: TrainingViews, classes: Sequence[str]) -> list[ViewTile]:
     """Return the pictures of a training batch, ready to show."""
-    pairs = zip(views.pictures, views.labels.tolist(), strict=True)
-    return [ViewTile(pixels_uri(pixels), classes[label]) for pixels, label in pairs]
+    marks = views.labels == 1 if views.labels.ndim == 2 else np.eye(len(classes), dtype=bool)[views.labels]
+    names = (", ".join(np.array(classes, dtype=object)[row]) or "no label" for row in marks)
+    return [ViewTile(pixels_uri(each), name) for each, name in zip(views.pictures, names, strict=True)]
 
 
 def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list[HeatmapTile]:

@@ -61,6 +61,11 @@ class RunFiles:
     config: str
     overrides: list[str] | None
 
+    @property
+    def has_labels(self) -> bool:
+        """Return whether a picture has any number of labels: a summary names any but the usual task."""
+        return self.summary.get("task") == "multilabel"
+
 
 def read_run(run_dir: Path) -> RunFiles:
     """Read the files of a run that its report shows.

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imageclf.analysis.confusion import class_scores
+from imageclf.analysis.confusion import class_scores, confusion_matrix
 from imageclf.analysis.fit import Fit, Verdict, unfreezing_drop, verdicts
+from imageclf.analysis.scores import auroc
 from imageclf.report.page import Card, duration, score_text
 from imageclf.report.reported import ReportedModel
 from imageclf.system.machine import Machine
@@ -62,6 +63,33 @@ class ClassRow:
     f1: float
     mistakes: int
     confused_with: str
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One of several labels: its scores, 0 to 1, NaN where they would be 0 / 0, and its mistakes.
+
+    Args:
+        name: of the class.
+        pictures: that have it.
+        precision: of the predicted labels.
+        recall: of the predicted labels.
+        f1: of the predicted labels.
+        auroc: of the probabilities; NaN where all pictures have it, or none.
+        threshold: from which probability on it is predicted; None: unknown.
+        missed: pictures that have it and for which it is not predicted.
+        invented: pictures that do not have it and for which it is.
+    """
+
+    name: str
+    pictures: int
+    precision: float
+    recall: float
+    f1: float
+    auroc: float
+    threshold: float | None
+    missed: int
+    invented: int
 
 
 @dataclass(frozen=True)
@@ -132,6 +160,35 @@ def class_rows(matrix: NDArray[np.integer], classes: Sequence[str]) -> list[Clas
         if sizes[row]
     ]
     return sorted(rows, key=lambda row: (row.f1, -row.pictures))
+
+
+def label_rows(
+    truth: NDArray[np.bool_],
+    taken: NDArray[np.bool_],
+    probabilities: NDArray[np.float64],
+    classes: Sequence[str],
+    thresholds: Sequence[float] | None,
+) -> list[LabelRow]:
+    """Return a row per class, lowest F1 first, of true and predicted labels and probabilities `[N, C]`."""
+    rows = []
+    for place, name in enumerate(classes):
+        has, said = truth[:, place], taken[:, place]
+        scores = class_scores(confusion_matrix(has.astype(np.int64), said.astype(np.int64), 2))
+        rows.append(
+            LabelRow(
+                name=name,
+                pictures=int(has.sum()),
+                precision=float(scores.precision[1]),
+                recall=float(scores.recall[1]),
+                f1=float(scores.f1[1]),
+                auroc=auroc(has, probabilities[:, place]),
+                threshold=None if thresholds is None else thresholds[place],
+                missed=int((has & ~said).sum()),
+                invented=int((said & ~has).sum()),
+            )
+        )
+    # NaN: neither there nor predicted, so nothing is wrong.
+    return sorted(rows, key=lambda row: (row.f1 if row.f1 == row.f1 else 1.0, -row.pictures))
 
 
 def fit_rows(metrics: pd.DataFrame, classes: int) -> list[FitRow]:

@@ -18,7 +18,7 @@ from imageclf.analysis.scores import (
     reliability,
     wilson_interval,
 )
-from imageclf.report.galleries import Gallery, common_folder, prediction_galleries
+from imageclf.report.galleries import Gallery, common_folder, label_galleries, prediction_galleries
 from imageclf.report.model_pictures import ModelPictures, heatmap_tiles, view_tiles
 from imageclf.report.page import fluid_plot, percent, render_page, svg_plot
 from imageclf.report.plots.calibration_plot import calibration_figure
@@ -36,13 +36,16 @@ from imageclf.report.run_commands import training_command, using_commands
 from imageclf.report.run_files import RunFiles, read_run
 from imageclf.report.run_numbers import (
     ClassRow,
+    LabelRow,
     class_rows,
     fit_rows,
     headline_cards,
+    label_rows,
     machine_line,
     phase_rows,
 )
 from imageclf.system.files import write_bytes
+from imageclf.tasks.label_sets import split_labels
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
@@ -64,6 +67,21 @@ class Validation:
     calibration: Markup
 
 
+@dataclass(frozen=True)
+class Labels:
+    """How several labels of the validation pictures were predicted.
+
+    Args:
+        together: pictures that have a class, in rows, and of them those that have another, `[C, C]`.
+        predicted: of the same pictures those for which the other is predicted, `[C, C]`.
+        classes: a row of each class.
+    """
+
+    together: list[list[int]]
+    predicted: list[list[int]]
+    classes: list[LabelRow]
+
+
 def write_report(
     run_dir: Path, pictures: Path | None = None, model_pictures: ModelPictures = NO_PICTURES
 ) -> Path:
@@ -80,7 +98,7 @@ def write_report(
         InputError: the directory is not that of a run, or a file in it is damaged.
     """
     run = read_run(run_dir)
-    validation = _validation(run)
+    validation = None if run.has_labels else _validation(run)
     named = reported_model(run.summary, run.candidates)
     model = named or _final_model(validation)
     page = render_page(
@@ -96,9 +114,11 @@ def write_report(
         phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),
         curves=_curves(run),
-        fits=fit_rows(run.metrics, len(run.classes)),
+        # With several labels guessing is between yes and no.
+        fits=fit_rows(run.metrics, 2 if run.has_labels else len(run.classes)),
         searches=_searches(run),
         validation=validation,
+        labels=_labels(run) if run.has_labels and len(run.predictions) else None,
         galleries=_galleries(run, pictures or Path.cwd()),
         folder=common_folder(list(run.predictions.get("path", []))),
         model_pictures=model_pictures,
@@ -193,5 +213,27 @@ def _galleries(run: RunFiles, root: Path) -> list[Gallery]:
     table = run.predictions
     if table.empty:
         return []
-    probabilities, labels = probabilities_of(table, run.classes), label_indices(table, run.classes)
-    return prediction_galleries(table, probabilities, labels, root)
+    probabilities = probabilities_of(table, run.classes)
+    if run.has_labels:
+        return label_galleries(
+            table, probabilities, _marks(table["label"].tolist(), run.classes), run.classes, root
+        )
+    return prediction_galleries(table, probabilities, label_indices(table, run.classes), root)
+
+
+def _labels(run: RunFiles) -> Labels:
+    table, classes = run.predictions, run.classes
+    truth, taken = (_marks(table[column].tolist(), classes) for column in ("label", "prediction"))
+    thresholds = run.summary.get("thresholds")
+    known = thresholds if isinstance(thresholds, list) and len(thresholds) == len(classes) else None
+    counts = truth.astype(np.int64)
+    return Labels(
+        together=(counts.T @ counts).tolist(),
+        predicted=(counts.T @ taken.astype(np.int64)).tolist(),
+        classes=label_rows(truth, taken, probabilities_of(table, classes), classes, known),
+    )
+
+
+def _marks(texts: Sequence[str], classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which labels a column of predictions/valid.csv names, `[N, C]`."""
+    return np.array([[name in names for name in classes] for names in map(split_labels, texts)], dtype=bool)

@@ -1,0 +1,164 @@
+"""A real run with several labels of each picture, from its CSV to what is predicted with it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from mosaics import MULTILABEL, make_mosaics
+from predicting import predict_options
+from resume_cases import Case, Setting
+from resume_runs import Runs, differences, go
+from sklearn import metrics
+from small_runs import phases, train_small
+
+import imageclf
+from imageclf import InputError
+from imageclf.commands.export import ExportOptions, export
+from imageclf.commands.predict import predict_pictures
+
+CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
+LESSON = phases(
+    head={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True},
+    finetune={"n_cycles": 2, "lr": 1e-3, "unfreeze_to": 0},
+)
+FEATURES = ["model.mixing.mixup=0.4", "callbacks.ema.decay=0.9", "model.class_weights=balanced"]
+
+
+@pytest.fixture(scope="module")
+def mosaics(tmp_path_factory) -> Path:
+    return make_mosaics(tmp_path_factory.mktemp("mosaics"), 60, side=16).parent
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory, mosaics) -> Path:
+    """Train with cached features, mixed pictures, snapshots, an average, views and pictures to predict."""
+    more = ["data.test=images", "optimized_metric=val/f2", "data.oversample=weighted"]
+    return train_small(tmp_path_factory.mktemp("multilabel"), mosaics, *MULTILABEL, *LESSON, *FEATURES, *more)
+
+
+@pytest.fixture(scope="module")
+def summary(run_dir):
+    return json.loads((run_dir / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def valid(run_dir):
+    return pd.read_csv(run_dir / "predictions/valid.csv", keep_default_na=False)
+
+
+def marks(texts):
+    return np.array([[name in text.split("|") for name in CLASSES] for text in texts])
+
+
+def test_the_labels_are_those_of_the_csv(mosaics, run_dir):
+    split = pd.read_csv(run_dir / "split.csv", keep_default_na=False)
+    given = pd.read_csv(mosaics / "labels.csv", keep_default_na=False)["tags"]
+    labelled = split[split["split"] != "test"]
+    assert labelled["label"].str.replace("|", " ").tolist() == given.tolist()
+
+
+def test_every_candidate_is_scored_by_pictures_that_are_wholly_right(run_dir, summary, valid):
+    candidates = json.loads((run_dir / "snapshots/candidates.json").read_text())["candidates"]
+    assert {"final", "head-0", "finetune-1", "average", "soup", "ensemble", "ema"} <= set(candidates)
+    expected = metrics.accuracy_score(marks(valid["label"]), valid[CLASSES] >= 0.5)
+    assert summary["model/acc"] == pytest.approx(expected)
+
+
+def test_the_scores_of_the_final_weights_are_scikit_learns(run_dir, mosaics, summary):
+    predicted = imageclf.load(run_dir, weights="final").predict(mosaics / "images").to_pandas()
+    table = predicted.assign(id=predicted["id"]).set_index(
+        predicted["path"].map(lambda path: Path(path).name)
+    )
+    split = pd.read_csv(run_dir / "split.csv", keep_default_na=False)
+    held_out = split[split["split"] == "valid"]
+    truth = marks(held_out["label"])
+    found = table.loc[held_out["path"].map(lambda path: Path(path).name), CLASSES].to_numpy()
+    taken = found >= 0.5
+    expected = {
+        "val/f1": metrics.fbeta_score(truth, taken, beta=1, average="samples", zero_division=1),
+        "val/f2": metrics.fbeta_score(truth, taken, beta=2, average="samples", zero_division=1),
+        "val/f1_macro": metrics.fbeta_score(truth, taken, beta=1, average="macro"),
+        "val/f2_macro": metrics.fbeta_score(truth, taken, beta=2, average="macro"),
+        "val/map": metrics.average_precision_score(truth, found, average="macro"),
+        "val/auroc": metrics.roc_auc_score(truth, found, average="macro"),
+    }
+    assert {name: summary[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_labels_are_predicted_from_the_tuned_thresholds_on(summary, valid):
+    taken = valid[CLASSES].to_numpy() >= np.array(summary["thresholds"])
+    assert (marks(valid["prediction"]) == taken).all()
+
+
+def test_thresholds_are_tuned_on_held_out_pictures_alone(run_dir, summary, valid):
+    truth, found = marks(valid["label"]), valid[CLASSES].to_numpy()
+    for place, threshold in enumerate(summary["thresholds"]):
+        best = max(metrics.f1_score(truth[:, place], found[:, place] >= cut) for cut in found[:, place])
+        assert metrics.f1_score(truth[:, place], found[:, place] >= threshold) == pytest.approx(best)
+
+
+def test_imageclf_predict_decides_by_the_thresholds_of_the_run(run_dir, mosaics, summary, tmp_path, valid):
+    options = {"run": str(run_dir), "data": str(mosaics / "images"), "output": str(tmp_path / "out.csv")}
+    predicted = predict_pictures(predict_options(**options))
+    taken = predicted.table[CLASSES].to_numpy() >= np.array(summary["thresholds"])
+    assert (marks(predicted.table["prediction"]) == taken).all()
+    assert predicted.summary["pictures"].sum() == taken.sum()
+    by_path = predicted.table.set_index("path").loc[valid["path"]]
+    np.testing.assert_allclose(by_path[CLASSES], valid[CLASSES], atol=1e-6)
+
+
+def test_a_submission_has_the_separator_of_its_sample(run_dir, mosaics, tmp_path):
+    sample = tmp_path / "sample.csv"
+    sample.write_text("image_name,tags\n" + "".join(f"{number},birds food\n" for number in range(60)))
+    options = {"run": str(run_dir), "data": str(mosaics / "images"), "output": str(tmp_path / "out.csv")}
+    predicted = predict_pictures(predict_options(**options, sample=str(sample)))
+    filled = pd.read_csv(tmp_path / "out-submission.csv", keep_default_na=False)
+    order = predicted.table["path"].map(lambda path: int(Path(path).stem))
+    expected = dict(zip(order, predicted.table["prediction"].str.replace("|", " "), strict=True))
+    assert dict(zip(filled["image_name"], filled["tags"], strict=True)) == expected
+
+
+@pytest.mark.long
+def test_an_onnx_file_gives_sigmoids_and_carries_the_thresholds(run_dir, summary, tmp_path):
+    options = ExportOptions(str(run_dir), "onnx", "final", "uint8", str(tmp_path))
+    folder = export(options)
+    carried = {each.key: json.loads(each.value) for each in onnx.load(folder / "model.onnx").metadata_props}
+    assert (carried["task"], carried["thresholds"]) == ("multilabel", summary["thresholds"])
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
+    (found,) = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"pictures": pictures})
+    model = imageclf.load(run_dir, weights="final").model
+    expected = model(torch.from_numpy(pictures)).sigmoid().detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_folder_of_classes_is_refused(pictures, tmp_path):
+    with pytest.raises(InputError, match=r"a folder of each class cannot hold: give data=PATH.csv"):
+        train_small(tmp_path, pictures, "task=multilabel")
+
+
+def test_a_loss_of_one_class_is_refused(mosaics, tmp_path):
+    with pytest.raises(InputError, match=r"model\.loss: CrossEntropyLoss takes each picture for one of the"):
+        train_small(tmp_path, mosaics, *MULTILABEL, "model/loss=cross_entropy")
+
+
+def test_what_does_not_know_several_labels_says_so(run_dir, tmp_path):
+    options = ExportOptions(str(run_dir), "web", "final", "uint8", str(tmp_path))
+    with pytest.raises(InputError, match="format=web does not know task=multilabel yet"):
+        export(options)
+    with pytest.raises(InputError, match=r"Run\.most_wrong does not know task=multilabel yet"):
+        imageclf.load(run_dir).most_wrong()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_run_with_several_labels_goes_on_bit_for_bit(ranks, tmp_path):
+    pictures = make_mosaics(tmp_path / "mosaics", 21, side=16).parent
+    runs, setting = Runs(tmp_path, pictures), Setting(ranks, 1, precompute=True, sizes="progressive")
+    run_dir = runs.stopped(Case("mid-epoch", 0, setting), *MULTILABEL)
+    go(run_dir, ranks)
+    assert differences(run_dir, runs.undisturbed(setting, *MULTILABEL)) == []
