@@ -42,6 +42,7 @@ GROUPS = {
     "trainer": "trainer.",
     "logger": "logger.",
     "cluster": "",
+    "task": "",
     "experiment": "",
     "debug": "",
     "hparams_search": "",

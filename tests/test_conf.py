@@ -14,6 +14,7 @@ import timm
 import torch
 from omegaconf import OmegaConf
 
+from imageclf import InputError
 from imageclf.callbacks import Report
 from imageclf.commands.batch_size import BatchSizeConfig
 from imageclf.commands.cache import CacheOptions
@@ -27,6 +28,7 @@ from imageclf.configs.quoting import with_own_nodes
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Phase, RunState, Schedule
+from imageclf.tasks import Multilabel
 from imageclf.training.build import (
     build_callbacks,
     build_parts,
@@ -70,6 +72,7 @@ GROUPS = (
     "trainer",
     "logger",
     "cluster",
+    "task",
     "hydra/launcher",
     "hydra/sweeper",
     "experiment",
@@ -77,7 +80,8 @@ GROUPS = (
     "local",
     "debug",
 )
-GROUPS_BY_FLOOR = {"transforms": "data", "metrics": "model"}
+GROUPS_BY_FLOOR = {"transforms": "data", "metrics": "model", "task": "tasks"}
+OF_LABELS = ("asymmetric", "bce_multilabel")
 BIG = ("resnext50", "resnext101")
 THREE_GROUPS = ("body0", "body1", "head")
 COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))*)")
@@ -276,12 +280,21 @@ def test_a_model_is_built(option, parsed_with):
     assert module.groups.names == THREE_GROUPS
 
 
-@pytest.mark.parametrize("option", options("model/loss"))
+@pytest.mark.parametrize("option", sorted(set(options("model/loss")) - set(OF_LABELS)))
 def test_a_loss_takes_labels_and_shares_and_weights(option, parsed_with):
     options = parsed_with("model/loss", option, "model.class_weights=sqrt").model
     loss = build_loss(options, {"cat": 3, "dog": 4, "owl": 5})
     for targets in (torch.tensor([0, 2]), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])):
         assert loss(torch.tensor([[1.0, 0.0, 2.0], [0.5, 3.0, -1.0]]), targets).shape == ()
+
+
+@pytest.mark.parametrize("option", OF_LABELS)
+def test_a_loss_of_several_labels_takes_marks_and_no_class_numbers(option, parsed_with):
+    options, counts = parsed_with("model/loss", option).model, {"cat": 3, "dog": 4, "owl": 5}
+    marks = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    assert build_loss(options, counts, Multilabel(), 9)(torch.zeros(2, 3), marks).shape == ()
+    with pytest.raises(InputError, match="learns several labels of each picture: give task=multilabel"):
+        build_loss(options, counts)
 
 
 @pytest.mark.parametrize("option", options("model/optimizer"))
@@ -387,6 +400,7 @@ def test_many_loggers_are_all_but_the_csv(config_with):
         ("dogs_vs_cats", "resnet34", {224, 299}, "auto"),
         ("dogs_vs_cats_resnext50", "resnext50_32x4d", {299}, "auto"),
         ("dog_breeds", "resnext101_64x4d", {224, 299}, "auto"),
+        ("planet", "resnet34", {128, 256}, "auto"),
     ],
 )
 def test_an_experiment_trains_the_lessons_model_at_the_lessons_sizes(

@@ -41,7 +41,9 @@ BREEDS = sorted(
         "soft-coated_wheaten_terrier",
     ]
 )
-EXPERIMENTS = ["dogs_vs_cats", "dogs_vs_cats_resnext50", "dog_breeds"]
+EXPERIMENTS = ["dogs_vs_cats", "dogs_vs_cats_resnext50", "dog_breeds", "planet"]
+WEATHER = ["clear", "cloudy", "haze"]
+GROUND = ["agriculture", "primary", "road", "water"]
 
 
 def draw(path: Path, shade: int) -> None:
@@ -79,10 +81,27 @@ def dog_breeds(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(dogs_vs_cats, dog_breeds, tmp_path_factory) -> dict[str, Path]:
+def planet(tmp_path_factory) -> Path:
+    """Draw train_v2.csv, train-jpg/train_N.jpg and test-jpg/test_N.jpg: a weather, and kinds of ground."""
+    root = tmp_path_factory.mktemp("planet")
+    generator = np.random.default_rng(0)
+    rows = ["image_name,tags"]
+    for number in range(40):
+        ground = [name for name in GROUND if generator.random() < 0.5]
+        rows.append(f"train_{number},{' '.join([WEATHER[number % 3], *ground])}")
+        draw(root / "train-jpg" / f"train_{number}.jpg", number)
+    (root / "train_v2.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    for number in range(5):
+        draw(root / "test-jpg" / f"test_{number}.jpg", number)
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(dogs_vs_cats, dog_breeds, planet, tmp_path_factory) -> dict[str, Path]:
     """Train each experiment in a process of its own; return the run directories."""
     folder = tmp_path_factory.mktemp("cwd")
     roots = {"dogs_vs_cats": dogs_vs_cats, "dogs_vs_cats_resnext50": dogs_vs_cats, "dog_breeds": dog_breeds}
+    roots["planet"] = planet
     more = {"dogs_vs_cats": ["data.test=test1", "analysis.submission=labels"]}
     found = {}
     for name in EXPERIMENTS:
@@ -96,7 +115,9 @@ def runs(dogs_vs_cats, dog_breeds, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def submissions(runs) -> dict[str, pd.DataFrame]:
-    return {name: pd.read_csv(runs[name] / "submission.csv") for name in ("dogs_vs_cats", "dog_breeds")}
+    return {
+        name: pd.read_csv(runs[name] / "submission.csv") for name in ("dogs_vs_cats", "dog_breeds", "planet")
+    }
 
 
 def test_there_are_as_many_breeds_as_in_the_competition():
@@ -117,7 +138,12 @@ def test_an_experiment_is_filed_under_its_name(runs, name):
 
 @pytest.mark.parametrize(
     ("name", "train", "valid", "test"),
-    [("dogs_vs_cats", 40, 12, 5), ("dogs_vs_cats_resnext50", 40, 12, 0), ("dog_breeds", 480, 120, 7)],
+    [
+        ("dogs_vs_cats", 40, 12, 5),
+        ("dogs_vs_cats_resnext50", 40, 12, 0),
+        ("dog_breeds", 480, 120, 7),
+        ("planet", 32, 8, 5),
+    ],
 )
 def test_an_experiment_finds_its_pictures(runs, name, train, valid, test):
     summary = json.loads((runs[name] / "summary.json").read_text())
@@ -154,6 +180,16 @@ def test_the_cats_and_dogs_submission_is_an_id_and_a_label(submissions):
 def test_the_cats_and_dogs_submission_has_a_row_per_test_picture(submissions):
     assert list(submissions["dogs_vs_cats"]["id"]) == [1, 2, 3, 4, 5]
     assert set(submissions["dogs_vs_cats"]["label"]) <= {"cats", "dogs"}
+
+
+def test_the_planet_submission_has_labels_with_spaces_between_them(submissions):
+    labels = submissions["planet"].fillna("")["label"].str.split()
+    assert len(labels) == 5
+    assert {name for names in labels for name in names} <= {*WEATHER, *GROUND}
+
+
+def test_planet_scores_f2(runs):
+    assert 0 <= json.loads((runs["planet"] / "summary.json").read_text())["val/f2"] <= 1
 
 
 def test_without_test_pictures_there_is_no_submission(runs):

@@ -33,7 +33,7 @@ def test_every_group_and_option_is_described():
     groups = list(groups_of(yaml_of("train")))
     assert [entries[0].name for entries in groups] == [
         *("data", "transforms", "model", "model/loss", "model/optimizer", "schedule", "callbacks/lr_finder"),
-        *("metrics", "trainer", "logger", "cluster", "experiment", "debug", "hparams_search"),
+        *("metrics", "trainer", "logger", "cluster", "task", "experiment", "debug", "hparams_search"),
     ]
     assert [each.name for entries in groups for each in entries if not each.meaning] == []
 

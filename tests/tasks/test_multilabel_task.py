@@ -63,7 +63,7 @@ def test_the_mean_f_of_the_pictures_is_scikit_learns(drawn, beta):
 
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 def test_a_tuned_threshold_has_the_best_f_of_all(drawn, beta):
-    probabilities, targets = drawn
+    probabilities, targets = (each[:40, :3] for each in drawn)
     for each, truth in zip(probabilities.T, targets.T, strict=True):
         scores = [metrics.fbeta_score(truth, each >= cut, beta=beta) for cut in each]
         tuned = metrics.fbeta_score(truth, each >= best_threshold(each, truth, beta), beta=beta)

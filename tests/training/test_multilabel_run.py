@@ -1,6 +1,10 @@
 """A real run with several labels of each picture, from its CSV to what is predicted with it."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,7 @@ import imageclf
 from imageclf import InputError
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
+from imageclf.report import write_report
 
 CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
 LESSON = phases(
@@ -123,6 +128,39 @@ def test_a_submission_has_the_separator_of_its_sample(run_dir, mosaics, tmp_path
     assert dict(zip(filled["image_name"], filled["tags"], strict=True)) == expected
 
 
+@pytest.fixture(scope="module")
+def report(run_dir):
+    """Return the text of each section of the report."""
+    page = write_report(run_dir).read_text()
+    sections = re.findall(r'<section id="(\w+)">(.*?)</section>', page, re.DOTALL)
+    return {name: " ".join(re.sub(r"<[^>]*>", " ", text).split()) for name, text in sections}
+
+
+def test_the_report_has_labels_in_place_of_a_confusion(report):
+    assert {"result", "mistakes", "labels", "training"} <= set(report)
+    assert not {"confusion", "classes", "calibration"} & set(report)
+
+
+def test_the_report_has_the_scores_of_each_label(report, summary, valid):
+    truth, taken = marks(valid["label"]), marks(valid["prediction"])
+    for place, name in enumerate(CLASSES):
+        has, said = truth[:, place], taken[:, place]
+        auroc = metrics.roc_auc_score(has, valid[name])
+        scores = [
+            metrics.precision_score(has, said),
+            metrics.recall_score(has, said),
+            metrics.f1_score(has, said),
+        ]
+        numbers = " ".join(f"{value:.2f}" for value in (*scores, auroc, summary["thresholds"][place]))
+        mistakes = f"{(has & ~said).sum()} missed, {(said & ~has).sum()} invented"
+        assert re.search(rf"{name} ({mistakes} )?{has.sum()} {numbers}", report["labels"]), name
+
+
+def test_the_report_shows_what_was_missed_and_what_was_invented(report):
+    assert re.search(r"Missed labels .* no \w+ [\d.]+ % truth: \w+", report["mistakes"])
+    assert re.search(r"Invented labels .* truth: no \w+", report["mistakes"])
+
+
 @pytest.mark.long
 def test_an_onnx_file_gives_sigmoids_and_carries_the_thresholds(run_dir, summary, tmp_path):
     options = ExportOptions(str(run_dir), "onnx", "final", "uint8", str(tmp_path))
@@ -162,3 +200,29 @@ def test_a_run_with_several_labels_goes_on_bit_for_bit(ranks, tmp_path):
     run_dir = runs.stopped(Case("mid-epoch", 0, setting), *MULTILABEL)
     go(run_dir, ranks)
     assert differences(run_dir, runs.undisturbed(setting, *MULTILABEL)) == []
+
+
+@pytest.mark.long
+def test_the_command_of_the_page_trains(tmp_path):
+    make_mosaics(tmp_path / "mosaics", 40, side=16)
+    page = (Path(__file__).parents[2] / "docs/multilabel.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"```bash\n(imageclf-train .*)\n```", page)
+    small = [
+        *LESSON,
+        "data.size=32",
+        "data.num_workers=0",
+        "model.backbone=test_resnet",
+        "model.weights=none",
+    ]
+    arguments = [*shlex.split(command)[1:], *small, "callbacks.tta.num_augmented=1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "imageclf.train", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    run_dir = tmp_path / done.stdout.splitlines()[-1]
+    assert json.loads((run_dir / "summary.json").read_text())["classes"] == CLASSES
+    assert "Missed labels" in (run_dir / "report.html").read_text(encoding="utf-8")

@@ -78,7 +78,9 @@ class Prediction:
         return f"<Prediction: {self._sentence()}>"
 
     def _repr_html_(self) -> str:
-        return predictions_html(self._sentence(), self.table, self.classes, self.thumbnails[:SHOWN])
+        # Of several labels a tile has no single truth to compare with.
+        table = self.table if self.task.is_exclusive else self.table.assign(label="")
+        return predictions_html(self._sentence(), table, self.classes, self.thumbnails[:SHOWN])
 
     def _texts(self, column: str) -> list[Any]:
         return self.table[column].tolist()

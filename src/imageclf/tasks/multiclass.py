@@ -15,6 +15,8 @@ from imageclf.analysis.predictions_csv import class_summary, most_probable
 from imageclf.analysis.scores import picture_losses, right_ones
 from imageclf.tasks.task import Read, Targets, Task, check_same
 
+_OF_LABELS = ("MultilabelCrossEntropy", "AsymmetricLossMultiLabel", "BCEWithLogitsLoss")
+
 
 @dataclass(frozen=True)
 class Multiclass:
@@ -78,7 +80,17 @@ class Multiclass:
         return num_classes
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Accept any loss."""
+        """Refuse a loss of several labels, which would take class numbers for something else.
+
+        Raises:
+            InputError: it is one.
+        """
+        name = type(loss).__name__
+        if name in _OF_LABELS:
+            raise InputError(
+                f"model.loss: {name} learns several labels of each picture: give task=multilabel, or "
+                "model/loss=cross_entropy, focal or bce"
+            )
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the softmax."""
