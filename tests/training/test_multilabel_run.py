@@ -204,17 +204,13 @@ def test_a_run_with_several_labels_goes_on_bit_for_bit(ranks, tmp_path):
 
 @pytest.mark.long
 def test_the_command_of_the_page_trains(tmp_path):
-    make_mosaics(tmp_path / "mosaics", 40, side=16)
+    make_mosaics(tmp_path / "mosaics", 30, side=16)
     page = (Path(__file__).parents[2] / "docs/multilabel.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"```bash\n(imageclf-train .*)\n```", page)
-    small = [
-        *LESSON,
-        "data.size=32",
-        "data.num_workers=0",
-        "model.backbone=test_resnet",
-        "model.weights=none",
-    ]
-    arguments = [*shlex.split(command)[1:], *small, "callbacks.tta.num_augmented=1"]
+    sizes = [f"schedule.phases.{phase}.size=32" for phase in ("head", "finetune")]
+    small = ["schedule=quick", *sizes, "data.size=32", "data.num_workers=0", "callbacks.tta.num_augmented=1"]
+    model = ["model.backbone=test_resnet", "model.weights=none"]
+    arguments = [*shlex.split(command)[1:], *small, *model]
     done = subprocess.run(
         [sys.executable, "-m", "imageclf.train", *arguments],
         cwd=tmp_path,
