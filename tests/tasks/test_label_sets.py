@@ -61,6 +61,13 @@ def test_only_several_columns_of_marks_are_spread(columns, expected):
     assert Multilabel().is_spread(columns) is expected
 
 
+def test_a_single_column_of_marks_has_no_names_of_labels():
+    with pytest.raises(
+        InputError, match=r"data\.label_column=a: it holds nothing but 0 and 1, which are no names"
+    ):
+        Multilabel().label_texts(marks(a=["1", "0"]))
+
+
 def test_a_cell_that_is_no_mark_is_named():
     with pytest.raises(
         InputError, match="the column 'b' holds '' in row 1; a column of a class holds 0 and 1"

@@ -68,6 +68,20 @@ def has_marks(columns: pd.DataFrame) -> bool:
     return bool(texts) and texts <= _MARKS
 
 
+def check_names(cells: "pd.Series[str]") -> None:
+    """Refuse a column of labels that holds nothing but 0 and 1.
+
+    Raises:
+        InputError: it does.
+    """
+    texts = {cell.strip().lower() for cell in cells} - {""}
+    if texts and texts <= _MARKS:
+        raise InputError(
+            f"data.label_column={cells.name}: it holds nothing but 0 and 1, which are no names; list "
+            "the columns of all labels, or give null for all that have no other use"
+        )
+
+
 def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
     """Return the joined names of the columns that hold a 1, by row.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import probabilities_of, summary_of
 from imageclf.tasks.label_sets import (
+    check_names,
     find_separator,
     from_marks,
     has_marks,
@@ -84,13 +85,14 @@ class Multilabel:
         """Return the joined labels of each row, from a column of them or a column of 0 and 1 of each class.
 
         Raises:
-            InputError: a cell of several columns is neither 0 nor 1.
+            InputError: a cell of several columns is neither 0 nor 1, or those of a single one all are.
         """
         if len(columns.columns) > 1:
             labels = from_marks(columns)
             _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
         else:
             cells = columns.iloc[:, 0]
+            check_names(cells)
             between = self.separator or find_separator(cells)
             names = cells.map(lambda cell: joined(split_labels(cell, between or "|")))
             labels = names.astype("str")

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,9 @@ from imageclf.system.conventions import encoding_fault, separator_of
 # Rows that are read, and of them those whose files are looked for.
 _ROWS, _SAMPLE = 1000, 20
 _LABELS = ("label", "labels", "class", "classes", "category", "target", "breed", "species", "diagnosis", "y")
+_MARKS_HINT = (
+    ", or task=multilabel data.label_column=null if each is a label that a picture has (1) or has not (0)"
+)
 _HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
 
 
@@ -105,9 +108,8 @@ def find_label_column(
     # What is held out says itself which pictures are kept apart.
     is_split = valid_column is not None or _held_out(columns) is not None
     groups = {} if is_split or group_column is not None else {name: others[name] for name in found[1:]}
-    raise InputError(
-        f"data={csv}: the column of classes {held}; give data.label_column={example}{_group_hint(groups)}"
-    )
+    hint = _MARKS_HINT if found and _are_marks(others[name] for name in found) else _group_hint(groups)
+    raise InputError(f"data={csv}: the column of classes {held}; give data.label_column={example}{hint}")
 
 
 def find_valid_column(root: str, csv: str) -> str | None:
@@ -212,6 +214,11 @@ def _nothing_found(root: str, csv: str, columns: dict[str, tuple[str, ...]]) -> 
         f"are {', '.join(examples[:10])}. Give data=csv data.root=FOLDER data.csv=PATH data.images=FOLDER "
         "data.suffix=.jpg"
     )
+
+
+def _are_marks(columns: Iterable[tuple[str, ...]]) -> bool:
+    """Return whether columns hold nothing but 0 and 1."""
+    return {value.strip() for values in columns for value in values} <= {"0", "1"}
 
 
 def _group_hint(columns: dict[str, tuple[str, ...]]) -> str:
