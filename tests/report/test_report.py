@@ -309,6 +309,12 @@ def test_a_directory_that_holds_no_run_is_refused(tmp_path):
         write_report(tmp_path)
 
 
+def test_an_accuracy_that_is_none_is_refused(run_dir):
+    (run_dir / "summary.json").write_text('{"val/acc_best_crossfit_low": 7}')
+    with pytest.raises(InputError, match="val/acc_best_crossfit_low"):
+        write_report(run_dir)
+
+
 def test_a_damaged_summary_is_named(run_dir):
     (run_dir / "summary.json").write_text("{")
     with pytest.raises(InputError, match=r"summary.json is damaged"):
