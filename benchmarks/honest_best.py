@@ -123,8 +123,8 @@ soup were taken as it is.
 
 {options.runs} runs of imageclf-train on {options.runs_on}, half of whose pictures were hidden: at 32 pixels,
 two cycles of the head and three of the whole network. The mean accuracy on the hidden pictures is
-{runs["hidden"]:.3f}. `val/acc_best` lies {_bias(runs, "best")} above it, and
-`val/acc_best_crossfit` {_bias(runs, "crossfit")}.
+{runs["hidden"]:.3f}. `val/acc_best` differs from it by {_bias(runs, "best")}, and
+`val/acc_best_crossfit` by {_bias(runs, "crossfit")}.
 """
 
 
