@@ -114,11 +114,11 @@ def auroc(truth: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> floa
     return float((ranks[truth].sum() - present * (present + 1) / 2) / (present * absent))
 
 
-def wilson_interval(right: int, total: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(right: float, total: int, confidence: float = 0.95) -> Interval:
     """Return where the accuracy on all pictures of this kind probably lies, given that on some of them.
 
     Args:
-        right: pictures classified correctly, 0 to `total`.
+        right: pictures classified correctly, 0 to `total`; a mean over several scorings may be a fraction.
         total: pictures, at least 1.
         confidence: how often such an interval holds the true accuracy, between 0 and 1.
 

@@ -35,7 +35,12 @@ class Predictions(NamedTuple):
     @property
     def accuracy(self) -> float:
         """Fraction of pictures that are wholly right, such as by their most probable class."""
-        return float(self.task.right(self.probabilities.numpy(), self.labels.numpy()).mean())
+        return float(self.right.mean())
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each picture is wholly right, `[N]`."""
+        return self.task.right(self.probabilities.numpy(), self.labels.numpy())
 
     @property
     def losses(self) -> NDArray[np.float64]:
