@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from imageclf.callbacks import Report
 from imageclf.callbacks.always.loggers import FeedLoggers
+from imageclf.callbacks.always.phase_average import PhaseAverage
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
 from imageclf.callbacks.callback import in_order
@@ -100,6 +101,7 @@ def build_callbacks(
     given = Offered(config.schedule, run_dir, config.seed, state, notice, lower)
     offered = given._asdict()
     callbacks = [instantiate(node, f"callbacks.{name}", **offered) for name, node in nodes.items()]
+    callbacks.append(PhaseAverage(config.schedule))
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
     plan = Plan(run_dir, config.schedule, state)
