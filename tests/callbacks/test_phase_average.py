@@ -29,8 +29,9 @@ def steps_of(run_dir: Path) -> list[State]:
     return [torch.load(path) for path in sorted((run_dir / "steps").glob("*.pt"))]
 
 
-def assert_average(found: State, start: State, steps: list[State], decay: float) -> None:
-    """Check a state against the formula, in double."""
+def assert_average(found: State, start: State, steps: list[State], each: int) -> None:
+    """Check a state against the formula, in double, for an average over the steps of one epoch."""
+    decay = 1 - 1 / each
     for name in (name for name, tensor in found.items() if tensor.is_floating_point()):
         wanted = start[name].double()
         for step in steps:
@@ -42,7 +43,7 @@ def assert_average(found: State, start: State, steps: list[State], decay: float)
 def states(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> dict[str, list[State]]:
     """What the steps of a run led to, with an average and without, and the snapshots of the former."""
     folder = tmp_path_factory.mktemp("averages")
-    averaged = train_small(folder / "with", pictures, *schedule(ema=0.8), KEEP)
+    averaged = train_small(folder / "with", pictures, *schedule(ema=1.0), KEEP)
     plain = train_small(folder / "without", pictures, *schedule(), KEEP)
     kept = [weights(averaged, name) for name in ("head-0", "tune-0", "tune-1", "final")]
     return {"with": steps_of(averaged), "without": steps_of(plain), "kept": kept}
@@ -53,13 +54,14 @@ def test_a_cycle_ends_with_the_average_over_its_steps(states: dict[str, list[Sta
     steps = states["with"]
     each = len(steps) // 5
     assert each > 2
-    assert_average(first, head, steps[each : 3 * each], 0.8)
+    assert_average(first, head, steps[each : 3 * each], each)
 
 
 def test_the_next_cycle_goes_on_from_the_average(states: dict[str, list[State]]) -> None:
     _, first, second, final = states["kept"]
     steps = states["with"]
-    assert_average(second, first, steps[3 * (len(steps) // 5) :], 0.8)
+    each = len(steps) // 5
+    assert_average(second, first, steps[3 * each :], each)
     assert digest(final) == digest(second)
 
 
@@ -78,11 +80,11 @@ def test_it_survives_a_stop_bit_for_bit(
     train: Train, pictures: Path, tmp_path: Path, epoch: int, batch: int
 ) -> None:
     stop = f"+callbacks.stop={{_target_: probes.StopAt, epoch: {epoch}, batch: {batch}}}"
-    typed = [*schedule(ema=0.8), stop, "callbacks.checkpoint.every_n_batches=1"]
+    typed = [*schedule(ema=1.0), stop, "callbacks.checkpoint.every_n_batches=1"]
     with pytest.raises(RuntimeError, match="stopped on purpose"):
         train_small(tmp_path / "stopped", pictures, *typed)
     resumed = train_small(tmp_path / "stopped", pictures, *typed, "ckpt_path=auto")
-    undisturbed = train(*schedule(ema=0.8), "callbacks.checkpoint.every_n_batches=1", name="undisturbed")
+    undisturbed = train(*schedule(ema=1.0), "callbacks.checkpoint.every_n_batches=1", name="undisturbed")
     assert digest(weights(resumed, "final")) == digest(weights(undisturbed, "final"))
 
 

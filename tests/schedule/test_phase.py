@@ -219,7 +219,7 @@ def test_precompute_goes_with_a_frozen_body(unfreeze_to):
         ("eta_min", -0.1),
         ("eta_min", 1),
         ("ema", 0),
-        ("ema", 1),
+        ("ema", -1),
         ("warmup", -1),
         ("warmup", math.nan),
         ("shape", "cosinus"),

@@ -96,7 +96,7 @@ RANGES: Mapping[str, Range] = {
     "schedule.phases.*.eta_min": _BELOW_ONE,
     "schedule.phases.*.peak_decay": _FACTOR,
     "schedule.phases.*.warmup": _EPOCHS_FROM_0,
-    "schedule.phases.*.ema": Range(0, 1, above=True, below=True),
+    "schedule.phases.*.ema": Range(0, 1e5, above=True),
     "schedule.phases.*.patience": _EPOCHS_FROM_0,
     "schedule.phases.*.plateau_factor": _FACTOR,
     "callbacks.lr_finder.lr_min": _RATE,

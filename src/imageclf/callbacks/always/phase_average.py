@@ -1,5 +1,6 @@
 """Evaluate and keep a moving average of the weights in the phases that ask for it (`ema`)."""
 
+import math
 from typing import Any
 
 import lightning as pl
@@ -9,6 +10,7 @@ from imageclf.callbacks.callback import Callback, Order
 from imageclf.callbacks.ema import has_stepped
 from imageclf.model.weights.averaging import State, follow
 from imageclf.schedule import Schedule
+from imageclf.schedule.shapes import average_decay
 
 
 class PhaseAverage(Callback):
@@ -45,11 +47,12 @@ class PhaseAverage(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Let the average follow a step; after the epoch's last one take it for the model's weights."""
-        decay = self._schedule.at(trainer.current_epoch).phase.ema
-        if decay is None:
+        epochs = self._schedule.at(trainer.current_epoch).phase.ema
+        if epochs is None:
             return
-        num_batches = int(trainer.num_training_batches)
-        if has_stepped(batch_idx, num_batches, trainer.accumulate_grad_batches):
+        num_batches, accumulate = int(trainer.num_training_batches), trainer.accumulate_grad_batches
+        if has_stepped(batch_idx, num_batches, accumulate):
+            decay = average_decay(epochs, math.ceil(num_batches / accumulate))
             follow(self._other, _weights(pl_module), decay)
         if batch_idx + 1 == num_batches:
             self._exchange(pl_module)
