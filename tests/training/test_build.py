@@ -77,8 +77,8 @@ def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(parsed,
     built = build_callbacks(given, RunState(), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
-    saving = ["History", "Ema", "Snapshots", "Checkpoint"]
-    assert names[-9:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
+    saving = ["History", "Ema", "PhaseAverage", "Snapshots", "Checkpoint"]
+    assert names[-10:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
 
 
 def test_a_search_goes_without_plan_summary_and_report(parsed, tmp_path):

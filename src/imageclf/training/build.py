@@ -92,7 +92,7 @@ def build_callbacks(
         config: of the run.
         state: of the run; the same object as that of its module and data.
         run_dir: of the run.
-        ends: whether plan, summary and report are among them: they end a run.
+        ends: whether plan, summary and report are among them, which end a run, and the average of phases.
         notice: the signals that the run has received; None: it does not handle them.
     """
     nodes = config.callbacks
@@ -101,13 +101,13 @@ def build_callbacks(
     given = Offered(config.schedule, run_dir, config.seed, state, notice, lower)
     offered = given._asdict()
     callbacks = [instantiate(node, f"callbacks.{name}", **offered) for name, node in nodes.items()]
-    callbacks.append(PhaseAverage(config.schedule))
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
+    average = PhaseAverage(config.schedule)
     plan = Plan(run_dir, config.schedule, state)
     summary = Summary(run_dir, state, labels_of(config), config.analysis)
     feed = [FeedLoggers(run_dir, state)] if config.logger else []
-    return in_order([*callbacks, plan, summary, *feed])
+    return in_order([*callbacks, average, plan, summary, *feed])
 
 
 def build_trainer(
