@@ -150,23 +150,35 @@ def page(
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     sizes = f"{options.size} pixels, `data.batch_size={options.batch_size}`, tf_efficientnet_lite0"
     lines = [
-        "# What each step of the recipes brings",
-        "Written by `python benchmarks/recipes.py RUNS --write docs/recipes.md`: validation accuracy,",
+        f"# What each step of the recipes brings{'' if _has_all(options) else ': ' + ', '.join(options.sets)}",
+        f"Written by `python benchmarks/recipes.py RUNS {_typed(options)}`: validation accuracy,",
         f"the mean of {options.seeds} seeds, each with a split of its own; {sizes}, `data.resize=squish`.",
         f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {versions}.",
         "A recipe counts as safe if its final accuracy is at most 0.01 below that of its head phase.",
         "The dip is the largest fall from a phase's last epoch to the first one of the next phase.",
         "`soup` and `best` are selected on the very pictures that they are scored on.",
-        "A set holds out 50 to 340 pictures, so that a difference of 0.02 may well be chance.",
+        "A set holds out 50 to 200 pictures, so that a difference of 0.02 may well be chance.",
     ]
     for recipe, by_set in figures.items():
         lines += ["", f"## schedule={recipe}", *_table(by_set)]
         if recipe in before:
-            lines += ["", f"### schedule={recipe}, before", *_table(before[recipe])]
+            lines += ["", f"### schedule={recipe}, in an earlier version", *_table(before[recipe])]
     lines += ["", "## The sets", "| set | from | like ImageNet |", "|---|---|---|"]
     named = [(name, SETS[name]) for name in options.sets]
     lines += [f"| {name} | {one.source} | {'yes' if one.like_imagenet else 'no'} |" for name, one in named]
     return "\n".join(lines) + "\n"
+
+
+def _has_all(options: argparse.Namespace) -> bool:
+    return set(options.sets) == set(SETS)
+
+
+def _typed(options: argparse.Namespace) -> str:
+    """Return the options that make the same figures."""
+    sets = [] if _has_all(options) else ["--sets", *options.sets]
+    recipes = [] if set(options.recipes) == set(RECIPES) else ["--recipes", *options.recipes]
+    before = [] if options.before is None else ["--before", "FILE"]
+    return " ".join([*recipes, *sets, "--size", str(options.size), *before, "--write", "PAGE"])
 
 
 def _table(by_set: Mapping[str, Mapping[str, Any]]) -> list[str]:

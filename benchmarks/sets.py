@@ -190,7 +190,7 @@ SETS = {
     "fashion": PictureSet(draw_fashion, 0.5, False, "Debian's dataset-fashion-mnist"),
     "few-stamps": PictureSet(partial(first_of, draw_stamps, 27), 0.61, True, "data/stamps, 60 to train on"),
     "few-digits": PictureSet(
-        partial(first_of, draw_digits, 16), 0.625, False, "scikit-learn, 60 for training"
+        partial(first_of, draw_digits, 16), 0.625, False, "scikit-learn, 60 to train on"
     ),
     "glyphs": PictureSet(draw_glyphs, 0.5, False, "drawn with matplotlib's fonts"),
 }
