@@ -149,8 +149,9 @@ def page(
     packages = ("torch", "timm", "lightning")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     sizes = f"{options.size} pixels, `data.batch_size={options.batch_size}`, tf_efficientnet_lite0"
+    some = "" if _has_all(options) else f": {', '.join(options.sets)}"
     lines = [
-        f"# What each step of the recipes brings{'' if _has_all(options) else ': ' + ', '.join(options.sets)}",
+        f"# What each step of the recipes brings{some}",
         f"Written by `python benchmarks/recipes.py RUNS {_typed(options)}`: validation accuracy,",
         f"the mean of {options.seeds} seeds, each with a split of its own; {sizes}, `data.resize=squish`.",
         f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {versions}.",
