@@ -80,4 +80,5 @@ def train_broadcast_run() -> None:
             raise InputError(f"the first task did not name a run directory within {WAIT}")
         # It is empty if the run is refused, or is finished already; the first task reports that.
         if run_dir:
-            run(Path(run_dir))
+            with record_failure(Path(run_dir), is_first=False):
+                run(Path(run_dir))
