@@ -40,6 +40,8 @@ def script(
             *recording(run_dirs),
             f"srun --unbuffered {' '.join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker \\",
             '  "$run"' + trust,
+            "# Where the output of the command is piped to sbatch, the run directory follows.",
+            "exit",
             "",
         ]
     )
