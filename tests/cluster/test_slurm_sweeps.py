@@ -1,6 +1,7 @@
 """Runs on a real SLURM: an array, two nodes, a script submitted by hand, and a job that fails."""
 
 import json
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,11 @@ def test_a_sweep_is_an_array_whose_runs_lie_beside_multirun_yaml(submitted: Subm
     assert [job.partition("_")[2] for job in jobs] == ["0", "1", "2", "3", "4"]
     assert list(jobs.values()) == [folder / str(number) for number in range(5)]
     assert (folder / "multirun.yaml").exists()
+
+
+def test_a_job_writes_down_its_config_as_a_tree(submitted: Submitted) -> None:
+    tree = Path(submitted.sweep[-1], "0", "config_tree.log").read_text()
+    assert tree.startswith("config\n")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -138,6 +144,16 @@ def test_two_nodes_that_are_requeued_reach_the_weights_of_two_processes_here(
     server.wait_for(job, "COMPLETED", "FAILED")
     assert (server.job(job)["NumNodes"], server.job(job)["Restarts"]) == ("2", "1")
     assert final_weights(run_dir) == final_weights(by_fork_server)
+
+
+def test_one_of_two_ranks_logs_each_start_with_the_day_the_host_and_the_job(
+    submitted: Submitted, server: SlurmServer
+) -> None:
+    ((job, run_dir),) = jobs_of(submitted.two_nodes).items()
+    server.wait_for(job, "COMPLETED", "FAILED")
+    starts = [line for line in (run_dir / "train.log").read_text().splitlines() if "trains on cpu" in line]
+    assert len(starts) == 2
+    assert [line.partition(" on " + socket.gethostname())[2] for line in starts] == [f", job {job}"] * 2
 
 
 def test_two_ranks_save_once_for_a_signal(submitted: Submitted, server: SlurmServer) -> None:
