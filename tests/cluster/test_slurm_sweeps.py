@@ -169,7 +169,7 @@ def test_scancel_ends_two_nodes_for_good_and_their_run_goes_on_here(
     ((job, run_dir),) = jobs_of(submitted.cancelled).items()
     known = server.job(job)
     assert (known["JobState"], known["NumNodes"], known["Restarts"]) == ("CANCELLED", "2", "0")
-    here = ("trainer.num_nodes=1", "trainer.devices=2", "ckpt_path=auto")
+    here = ("+trainer.num_nodes=1", "trainer.devices=2", "ckpt_path=auto")
     train_here(run_dir, *tiny, *TWO_RANKS, HELD, *here)
     assert final_weights(run_dir) == final_weights(by_fork_server)
 
