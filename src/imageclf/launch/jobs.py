@@ -125,6 +125,21 @@ def hydra_config(config: DictConfig) -> Iterator[None]:
         HydraConfig.instance().cfg = before
 
 
+class _Returned(JobReturn):
+    """Raise a failure as Hydra's does, which prints all overrides first."""
+
+    @property
+    def return_value(self) -> Any:
+        """Return the score, or raise why there is none."""
+        if isinstance(self._return_value, JobError):
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
 def job_return(job: Job, result: float | JobError | None) -> JobReturn:
     """Return what Hydra's sweepers expect, and record a failure for the exit code.
 
@@ -135,7 +150,7 @@ def job_return(job: Job, result: float | JobError | None) -> JobReturn:
     if isinstance(result, JobError):
         record(result)
     # No sweeper reads the configs, and a thousand of them fill the memory.
-    returned = JobReturn(
+    returned = _Returned(
         overrides=list(job.overrides),
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,

@@ -4,6 +4,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
         return with_pruning(job, options, journal) if options.pruner else job
 
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, wait=0):
+    with locked(folder, wait=0), _forgotten_if_refused(study, journal):
         for job, result in stream(next_jobs(study, options, space, folder, compose)):
             if isinstance(result, Failure) and result.status != "pruned":
                 record(JobError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
@@ -78,6 +79,17 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
     _conclude(study, metric)
     # Scripts take the last line of the output for the folder.
     show(folder)
+
+
+@contextmanager
+def _forgotten_if_refused(study: optuna.Study, journal: Path) -> Iterator[None]:
+    """Remove a study whose search the launcher refuses before it has asked for a trial."""
+    try:
+        yield
+    except InputError:
+        if not study.trials:
+            journal.unlink(missing_ok=True)
+        raise
 
 
 def next_jobs(

@@ -25,7 +25,7 @@ from imageclf.launch.jobs import Job, compose_jobs, job_return
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends, most_in_array
-from imageclf.launch.slurm.sbatch import SRUN, script, setup
+from imageclf.launch.slurm.sbatch import SRUN, recording, script, setup
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
 from imageclf.system.command_line import override
@@ -150,6 +150,7 @@ def submit_runs(
     executor = _executor({**resources, **at_once}, options)
     jobs: dict[str, Job] = {}
     for array in arrays:
+        executor.update_parameters(slurm_setup=[*setup(options), *recording([run.run_dir for run in array])])
         try:
             submitted = executor.map_array(
                 ArrayTask(),  # type: ignore[no-untyped-call]
@@ -190,7 +191,7 @@ def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
     executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
     # The default of a cluster may be not to requeue.
     further = {"requeue": True, **(known.pop("additional_parameters") or {})}
-    known |= {"setup": setup(options), "srun_args": list(SRUN), "additional_parameters": further}
+    known |= {"srun_args": list(SRUN), "additional_parameters": further}
     general = {field.name for field in fields(BaseQueueConf)}
     executor.update_parameters(
         **{name if name in general else f"slurm_{name}": value for name, value in known.items()}
