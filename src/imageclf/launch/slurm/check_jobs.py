@@ -13,6 +13,7 @@ from imageclf.launch.jobs import Job, plain_config
 from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
+from imageclf.system.progress import track
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.run_config import data_options
 
@@ -32,13 +33,15 @@ def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
     # Most sweeps train all runs on the same data from the same weights: check them once.
     data: dict[str, dict[str, Any]] = {}
     weights: dict[str, Path | None] = {}
-    for job in jobs:
-        plain = plain_config(job)
-        data[json.dumps(plain["data"], sort_keys=True)] = plain["data"]
-        start = json.dumps([plain["model"]["weights"], plain["model"]["backbone"]])
-        if start not in weights:
-            weights[start] = check_weights_are_here(plain["model"])
-        check_cluster(plain, job.run_dir, weights[start], options)
+    with track("checking what the nodes need", len(jobs), "runs") as advance:
+        for job in jobs:
+            plain = plain_config(job)
+            data[json.dumps(plain["data"], sort_keys=True)] = plain["data"]
+            start = json.dumps([plain["model"]["weights"], plain["model"]["backbone"]])
+            if start not in weights:
+                weights[start] = check_weights_are_here(plain["model"])
+            check_cluster(plain, job.run_dir, weights[start], options)
+            advance(1)
     for node in data.values():
         check_data(node, options.nodes * options.tasks_per_node)
     return options
