@@ -28,7 +28,7 @@ from PIL import Image
 
 from imageclf.configs import CONF_DIR, ending, paths
 
-pytest_plugins = ["run_fixtures", "installed_wheel", "web_page"]
+pytest_plugins = ["run_fixtures", "warm_start", "installed_wheel", "web_page"]
 
 COLOURS = ("blue", "green", "red")
 

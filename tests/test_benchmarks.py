@@ -83,12 +83,12 @@ def test_all_loaders_run_on_some_of_the_pictures_that_are_there(loader: ModuleTy
 def test_a_first_start_is_timed_on_each_number_of_cores(pictures: Path, tmp_path: Path) -> None:
     options = ("--pictures", str(pictures), "--num-pictures", "70", "--sizes", "64", "32")
     figures = run(
-        *options, "--rounds", "2", "--cores", "1", "--cache-dir", str(tmp_path), script="first_start"
+        *options, "--rounds", "1", "--cores", "1", "--cache-dir", str(tmp_path), script="first_start"
     )
-    assert (figures["pictures"], figures["rounds"], figures["sizes"]) == (70, 2, [64, 32])
+    assert (figures["pictures"], figures["rounds"], figures["sizes"]) == (70, 1, [64, 32])
     start = figures["cores"]["1"]
     assert start["seconds"] == pytest.approx(70 / start["images_per_second"], abs=0.01)
-    assert len(start["ratios_per_core"]) == 2 and start["ratio_per_core"] > 0
+    assert len(start["ratios_per_core"]) == 1 and start["ratio_per_core"] > 0
     assert start["memory_mib"] > 10
     assert list(tmp_path.iterdir()) == []
 

@@ -92,6 +92,7 @@ def test_a_command_that_exits_with_a_code_has_failed(run: Run) -> None:
     assert (kind, name) == ("failed", "leaves") and said.startswith("SystemExit: 2")
 
 
+@pytest.mark.long
 def test_a_job_that_hangs_is_ended_with_all_that_it_started(run: Run) -> None:
     child, failed = run("hangs", within=3)
     assert failed == ("failed", "hangs", "its time was over")

@@ -112,6 +112,22 @@ def test_found_rates_are_tried_once_and_written_as_tables(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
+def test_the_figures_of_the_best_are_held_against_hidden_pictures(tmp_path: Path) -> None:
+    page = tmp_path / "honest-best.md"
+    small = ("--sets", "digits", "--size", "32", "--backbone", "test_resnet", "none", "--splits", "2")
+    real = ("--runs", "2", "--overrides", *TINY)
+    finished = {"test/acc": 0.5, "val/acc_best": 0.75, "val/acc_best_crossfit": 0.625}
+    (tmp_path / "runs" / "run-0").mkdir(parents=True)
+    (tmp_path / "runs" / "run-0" / "summary.json").write_text(json.dumps(finished))
+    both = run("honest_best", str(tmp_path), *small, *real, "--write", str(page))
+    figures = both["digits"]
+    assert figures["validation"] == 80
+    assert figures["crossfit_bias"] <= figures["best_bias"]
+    assert both["runs"]["crossfit_bias"] <= both["runs"]["best_bias"]
+    assert "| digits | 80 |" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("fastai") is None, reason="the peer is not installed")
 def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path) -> None:
     figures = run("lesson", "--sets", "stamps", "--folds", "1", "--size", "32")

@@ -122,6 +122,7 @@ def test_a_run_leaves_the_file(run, file):
     assert (run / file).stat().st_size > 0
 
 
+@pytest.mark.long
 def test_a_command_that_continues_a_run_changes_no_settings_in_the_table(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "runs" / "again")
     before = read_record(copied, copied)

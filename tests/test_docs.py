@@ -1,5 +1,6 @@
 """Every command of the README, of the guides and of the page on GPUs is one that works."""
 
+import os
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
+from warm_start import WarmStart
 
 from imageclf.configs import CONF_DIR
 from imageclf.training.check_keys import check
@@ -171,19 +173,17 @@ def test_a_file_that_the_readme_links_exists(path: str) -> None:
 
 
 @pytest.mark.long
-def test_the_guides_run_from_the_first_command_to_the_last(tmp_path: Path, pictures: Path) -> None:
+def test_the_guides_run_from_the_first_command_to_the_last(
+    tmp_path: Path, pictures: Path, warm_start: WarmStart, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     lay_out(tmp_path, pictures)
+    outputs = tmp_path_factory.mktemp("outputs")
     # Those for a cluster need one: docs/cluster.md is run in tests/cluster.
     for command in (each for each in HYDRA if "cluster=slurm" not in each):
         main, *words = shlex.split(command)
         small = [] if main in OUTSIDE else [word for word in SMALL if not names_same(word, words)]
-        run = subprocess.run(
-            [str(Path(sys.executable).with_name(main)), *words, *small],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        script = str(Path(sys.executable).with_name(main))
+        run = warm_start.run([script, *words, *small], tmp_path, os.environ, outputs)
         assert run.returncode == 0, f"{command}\n{run.stderr}"
     assert (tmp_path / "runs/mine/report.html").exists()
     assert len(list((tmp_path / "runs/train").glob("*/[0-3]/summary.json"))) == 4

@@ -194,6 +194,6 @@ def test_no_file_that_lies_beside_the_pictures_is_run(
         (tmp_path / f"{name}.py").write_text(f"open('{tmp_path}/{name} was run', 'w')\n")
     workers = [each for each in SMALL if each not in ("trainer=cpu", "data.num_workers=0")]
     ranks = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.num_workers=1"]
-    done = installed("imageclf-train", "data=photos", *workers, *TIMM, *ranks, folder=tmp_path)
+    done = installed("imageclf-train", "data=photos", *workers, *TIMM, *ranks, folder=tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("* was run")) == []

@@ -53,6 +53,7 @@ def opened(path):
         return image
 
 
+@pytest.mark.long
 def test_a_folder_of_odd_files(run, odd_pictures, commanded):
     assert len(odd_pictures) >= 50
     predicted = run.predict(odd_pictures[0].parent)

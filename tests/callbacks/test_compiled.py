@@ -66,6 +66,7 @@ def test_through_all_phases_it_trains_what_the_plain_body_does(train: Train) -> 
     assert trainable[0] == trainable[1]
 
 
+@pytest.mark.long
 def test_its_checkpoints_bear_the_same_names(train: Train) -> None:
     runs = train(*SHORT, name="plain"), train(*SHORT, compiled("eager"), name="compiled")
     names = [torch.load(run / "snapshots/final.ckpt", weights_only=True)["state_dict"].keys() for run in runs]

@@ -217,6 +217,7 @@ def test_half_precision_is_stored_and_rounds_to_three_digits(run: Any, tmp_path:
         np.testing.assert_allclose(half[split], features, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 def test_half_precision_is_the_same_from_the_store_and_without_one(run: Any) -> None:
     fresh, found, none = run("fresh", HALF), run("found", HALF), run("none", HALF, "data.cache=none")
     assert lines(fresh, "epoch") == lines(found, "epoch") == lines(none, "epoch") != []

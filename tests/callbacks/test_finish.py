@@ -31,6 +31,7 @@ def summary_of(run_dir: Path) -> dict[str, object]:
     return dict(json.loads((run_dir / "summary.json").read_text()))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("ranks", [[], TWO_RANKS], ids=["one rank", "two ranks"])
 @pytest.mark.parametrize("when", ["cycle", "end", "epoch"])
 def test_nothing_needs_the_model_after_the_strategys_teardown(
@@ -61,11 +62,13 @@ def test_a_run_without_validation_is_finished_likewise(train: Train) -> None:
     assert summary_of(run_dir)["num_valid"] == 0
 
 
+@pytest.mark.long
 def test_a_finished_run_on_two_ranks_predicts_each_picture_once(train: Train) -> None:
     run_dir = train(*THREE_PHASES, *TWO_RANKS, ON_META)
     assert pd.read_csv(run_dir / "predictions/valid.csv")["id"].is_unique
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "more", [[], ["model.mixing.mixup=0.4", "callbacks.ema.decay=0.9", "trainer.gradient_clip_val=1"]]
 )

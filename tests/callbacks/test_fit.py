@@ -201,6 +201,7 @@ def test_two_runs_of_one_seed_are_the_same_run(train: Train) -> None:
     assert lines(one, "epoch") == lines(other, "epoch")
 
 
+@pytest.mark.long
 def test_another_seed_is_another_run(train: Train) -> None:
     one = train(*THREE_PHASES, RECORDER, name="one")
     other = train(*THREE_PHASES, RECORDER, "seed=1", name="other")

@@ -80,6 +80,7 @@ def test_a_run_that_stops_early_is_finished_and_has_a_best_candidate(stopped: Pa
     assert summary["val/acc_best"] >= summary["val/acc"]
 
 
+@pytest.mark.long
 def test_without_being_asked_a_run_goes_on_to_its_end(tmp_path: Path, meaningless: Path) -> None:
     assert len(metrics(train_small(tmp_path, meaningless, *MEMORISE))) == 40
 

@@ -50,6 +50,7 @@ def test_the_rates_are_written_down(stepwise: Path) -> None:
     assert pd.read_csv(stepwise / "metrics.csv")["lr/head"].tolist() == pytest.approx(rates(stepwise))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("epoch", "batch"), [(3, 1), (4, 3), (7, 0)])
 def test_a_stop_forgets_no_loss(
     stepwise: Path, pictures: Path, tmp_path: Path, epoch: int, batch: int

@@ -77,6 +77,7 @@ def test_the_presets_search_as_their_versions_of_fastai(train: Train, preset: st
     assert curve(run)["lr"][0] == pytest.approx(start)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("method", ["valley", "steepest", "minimum"])
 def test_the_json_names_the_method(train: Train, method: str) -> None:
     assert found(train(*CALM, f"callbacks.lr_finder.method={method}"))["method"] == method

@@ -16,6 +16,7 @@ FEATURES = phases(
 )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("mixing", [[each] for each in ALL] + [ALL])
 def test_a_fit_with_mixing_trains(train: Train, mixing: list[str]) -> None:
     batches = lines(train(*PICTURES, RECORDER, *mixing), "batch")
@@ -36,6 +37,7 @@ def test_cached_features_are_never_mixed(train: Train) -> None:
         assert lines(plain, kind) == lines(mixed, kind) != []
 
 
+@pytest.mark.long
 def test_a_run_with_mixing_is_the_same_run_again(train: Train) -> None:
     one, other = (train(*THREE_PHASES, RECORDER, *ALL, name=name) for name in ("one", "other"))
     assert lines(one, "epoch") == lines(other, "epoch") != []

@@ -99,6 +99,13 @@ def test_where_the_final_weights_are_asked_for_they_make_every_prediction(
         np.testing.assert_allclose(frame, last.loc[frame.index], atol=1e-4)
 
 
+def test_the_best_is_scored_on_pictures_that_did_not_choose_it_too(best: Path) -> None:
+    names = ("acc_best_crossfit_low", "acc_best_crossfit", "acc_best_crossfit_high")
+    low, accuracy, high = (summary_of(best)[f"val/{name}"] for name in names)
+    assert low < accuracy < high
+    assert accuracy <= summary_of(best)["val/acc_best"]
+
+
 def test_what_is_reported_changes_no_other_score(final: Path) -> None:
     assert summary_of(final)["best"] == listed(final)["best"] == "ensemble"
     assert summary_of(final)["val/acc_best"] > summary_of(final)["val/acc"]
@@ -119,7 +126,7 @@ def test_the_log_says_which_model_it_is_how_good_and_how_it_was_chosen(
     assert summary["model"] == "ensemble"
     right, model = round(summary["model/acc"] * 12), "the ensemble of one-0, one-1 and one-2"
     assert f"The reported model is {model}: {right} of 12 validation pictures right (" in caplog.text
-    assert "%). It was chosen on these pictures." in caplog.text
+    assert f"%). It was chosen for its {100 * right / 12:.1f} % on these very pictures; chosen" in caplog.text
 
 
 def test_final_weights_that_were_asked_for_were_not_chosen(final: Path) -> None:

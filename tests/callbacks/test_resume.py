@@ -57,6 +57,7 @@ def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     assert seen == expected
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("saves", "stop"),
     [(EVERY_BATCH, (2, 3)), (EVERY_BATCH, (3, 0)), ("callbacks.checkpoint.every_n_batches=null", (2, 1))],
@@ -117,6 +118,7 @@ def test_the_door_needs_nothing_but_the_run_directory(
     assert final_weights(tmp_path) == final_weights(undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.fault(
     "Kills, signals and disks",
     "SIGKILL inside an epoch",

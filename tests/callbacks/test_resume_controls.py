@@ -95,6 +95,7 @@ def test_a_checkpoint_that_lost_something_is_noticed(
     assert noticed in gone_on(runs, with_changed_checkpoints(left, tmp_path / "run", change))
 
 
+@pytest.mark.long
 def test_without_seeding_by_position_dropout_differs(runs: Runs) -> None:
     unseeded = "~callbacks.reproducible"
     wrong = gone_on(runs, runs.stopped(CASE, unseeded), unseeded)

@@ -81,6 +81,7 @@ GOOD = {
 }
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(files_of_a_run(), min_size=1, max_size=4))
 @pytest.mark.fault(

@@ -188,6 +188,7 @@ def test_a_sample_of_other_ids_is_refused_before_the_work(refusal, tmp_path, run
     assert not (run_dir / "predictions" / "new.csv").exists()
 
 
+@pytest.mark.long
 def test_the_command_takes_paths_from_a_pipe_and_ends_with_the_path_of_the_output(run_dir, new):
     pictures = "\n".join(str(path) for path in sorted(new.iterdir()))
     done = subprocess.run(

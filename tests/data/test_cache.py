@@ -206,6 +206,7 @@ def test_a_cache_is_tagged_so_that_backups_and_data_sets_leave_it_out(cache):
     assert (cache.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
 
 
+@pytest.mark.long
 def test_a_process_that_used_a_result_leaves_no_file_open(tmp_path):
     code = (
         "import sys; from pathlib import Path; from imageclf.data.pictures.cache import Cache;"

@@ -65,6 +65,7 @@ def test_a_folder_that_another_user_may_have_placed_there_is_refused(tmp_path, m
         cache_root(None)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become a user without a name")
 def test_a_user_without_a_name_and_a_home_has_a_cache(tmp_path):
     code = (

@@ -65,7 +65,8 @@ def test_plain_and_drawn_views_are_within_a_step_of_the_cpus(name, resize, size,
 @CASES
 @pytest.mark.parametrize("resize", RESIZES)
 def test_all_fixed_views_are_within_a_step_of_the_cpus(resize, size, step, root):
-    paths = both(PATHS[::step], preset("fastai2"), resize, size, root)
+    # Every picture has many views; every third picture is enough.
+    paths = both(PATHS[:: 3 * step], preset("fastai2"), resize, size, root)
     assert differences(*paths, size, views=(*ZOOMED_CORNERS, *NINE_CROPS)).max() <= LIMIT
 
 

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from imageclf import InputError
-from imageclf.evaluation.candidates import candidate_files
+from imageclf.evaluation.candidates import candidate_files, crossfitted_best, validated
+from imageclf.model import Predictions
 
 FILES = {
     "final": ["final.ckpt"],
@@ -89,3 +91,13 @@ def test_the_best_is_the_candidate_that_the_run_reports(run_dir):
     path = run_dir / "snapshots" / "candidates.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"reported": "final"}))
     assert candidate_files(run_dir, "best") == candidate_files(run_dir, "final")
+
+
+def test_the_halves_choose_among_what_a_soup_tried_and_not_the_soup_that_all_of_them_chose():
+    labels = torch.zeros(20, dtype=torch.int64)
+    wrong, right = torch.tensor([[0.0, 1.0]] * 20), torch.tensor([[1.0, 0.0]] * 20)
+    worse, better = (
+        validated(["one"], ["one"], Predictions(torch.arange(20), labels, each)) for each in (wrong, right)
+    )
+    found = [{"one": worse, "soup": better._replace(choices=tried)} for tried in ([], better.choices)]
+    assert [crossfitted_best(each, seed=0)[0] for each in found] == [0, 1]

@@ -11,6 +11,7 @@ import pytest
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=pytest.mark.gpu), "cpu"])
 def test_views_are_those_of_the_cpu_bit_for_bit_and_without_a_host_sync(
     call: Call, tmp_path: Path, device: str

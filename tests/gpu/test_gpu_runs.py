@@ -129,6 +129,7 @@ def test_on_the_cpu_of_a_machine_with_a_gpu_no_context_is_made(
     assert contexts and not any(contexts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", [pytest.param("gpu", marks=pytest.mark.gpu), "cpu"])
 def test_batches_are_pinned_where_a_gpu_gets_them(call: Call, tmp_path: Path, device: str) -> None:
     script = Path(__file__).parents[1] / "support" / "pinned.py"

@@ -102,6 +102,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> tuple[
     return one, train_small(folder / "two", pictures, *same, *TWO_RANKS, "data.batch_size=7")
 
 
+@pytest.mark.long
 def test_a_search_on_two_ranks_sees_the_curve_of_one(searches: tuple[Path, Path]) -> None:
     one, two = (pd.read_csv(run / "lr_find/head.csv") for run in searches)
     assert len(one) == len(two) > 5
@@ -129,7 +130,7 @@ def test_both_ranks_are_still_equal_after_a_search(searches: tuple[Path, Path]) 
     ids=["3 + 2", "5 + 4", "3 whole", "1 left out"],
 )
 @pytest.mark.parametrize("accumulation", [1, 2])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(8)
 def test_an_uneven_last_batch_teaches_two_ranks_what_it_teaches_one(
     pictures: Path, tmp_path: Path, batch_size: int, rest: int, accumulation: int
 ) -> None:

@@ -62,6 +62,7 @@ def report() -> tuple[dict[str, str | None], str, int, bool]:
     return environment, str(Path.cwd()), torch.get_num_threads(), torch.cuda.is_initialized()
 
 
+@pytest.mark.long
 def test_a_process_of_the_fork_server_takes_over_its_share_and_the_parents_surroundings(
     tmp_path, monkeypatch
 ):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from warm_start import WarmStart
 
 ROOT = Path(__file__).parents[2]
 _PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
@@ -35,13 +36,22 @@ def target(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(target: Path) -> Call:
+def installed(target: Path, warm_start: WarmStart, tmp_path_factory: pytest.TempPathFactory) -> Call:
     """Return a function that runs an installed command, such as imageclf-train, in a folder."""
     environment = os.environ | {"PYTHONPATH": str(target)}
+    scratch = tmp_path_factory.mktemp("outputs")
 
-    def run(name: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-        """Run it as from a shell: unlike `python -m` a script does not put the current folder on the path."""
-        command = [sys.executable, str(target / "bin" / name), *arguments]
+    def run(
+        name: str, *arguments: str, folder: Path, fresh: bool = False
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run it as from a shell: unlike `python -m` a script does not put the current folder on the path.
+
+        `fresh`: in an interpreter of its own, which imports the libraries itself.
+        """
+        words = [str(target / "bin" / name), *arguments]
+        if not fresh:
+            return warm_start.run(words, folder, environment, scratch)
+        command = [sys.executable, *words]
         return subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

@@ -235,6 +235,7 @@ for name in ("plan", "train"):
 """
 
 
+@pytest.mark.long
 def test_neither_a_plan_nor_a_run_on_the_cpu_starts_cuda_on_a_machine_with_gpus(tiny, tmp_path):
     code = GUARDED.format(arguments=[*tiny, "~callbacks.report"])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

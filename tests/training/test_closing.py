@@ -38,6 +38,17 @@ def test_the_result_is_a_table_in_words_and_the_commands_that_come_next():
     ]
 
 
+def test_a_model_that_was_chosen_on_these_pictures_has_what_is_to_be_expected_of_it():
+    crossfit = {"": 0.9483, "_low": 0.8601, "_high": 0.9823}
+    chosen = {f"val/acc_best_crossfit{end}": value for end, value in crossfit.items()}
+    expected = (
+        "  to expect    94.8 % (95 % interval: 86.0 % to 98.2 %), "
+        "measured on pictures that did not choose the model"
+    )
+    assert closing_words(Path("/runs/1"), SUMMARY | chosen | {"model/chosen": True}, RESULTS)[3] == expected
+    assert expected not in closing_words(Path("/runs/1"), SUMMARY | chosen, RESULTS)
+
+
 def test_without_a_report_nothing_leads_to_one():
     lines = closing_words(Path("/runs/1"), SUMMARY, ["predictions"])
     assert not [line for line in lines if "report" in line]

@@ -53,6 +53,7 @@ def test_limit_takes_three_batches(debug):
     assert steps_of(run_dir) == 2 * 3
 
 
+@pytest.mark.long
 def test_overfit_learns_its_pictures_by_heart(debug):
     _, metrics = debug("overfit", schedule=False)
     assert len(metrics) == 100

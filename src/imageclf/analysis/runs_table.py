@@ -14,7 +14,7 @@ from imageclf.analysis.run_settings import RESERVED, SCORES, RunRecord, data_set
 _LESS_IS_BETTER = ("loss", "ece", "error", "seconds", "distance")
 _FIRST_SCORES = (
     *("model/acc", "model/acc_low", "model/acc_high"),
-    *("val/acc", "val/acc_tta", "val/acc_best", "val/loss", "val/loss_tta"),
+    *("val/acc", "val/acc_tta", "val/acc_best", "val/acc_best_crossfit", "val/loss", "val/loss_tta"),
     *("test/acc", "test/loss"),
 )
 

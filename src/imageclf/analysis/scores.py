@@ -96,11 +96,11 @@ def picture_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integ
     return losses
 
 
-def wilson_interval(right: int, total: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(right: float, total: int, confidence: float = 0.95) -> Interval:
     """Return where the accuracy on all pictures of this kind probably lies, given that on some of them.
 
     Args:
-        right: pictures classified correctly, 0 to `total`.
+        right: pictures classified correctly, 0 to `total`; a mean over several scorings may be a fraction.
         total: pictures, at least 1.
         confidence: how often such an interval holds the true accuracy, between 0 and 1.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import lightning as pl
 
 from imageclf import InputError
+from imageclf.analysis.crossfit import Crossfitted, PictureScores
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import (
@@ -15,6 +16,7 @@ from imageclf.evaluation.candidates import (
     SnapshotFolder,
     Validated,
     best_candidate,
+    crossfitted_best,
     mean_predictions,
     validated,
 )
@@ -32,6 +34,14 @@ def snapshot_phases(schedule: Schedule) -> dict[str, Phase]:
     """Return the names of all snapshots, PHASE-CYCLE, with the phase that each is of."""
     ends = [place for place in schedule.places if place.is_cycle_end]
     return {f"{place.name}-{place.cycle}": place.phase for place in ends}
+
+
+def best_results(found: Crossfitted | None) -> dict[str, float]:
+    """Return the cross-fitted accuracy of the best candidate, by its keys in summary.json."""
+    if found is None:
+        return {}
+    ends = {"": found.accuracy, "_low": found.low, "_high": found.high}
+    return {f"val/acc_best_crossfit{end}": value for end, value in ends.items()}
 
 
 class Evaluator(NamedTuple):
@@ -70,6 +80,7 @@ class Snapshots(Callback):
 
     Args:
         state: of the run; says which candidate is reported, and receives the scores of all.
+        seed: of the halves of the validation split that choose and score the best candidate.
         last: how many of the last snapshots are averaged.
         refresh_bn: add average and soup with the statistics of batch norm estimated anew from the training
             pictures; a norm that was frozen in every phase keeps its own.
@@ -84,12 +95,13 @@ class Snapshots(Callback):
     order = Order.SNAPSHOT
 
     def __init__(
-        self, schedule: Schedule, state: RunState, run_dir: Path, last: int, refresh_bn: bool
+        self, schedule: Schedule, state: RunState, run_dir: Path, seed: int, last: int, refresh_bn: bool
     ) -> None:
         if last < 1:
             raise InputError(f"callbacks.snapshots.last={last}: give a whole number from 1")
         self._schedule = schedule
         self._state = state
+        self._seed = seed
         self._folder = SnapshotFolder(run_dir / "snapshots")
         self._last = last
         self._refresh_bn = refresh_bn
@@ -160,6 +172,7 @@ class Snapshots(Callback):
             self._state.results[f"val/acc_{name}"] = candidates[name].accuracy
             self._state.results[f"val/loss_{name}"] = candidates[name].loss
         self._state.results |= {"best": best, "val/acc_best": candidates[best].accuracy}
+        self._state.results |= best_results(crossfitted_best(found, self._seed))
         self._state.results |= {"model": reported, "model/chosen": self._state.reports == "best"}
         log.info("best on validation: %s (%.4f)", best, candidates[best].accuracy)
         if run.trainer.is_global_zero:
@@ -178,13 +191,18 @@ class Snapshots(Callback):
         }
 
     def _soups(self, run: Evaluator, snapshots: dict[str, Validated]) -> dict[str, Validated]:
-        soup = greedy_soup(
-            snapshots,
-            self._folder.load,
-            lambda weights: validated(["soup"], [], run.predict(weights)),
-        )
+        tried: list[PictureScores] = []
+
+        def judged(weights: State) -> Validated:
+            """Score a mixture, and keep how."""
+            mixture = validated(["soup"], [], run.predict(weights))
+            tried.extend(mixture.choices)
+            return mixture
+
+        soup = greedy_soup(snapshots, self._folder.load, judged)
         self._folder.save(run.trainer, "soup", run.module.classes, lambda: soup.state)
-        soups = {"soup": validated(["soup"], soup.members, soup.score.predictions)}
+        mixed = validated(["soup"], soup.members, soup.score.predictions)
+        soups = {"soup": mixed._replace(choices=tried)}
         if self._refresh_bn:
             self._refresh(run, "soup", list(snapshots))
             soups["soup_bn"] = self._validated(run, "soup_bn", soup.members)

@@ -1,6 +1,6 @@
 """The candidates of a run: weights, or several of them, to predict with, and their scores on validation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import lightning as pl
 import torch
 
 from imageclf import InputError
+from imageclf.analysis.crossfit import Crossfitted, PictureScores, crossfitted, picture_scores
 from imageclf.configs import read_object
 from imageclf.model import Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
@@ -40,10 +41,18 @@ class Candidate(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """A candidate with its predictions of the validation split, which are on the CPU."""
+    """A candidate with its predictions of the validation split, which are on the CPU.
+
+    Args:
+        candidate: with its scores.
+        predictions: of the split.
+        choices: the scores of what the split chose among to make it: of a soup those of the mixtures that
+            were tried, of any other candidate its own.
+    """
 
     candidate: Candidate
     predictions: Predictions
+    choices: Sequence[PictureScores]
 
     @property
     def order(self) -> tuple[float, float]:
@@ -54,12 +63,26 @@ class Validated(NamedTuple):
 def validated(files: Sequence[str], members: Sequence[str], predictions: Predictions) -> Validated:
     """Return a candidate with the scores of its predictions of the validation split."""
     score = predictions.accuracy, predictions.loss
-    return Validated(Candidate([f"{name}.ckpt" for name in files], list(members), *score), predictions)
+    candidate = Candidate([f"{name}.ckpt" for name in files], list(members), *score)
+    scores = picture_scores(predictions.probabilities.numpy(), predictions.labels.numpy())
+    return Validated(candidate, predictions, [scores])
 
 
 def best_candidate(candidates: dict[str, Candidate]) -> str:
     """Return the name of the most accurate candidate; among equals, of the one with the lowest loss."""
     return min(candidates, key=lambda name: candidates[name].score.order)
+
+
+def crossfitted_best(found: Mapping[str, Validated], seed: int) -> Crossfitted | None:
+    """Return the accuracy of the best candidate on pictures that did not choose it; see `crossfitted`.
+
+    Args:
+        found: all candidates of a run, at least one; a soup may be chosen among those that were tried.
+        seed: of the halvings.
+    """
+    choices = [scores for each in found.values() for scores in each.choices]
+    labels = next(iter(found.values())).predictions.labels.numpy()
+    return crossfitted(choices, labels, seed)
 
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from imageclf.analysis.scores import wilson_interval
 from imageclf.report.page import percent
-from imageclf.report.reported import tested_sentence
+from imageclf.report.reported import choice_sentence, tested_sentence
 from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import counted, joined
 
@@ -29,11 +29,11 @@ def model_card(
         origin: as `origin_of` returns it.
     """
     is_reported = exported is not None and exported.name == summary.get("model")
-    is_chosen = is_reported and summary.get("model/chosen") is True
+    choice = choice_sentence(summary) if is_reported else ""
     rows = {
         "Classes": _names(classes),
         "Trained on": f"{counted(_count(summary, 'num_train'), 'picture')}, in {backbone}",
-        "Result": _result(exported, _count(summary, "model/pictures"), is_chosen),
+        "Result": _result(exported, _count(summary, "model/pictures"), choice),
         "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
             "it gives one of these classes to every picture, also to one that shows none of them. Pictures "
@@ -71,13 +71,12 @@ def _count(summary: Mapping[str, object], key: str) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _result(exported: CandidateScore | None, pictures: int, is_chosen: bool) -> str:
+def _result(exported: CandidateScore | None, pictures: int, choice: str) -> str:
     if exported is None or not pictures:
         return "unknown, because no picture was held out."
     right = round(exported.accuracy * pictures)
     low, high = wilson_interval(right, pictures)
-    chosen = " It was chosen for doing best on these pictures, so expect a little less on new ones."
     return (
         f"{right:,} of {pictures:,} validation pictures right ({percent(exported.accuracy, pictures)}; 95 % "
-        f"interval {percent(low)} to {percent(high)}).{chosen if is_chosen else ''}"
-    )
+        f"interval {percent(low)} to {percent(high)}). {choice}"
+    ).rstrip()

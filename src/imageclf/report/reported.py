@@ -34,7 +34,6 @@ class ReportedModel:
         loss: mean over the pictures.
         right: pictures classified correctly.
         pictures: all of them.
-        is_chosen: whether it was chosen for doing best on these very pictures.
     """
 
     name: str
@@ -45,7 +44,6 @@ class ReportedModel:
     loss: float
     right: int
     pictures: int
-    is_chosen: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,6 @@ def reported_model(
         loss=numbers["loss"],
         right=round(numbers["acc"] * pictures),
         pictures=pictures,
-        is_chosen=summary.get("model/chosen") is True,
     )
 
 
@@ -142,6 +139,27 @@ def tested_sentence(summary: Mapping[str, object]) -> str:
     )
 
 
+def choice_sentence(summary: Mapping[str, object]) -> str:
+    """Return what follows from choosing the reported model on the validation pictures; "" if it was not.
+
+    >>> choice_sentence({"model/chosen": True})
+    'It was chosen for doing best on these very pictures, so expect a little less on new ones.'
+    """
+    if summary.get("model/chosen") is not True:
+        return ""
+    ends = [summary.get(f"val/acc_best_crossfit{end}") for end in ("", "_low", "_high")]
+    numbers = [each for each in (summary.get("val/acc_best"), *ends) if isinstance(each, int | float)]
+    # Runs of earlier versions have none, and neither has one with a single validation picture.
+    if len(numbers) < 4:
+        return "It was chosen for doing best on these very pictures, so expect a little less on new ones."
+    best, accuracy, low, high = map(percent, numbers)
+    return (
+        f"It was chosen for its {best} on these very pictures; chosen by one half of them and scored by the "
+        f"other, the best candidate gets {accuracy} right (95 % interval {low} to {high}), which is what to "
+        "expect on new ones."
+    )
+
+
 def candidate_title(name: str, members: Sequence[str]) -> str:
     """Return what a candidate is, in words that follow "is".
 
@@ -169,8 +187,8 @@ def model_sentence(summary: Mapping[str, object], candidates: Sequence[Candidate
     counts = f"{model.right:,} of {model.pictures:,} validation pictures right"
     share = percent(model.accuracy, model.pictures)
     interval = f"95 % interval {percent(model.low).removesuffix(' %')} to {percent(model.high)}"
-    chosen = " It was chosen on these pictures." if model.is_chosen else ""
-    return f"The reported model is {model.title}: {counts} ({share}; {interval}).{chosen}"
+    sentence = f"The reported model is {model.title}: {counts} ({share}; {interval})."
+    return f"{sentence} {choice_sentence(summary)}".rstrip()
 
 
 def _members(name: str, candidates: Sequence[CandidateScore]) -> Sequence[str]:

@@ -29,6 +29,7 @@ from imageclf.report.reported import (
     ReportedModel,
     augmented_sentence,
     candidate_rows,
+    choice_sentence,
     reported_model,
     tested_sentence,
 )
@@ -91,6 +92,7 @@ def write_report(
         model=model,
         named=named is not None,
         candidates=candidate_rows(run.candidates, model),
+        choice=choice_sentence(run.summary),
         tested=tested_sentence(run.summary),
         augmented=augmented_sentence(run.summary, model.pictures) if model else "",
         phases=phase_rows(run.metrics, len(run.predictions)),
@@ -125,7 +127,6 @@ def _final_model(validation: Validation | None) -> ReportedModel | None:
         validation.loss,
         right,
         pictures,
-        is_chosen=False,
     )
 
 

@@ -12,8 +12,11 @@ from imageclf.report.page import ABSENT, duration, score_text
 # Letters of a number that a person may have typed.
 _TYPED = 7
 # The best candidate is no epoch, as the column best_epoch is.
-_TITLES = {"val/acc_best": "best candidate"}
-_SHOWN_SCORES = ("model/acc", "val/acc", "val/acc_tta", "val/acc_best", "val/loss", "test/acc")
+_TITLES = {"val/acc_best": "best candidate", "val/acc_best_crossfit": "best candidate, cross-fitted"}
+_SHOWN_SCORES = (
+    *("model/acc", "val/acc", "val/acc_tta", "val/acc_best", "val/acc_best_crossfit"),
+    *("val/loss", "test/acc"),
+)
 
 
 @dataclass(frozen=True)

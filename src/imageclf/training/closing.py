@@ -40,6 +40,7 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = {
         "model": known.get("model"),
         "accuracy": _accuracy(known),
+        "to expect": _expected(known),
         "with TTA": _percent(known.get("val/acc_tta"), ", measured for the final weights"),
         "on test": _percent(known.get("test/acc"), f" of {counted(known.get('num_test', 0), 'picture')}"),
         "trained on": trained,
@@ -53,9 +54,21 @@ def _accuracy(known: Mapping[str, Any]) -> str:
     if accuracy is None:
         return "unknown, because no picture was held out"
     low, high = known.get("model/acc_low"), known.get("model/acc_high")
-    interval = f" (95 % interval: {_percent(low)} to {_percent(high)})" if low is not None else ""
+    interval = _interval(low, high) if low is not None else ""
     pictures = known.get("model/pictures", known.get("num_valid", 0))
     return f"{_percent(accuracy)} of {pictures:,} validation pictures{interval}"
+
+
+def _expected(known: Mapping[str, Any]) -> str | None:
+    accuracy = known.get("val/acc_best_crossfit")
+    if accuracy is None or known.get("model/chosen") is not True:
+        return None
+    interval = _interval(*(known.get(f"val/acc_best_crossfit_{end}") for end in ("low", "high")))
+    return f"{_percent(accuracy)}{interval}, measured on pictures that did not choose the model"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return f" (95 % interval: {_percent(low)} to {_percent(high)})"
 
 
 def _percent(fraction: float | None, more: str = "") -> str | None:

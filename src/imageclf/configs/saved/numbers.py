@@ -21,7 +21,7 @@ _COUNTS = ("epochs", "size", "num_train", "num_valid", "num_test", "num_workers"
 _TYPES: Mapping[str, Any] = Machine.__annotations__ | {"experiment": str, "model": str, "best": str}
 # Accuracies of our own; a metric of the user's may be called acc_percent.
 _SHARES = re.compile(
-    r"(val|test|model)/acc(_(tta|tta_gain|ensemble|(average|soup)(_bn)?|ema|best|low|high))?"
+    r"(val|test|model)/acc(_(tta|tta_gain|ensemble|(average|soup)(_bn)?|ema|best(_crossfit(_low|_high)?)?|low|high))?"
 )
 MOST = 10**12
 # Rates of a thousand layer groups, and scores.

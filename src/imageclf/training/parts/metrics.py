@@ -18,6 +18,7 @@ _ENDS = ("", "_tta", *(f"_{name}" for name in MIXED))
 OWN = (
     *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
     "val/acc_best",
+    "val/acc_best_crossfit",
     "test/acc",
     "test/loss",
 )
