@@ -111,6 +111,7 @@ RANGES: Mapping[str, Range] = {
     "callbacks.snapshots.last": _COUNT,
     "callbacks.checkpoint.every_n_minutes": _AMOUNT,
     "callbacks.checkpoint.every_n_batches": _COUNT,
+    "lr_batch_size": _COUNT,
     "trainer.devices": Range(-1, 1e6),
     "trainer.num_nodes": _COUNT,
     "trainer.accumulate_grad_batches": _COUNT,

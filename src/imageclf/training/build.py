@@ -10,6 +10,7 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import Logger
+from timm.layers.norm_act import convert_sync_batchnorm
 
 from imageclf.callbacks import Report
 from imageclf.callbacks.always.loggers import FeedLoggers
@@ -58,6 +59,9 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     state = RunState()
     sizes = schedule.sizes(size)
     module, expects = build_module(config.model, counts, sizes, metrics, by_layer, state)
+    if config.trainer.get("sync_batchnorm"):
+        # Timm's norms hold their activation, which torch's own conversion would drop; names stay the same.
+        convert_sync_batchnorm(module.model)
     schedule.check(
         module.groups.names,
         has_finder="lr_finder" in config.callbacks,
@@ -131,7 +135,8 @@ def build_trainer(
     Raises:
         InputError: this machine does not have what the node asks for.
     """
-    node = {**node, **settle(node)}
+    # Batch norms are converted when the module is built.
+    node = {name: value for name, value in {**node, **settle(node)}.items() if name != "sync_batchnorm"}
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from imageclf import InputError
 from imageclf.configs import JobError, record
-from imageclf.launch.jobs import Job, compose_jobs, plain_config
+from imageclf.launch.jobs import Job, compose_jobs, pack, plain_config
 from imageclf.launch.search.options import SearchOptions, read_options
 from imageclf.launch.search.space import Space, read_space
 from imageclf.launch.search.study import NAME, ask, left_behind, open_study, overrides_of, tell, write_results
@@ -160,9 +161,10 @@ def with_pruning(job: Job, options: SearchOptions, journal: Path) -> Job:
         "pruner": options.pruner,
         "options": dict(options.pruner_options),
     }
-    with open_dict(job.config):
-        job.config.callbacks.pruning = node
-    return job
+    config = job.config
+    with open_dict(config):
+        config.callbacks.pruning = node
+    return replace(job, packed=pack(config))
 
 
 def _node(config: DictConfig) -> dict[str, Any]:
