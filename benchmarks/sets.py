@@ -10,7 +10,9 @@ import json
 import subprocess
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +43,7 @@ class PictureSet(NamedTuple):
 
     Args:
         draw: yields (class, picture), in a fixed order.
-        valid_pct: share to hold out; 120 to 240 pictures remain.
+        valid_pct: share to hold out; 60 to 240 pictures remain.
         like_imagenet: whether what the backbone has learnt fits.
         source: where the pictures are from.
     """
@@ -77,6 +79,15 @@ def draw_stamps() -> Labelled:
     """Yield the demo's pictures."""
     for path in sorted(STAMPS.glob("*/*.jpg")):
         yield path.parent.name, Image.open(path)
+
+
+def first_of(draw: Callable[[], Labelled], most: int) -> Labelled:
+    """Yield so many pictures of each class at most."""
+    drawn: Counter[str] = Counter()
+    for label, picture in draw():
+        drawn[label] += 1
+        if drawn[label] <= most:
+            yield label, picture
 
 
 def draw_stickers() -> Labelled:
@@ -177,6 +188,10 @@ SETS = {
     "textures": PictureSet(draw_textures, 0.35, True, "Debian's openarena-081-textures"),
     "digits": PictureSet(draw_digits, 0.5, False, "scikit-learn"),
     "fashion": PictureSet(draw_fashion, 0.5, False, "Debian's dataset-fashion-mnist"),
+    "few-stamps": PictureSet(partial(first_of, draw_stamps, 27), 0.61, True, "data/stamps, 60 to train on"),
+    "few-digits": PictureSet(
+        partial(first_of, draw_digits, 16), 0.625, False, "scikit-learn, 60 to train on"
+    ),
     "glyphs": PictureSet(draw_glyphs, 0.5, False, "drawn with matplotlib's fonts"),
 }
 

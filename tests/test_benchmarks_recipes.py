@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -79,11 +80,23 @@ def test_a_recipe_is_safe_until_it_loses_more_than_a_hundredth(recipes: ModuleTy
 
 
 def test_the_table_leaves_out_steps_that_a_recipe_has_not(recipes: ModuleType) -> None:
-    table = recipes._table({"digits": {**ROW, "final": 0.9, "seconds": 12.0, "safe": True}})
+    table = recipes._table(
+        {"digits": {**ROW, "final": 0.9, "dip": 0.02, "steps": 90.0, "seconds": 12.0, "safe": True}}
+    )
     assert len({line.count("|") for line in table}) == 1
     assert "+ unfreezing" in table[0]
     assert "+ bigger pictures" not in table[0]
     assert table[2].startswith("| digits | 0.800 | 0.900 |")
+    assert table[2].endswith("| 0.020 | yes | 90 | 12 |")
+
+
+def test_a_dip_is_the_fall_from_one_phase_to_the_first_epoch_of_the_next(recipes: ModuleType) -> None:
+    phases, accuracies = ["head"] * 2 + ["tune"] * 2 + ["large"], [0.5, 0.8, 0.6, 0.9, 0.95]
+    falls = recipes.dips(pd.DataFrame({"phase": phases, "val/acc": accuracies}))
+    assert falls == pytest.approx({"dip/tune": 0.2, "dip/large": -0.05})
+    seeds = [{"head": 0.8, "final": 0.9, "dip/tune": fall} for fall in (0.2, -0.1, 0.05)]
+    assert recipes.summary(seeds)["dip"] == pytest.approx(0.05)
+    assert recipes.summary([{"head": 0.8, "final": 0.9, "dip/tune": -0.1}])["dip"] == 0
 
 
 @pytest.mark.long

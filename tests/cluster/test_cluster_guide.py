@@ -57,6 +57,7 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     ((first, run_dir),) = jobs_of(printed[1]).items()
     server.wait_for(first, "COMPLETED", "FAILED")
     assert (run_dir / "report.html").exists()
+    assert (run_dir.parent / ".submitit").is_dir()
     assert (tmp_path / printed[2][-1] / "sbatch.sh").exists()
     jobs = jobs_of(printed[3])
     assert {server.job(job)["NumNodes"] for job in jobs} == {"2"}

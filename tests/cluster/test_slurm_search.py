@@ -57,4 +57,4 @@ def test_a_search_that_would_submit_all_its_trials_at_once_is_refused(
 ) -> None:
     _, said = finish(start(server, tmp_path, *tiny, *SLURM, *SEARCH, "cluster.array_parallelism=2"), code=1)
     assert "cluster.array_parallelism=2: all 2 trials would start before any has ended" in said
-    assert not list(tmp_path.rglob("multirun.yaml"))
+    assert not [*tmp_path.rglob("multirun.yaml"), *tmp_path.rglob("study.log")]

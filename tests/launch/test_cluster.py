@@ -7,11 +7,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from imageclf import InputError
-from imageclf.configs import CONF_DIR, to_plain
+from imageclf.configs import CONF_DIR, read_object, to_plain
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here
-from imageclf.launch.slurm.sbatch import script
+from imageclf.launch.slurm.sbatch import recording, script
 from imageclf.launch.slurm.submit import arrays_of, check_sweep
 from imageclf.training.parts.accelerator import num_ranks
 
@@ -200,6 +200,30 @@ def test_a_script_is_shell_that_bash_accepts(tmp_path: Path) -> None:
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     assert "#SBATCH --partition='a b'" in text
     assert text.index("module load") < text.index("export SRUN_CPUS_PER_TASK=3") < text.index("srun ")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "recorded"),
+    [("kill -9 $BASHPID", 137, "killed"), ("exit 2", 2, None), ("exit 0", 0, None), ("exit 143", 143, None)],
+)
+def test_the_shell_around_a_task_that_is_killed_records_it(
+    tmp_path: Path, end: str, code: int, recorded: str | None
+) -> None:
+    runs = [tmp_path / "0", tmp_path / "a 'b'"]
+    for each in runs:
+        each.mkdir()
+    lines = "\n".join([*recording(runs), f"( {end} )"])
+    done = subprocess.run(["bash"], input=lines, text=True, check=False, env={"SLURM_ARRAY_TASK_ID": "1"})
+    assert done.returncode == code
+    failures = {path.parent: read_object(path)["status"] for path in tmp_path.glob("*/failed.json")}
+    assert failures == ({runs[1]: recorded} if recorded else {})
+
+
+def test_the_shell_keeps_what_a_rank_has_recorded_of_its_end(tmp_path: Path) -> None:
+    (tmp_path / "failed.json").write_text('{"status": "input"}')
+    lines = "\n".join([*recording([tmp_path]), "( kill -9 $BASHPID )"])
+    subprocess.run(["bash"], input=lines, text=True, check=False, env={})
+    assert read_object(tmp_path / "failed.json") == {"status": "input"}
 
 
 def test_a_task_leaves_with_the_exit_code_of_a_command(tmp_path: Path, capsys) -> None:

@@ -10,6 +10,7 @@ import pytest
 from imageclf import InputError, Preempted
 from imageclf.launch.pool import open_pool
 from imageclf.system.errors import Failure
+from imageclf.system.signals import PREEMPTING
 
 ERRORS = {
     "input": InputError,
@@ -30,7 +31,7 @@ def end_by(number: int) -> None:
 
 
 def wait_for_signal() -> str:
-    return signal.sigwait([signal.SIGUSR1]).name
+    return signal.sigwait(PREEMPTING).name
 
 
 def test_results_come_with_the_numbers_of_their_processes():
@@ -81,12 +82,25 @@ def test_a_process_that_leaves_without_a_result_has_failed():
         assert pool.wait() == {0: Failure("failed", 2, "ended with exit code 3")}
 
 
-def test_a_signal_is_forwarded_and_remembered():
+@pytest.fixture
+def hears_hangup():
+    """Take SIGHUP as a terminal starts a program with it: nohup would have the suite ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", PREEMPTING)
+def test_a_signal_is_forwarded_to_every_process_and_remembered(number, hears_hangup):
     with open_pool() as pool:
-        pool.start(0, wait_for_signal)
-        os.kill(os.getpid(), signal.SIGUSR1)
-        assert pool.wait() == {0: "SIGUSR1"}
-        assert pool.signals == [signal.SIGUSR1]
+        for each in (0, 1):
+            pool.start(each, wait_for_signal)
+        os.kill(os.getpid(), number)
+        ended = {}
+        while pool.running:
+            ended |= pool.wait()
+        assert ended == {0: number.name, 1: number.name}
+        assert pool.signals == [number]
 
 
 def test_the_end_of_the_block_kills_what_still_runs():

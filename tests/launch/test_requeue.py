@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from imageclf import Preempted
+from imageclf.launch.pool import open_pool
 from imageclf.launch.slurm.requeue import (
     is_left_to_slurm,
     launcher_handler,
@@ -13,6 +14,7 @@ from imageclf.launch.slurm.requeue import (
     requeue_when_preempted,
     way_to_requeue,
 )
+from imageclf.system.errors import Failure
 from imageclf.system.signals import STOPPING
 from imageclf.system.world import batch_job_id, job_id, num_tasks, restarted
 
@@ -119,3 +121,20 @@ def test_nothing_is_requeued_where_nothing_was_preempted(launcher):
     with requeue_when_preempted():
         pass
     assert launcher == []
+
+
+def preempted_job():
+    """Stand where a job of a sweep stands, whose way to requeue would be submitit's."""
+    signal.signal(signal.SIGUSR2, handler_that_fails)
+    with requeue_when_preempted():
+        raise Preempted("ended by SIGUSR1")
+
+
+def handler_that_fails(number, frame):
+    raise SystemExit("this job has requeued itself")
+
+
+def test_a_sweeps_job_leaves_the_requeue_to_its_parent():
+    with open_pool() as pool:
+        pool.start(0, preempted_job)
+        assert pool.wait() == {0: Failure("preempted", 75, "ended by SIGUSR1")}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,21 @@ from probes import digest, lines
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed
 
 from imageclf import InputError
+from imageclf.configs import read_object
 from imageclf.launch.start import checked_ranks
 from imageclf.system.world import World
 from imageclf.training.directory import prepare
 
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+GUIDE = (Path(__file__).parents[2] / "docs/cluster.md").read_text(encoding="utf-8")
 PROBES = str(Path(__file__).parents[1] / "support")
 
 
-def torchrun(folder: Path, *arguments: str, restarts: int = 0) -> "subprocess.CompletedProcess[str]":
+def torchrun(
+    folder: Path, *arguments: str, restarts: int = 0, flags: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
     """Start two tasks of a module with torchrun."""
-    flags = ["--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}"]
+    flags = ["--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}", *flags]
     command = [sys.executable, "-m", "torch.distributed.run", *flags]
     path = os.pathsep.join([PROBES, os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
@@ -90,6 +95,21 @@ def test_a_killed_task_ends_the_other_and_the_restarted_run_is_the_undisturbed_o
     assert "forcefully exiting" not in done.stderr
     assert "resuming at epoch 1, batch 0" in (tmp_path / "run/train.log").read_text()
     assert final_weights(tmp_path / "run") == final_weights(composed_by_task)
+
+
+@pytest.mark.long
+def test_a_signal_to_torchrun_is_one_to_its_tasks_which_save_and_are_not_started_again(
+    pictures: Path, tmp_path: Path
+) -> None:
+    passed_on = f"--signals-to-handle={GUIDE.partition('--signals-to-handle=')[2].split('`')[0]}"
+    send = "+callbacks.send={_target_: probes.SendSignal, name: SIGUSR1, epoch: 3, batch: 1, to: launcher}"
+    typed = overrides(pictures, send, "hydra.run.dir=run")
+    done = torchrun(tmp_path, "imageclf.train", *typed, flags=[passed_on], restarts=1)
+    assert done.returncode == 1
+    assert "imageclf: ended by SIGUSR1; go on with: imageclf-train hydra.run.dir=" in done.stderr
+    assert read_object(tmp_path / "run/failed.json")["status"] == "preempted"
+    assert (tmp_path / "run/checkpoints/last.ckpt").exists()
+    assert (tmp_path / "run/train.log").read_text().count("trains on cpu") == 1
 
 
 @pytest.mark.long

@@ -97,10 +97,18 @@ def test_warmup_rises_in_equal_steps_to_the_course():
     assert rates == [0.25, 0.5, 0.75, *[1.0] * 13]
 
 
-def test_warmup_scales_the_course_that_lies_above_it():
-    cold, warm = Phase(cycle_len=2), Phase(cycle_len=2, warmup=1)
-    ratios = np.array(scales(warm)) / np.array(scales(cold))
-    np.testing.assert_allclose(ratios, np.minimum(1, np.arange(1, 201) / 100))
+@pytest.mark.parametrize("warmup", [0.1, 0.5, 1, 1.5])
+def test_the_cosine_starts_at_the_peak_that_the_warmup_leads_to(warmup):
+    rates, rising = scales(Phase(cycle_len=2, warmup=warmup)), int(100 * warmup)
+    np.testing.assert_allclose(rates[:rising], np.arange(1, rising + 1) / rising)
+    falling = np.arange(200 - rising) / (200 - rising)
+    np.testing.assert_allclose(rates[rising:], (1 + np.cos(np.pi * falling)) / 2, atol=1e-12)
+
+
+def test_a_warmup_of_a_whole_cycle_leaves_nothing_to_its_shape():
+    assert scales(Phase(n_cycles=2, warmup=1), num_batches=4) == pytest.approx(
+        [0.25, 0.5, 0.75, 1, *scales(Phase(), num_batches=4)]
+    )
 
 
 def test_warmup_is_not_repeated_at_a_restart():
@@ -210,6 +218,8 @@ def test_precompute_goes_with_a_frozen_body(unfreeze_to):
         ("peak_decay", 1.01),
         ("eta_min", -0.1),
         ("eta_min", 1),
+        ("ema", 0),
+        ("ema", -1),
         ("warmup", -1),
         ("warmup", math.nan),
         ("shape", "cosinus"),
@@ -257,7 +267,7 @@ def test_a_contradiction_is_named_by_its_full_key():
 
 def test_every_field_of_a_phase_is_a_key_of_it():
     values = {field.name: field.default for field in fields(Phase)}
-    assert len(values) == 23
+    assert len(values) == 24
     assert phase_from("any", values) == Phase()
 
 

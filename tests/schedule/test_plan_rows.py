@@ -135,14 +135,19 @@ def test_a_rate_to_be_found_shows_by_how_much_a_group_is_below_it():
     assert [shown[f"lr/{group}"] for group in GROUPS] == ["auto/32", "auto/4", "auto"]
 
 
-@pytest.mark.parametrize(("lr", "warmup", "unit"), [(1e-2, 1.0, 1e-2), (1e-2, 0.0, 1e-2), ("auto", 1.0, 1.0)])
-def test_the_rates_of_a_phase_are_the_highest_that_any_of_its_steps_takes(lr, warmup, unit):
-    schedule = Schedule({"fit": Phase(cycle_len=2, lr=lr, lr_ratio=3, unfreeze_to=0, warmup=warmup)})
+@pytest.mark.parametrize(("lr", "unit"), [(1e-2, 1e-2), ("auto", 1.0)])
+@pytest.mark.parametrize(("shape", "reaches"), [("cosine", True), ("onecycle", False)])
+def test_the_rates_of_a_phase_are_the_highest_that_any_of_its_steps_takes(lr, unit, shape, reaches):
+    # Of eight steps none lies at nine tenths.
+    shaped = {"warmup": 1.0} if shape == "cosine" else {"shape": shape, "pct_start": 0.9}
+    phase = Phase(cycle_len=2, lr=lr, lr_ratio=3, unfreeze_to=0, **shaped)
+    schedule = Schedule({"fit": phase})
     rows = step_rows(schedule, GROUPS, num_batches, 32, {"fit": 1.0})
     highest = max(row["lr/head"] for row in rows)
-    assert (highest < 0.9 * unit) is (warmup > 0)
+    assert (highest == unit) is reaches
     shown = phase_rows(schedule, GROUPS, num_batches, 32, (100, 10, 1))[0]["lr/head"]
-    assert shown == (f"auto/{1 / highest:.3g}" if lr == "auto" else f"{highest:.2g}")
+    reached = "auto" if reaches else f"auto/{1 / highest:.3g}"
+    assert shown == (reached if lr == "auto" else f"{highest:.2g}")
 
 
 def test_batches_are_counted_once_an_epoch_for_the_rows_of_phases():

@@ -1,5 +1,7 @@
 """Callbacks that jobs carry, added by their _target_ as a user's own would be."""
 
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,17 @@ from imageclf.system.signals import Notice
 
 
 class FailWithSeed(pl.Callback):
-    """Raise in the second epoch of the run with one seed."""
+    """Raise in the second epoch of the run with one seed; with another one be killed, as for its memory."""
 
-    def __init__(self, seed: int, bad: int) -> None:
+    def __init__(self, seed: int, bad: int, killed: int) -> None:
         self._fails = seed == bad
+        self._is_killed = seed == killed
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if self._fails and trainer.current_epoch == 1:
             raise RuntimeError("failed on purpose")
+        if self._is_killed and trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class WaitForSignal(pl.Callback):

@@ -31,6 +31,12 @@ def start(server: SlurmServer, folder: Path, *arguments: str, main: str = "train
     )
 
 
+def submit(server: SlurmServer, *options: str, piped: str | None = None) -> str:
+    """Submit a script by sbatch, and return the job's id."""
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    return server.run("env", f"PYTHONPATH={paths}", "sbatch", "--parsable", *options, piped=piped)
+
+
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> tuple[list[str], str]:
     """Wait for a command, and return the lines that it printed and its messages."""
     out, err = process.communicate(timeout=300)

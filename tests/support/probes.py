@@ -308,7 +308,7 @@ class Costs(pl.Callback):
 
 
 class SendSignal(pl.Callback):
-    """Send a signal once, at a batch's start: to this process, its process group, or a rank's parent."""
+    """Send a signal once, at a batch's start: to this process, its group, a rank's parent, or torchrun."""
 
     def __init__(self, run_dir: Path, name: str, epoch: int, batch: int, to: str, rank: int = 0) -> None:
         self._sent = run_dir / "sent"
@@ -329,6 +329,8 @@ class SendSignal(pl.Callback):
             parent = multiprocessing.parent_process()
             assert parent is not None
             os.kill(parent.pid, self._number)
+        elif self._to == "launcher":
+            os.kill(os.getppid(), self._number)
         else:
             os.kill(os.getpid(), self._number)
 

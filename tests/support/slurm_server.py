@@ -121,10 +121,16 @@ class SlurmServer:
             for pid in self._processes(name):
                 kill(pid)
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """Return what a command of SLURM prints."""
+    def run(self, *command: str, check: bool = True, piped: str | None = None) -> str:
+        """Return what a command of SLURM prints, to which a text may be piped."""
         done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            input=piped,
         )
         assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}"
         return done.stdout.strip()

@@ -77,8 +77,8 @@ def test_the_users_callbacks_come_before_those_that_save_and_end_the_run(parsed,
     built = build_callbacks(given, RunState(), tmp_path)
     names = [type(each).__name__ for each in built]
     assert names[0] == "Reproducible"
-    saving = ["History", "Ema", "Snapshots", "Checkpoint"]
-    assert names[-9:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
+    saving = ["History", "Ema", "PhaseAverage", "Snapshots", "Checkpoint"]
+    assert names[-10:] == ["FitVerdict", "Bell", *saving, "Plan", "Summary", "Report"]
 
 
 def test_a_search_goes_without_plan_summary_and_report(parsed, tmp_path):
@@ -101,7 +101,6 @@ def test_a_search_goes_without_plan_summary_and_report(parsed, tmp_path):
         ("reload_dataloaders_every_n_epochs", "follows the schedule"),
         ("num_sanity_val_steps", "checked before training"),
         ("check_val_every_n_epoch", "every epoch is validated"),
-        ("sync_batchnorm", "not tested"),
     ],
 )
 @pytest.mark.sampled(4)

@@ -51,7 +51,7 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
             """Submit the runs of a search as they are asked for, and yield each with its result."""
             from imageclf.launch.slurm.stream import stream
 
-            return stream(self.hydra_context, self.config, self.params, jobs)
+            return stream(self.config, self.params, jobs)
 
 else:
 

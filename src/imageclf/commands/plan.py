@@ -21,7 +21,8 @@ from imageclf.system.machine import Machine
 from imageclf.system.printable import console
 from imageclf.system.progress import duration
 from imageclf.training.build import build_parts
-from imageclf.training.parts.accelerator import choose, num_ranks, read_device
+from imageclf.training.parts.accelerator import choose, num_ranks, read_device, total_ranks
+from imageclf.training.parts.scaled_lrs import scale_lrs, scaling_words
 from imageclf.training.parts.shared_batches import per_process
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import RunConfig, parse
@@ -29,11 +30,16 @@ from imageclf.training.run_config import RunConfig, parse
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Print the phases as a table; write plan.csv and plan.png."""
-    config = per_process(parse(to_plain(cfg), RunConfig), 1)
+    config = parse(to_plain(cfg), RunConfig)
+    ranks = total_ranks(config.trainer)
+    scaling = scaling_words(config, ranks)
+    config = per_process(scale_lrs(config, ranks), 1)
     # The plan needs the architecture, not its weights.
     config = replace(config, model=replace(config.model, weights="none"))
     schedule, module, data = build_parts(config, read_table(config.data, verify=False))
     console().print(phase_table(schedule, module, data))
+    if scaling:
+        print(scaling)
     # Of a GPU, and of several ranks, a run says it after its first batches.
     if trains_on(config.trainer) == "cpu" and num_ranks(config.trainer) == 1:
         print(duration_line(config, module, data))

@@ -30,10 +30,11 @@ def run_job(job: Job, quiet: bool) -> float | None:
     # Nothing is worth saving before the training starts: until then a signal ends the process.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     tolerate_closed_streams()
+    config = job.config
     if quiet:
-        _print_into_log(job)
+        _print_into_log(job.run_dir, config.hydra)
     try:
-        return _run(job)
+        return _run(config)
     except BaseException as error:
         failure = failure_of(error)
         if failure.status not in ("interrupted", "pruned"):
@@ -41,12 +42,12 @@ def run_job(job: Job, quiet: bool) -> float | None:
         raise
 
 
-def _run(job: Job) -> float | None:
+def _run(config: DictConfig) -> float | None:
     utils.setup_globals()
-    context = HydraContext(config_loader=None, callbacks=Callbacks(job.config))  # type: ignore[arg-type]
+    context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]
     result = utils.run_job(
         task_function=_train,
-        config=job.config,
+        config=config,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
         hydra_context=context,
@@ -60,15 +61,15 @@ def _train(cfg: DictConfig) -> float | None:
     return start(cfg, Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task))
 
 
-def _print_into_log(job: Job) -> None:
+def _print_into_log(run_dir: Path, hydra: DictConfig) -> None:
     """Redirect what the process prints into the job's log."""
-    job.run_dir.mkdir(parents=True, exist_ok=True)
-    path = job.run_dir / f"{job.config.hydra.job.name}.log"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    path = run_dir / f"{hydra.job.name}.log"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
     # Hydra's console handler would write each message there a second time.
-    root = job.config.hydra.job_logging.root
+    root = hydra.job_logging.root
     with read_write(root):
         root.handlers = [name for name in root.handlers if name != "console"]

@@ -1,6 +1,7 @@
 """The jobs of a sweep: all of them are composed and checked before the first one starts."""
 
-import copy
+import pickle
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,15 +31,26 @@ class Job:
         number: in the sweep.
         name: number and the overrides that differ from those of the other jobs, for messages.
         overrides: all of them, as Hydra got them.
-        config: composed, with its hydra node.
+        packed: its config, see `pack`: as objects a thousand configs would fill gigabytes.
         run_dir: where it trains.
     """
 
     number: int
     name: str
     overrides: tuple[str, ...]
-    config: DictConfig
+    packed: bytes
     run_dir: Path
+
+    @property
+    def config(self) -> DictConfig:
+        """Return the composed config with its hydra node, another copy each time."""
+        config: DictConfig = pickle.loads(zlib.decompress(self.packed))
+        return config
+
+
+def pack(config: DictConfig) -> bytes:
+    """Return a composed config as the few kilobytes that a `Job` holds of it."""
+    return zlib.compress(pickle.dumps(config), 1)
 
 
 def compose_jobs(
@@ -75,8 +87,8 @@ def _checked(
     overrides = [each for each in given if not each.startswith("resume_sweep=")]
     try:
         job = _compose(loader, config, overrides, number, name)
-        with hydra_config(job.config):
-            check_job(without_hydra(job.config), job.run_dir, overrides)
+        with task_config(job) as cfg:
+            check_job(cfg, job.run_dir, overrides)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         raise InputError(f"{name}: {explain(error)}") from error
     return job
@@ -97,32 +109,51 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
         drop_replaced(composed, composed.hydra, loader)
     if config.resume_sweep is not None and (run_dir / "config.yaml").exists():
         composed.ckpt_path = "auto"
-    return Job(number, name, tuple(overrides), composed, run_dir)
+    return Job(number, name, tuple(overrides), pack(composed), run_dir)
 
 
 def plain_config(job: Job) -> dict[str, Any]:
     """Return a job's config as plain values."""
-    with hydra_config(job.config):
-        return to_plain(without_hydra(job.config))
+    with task_config(job) as cfg:
+        return to_plain(cfg)
 
 
-def without_hydra(config: DictConfig) -> DictConfig:
-    """Return a composed config as a job gets it."""
-    cfg = copy.deepcopy(config)
+@contextmanager
+def task_config(job: Job) -> Iterator[DictConfig]:
+    """Yield a config as the job's function gets it: without the hydra node, to which it may still refer."""
+    cfg = job.config
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg
+    with hydra_config(job.config):
+        yield cfg
 
 
 @contextmanager
 def hydra_config(config: DictConfig) -> Iterator[None]:
     """Resolve `${hydra:...}` from a job's config inside the block."""
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)
+    # Not by set_config, which copies the node.
+    OmegaConf.set_readonly(config.hydra, True)
+    HydraConfig.instance().cfg = config  # type: ignore[assignment]
     try:
         yield
     finally:
         HydraConfig.instance().cfg = before
+
+
+class _Returned(JobReturn):
+    """Raise a failure as Hydra's does, which prints all overrides first."""
+
+    @property
+    def return_value(self) -> Any:
+        """Return the score, or raise why there is none."""
+        if isinstance(self._return_value, JobError):
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
 
 
 def job_return(job: Job, result: float | JobError | None) -> JobReturn:
@@ -135,7 +166,7 @@ def job_return(job: Job, result: float | JobError | None) -> JobReturn:
     if isinstance(result, JobError):
         record(result)
     # No sweeper reads the configs, and a thousand of them fill the memory.
-    returned = JobReturn(
+    returned = _Returned(
         overrides=list(job.overrides),
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,

@@ -28,6 +28,7 @@ from imageclf.training.location import check_location, has_begun, remove_refused
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
+from imageclf.training.parts.scaled_lrs import scaling_words
 from imageclf.training.parts.shared_batches import for_ranks
 from imageclf.training.parts.table import table_of_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
@@ -158,7 +159,11 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
         run_dir: holds config.yaml.
         broadcast: tells the other tasks the run directory.
     """
-    config = for_ranks(read_run_config(run_dir), os.environ)
+    given = read_run_config(run_dir)
+    scaling = scaling_words(given, total_ranks(given.trainer))
+    if scaling:
+        log.info("%s", scaling)
+    config = for_ranks(given, os.environ)
     ranks, launched = checked_ranks(config.trainer, World.of_process()), World.of_process().size > 1
     # Reading all pictures takes long; a signal ends it at once.
     with stop_notice(run_dir) as notice:

@@ -19,8 +19,9 @@ from imageclf.launch.job_process import run_job
 from imageclf.launch.jobs import Job, compose_jobs, job_return, plain_config
 from imageclf.launch.pool import open_pool
 from imageclf.launch.shares import Share, split_machine, visible_gpus
+from imageclf.launch.slurm.requeue import requeue_when_preempted
 from imageclf.launch.start import score_of
-from imageclf.launch.sweep_folder import remove_refused, write_multirun
+from imageclf.launch.sweep_folder import goes_on, remove_refused, write_multirun
 from imageclf.launch.tasks import refuse_sweep
 from imageclf.system.command_line import override
 from imageclf.system.errors import Failure
@@ -72,7 +73,7 @@ def launch(
     for number in finished:
         log.info("job %d is finished already", number)
     unfinished = [job for job in jobs if job.number not in finished]
-    with _saying_how_to_go_on(sweep_dir):
+    with requeue_when_preempted(), _saying_how_to_go_on(sweep_dir):
         ended = run_jobs(iter(unfinished), shares, len(unfinished))
         results = {job.number: result for job, result in ended}
     # Scripts take the last line of the output for the folder.
@@ -98,7 +99,7 @@ def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Itera
     if first is None:
         return
     write_multirun(config, sweep_dir)
-    with _saying_how_to_go_on(sweep_dir):
+    with requeue_when_preempted(), _saying_how_to_go_on(sweep_dir):
         yield from run_jobs(chain([first], jobs), _shares([first], n_jobs), None)
 
 
@@ -187,7 +188,7 @@ def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:
 
 
 def _is_finished(job: Job) -> bool:
-    return job.config.ckpt_path == "auto" and (job.run_dir / "summary.json").exists()
+    return goes_on(job.config) and (job.run_dir / "summary.json").exists()
 
 
 def _score(job: Job) -> float | None:

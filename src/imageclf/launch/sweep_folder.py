@@ -1,5 +1,6 @@
 """The folder of a sweep. Its multirun.yaml says what was swept, so that only the same sweep goes on there."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from imageclf import InputError
+from imageclf.system.world import restarted
 from imageclf.training.differences import FREE, RANKS, Change, is_free, key_of
 from imageclf.training.location import check_sweep_location
 
@@ -39,7 +41,7 @@ def choose_folder(config: DictConfig) -> None:
     check_sweep_location(folder)
     if not (folder / FILE).is_file() or (resumed is None and is_empty(folder)):
         return
-    if resumed is None and config.ckpt_path != "auto":
+    if resumed is None and not goes_on(config):
         raise InputError(
             f"{folder} holds a sweep already: continue it with resume_sweep={folder}, "
             "or choose another hydra.sweep.dir"
@@ -53,6 +55,11 @@ def choose_folder(config: DictConfig) -> None:
             f"{folder} was started as another sweep, with {difference(was, now)}: leave out what changes "
             f"that to go on, or choose another hydra.sweep.dir; only {may_change} may change"
         )
+
+
+def goes_on(config: DictConfig) -> bool:
+    """Return whether a command goes on with what it finds: it says so, or it is a job that SLURM requeued."""
+    return config.ckpt_path == "auto" or restarted(os.environ)
 
 
 def choose_run(config: DictConfig, run_dir: str) -> None:

@@ -10,7 +10,10 @@ from imageclf.launch.slurm.requeue import requeue_when_preempted
 from imageclf.system.locks import locked
 from imageclf.system.world import WAIT, World
 from imageclf.training.door import run
+from imageclf.training.extras import announce
 from imageclf.training.failure import record_failure
+from imageclf.training.logs import log_to_file
+from imageclf.training.run_config import read_run_config
 
 # Seconds that a task whose run is refused waits for the others to ask.
 _REFUSAL = 10.0
@@ -29,6 +32,8 @@ def train_task(run_dir: Path) -> None:
         return
     # The first task is the one that writes into the directory.
     with requeue_when_preempted(), locked(run_dir), record_failure(run_dir), broadcasting(world) as broadcast:
+        log_to_file(run_dir)
+        announce(run_dir, read_run_config(run_dir))
         broadcast(run_dir)
         run(run_dir)
 
@@ -80,4 +85,5 @@ def train_broadcast_run() -> None:
             raise InputError(f"the first task did not name a run directory within {WAIT}")
         # It is empty if the run is refused, or is finished already; the first task reports that.
         if run_dir:
-            run(Path(run_dir))
+            with record_failure(Path(run_dir), is_first=False):
+                run(Path(run_dir))

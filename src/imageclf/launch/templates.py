@@ -1,6 +1,6 @@
 """Compose the jobs of a large sweep quickly: those that choose the same options differ in values alone."""
 
-import copy
+import pickle
 from functools import cache
 from typing import Any
 
@@ -14,12 +14,13 @@ def share_files(loader: ConfigLoader) -> None:
     """Let a loader read the YAML files of a sweep once for all jobs that choose the same options.
 
     Hydra reads and merges all of them for each job, and its basic sweeper does so once more to check them;
-    what takes it a third of a second is a copy and a few assignments here. The configs are the same.
+    what takes it a third of a second is a copy and a few assignments here, and a pickle is copied in a fifth
+    of the time that `copy.deepcopy` needs. The configs are the same.
 
     Args:
         loader: of the sweep; its `load_sweep_config` is replaced.
     """
-    load, templates = loader.load_sweep_config, dict[tuple[str, ...], DictConfig]()
+    load, templates = loader.load_sweep_config, dict[tuple[str, ...], bytes]()
 
     @cache
     def is_group(key: str) -> bool:
@@ -34,8 +35,8 @@ def share_files(loader: ConfigLoader) -> None:
         values = [each for each in parsed if each.package is None and not is_group(each.key_or_group)]
         chosen = tuple(str(each.input_line) for each in parsed if each not in values)
         if chosen not in templates:
-            templates[chosen] = load(master_config, list(chosen))
-        config = copy.deepcopy(templates[chosen])
+            templates[chosen] = pickle.dumps(load(master_config, list(chosen)))
+        config: DictConfig = pickle.loads(templates[chosen])
         # As Hydra does with them, in their order and after all files.
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         job: Any = config.hydra.job

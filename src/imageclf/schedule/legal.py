@@ -92,3 +92,21 @@ def check_shape(shape: str, options: Collection[str], moms: Sequence[float] | No
     legal = "three numbers from 0 to below 1: at the start, at the highest rate and at the end"
     fits = moms is None or (len(moms) == 3 and all(0 <= each < 1 for each in moms))
     require(fits, "moms", None if moms is None else list(moms), legal)
+
+
+def index_of(group: str | int, groups: Sequence[str]) -> int:
+    """Return the index of a layer group from its name, or from an index that may count from the end.
+
+    Raises:
+        InputError: there is no such group.
+
+    Source: `learn.freeze_to(n)` of fastai 0.7.
+    """
+    if isinstance(group, str) and group in groups:
+        return list(groups).index(group)
+    if isinstance(group, int) and -len(groups) <= group < len(groups):
+        return group % len(groups)
+    raise InputError(
+        f"unfreeze_to={group}: there is no such layer group; name one of {', '.join(groups)}, "
+        f"or an index from {-len(groups)} to {len(groups) - 1}"
+    )

@@ -7,7 +7,14 @@ from typing import Literal, get_args
 
 from imageclf import InputError
 from imageclf.schedule.cycles import check_length, cycle_lengths, locate
-from imageclf.schedule.legal import check_each_cycle, check_layer_decay, check_lr, check_shape, require
+from imageclf.schedule.legal import (
+    check_each_cycle,
+    check_layer_decay,
+    check_lr,
+    check_shape,
+    index_of,
+    require,
+)
 from imageclf.schedule.shapes import PCT_START, SHAPES, Shape, plateau, through, warmup_scale
 
 BatchNormMode = Literal["eval", "train"]
@@ -42,10 +49,13 @@ class Phase:
             `shape: onecycle`. None: the optimizer's own throughout.
         eta_min: lowest learning rate, as a fraction of the peak; no rate of `shape: plateau` is below it.
         peak_decay: factor on the peak at each restart.
-        warmup: epochs at the phase's start over which the learning rate rises linearly to its `shape`.
+        warmup: epochs at the phase's start over which the learning rate rises linearly; the `shape` of the
+            cycle has the rest of it.
         slow_start: hold 1/100 of the peak for the first 1/20 of the phase's first cycle, as fastai 0.7 does.
         bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
             keeps its stored ones. A frozen group always keeps them.
+        ema: epochs that a moving average of the weights reaches back, see `average_decay`; it starts anew
+            with each cycle. It is validated and saved, and the next cycle goes on from it. None: no average.
         patience: of `shape: plateau`, in epochs.
         plateau_factor: of `shape: plateau`.
 
@@ -76,6 +86,7 @@ class Phase:
     warmup: float = 0.0
     slow_start: bool = False
     bn: BatchNormMode = "train"
+    ema: float | None = None
     patience: int = 1
     plateau_factor: float = 0.1
 
@@ -89,11 +100,11 @@ class Phase:
             value = getattr(self, name)
             require(low < value <= high, name, value, f"a number above {low} and at most {high}")
         require(self.patience >= 0, "patience", self.patience, "a number of epochs from 0")
+        require(self.ema is None or self.ema > 0, "ema", self.ema, "a number of epochs above 0, or null")
         require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
         check_length(self.n_cycles, self.cycle_len, self.cycle_mult)
-        require(
-            0 <= self.warmup <= self.epochs, "warmup", self.warmup, f"0 to the phase's {self.epochs} epochs"
-        )
+        rising = f"0 to the phase's {self.epochs} epochs"
+        require(0 <= self.warmup <= self.epochs, "warmup", self.warmup, rising)
         check_lr(self.lr, self.lr_ratio)
         check_layer_decay(self.layer_decay, self.lr, self.lr_ratio)
         check_shape(self.shape, self.shape_options, self.moms, self.eta_min)
@@ -134,7 +145,7 @@ class Phase:
         if self.shape == "plateau":
             scale = max(self.eta_min, plateau(losses, self.patience, self.plateau_factor))
         else:
-            course = SHAPES[self.shape](done / whole, **self.shape_options)
+            course = SHAPES[self.shape](self._course(epoch, batch, num_batches), **self.shape_options)
             scale = self.eta_min + (1 - self.eta_min) * course
         # From the phase's start, not the cycle's: the warm-up is for the fresh optimizer.
         warm = warmup_scale(epoch * num_batches + batch, self.warmup * num_batches)
@@ -144,18 +155,21 @@ class Phase:
         """Return the momentum at a batch, counted as in `lr_scale`; None: the optimizer's own."""
         if self.moms is None:
             return None
-        _, done, whole = self._steps(epoch, batch, num_batches)
         start, middle, end = self.moms
         pct_start = PCT_START if self.pct_start is None else self.pct_start
-        return through(start, middle, end, done / whole, pct_start)
+        return through(start, middle, end, self._course(epoch, batch, num_batches), pct_start)
 
     def _steps(self, epoch: int, batch: int, num_batches: int) -> tuple[int, int, int]:
-        """Return the cycle, and how many of its batches are done, of how many.
-
-        Integers until they are divided: at a restart the fraction is 0 to the last bit.
-        """
+        """Return the cycle, and how many of its batches are done, of how many."""
         cycle, epoch_in_cycle = locate(epoch, self.cycles)
         return cycle, epoch_in_cycle * num_batches + batch, self.cycles[cycle] * num_batches
+
+    def _course(self, epoch: int, batch: int, num_batches: int) -> float:
+        """Return which fraction of the cycle's shape is done: it starts where the warm-up has led to."""
+        cycle, done, whole = self._steps(epoch, batch, num_batches)
+        rising = (self.warmup - sum(self.cycles[:cycle])) * num_batches
+        # Integers without a warm-up: at a restart the fraction is 0 to the last bit.
+        return done / whole if rising <= 0 else max(0.0, done - rising) / max(1.0, whole - rising)
 
     def layer_scale(self, depth: int) -> float:
         """Return the factor of `layer_decay` on the rate of a layer that lies `depth` layers below the head.
@@ -173,7 +187,7 @@ class Phase:
         Raises:
             InputError: `unfreeze_to` is not a group, or `precompute` is set with a trainable body.
         """
-        first = _index_of(self.unfreeze_to, groups)
+        first = index_of(self.unfreeze_to, groups)
         if self.precompute and first < len(groups) - 1:
             given = f"precompute=true with unfreeze_to={self.unfreeze_to}"
             remedy = "set unfreeze_to=head, or precompute=false"
@@ -233,15 +247,3 @@ class Phase:
             raise InputError("lr=auto needs the finder: keep callbacks.lr_finder, or give a number")
         # The head has the whole rate; each group below it divides once more.
         return tuple(float(head) / self.lr_ratio**below for below in reversed(range(len(groups))))
-
-
-def _index_of(group: str | int, groups: Sequence[str]) -> int:
-    # An index counts as in fastai's freeze_to, also from the end.
-    if isinstance(group, str) and group in groups:
-        return list(groups).index(group)
-    if isinstance(group, int) and -len(groups) <= group < len(groups):
-        return group % len(groups)
-    raise InputError(
-        f"unfreeze_to={group}: there is no such layer group; name one of {', '.join(groups)}, "
-        f"or an index from {-len(groups)} to {len(groups) - 1}"
-    )

@@ -12,6 +12,8 @@ Shape = Literal["cosine", "onecycle", "flat_cosine", "constant", "plateau"]
 
 # An improvement below this fraction of the best loss does not count; torch's default.
 THRESHOLD = 1e-4
+# Steps that a moving average reaches back at most: in a long epoch more would only delay it.
+MOST_AVERAGED = 100
 # Of a cycle of `onecycle`, the share in which the rate rises.
 PCT_START = 0.25
 
@@ -102,6 +104,19 @@ def warmup_scale(step: int, steps: float) -> float:
     """
     # The first step already moves a little: a rate of 0 would waste its gradient.
     return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
+
+
+def average_decay(epochs: float, steps: int) -> float:
+    """Return the share of a moving average that a step keeps, for it to reach back over so many epochs.
+
+    Args:
+        epochs: above 0; at most `MOST_AVERAGED` steps count.
+        steps: of an epoch.
+
+    >>> [round(average_decay(2, steps), 3) for steps in (3, 12, 50, 1500)]
+    [0.833, 0.958, 0.99, 0.99]
+    """
+    return 1 - 1 / max(1.0, min(epochs * steps, MOST_AVERAGED))
 
 
 def _between(start: float, end: float, t: float) -> float:

@@ -10,9 +10,11 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import Logger
+from timm.layers.norm_act import convert_sync_batchnorm
 
 from imageclf.callbacks import Report
 from imageclf.callbacks.always.loggers import FeedLoggers
+from imageclf.callbacks.always.phase_average import PhaseAverage
 from imageclf.callbacks.always.plan_files import Plan
 from imageclf.callbacks.always.summary import Summary
 from imageclf.callbacks.callback import in_order
@@ -58,6 +60,9 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     sizes = schedule.sizes(size)
     task, pictures = config.task, len(table.rows("train"))
     module, expects = build_module(config.model, counts, sizes, metrics, by_layer, state, task, pictures)
+    if config.trainer.get("sync_batchnorm"):
+        # Timm's norms hold their activation, which torch's own conversion would drop; names stay the same.
+        convert_sync_batchnorm(module.model)
     schedule.check(
         module.groups.names,
         has_finder="lr_finder" in config.callbacks,
@@ -92,7 +97,7 @@ def build_callbacks(
         config: of the run.
         state: of the run; the same object as that of its module and data.
         run_dir: of the run.
-        ends: whether plan, summary and report are among them: they end a run.
+        ends: whether plan, summary and report are among them, which end a run, and the average of phases.
         notice: the signals that the run has received; None: it does not handle them.
     """
     nodes = config.callbacks
@@ -103,10 +108,11 @@ def build_callbacks(
     callbacks = [instantiate(node, f"callbacks.{name}", **offered) for name, node in nodes.items()]
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
+    average = PhaseAverage(config.schedule)
     plan = Plan(run_dir, config.schedule, state)
     summary = Summary(run_dir, state, labels_of(config), config.analysis)
     feed = [FeedLoggers(run_dir, state)] if config.logger else []
-    return in_order([*callbacks, plan, summary, *feed])
+    return in_order([*callbacks, average, plan, summary, *feed])
 
 
 def build_trainer(
@@ -130,7 +136,8 @@ def build_trainer(
     Raises:
         InputError: this machine does not have what the node asks for.
     """
-    node = {**node, **settle(node)}
+    # Batch norms are converted when the module is built.
+    node = {name: value for name, value in {**node, **settle(node)}.items() if name != "sync_batchnorm"}
     if not has_validation:
         # An empty list of loaders would do, but for Lightning's warning.
         node = {**node, "limit_val_batches": 0}

@@ -30,7 +30,6 @@ RESERVED = {
     "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
     "num_sanity_val_steps": "every picture is checked before training",
     "check_val_every_n_epoch": "every epoch is validated",
-    "sync_batchnorm": "it is not tested with phases yet",
 }
 
 
@@ -148,5 +147,7 @@ def check_trainer(node: Mapping[str, Any]) -> None:
     strategy = node.get("strategy", "auto")
     if strategy not in ("auto", "ddp"):
         raise InputError(
-            f"trainer.strategy={strategy}: give ddp or auto; others are not tested with phases yet"
+            f"trainer.strategy={strategy}: give ddp or auto; strategies that shard parameters, such as fsdp "
+            "and deepspeed, would freeze, average and save parts of tensors, and no classifier here is too "
+            "large for one GPU"
         )

@@ -1,9 +1,12 @@
 """failed.json: why a run ended before it was finished."""
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from torch.distributed import DistBackendError
 
 from imageclf.configs import exit_code, explain
 from imageclf.system.errors import (
@@ -19,6 +22,7 @@ from imageclf.system.errors import (
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
+_LOST = "another rank was killed or failed; was it out of memory? See what each rank has printed"
 # Lines of a traceback to keep: the last calls matter, the first ones are always the same.
 TAIL = 20
 _STATUS: dict[int, Status] = {
@@ -36,6 +40,8 @@ def failure_of(error: BaseException) -> Failure:
     code = exit_code(error)
     if code in _STATUS or isinstance(error, RunError):
         return Failure(_STATUS.get(code, "failed"), code, explain(error))
+    if lost_a_rank(error):
+        return Failure("killed", code, _LOST, "".join(traceback.format_exception(error)))
     first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     trace = "".join(traceback.format_exception(error))
     return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)
@@ -50,11 +56,34 @@ def write_failure(run_dir: Path, failure: Failure) -> None:
 
 
 @contextmanager
-def record_failure(run_dir: Path) -> Iterator[None]:
-    """Remove failed.json, and write it again if the block raises."""
-    (run_dir / FILE).unlink(missing_ok=True)
+def record_failure(run_dir: Path, is_first: bool = True) -> Iterator[None]:
+    """Remove failed.json, and write it again if the block raises.
+
+    Args:
+        run_dir: of the run.
+        is_first: whether this is the first rank. The others remove nothing, and write what the first one
+            cannot if it is killed.
+    """
+    if is_first:
+        (run_dir / FILE).unlink(missing_ok=True)
     try:
         yield
     except BaseException as error:
-        write_failure(run_dir, failure_of(error))
+        failure = failure_of(error)
+        if is_first or failure.status != "preempted":
+            # What another rank has written by now is the cause, and the end of this one follows from it.
+            follows = failure.status in ("killed", "preempted") and (run_dir / FILE).exists()
+            if not follows:
+                write_failure(run_dir, failure)
         raise
+
+
+def lost_a_rank(error: BaseException) -> bool:
+    """Return whether a rank failed because another one had ended: gloo and NCCL notice by its connections.
+
+    >>> lost_a_rank(RuntimeError("[...] Connection closed by peer [127.0.0.1]:4711"))
+    True
+    """
+    return isinstance(error, DistBackendError) or (
+        isinstance(error, RuntimeError) and re.search(r"(reset|closed) by peer", str(error)) is not None
+    )

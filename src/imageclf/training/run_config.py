@@ -14,6 +14,7 @@ from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
+from imageclf.schedule.lr_scaling import LrScaling
 from imageclf.tasks import MULTICLASS, Task
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import (
@@ -71,6 +72,8 @@ class RunConfig:
         trust: on resuming, modules whose code config.yaml may name in addition to ours and what the command
             line names; all: any. In a config.yaml it has no effect.
         task: what a label is.
+        lr_scaling: how the rates of the phases grow with the pictures a step.
+        lr_batch_size: pictures a step that these rates were made for.
     """
 
     data: DataOptions
@@ -91,9 +94,11 @@ class RunConfig:
     ckpt_path: str | None
     resume_sweep: str | None
     cluster: ClusterOptions | None
-    # Runs of earlier versions have neither.
+    # Runs of earlier versions have none of these.
     trust: str | Sequence[str] = ()
     task: Task = MULTICLASS
+    lr_scaling: LrScaling = "none"
+    lr_batch_size: int = 64
 
 
 Config = TypeVar("Config", bound=RunConfig)

@@ -4,11 +4,32 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from imageclf.configs.plain import to_yaml
 from imageclf.configs.saved.untrusted import read_config, read_if_there, read_texts
 from imageclf.system.errors import InputError
 
 _HYDRAS, _START = Path(".hydra"), Path(".hydra", "start")
 _FILES = ("hydra.yaml", "overrides.yaml")
+
+
+def write_record(config: DictConfig, run_dir: Path) -> None:
+    """Write the record that Hydra would make when the job starts.
+
+    Args:
+        config: of the job, with its hydra node.
+        run_dir: of the run.
+    """
+    folder = config.hydra.output_subdir
+    if folder is None:
+        return
+    raw: Any = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    hydra = raw.pop("hydra")
+    record = {"config": raw, "hydra": {"hydra": hydra}, "overrides": hydra["overrides"]["task"]}
+    (run_dir / folder).mkdir(parents=True, exist_ok=True)
+    for name, values in record.items():
+        (run_dir / folder / f"{name}.yaml").write_text(to_yaml(values), encoding="utf-8")
 
 
 def keep_record(run_dir: Path) -> None:

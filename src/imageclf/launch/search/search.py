@@ -4,6 +4,8 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from imageclf import InputError
 from imageclf.configs import JobError, record
-from imageclf.launch.jobs import Job, compose_jobs, plain_config
+from imageclf.launch.jobs import Job, compose_jobs, pack, plain_config
 from imageclf.launch.search.options import SearchOptions, read_options
 from imageclf.launch.search.space import Space, read_space
 from imageclf.launch.search.study import NAME, ask, left_behind, open_study, overrides_of, tell, write_results
@@ -69,7 +71,7 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
         return with_pruning(job, options, journal) if options.pruner else job
 
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, wait=0):
+    with locked(folder, wait=0), _forgotten_if_refused(study, journal):
         for job, result in stream(next_jobs(study, options, space, folder, compose)):
             if isinstance(result, Failure) and result.status != "pruned":
                 record(JobError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
@@ -78,6 +80,17 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
     _conclude(study, metric)
     # Scripts take the last line of the output for the folder.
     show(folder)
+
+
+@contextmanager
+def _forgotten_if_refused(study: optuna.Study, journal: Path) -> Iterator[None]:
+    """Remove a study whose search the launcher refuses before it has asked for a trial."""
+    try:
+        yield
+    except InputError:
+        if not study.trials:
+            journal.unlink(missing_ok=True)
+        raise
 
 
 def next_jobs(
@@ -148,9 +161,10 @@ def with_pruning(job: Job, options: SearchOptions, journal: Path) -> Job:
         "pruner": options.pruner,
         "options": dict(options.pruner_options),
     }
-    with open_dict(job.config):
-        job.config.callbacks.pruning = node
-    return job
+    config = job.config
+    with open_dict(config):
+        config.callbacks.pruning = node
+    return replace(job, packed=pack(config))
 
 
 def _node(config: DictConfig) -> dict[str, Any]:

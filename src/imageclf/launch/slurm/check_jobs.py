@@ -13,6 +13,7 @@ from imageclf.launch.jobs import Job, plain_config
 from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
+from imageclf.system.progress import track
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.run_config import build_task, data_options
 
@@ -29,22 +30,33 @@ def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
     """
     resources = OmegaConf.to_container(config.cluster, resolve=True)
     options = ClusterOptions(**resources)  # type: ignore[arg-type]
-    plain = [plain_config(job) for job in jobs]
-    for each, job in zip(plain, jobs, strict=True):
-        check_cluster(each, job.run_dir, options)
-    # Most sweeps train all runs on the same data: check it once.
-    sets = [{key: each.get(key) for key in ("data", "task")} for each in plain]
-    for each in {json.dumps(each, sort_keys=True): each for each in sets}.values():
+    # Most sweeps train all runs on the same data from the same weights: check them once.
+    sets: dict[str, dict[str, Any]] = {}
+    weights: dict[str, Path | None] = {}
+    with track("checking what the nodes need", len(jobs), "runs") as advance:
+        for job in jobs:
+            plain = plain_config(job)
+            pictures = {key: plain.get(key) for key in ("data", "task")}
+            sets[json.dumps(pictures, sort_keys=True)] = pictures
+            start = json.dumps([plain["model"]["weights"], plain["model"]["backbone"]])
+            if start not in weights:
+                weights[start] = check_weights_are_here(plain["model"])
+            check_cluster(plain, job.run_dir, weights[start], options)
+            advance(1)
+    for each in sets.values():
         check_data(each["data"], options.nodes * options.tasks_per_node, each["task"])
     return options
 
 
-def check_cluster(config: dict[str, Any], run_dir: Path, options: ClusterOptions) -> None:
+def check_cluster(
+    config: dict[str, Any], run_dir: Path, weights: Path | None, options: ClusterOptions
+) -> None:
     """Check that a run can train on the cluster's nodes.
 
     Args:
         config: of the run.
         run_dir: of the run.
+        weights: file that it starts from, if there is one.
         options: of the sweep.
 
     Raises:
@@ -57,7 +69,6 @@ def check_cluster(config: dict[str, Any], run_dir: Path, options: ClusterOptions
             "start a sweep for each of its values"
         )
     check_tasks(config["trainer"], options)
-    weights = check_weights_are_here(config["model"])
     data = {"data.root": config["data"].get("root"), "model.weights": weights}
     paths = {key: Path(path) for key, path in data.items() if path is not None}
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ submitted by hand is requeued here.
 """
 
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -52,7 +53,13 @@ def requeue_command(environment: Environment) -> list[str]:
 
 @contextmanager
 def requeue_when_preempted() -> Iterator[None]:
-    """Requeue the job if the block raises Preempted, which is raised again."""
+    """Requeue the job if the block raises Preempted, which is raised again.
+
+    A sweep's jobs leave it to their parent, which waits until all of them have saved.
+    """
+    if multiprocessing.parent_process() is not None:
+        yield
+        return
     previous = launcher_handler()
     try:
         yield

@@ -1,14 +1,19 @@
 """A plain sbatch script for a sweep, to submit by hand: submitit's own script needs its pickled jobs."""
 
+import json
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from imageclf.configs.options import ClusterOptions
+from imageclf.system.errors import FAILED
+from imageclf.training.failure import FILE
 
 # Else the other ranks would wait for one that failed.
 SRUN = ("--kill-on-bad-exit=1",)
+# 128 + SIGKILL: what srun ends with after a task that the kernel killed.
+_KILLED = 137
 
 
 def script(
@@ -26,16 +31,17 @@ def script(
         trusted: modules besides ours that the configs of the runs name.
     """
     trust = f" {shlex.quote('trust=' + ','.join(trusted))}" if trusted else ""
-    directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
     return "\n".join(
         [
             "#!/bin/bash",
             *(f"#SBATCH --{flag}" for flag in flags(name, folder, len(run_dirs), options)),
             "",
             *setup(options),
-            f"runs=({directories})",
+            *recording(run_dirs),
             f"srun --unbuffered {' '.join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker \\",
-            '  "${runs[$SLURM_ARRAY_TASK_ID]}"' + trust,
+            '  "$run"' + trust,
+            "# Where the output of the command is piped to sbatch, the run directory follows.",
+            "exit",
             "",
         ]
     )
@@ -71,3 +77,22 @@ def setup(options: ClusterOptions) -> list[str]:
         # Since SLURM 22.05 srun ignores SLURM_CPUS_PER_TASK, and would give each task one CPU.
         lines.append(f"export SRUN_CPUS_PER_TASK={options.cpus_per_task}")
     return lines
+
+
+def recording(run_dirs: Sequence[Path]) -> list[str]:
+    """Return the lines of shell that write failed.json if a task is killed, which cannot do it any more.
+
+    Args:
+        run_dirs: of the array, in the order of its jobs.
+    """
+    directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
+    cause = f"a task was killed (exit code {_KILLED}); was it out of memory?"
+    record = json.dumps({"status": "killed", "exit_code": FAILED, "cause": cause})
+    return [
+        f"runs=({directories})",
+        # An array of one is none.
+        'run="${runs[${SLURM_ARRAY_TASK_ID:-0}]}"',
+        f"record={shlex.quote(record)}",
+        # Of several tasks, one that is alive has written what it knows.
+        f"""trap '[ $? -ne {_KILLED} ] || [ -e "$run/{FILE}" ] || echo "$record" >"$run/{FILE}"' EXIT""",
+    ]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import configure_log, setup_globals
-from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from imageclf import InputError
@@ -31,14 +30,13 @@ _PAUSE = 5.0
 
 
 def stream(
-    context: HydraContext, config: DictConfig, resources: Mapping[str, Any], jobs: Iterator[Job]
+    config: DictConfig, resources: Mapping[str, Any], jobs: Iterator[Job]
 ) -> Iterator[tuple[Job, Result]]:
     """Submit runs that are asked for one by one, `cluster.array_parallelism` at a time.
 
     Each is yielded with its result as it ends.
 
     Args:
-        context: makes the run directories.
         config: of the sweep.
         resources: the node hydra.launcher.
         jobs: of the search.
@@ -61,7 +59,7 @@ def stream(
     running: dict[str, Job] = {}
     while True:
         while len(running) < at_once and (job := next(jobs, None)):
-            running[_submitted(job, context, config, resources, sweep_dir)] = job
+            running[_submitted(job, config, resources, sweep_dir)] = job
         if not running:
             return
         for job_id, state in (states(list(running)) or {}).items():
@@ -72,9 +70,7 @@ def stream(
             time.sleep(_PAUSE)
 
 
-def _submitted(
-    run: Job, context: HydraContext, config: DictConfig, resources: Mapping[str, Any], sweep_dir: Path
-) -> str:
+def _submitted(run: Job, config: DictConfig, resources: Mapping[str, Any], sweep_dir: Path) -> str:
     """Submit a run, unless its job of an earlier start is still in the queue, and return the job's id."""
     path = run.run_dir / _JOB
     before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -82,7 +78,7 @@ def _submitted(
         log.info("job %s goes on: %s", before, run.run_dir)
         return before
     options = check_jobs([run], config)
-    prepare_run(run, context)
+    prepare_run(run)
     (job_id,) = submit_runs([run], resources, options, sweep_dir)
     write_text(path, job_id)
     return job_id

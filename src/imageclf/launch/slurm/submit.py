@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import DictConfig
@@ -21,15 +21,17 @@ from submitit.core.utils import FailedJobError
 from imageclf import InputError
 from imageclf.configs import JobError, foreign_targets, read_config, read_object
 from imageclf.configs.options import ClusterOptions
-from imageclf.launch.jobs import Job, compose_jobs, job_return
+from imageclf.configs.saved.hydra_record import write_record
+from imageclf.launch.jobs import Job, compose_jobs, job_return, task_config
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends, most_in_array
-from imageclf.launch.slurm.sbatch import SRUN, script, setup
+from imageclf.launch.slurm.sbatch import SRUN, recording, script, setup
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
 from imageclf.system.command_line import override
 from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
+from imageclf.system.progress import track
 from imageclf.training.directory import prepare
 from imageclf.training.failure import FILE as FAILURE
 
@@ -70,7 +72,7 @@ def submit(
         raise
     if not typed_run_dir(config):
         write_multirun(config, sweep_dir)
-    unfinished = [run for run in runs if prepare_run(run, context)]
+    unfinished = _prepare_runs(runs)
     jobs: dict[str, Job] = {}
     if unfinished and options.print:
         _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
@@ -116,17 +118,25 @@ def check_sweep(config: DictConfig, num_jobs: int) -> None:
         )
 
 
-def prepare_run(run: Job, context: HydraContext) -> bool:
-    """Make a run directory as Hydra would in the job, and return whether the run is unfinished."""
-    made = run_job(
-        task_function=lambda cfg: prepare(cfg, run.run_dir, list(run.overrides)),
-        config=run.config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-        hydra_context=context,
-        configure_logging=False,
-    )
-    return bool(made.return_value)
+def prepare_run(run: Job) -> bool:
+    """Make a run directory as Hydra would in the job, and return whether the run is unfinished.
+
+    Hydra's own function for this calls callbacks of a job's start, and none starts here.
+    """
+    run.run_dir.mkdir(parents=True, exist_ok=True)
+    write_record(run.config, run.run_dir)
+    with task_config(run) as cfg:
+        return prepare(cfg, run.run_dir, list(run.overrides))
+
+
+def _prepare_runs(runs: Sequence[Job]) -> list[Job]:
+    """Make the run directories, and return the runs that are unfinished."""
+    unfinished = []
+    with track("making the run directories", len(runs), "runs") as advance:
+        for run in runs:
+            unfinished += [run] if prepare_run(run) else []
+            advance(1)
+    return unfinished
 
 
 def _print_script(name: str, runs: Sequence[Job], options: ClusterOptions, sweep_dir: Path) -> None:
@@ -150,6 +160,7 @@ def submit_runs(
     executor = _executor({**resources, **at_once}, options)
     jobs: dict[str, Job] = {}
     for array in arrays:
+        executor.update_parameters(slurm_setup=[*setup(options), *recording([run.run_dir for run in array])])
         try:
             submitted = executor.map_array(
                 ArrayTask(),  # type: ignore[no-untyped-call]
@@ -190,7 +201,7 @@ def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
     executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
     # The default of a cluster may be not to requeue.
     further = {"requeue": True, **(known.pop("additional_parameters") or {})}
-    known |= {"setup": setup(options), "srun_args": list(SRUN), "additional_parameters": further}
+    known |= {"srun_args": list(SRUN), "additional_parameters": further}
     general = {field.name for field in fields(BaseQueueConf)}
     executor.update_parameters(
         **{name if name in general else f"slurm_{name}": value for name, value in known.items()}

@@ -35,6 +35,21 @@ def blend(average: State, state: State, count: int) -> State:
     return {name: _blend(average[name], tensor, count) for name, tensor in state.items()}
 
 
+def follow(average: State, state: State, decay: float) -> None:
+    """Move an average in place towards a state dict.
+
+    Args:
+        average: changed; its integer tensors become those of `state`.
+        state: the newest weights.
+        decay: share of the average that is kept.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point():
+            average[name].lerp_(tensor, 1 - decay)
+        else:
+            average[name].copy_(tensor)
+
+
 def average_probabilities(probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean of probabilities `[N, C]` over models or views.
 

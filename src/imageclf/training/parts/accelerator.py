@@ -75,7 +75,7 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
         device: what it trains on.
 
     Raises:
-        InputError: the device cannot compute in that precision.
+        InputError: the device cannot compute in that precision, or not synchronise batch norm.
     """
     precision = precision_of(node)
     if precision == "auto":
@@ -84,6 +84,11 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
         raise InputError(
             f"trainer.precision={node['precision']}: a CPU does not train in float16; give auto, 32-true or "
             "bf16-mixed"
+        )
+    if node.get("sync_batchnorm") and device.kind == "cpu" and total_ranks(node) > 1:
+        raise InputError(
+            "trainer.sync_batchnorm=true: torch synchronises batch norm between GPUs alone; leave it out on "
+            "the CPU, or give schedule.phases.NAME.bn=eval, which needs no synchronising"
         )
     deterministic = node.get("deterministic", "auto")
     if deterministic == "auto":
@@ -103,13 +108,14 @@ def check_accelerator(node: Mapping[str, Any]) -> None:
     """Refuse values that no machine takes, before it is known where the run trains.
 
     Raises:
-        InputError: accelerator, precision or deterministic has such a value.
+        InputError: accelerator, precision or deterministic has such a value, or the CPU does not do it.
     """
     for name, legal in (("accelerator", ACCELERATORS), ("deterministic", DETERMINISTIC)):
         if node.get(name, "auto") not in legal:
             words = ", ".join(str(value).lower() for value in legal)
             raise InputError(f"trainer.{name}={node[name]}: give one of {words}")
-    if precision_of(node) != "auto" and node.get("accelerator") == "cpu":
+    precision_of(node)
+    if node.get("accelerator") == "cpu":
         choose(node, Device("cpu", "", has_bf16=False))
 
 

@@ -8,31 +8,33 @@ from imageclf import InputError
 from imageclf.schedule import Schedule
 from imageclf.system.world import Environment, torchrun_ranks
 from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.parts.scaled_lrs import scale_lrs
 from imageclf.training.run_config import RunConfig
 
 Config = TypeVar("Config", bound=RunConfig)
 
 
 def for_ranks(config: Config, environment: Environment) -> Config:
-    """Return a config for the ranks that there are; as it is without `data.global_batch_size`.
+    """Return a config for the ranks that there are: its rates by `lr_scaling`, and a rank's batches.
 
-    With it torchrun may start any number of ranks, also another one after a restart, and the trainer node
-    follows.
+    With `data.global_batch_size` torchrun may start any number of ranks, also another one after a restart,
+    and the trainer node follows.
 
     Args:
         config: of a run.
         environment: of this process.
 
     Raises:
-        InputError: as `per_process`.
+        InputError: as `scale_lrs` and `per_process`.
     """
     if config.data.loading.global_batch_size is None:
-        return config
+        return scale_lrs(config, total_ranks(config.trainer))
     launched = torchrun_ranks(environment)
     if launched is not None:
         local, total = launched
         config = replace(config, trainer={**config.trainer, "devices": local, "num_nodes": total // local})
-    return per_process(config, total_ranks(config.trainer))
+    ranks = total_ranks(config.trainer)
+    return per_process(scale_lrs(config, ranks), ranks)
 
 
 def per_process(config: Config, ranks: int) -> Config:

@@ -1,0 +1,57 @@
+"""failed.json of a run on several ranks: it holds the cause, whichever rank has it, and not what followed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imageclf import Preempted
+from imageclf.configs import read_object
+from imageclf.training.failure import record_failure
+
+# As gloo says it.
+LOST = RuntimeError("[gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:11659: Connection reset by peer")
+OWN = RuntimeError("on purpose")
+
+
+def end(run_dir: Path, error: BaseException, is_first: bool) -> None:
+    """End a rank with an error."""
+    with pytest.raises(type(error)), record_failure(run_dir, is_first=is_first):
+        raise error
+
+
+def recorded(run_dir: Path) -> Any:
+    """Return the status, and the first line of the cause."""
+    failure = read_object(run_dir / "failed.json")
+    return failure.get("status"), str(failure.get("cause")).partition("\n")[0]
+
+
+def test_where_the_first_rank_is_killed_another_one_says_so(tmp_path: Path) -> None:
+    end(tmp_path, LOST, is_first=False)
+    status, cause = recorded(tmp_path)
+    assert status == "killed"
+    assert cause.startswith("another rank was killed or failed; was it out of memory?")
+
+
+@pytest.mark.parametrize("consequence", [LOST, Preempted("ended by SIGTERM")])
+def test_the_first_rank_keeps_the_cause_that_another_one_has_recorded(
+    tmp_path: Path, consequence: BaseException
+) -> None:
+    with pytest.raises(type(consequence)), record_failure(tmp_path):
+        end(tmp_path, OWN, is_first=False)
+        raise consequence
+    assert recorded(tmp_path) == ("failed", "RuntimeError: on purpose")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_cause_replaces_what_followed_from_it(tmp_path: Path, first: bool) -> None:
+    end(tmp_path, LOST, is_first=first)
+    end(tmp_path, OWN, is_first=not first)
+    assert recorded(tmp_path) == ("failed", "RuntimeError: on purpose")
+
+
+def test_of_a_preempted_run_only_the_first_rank_writes(tmp_path: Path) -> None:
+    end(tmp_path, Preempted("ended by another rank's signal"), is_first=False)
+    assert not (tmp_path / "failed.json").exists()
+    end(tmp_path, Preempted("ended by SIGTERM"), is_first=True)
+    assert recorded(tmp_path) == ("preempted", "ended by SIGTERM")
