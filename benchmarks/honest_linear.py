@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from imageclf.analysis.crossfit import PictureScores, crossfitted, picture_scores
-from imageclf.analysis.scores import wilson_interval
+from imageclf.analysis.crossfit import PictureScores, crossfitted
+from imageclf.analysis.scores import picture_losses, right_ones, wilson_interval
 from imageclf.model import Score, average_weights, greedy_soup
 from imageclf.model.backbone import create_backbone, data_config
 from imageclf.model.weights.averaging import State
@@ -139,11 +139,16 @@ def candidates(
     states |= {"average": average_weights(snapshots[-LAST:]), "soup": soup.state, "ema": ema}
     found = {name: _scores(state, scored) for name, state in states.items()}
     mean = np.mean([_probabilities(state, scored) for state in snapshots[-LAST:]], axis=0)
-    return found | {"ensemble": picture_scores(mean, scored.labels.numpy())}, tried
+    return found | {"ensemble": _picture_scores(mean, scored)}, tried
 
 
 def _scores(state: State, split: Split) -> PictureScores:
-    return picture_scores(_probabilities(state, split), split.labels.numpy())
+    return _picture_scores(_probabilities(state, split), split)
+
+
+def _picture_scores(probabilities: NDArray[np.floating], split: Split) -> PictureScores:
+    labels = split.labels.numpy()
+    return PictureScores(right_ones(probabilities, labels), picture_losses(probabilities, labels))
 
 
 def _probabilities(state: State, split: Split) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from imageclf.analysis.crossfit import PictureScores, crossfitted, halves, picture_scores
+from imageclf.analysis.crossfit import PictureScores, crossfitted, halves
 from imageclf.analysis.scores import wilson_interval
 
 TWO_CLASSES = np.repeat([0, 1], 4)
@@ -93,9 +93,3 @@ def test_the_halves_and_each_class_in_them_differ_by_at_most_one_picture():
 
 def test_the_halves_differ_from_each_other():
     assert len({half.tobytes() for half in halves(np.zeros(30, dtype=int), seed=0, number=20)}) == 20
-
-
-def test_a_picture_is_right_where_its_class_is_the_most_probable_one():
-    scores = picture_scores(np.array([[0.75, 0.25], [0.75, 0.25]]), np.array([0, 1]))
-    assert scores.right.tolist() == [True, False]
-    assert scores.losses == pytest.approx(-np.log([0.75, 0.25]))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imageclf.analysis.scores import picture_losses, wilson_interval
+from imageclf.analysis.scores import wilson_interval
 
 NUM_SPLITS = 50
 """Random halvings that are averaged: their draw changes the result by less than a third of a picture."""
@@ -16,8 +16,8 @@ class PictureScores(NamedTuple):
     """How a candidate classifies each picture.
 
     Args:
-        right: whether its most probable class is the true one, `[N]`.
-        losses: minus the logarithm of the probability of the true class, `[N]`.
+        right: whether its prediction is right, `[N]`.
+        losses: of each picture, such as minus the logarithm of the probability of its class, `[N]`.
     """
 
     right: NDArray[np.bool_]
@@ -30,11 +30,6 @@ class Crossfitted(NamedTuple):
     accuracy: float
     low: float
     high: float
-
-
-def picture_scores(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> PictureScores:
-    """Return the scores of probabilities `[N, C]` of pictures with labels `[N]`, in 0..C-1."""
-    return PictureScores(probabilities.argmax(axis=1) == labels, picture_losses(probabilities, labels))
 
 
 def crossfitted(
