@@ -88,6 +88,19 @@ def test_it_survives_a_stop_bit_for_bit(
     assert digest(weights(resumed, "final")) == digest(weights(undisturbed, "final"))
 
 
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, 0)])
+@pytest.mark.sampled(1)
+def test_it_starts_where_a_run_without_an_average_has_come_to(
+    pictures: Path, tmp_path: Path, epoch: int, batch: int
+) -> None:
+    stop = f"+callbacks.stop={{_target_: probes.StopAt, epoch: {epoch}, batch: {batch}}}"
+    with pytest.raises(RuntimeError, match="stopped on purpose"):
+        train_small(tmp_path / "plain", pictures, *schedule(), stop, "callbacks.checkpoint.every_n_batches=1")
+    start = f"ckpt_path={tmp_path}/plain/checkpoints/last.ckpt"
+    averaged = train_small(tmp_path / "averaged", pictures, *schedule(ema=1.0), start)
+    assert weights(averaged, "final").keys() == weights(averaged, "tune-0").keys()
+
+
 def test_whole_numbers_are_those_of_the_newest_state() -> None:
     average = {"weight": torch.zeros(2), "count": torch.tensor(3)}
     follow(average, {"weight": torch.ones(2), "count": torch.tensor(7)}, decay=0.75)

@@ -71,7 +71,8 @@ def data_of(trainer: pl.Trainer) -> ImageData:
 def in_order(callbacks: list[pl.Callback]) -> list[pl.Callback]:
     """Return callbacks in the order of their hooks, whatever their order in the config."""
 
-    # Where several of ours share a stage, their order is of no matter, but it is always the same.
+    # Where several of ours share a stage, their names decide: `ema` follows a step before `phase_average`
+    # may exchange the weights.
     def place(callback: pl.Callback) -> tuple[Order, str]:
         """Return a callback's stage, and its name if it is ours; a user's own stay as they are listed."""
         if isinstance(callback, Callback):
