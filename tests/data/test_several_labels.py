@@ -52,6 +52,12 @@ def test_nothing_is_held_out_of_a_run_without_validation(table):
     assert len(splitting(valid_pct=0.0).apply(table).rows("valid")) == 0
 
 
+def test_more_folds_than_pictures_are_refused():
+    few = make_table({"id": ["1", "2"], "path": ["1", "2"], "label": ["a", "b"]}, Multilabel())
+    with pytest.raises(InputError, match=r"data\.folds=5 is more than the 2 pictures to split"):
+        splitting(fold=0).apply(few)
+
+
 def test_the_split_follows_from_its_seed(table):
     first, again, other = (
         splitting(split_seed=seed).apply(table).rows("valid").tolist() for seed in (1, 1, 2)

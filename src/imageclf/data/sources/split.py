@@ -168,13 +168,13 @@ class Splitting:
             return self._fastai_rows(len(labels))
         if self.fold is None and (self.split == "random" or self.valid_pct == 0):
             return random_valid_rows(len(labels), self.valid_pct, self.split_seed)
+        if self.fold is not None and self.folds > len(labels):
+            raise InputError(f"data.folds={self.folds} is more than the {len(labels)} pictures to split.")
         if labels.ndim == 2 and self.split == "stratified":
             # A picture of several classes is dealt out by itself.
             return self._grouped_rows(labels, np.arange(len(labels)))
         if self.fold is None:
             return stratified_valid_rows(labels, self.valid_pct, self.split_seed)
-        if self.folds > len(labels):
-            raise InputError(f"data.folds={self.folds} is more than the {len(labels)} pictures to split.")
         if self.split == "random":
             return random_fold_rows(len(labels), self.fold, self.folds, self.split_seed)
         return stratified_fold_rows(labels, self.fold, self.folds, self.split_seed)

@@ -163,7 +163,7 @@ def check_table(table: Table, valid_key: str) -> None:
     class_columns(table.classes)
     trained = table.class_counts("train") + table.class_counts("") > 0
     if trained.sum() < 2:
-        found = listed([name for name, known in zip(table.classes, trained, strict=True) if known])
+        found = listed([name for name, known in zip(table.classes, trained, strict=True) if known]) or "none"
         raise InputError(f"data.root: a classifier needs two or more classes to train on, got {found}.")
     _check_known(table, trained, "valid", f"{valid_key}: add training pictures or take these classes out")
     _check_known(table, trained, "test", "data.test: name the folder of the pictures itself for no labels")
