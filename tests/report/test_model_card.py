@@ -45,6 +45,12 @@ def test_without_held_out_pictures_the_result_is_unknown():
     assert "- **Result**: unknown, because no picture was held out." in card(exported=None)
 
 
+def test_several_labels_are_not_one_of_the_classes():
+    told = card(summary=SUMMARY | {"task": "multilabel"})
+    assert "gives a picture those whose probability reaches their threshold" in told
+    assert "one of these classes" not in told
+
+
 def test_of_many_classes_the_first_are_named():
     assert "`c19` and 980 more" in card(classes=[f"c{number}" for number in range(1000)])
 

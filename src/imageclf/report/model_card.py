@@ -10,6 +10,11 @@ from imageclf.system.words import counted, joined
 
 # Names of classes before the rest is counted.
 _MOST_NAMES = 20
+_ONE_CLASS = "it gives one of these classes to every picture, also to one that shows none of them"
+_LABELS = (
+    "it knows these labels alone, and gives a picture those whose probability reaches their threshold "
+    "(`thresholds` or `threshold` in `config.json`)"
+)
 
 
 def model_card(
@@ -36,9 +41,9 @@ def model_card(
         "Result": _result(exported, _count(summary, "model/pictures"), choice),
         "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
-            "it gives one of these classes to every picture, also to one that shows none of them. Pictures "
-            "unlike those it was trained on, of another camera or in another light, may be classified less "
-            "well: measure it on your own."
+            f"{_LABELS if summary.get('task') == 'multilabel' else _ONE_CLASS}. Pictures unlike those it was "
+            "trained on, of another camera or in another light, may be classified less well: measure it on "
+            "your own."
         ),
         "Weights": origin,
     }
