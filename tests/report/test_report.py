@@ -315,6 +315,13 @@ def test_an_accuracy_that_is_none_is_refused(run_dir):
         write_report(run_dir)
 
 
+@pytest.mark.parametrize("found", ['["a", 0.5]', "[0.5, 2]", "0.5"])
+def test_thresholds_that_are_no_probabilities_are_refused(run_dir, found):
+    (run_dir / "summary.json").write_text(f'{{"task": "multilabel", "thresholds": {found}}}')
+    with pytest.raises(InputError, match=r"thresholds=.*: no run writes that"):
+        write_report(run_dir)
+
+
 def test_a_damaged_summary_is_named(run_dir):
     (run_dir / "summary.json").write_text("{")
     with pytest.raises(InputError, match=r"summary.json is damaged"):

@@ -18,7 +18,9 @@ from imageclf.system.printable import written
 REMEDY = "remove it, or run again"
 # In summary.json: whole numbers, and values of a type.
 _COUNTS = ("epochs", "size", "num_train", "num_valid", "num_test", "num_workers", "model/pictures")
-_TYPES: Mapping[str, Any] = Machine.__annotations__ | {"experiment": str, "model": str, "best": str}
+_TYPES: Mapping[str, Any] = Machine.__annotations__ | dict.fromkeys(
+    ("experiment", "model", "best", "task"), str
+)
 # Accuracies of our own; a metric of the user's may be called acc_percent.
 _SHARES = re.compile(
     r"(val|test|model)/acc(_(tta|tta_gain|ensemble|(average|soup)(_bn)?|ema|best(_crossfit(_low|_high)?)?|low|high))?"
@@ -59,6 +61,8 @@ def _is_legal(name: str, value: Any) -> bool:
     """Return whether a value may stand under a name in summary.json."""
     if name == "classes":
         return accepts(list[str], value) and len(set(value)) == len(value)
+    if name == "thresholds":
+        return accepts(list[float], value) and all(0 <= each <= 1 for each in value)
     if name in _COUNTS:
         return accepts(int, value) and 0 <= value <= MOST
     if name == "seconds":
