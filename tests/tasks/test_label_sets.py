@@ -80,6 +80,25 @@ def test_a_class_may_not_contain_what_joins_labels():
         Multilabel().label_texts(marks(**{"a|b": ["1"], "c": ["0"]}))
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (marks(**{"a": ["1"], "": ["1"]}), "a column of 0 and 1 has no heading"),
+        (pd.concat([marks(a=["1"]), marks(a=["0"])], axis=1), "two columns of 0 and 1 are headed 'a'"),
+        (marks(**{"a|b": ["0"], "c": ["1"]}), r"the class 'a\|b' contains"),
+    ],
+    ids=["blank", "twice", "a bar"],
+)
+def test_a_heading_that_names_no_class_is_refused(columns, message):
+    with pytest.raises(InputError, match=message):
+        Multilabel().label_texts(columns)
+
+
+def test_the_log_names_the_columns_that_are_no_classes(caplog):
+    Multilabel().label_texts(marks(a=["1", "1"], b=["0", "0"]))
+    assert caplog.messages == ["columns without any 1 are no classes: b"]
+
+
 def test_the_usual_task_takes_one_column():
     with pytest.raises(InputError, match="with task=multiclass give one column"):
         MULTICLASS.label_texts(marks(a=["1"], b=["0"]))
@@ -88,3 +107,7 @@ def test_the_usual_task_takes_one_column():
 @pytest.mark.parametrize(("sample", "expected"), [((), "a b"), (("x;y",), "a;b"), (("x y",), "a b")])
 def test_a_submission_separates_labels_as_its_sample_does(sample, expected):
     assert Multilabel().submitted(["a|b"], sample) == [expected]
+
+
+def test_names_with_spaces_are_not_separated_by_spaces():
+    assert Multilabel().submitted(["golden retriever|ball"], ()) == ["golden retriever|ball"]

@@ -88,8 +88,9 @@ def test_thresholds_go_into_the_summary_and_come_back(drawn):
     assert tuned.decide(drawn[0], list("abcde")) != TASK.decide(drawn[0], list("abcde"))
 
 
-def test_a_number_as_threshold_is_not_tuned(drawn):
-    assert Multilabel(threshold=0.2).fitted(*drawn).thresholds is None
+def test_a_number_as_threshold_is_not_tuned_and_goes_into_the_summary(drawn):
+    task = Multilabel(threshold=0.2).fitted(*drawn)
+    assert task.facts() == {"task": "multilabel", "threshold": 0.2}
 
 
 @pytest.mark.parametrize("found", [[0.5], "0.5", [0.1, 2, 0.3, 0.4, 0.5]])
@@ -114,6 +115,13 @@ def test_several_runs_decide_by_the_mean_of_their_thresholds():
         tasks[0].averaged([*tasks, MULTICLASS])
 
 
+def test_a_run_without_tuned_thresholds_has_its_part_in_the_mean():
+    tuned, usual = Multilabel(thresholds=(0.1, 0.9)), Multilabel(threshold=0.3)
+    for first in (tuned, usual):
+        assert first.averaged([tuned, usual]).thresholds == pytest.approx((0.2, 0.6))
+    assert usual.averaged([usual, TASK]).threshold == pytest.approx(0.4)
+
+
 def test_the_loss_is_torchs_with_weights_of_present_labels():
     logits, targets = torch.randn(6, 3), (torch.rand(6, 3) < 0.5).float()
     weight = torch.tensor([1.0, 2.0, 3.0])
@@ -131,6 +139,11 @@ def test_weights_of_classes_make_up_for_their_rarity():
 def test_a_loss_of_one_class_of_each_picture_is_refused(loss):
     with pytest.raises(InputError, match="CrossEntropyLoss takes each picture for one of the classes"):
         TASK.check_loss(loss, 4)
+
+
+def test_a_loss_that_leaves_out_pictures_without_a_label_is_refused():
+    with pytest.raises(InputError, match="BinaryCrossEntropy takes each picture for one of the classes"):
+        TASK.check_loss(BinaryCrossEntropy(weight=torch.ones(4)), 4)
 
 
 @pytest.mark.parametrize("loss", [MultilabelCrossEntropy(), nn.BCEWithLogitsLoss(), BinaryCrossEntropy()])

@@ -86,9 +86,10 @@ def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
     """Return the joined names of the columns that hold a 1, by row.
 
     Raises:
-        InputError: a cell holds something else than 0 or 1.
+        InputError: a cell holds something else than 0 or 1, or a heading is no name of a class.
     """
     names = [str(name).strip() for name in columns.columns]
+    _check_headings(names)
     cells = columns.apply(lambda column: column.str.strip().str.lower())
     odd = np.argwhere(~cells.isin(_MARKS).to_numpy())
     if len(odd):
@@ -99,6 +100,14 @@ def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
         )
     rows = (joined(_chosen(names, row)) for row in cells.isin(_ONES).to_numpy())
     return pd.Series(list(rows), index=columns.index, dtype="str")
+
+
+def _check_headings(names: Sequence[str]) -> None:
+    odd = next((name for name in names if not name or names.count(name) > 1), None)
+    if odd is not None:
+        what = f"two columns of 0 and 1 are headed {odd!r}" if odd else "a column of 0 and 1 has no heading"
+        raise InputError(f"data.label_column: {what}; give each class a name of its own")
+    joined(names)
 
 
 def _chosen(names: Sequence[str], row: Iterable[bool]) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import probabilities_of, summary_of
 from imageclf.tasks.label_sets import (
+    JOIN,
     check_names,
     find_separator,
     from_marks,
@@ -90,11 +91,13 @@ class Multilabel:
         if len(columns.columns) > 1:
             labels = from_marks(columns)
             _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
+            if unused := sorted(set(map(str, columns.columns)) - set(names_in(labels))):
+                _log.warning("columns without any 1 are no classes: %s", ", ".join(unused))
         else:
             cells = columns.iloc[:, 0]
             check_names(cells)
             between = self.separator or find_separator(cells)
-            names = cells.map(lambda cell: joined(split_labels(cell, between or "|")))
+            names = cells.map(lambda cell: joined(split_labels(cell, between or JOIN)))
             labels = names.astype("str")
             _log.info(
                 "labels in the cells of %r are separated by %s (task.separator)",
@@ -142,17 +145,19 @@ class Multilabel:
         return 2
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss of a softmax: it does not change when the same number is added to all logits.
+        """Refuse a loss that takes each picture for one of the classes: one without any does not change it.
 
         Raises:
             InputError: it is one, or takes no targets `[B, C]`.
         """
         logits = torch.linspace(-2, 1, 2 * num_classes).reshape(2, num_classes)
-        targets = (torch.arange(2 * num_classes).reshape(2, num_classes) % 2).float()
+        # The second picture has no label.
+        targets = torch.stack([(torch.arange(num_classes) % 2).float(), torch.zeros(num_classes)])
+        higher = logits + torch.tensor([[0.0], [3.0]])
         name = type(loss).__name__
         remedy = "with task=multilabel give model/loss=bce_multilabel or model/loss=asymmetric"
         try:
-            one, other = float(loss(logits, targets)), float(loss(logits + 3, targets))
+            one, other = float(loss(logits, targets)), float(loss(higher, targets))
         # A loss may raise anything.
         except Exception as error:
             raise InputError(f"model.loss: {name} takes no targets of several labels; {remedy}") from error
@@ -194,9 +199,10 @@ class Multilabel:
         return task
 
     def facts(self) -> dict[str, Any]:
-        """Return the task's name, and the thresholds in class order if they were tuned."""
-        tuned = {} if self.thresholds is None else {"thresholds": list(self.thresholds)}
-        return {"task": self.name, **tuned}
+        """Return the task's name, and the thresholds: in class order if they were tuned, else that of all."""
+        if self.thresholds is None:
+            return {"task": self.name, "threshold": self._thresholds}
+        return {"task": self.name, "thresholds": list(self.thresholds)}
 
     def restored(self, summary: Mapping[str, Any], num_classes: int) -> Self:
         """Return the task with the thresholds of a summary; a run without validation has none.
@@ -219,8 +225,12 @@ class Multilabel:
         return [joined(names[row]) for row in self._taken(probabilities)]
 
     def submitted(self, predictions: Sequence[str], sample: Sequence[str]) -> list[str]:
-        """Return labels separated as in the sample, else as `separator` says, else by spaces."""
-        between = find_separator(sample) or self.separator or " "
+        """Return labels separated as in the sample, else as `separator` says, else by spaces.
+
+        Where a name has a space, it is `|` in place of the latter.
+        """
+        usual = JOIN if any(" " in text for text in predictions) else " "
+        between = find_separator(sample) or self.separator or usual
         return [between.join(split_labels(text)) for text in predictions]
 
     def summary(self, predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -230,16 +240,17 @@ class Multilabel:
         return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
 
     def averaged(self, others: Sequence[Task]) -> Self:
-        """Return the task with the mean of the thresholds, where all have tuned ones.
+        """Return the task with the mean of the thresholds of each class, tuned or not.
 
         Raises:
             InputError: another task is among them.
         """
         check_same(self, others)
-        found = [each.thresholds for each in others if isinstance(each, Multilabel) and each.thresholds]
-        if len(found) < len(others):
-            return self
-        return replace(self, thresholds=tuple(np.mean(found, axis=0).tolist()))
+        found = [each._thresholds for each in others if isinstance(each, Multilabel)]
+        mean = np.mean(np.broadcast_arrays(*found), axis=0)
+        if mean.ndim == 0:
+            return replace(self, threshold=float(mean))
+        return replace(self, thresholds=tuple(mean.tolist()))
 
     def refuse(self, feature: str) -> None:
         """Refuse the feature.
@@ -249,6 +260,12 @@ class Multilabel:
         """
         raise InputError(f"{feature} does not know task=multilabel yet; docs/multilabel.md lists what does")
 
+    @property
+    def _thresholds(self) -> float | NDArray[np.float64]:
+        """Return the threshold of all classes, or those of each."""
+        if self.thresholds is not None:
+            return np.array(self.thresholds)
+        return 0.5 if self.threshold == "tuned" else self.threshold
+
     def _taken(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
-        same = 0.5 if self.threshold == "tuned" else self.threshold
-        return np.asarray(probabilities >= (same if self.thresholds is None else np.array(self.thresholds)))
+        return np.asarray(probabilities >= self._thresholds)

@@ -130,7 +130,7 @@ class Task(Protocol):
         """Return a row per predicted class of a table of predictions, as `class_summary` does."""
 
     def averaged(self, others: "Sequence[Task]") -> Self:
-        """Return the task of the mean of predictions, with the mean of what each task has learned.
+        """Return the task of the mean of predictions, with the mean of the values by which the tasks decide.
 
         Raises:
             InputError: another task is among them.

@@ -83,7 +83,7 @@ def check_class_weights(model: ModelOptions) -> None:
     if how != "none" and "weight" not in inspect.signature(locate_target(loss, "model.loss")).parameters:
         raise InputError(
             f"model.class_weights={how}: {loss['_target_']} takes no weight; "
-            "give none, or model/loss=cross_entropy, focal or bce"
+            "give none, or model/loss=cross_entropy, focal or bce, or bce_multilabel with task=multilabel"
         )
 
 
