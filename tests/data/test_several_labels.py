@@ -90,6 +90,11 @@ def test_a_cell_of_labels_is_read_and_may_be_blank(read):
     assert table.labels.tolist() == [[1, 1], [0, 0], [0, 1]]
 
 
+def test_a_row_for_each_label_is_refused(read):
+    with pytest.raises(InputError, match=r"an id must have all its labels in one row, .* rows 2, 3: 'a'"):
+        read("image,tags\na,haze\na,dew\nb,haze\n")
+
+
 def test_columns_of_0_and_1_are_the_labels_but_for_those_that_have_another_use(read):
     table = read(COLUMNS, group_column="patient")
     assert table.classes == ("dew", "haze")

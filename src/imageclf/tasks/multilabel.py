@@ -74,7 +74,7 @@ class Multilabel:
         if "task" not in inspect.signature(source).parameters:
             raise InputError(
                 "task=multilabel needs several labels of each picture, which a folder of each class cannot "
-                "hold: give data=PATH.csv"
+                "hold: give data=PATH.csv; `read` of a source of your own takes the argument `task`"
             )
         return source(task=self)
 

@@ -32,7 +32,8 @@ def mistakes(rows: pd.DataFrame, may_be_blank: bool = False) -> Iterator[str]:
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
         ids = listed(found["id"].unique().tolist())
         several = f"it has several in rows {numbers(found)}: {ids}"
-        yield f"data.csv: an id must have one label and split; {several}."
+        must = "an id must have all its labels in one row, and one split"
+        yield f"data.csv: {must if may_be_blank else 'an id must have one label and split'}; {several}."
 
 
 def is_inside(files: pd.Series) -> pd.Series:
