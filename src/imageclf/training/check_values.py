@@ -20,6 +20,7 @@ RESERVED = {
     "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
     "min_epochs": "epochs follow from the schedule",
     "max_steps": "steps follow from the schedule; trainer.limit_train_batches shortens its epochs",
+    "max_time": "a signal ends a run at any time and saves it, as `timeout -s TERM 2h imageclf-train ...` sends",
     "callbacks": "add nodes to callbacks",
     "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
     "default_root_dir": "choose the run directory with hydra.run.dir=PATH",
@@ -30,6 +31,7 @@ RESERVED = {
     "reload_dataloaders_every_n_epochs": "the data follows the schedule by itself",
     "num_sanity_val_steps": "every picture is checked before training",
     "check_val_every_n_epoch": "every epoch is validated",
+    "val_check_interval": "every epoch is validated at its end",
 }
 
 
