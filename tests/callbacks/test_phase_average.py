@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import lightning
 import pytest
 import torch
 from probes import digest
 from small_runs import phases, train_small
 
+from imageclf.callbacks.always.phase_average import PhaseAverage
 from imageclf.model.weights.averaging import State, follow
+from imageclf.schedule import Schedule
 
 Train = Callable[..., Path]
 KEEP = "+callbacks.keep={_target_: probes.KeepWeights}"
@@ -92,3 +97,17 @@ def test_whole_numbers_are_those_of_the_newest_state() -> None:
     average = {"weight": torch.zeros(2), "count": torch.tensor(3)}
     follow(average, {"weight": torch.ones(2), "count": torch.tensor(7)}, decay=0.75)
     assert average["weight"].tolist() == [0.25, 0.25] and average["count"] == 7
+
+
+@pytest.mark.parametrize("in_epoch", [False, True])
+def test_from_a_checkpoint_without_an_average_it_starts_where_the_run_goes_on(in_epoch: bool) -> None:
+    module = lightning.LightningModule()
+    module.model = torch.nn.Linear(2, 1)
+    trainer = SimpleNamespace(current_epoch=1, num_training_batches=2, accumulate_grad_batches=1)
+    average = PhaseAverage(Schedule.from_plain({"only": {"cycle_len": 3, "lr": 0.01, "ema": 1.0}}))
+    start = digest(module.model.state_dict())
+    average.on_train_start(cast(lightning.Trainer, trainer), module)
+    if not in_epoch:
+        average.on_train_epoch_start(cast(lightning.Trainer, trainer), module)
+    average.on_train_batch_end(cast(lightning.Trainer, trainer), module, None, None, 1)
+    assert digest(module.model.state_dict()) == start

@@ -38,7 +38,8 @@ class PhaseAverage(Callback):
         place = self._schedule.at(trainer.current_epoch)
         if place.phase.ema is None:
             self._other = {}
-        elif place.epoch_in_cycle == 0:
+        # A checkpoint to start from, of a run without `ema`, has no average.
+        elif place.epoch_in_cycle == 0 or not self._other:
             self._other = _copy(pl_module)
         else:
             self._exchange(pl_module)
@@ -50,6 +51,8 @@ class PhaseAverage(Callback):
         epochs = self._schedule.at(trainer.current_epoch).phase.ema
         if epochs is None:
             return
+        # As at an epoch's start.
+        self._other = self._other or _copy(pl_module)
         num_batches, accumulate = int(trainer.num_training_batches), trainer.accumulate_grad_batches
         if has_stepped(batch_idx, num_batches, accumulate):
             decay = average_decay(epochs, math.ceil(num_batches / accumulate))
