@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from torch.distributed import DistBackendError
 
 from imageclf import Preempted
