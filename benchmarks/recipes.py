@@ -6,7 +6,7 @@ A dip is by how much the accuracy falls in the first epoch of a phase, below the
 runs; finished ones are not done again, so recipes that have changed need a new folder.
 `--write docs/recipes.md` keeps the table, and `--before FILE` beside it the figures that an earlier version
 of the package printed as its last line. Of the data only root, split, size, resizing and batch size are
-given; what costs time and changes no weight is off.
+given; what costs time and changes no weight is off. Seconds count only if the machine does nothing else.
 """
 
 import argparse
@@ -157,6 +157,7 @@ def page(
         f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {versions}.",
         "A recipe counts as safe if its final accuracy is at most 0.01 below that of its head phase.",
         "The dip is the largest fall from a phase's last epoch to the first one of the next phase.",
+        "The seconds can be compared only if the machine did nothing else meanwhile.",
         "`soup` and `best` are selected on the very pictures that they are scored on.",
         "A set holds out 50 to 200 pictures, so that a difference of 0.02 may well be chance.",
     ]

@@ -89,7 +89,7 @@ def test_it_survives_a_stop_bit_for_bit(
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, 0)])
-@pytest.mark.sampled(1)
+@pytest.mark.sampled(2)
 def test_it_starts_where_a_run_without_an_average_has_come_to(
     pictures: Path, tmp_path: Path, epoch: int, batch: int
 ) -> None:

@@ -204,7 +204,13 @@ def test_a_script_is_shell_that_bash_accepts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("end", "code", "recorded"),
-    [("kill -9 $BASHPID", 137, "killed"), ("exit 2", 2, None), ("exit 0", 0, None), ("exit 143", 143, None)],
+    [
+        ("kill -9 $BASHPID", 137, "killed"),
+        ("exit 253", 253, "killed"),  # srun's, where SLURM has noticed that memory ran out
+        ("exit 2", 2, None),
+        ("exit 0", 0, None),
+        ("exit 143", 143, None),
+    ],
 )
 def test_the_shell_around_a_task_that_is_killed_records_it(
     tmp_path: Path, end: str, code: int, recorded: str | None
@@ -217,6 +223,15 @@ def test_the_shell_around_a_task_that_is_killed_records_it(
     assert done.returncode == code
     failures = {path.parent: read_object(path)["status"] for path in tmp_path.glob("*/failed.json")}
     assert failures == ({runs[1]: recorded} if recorded else {})
+    for path in tmp_path.glob("*/failed.json"):
+        assert f"(exit code {code})" in str(read_object(path)["cause"])
+
+
+def test_a_trap_and_variables_of_the_setup_stay(tmp_path: Path) -> None:
+    given = options(setup=["run=mine", f"trap 'echo $run >{tmp_path}/kept' EXIT"])
+    lines = script("train", tmp_path, [tmp_path], given).partition("srun ")[0]
+    subprocess.run(["bash"], input=lines, text=True, check=True, env={})
+    assert (tmp_path / "kept").read_text() == "mine\n"
 
 
 def test_the_shell_keeps_what_a_rank_has_recorded_of_its_end(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_search_goes_without_plan_summary_and_report(parsed, tmp_path):
         ("reload_dataloaders_every_n_epochs", "follows the schedule"),
         ("num_sanity_val_steps", "checked before training"),
         ("check_val_every_n_epoch", "every epoch is validated"),
-        ("max_time", "a signal ends a run"),
+        ("max_time", "a signal ends and saves a run"),
         ("val_check_interval", "at its end"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from imageclf import InputError
 from imageclf.configs import load_config, read_object, to_plain
+from imageclf.configs.plain import to_yaml
 from imageclf.training.directory import prepare
 
 HERE = "hydra.run.dir=."
@@ -86,6 +87,19 @@ def test_a_run_that_goes_on_takes_over_what_may_differ_and_nothing_else(start, s
 def test_a_logger_may_be_added_when_a_run_goes_on(start, started):
     start("ckpt_path=auto", HERE, "logger=tensorboard")
     assert list(load_config(started / "config.yaml")["logger"]) == ["tensorboard"]
+
+
+def test_a_run_of_an_earlier_version_goes_on_by_the_command_that_began_it(start, started):
+    typed = ("schedule=quick", "trainer=cpu")
+    config = load_config(started / "config.yaml")
+    for node, key in ((config, "task"), (config, "lr_scaling"), (config["trainer"], "sync_batchnorm")):
+        del node[key]
+    for phase in config["schedule"]["phases"].values():
+        del phase["ema"]
+    (started / "config.yaml").write_text(to_yaml(config))
+    assert start("ckpt_path=auto", HERE, *typed) is True
+    with pytest.raises(InputError, match=r"trainer\.sync_batchnorm=false \(now true\)"):
+        start("ckpt_path=auto", HERE, *typed, "trainer.sync_batchnorm=true")
 
 
 def test_a_new_run_is_refused_a_checkpoint_that_is_not_there(start):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed import DistBackendError
 
 from imageclf import Preempted
 from imageclf.configs import read_object
@@ -11,6 +12,11 @@ from imageclf.training.failure import record_failure
 
 # As gloo says it.
 LOST = RuntimeError("[gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:11659: Connection reset by peer")
+# As NCCL says it, and what is no other rank's end.
+NCCL = (
+    "ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely."
+)
+MISUSED = "ncclInvalidUsage: This usually reflects invalid usage of NCCL library. Duplicate GPU detected"
 OWN = RuntimeError("on purpose")
 
 
@@ -24,6 +30,22 @@ def recorded(run_dir: Path) -> Any:
     """Return the status, and the first line of the cause."""
     failure = read_object(run_dir / "failed.json")
     return failure.get("status"), str(failure.get("cause")).partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "cause"),
+    [
+        (NCCL, "killed", "another rank was killed or failed"),
+        (MISUSED, "failed", f"DistBackendError: {MISUSED}"),
+    ],
+)
+def test_only_a_lost_connection_is_taken_for_the_end_of_another_rank(
+    tmp_path: Path, said: str, status: str, cause: str
+) -> None:
+    end(tmp_path, DistBackendError(said), is_first=True)
+    found, line = recorded(tmp_path)
+    assert found == status
+    assert line.startswith(cause)
 
 
 def test_where_the_first_rank_is_killed_another_one_says_so(tmp_path: Path) -> None:

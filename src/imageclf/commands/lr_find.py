@@ -16,6 +16,8 @@ from imageclf.system.words import joined
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.check_values import check_callbacks, needed_callbacks
 from imageclf.training.logs import log_to_file
+from imageclf.training.parts.accelerator import total_ranks
+from imageclf.training.parts.scaled_lrs import scalings
 from imageclf.training.parts.table import read_table, stored_sides
 from imageclf.training.run_config import RunConfig, parse
 
@@ -43,23 +45,44 @@ def run(cfg: DictConfig, folder: Path) -> float | None:
     """Search, print the suggestion as the override to paste and where its plot is, and return it."""
     config = parse(to_plain(cfg), LrFindConfig)
     log_to_file(folder)
+    factor = factor_of(config)
     phase, suggestion = search(config, folder)
-    print(*suggestion_lines(phase, suggestion), sep="\n")
+    print(*suggestion_lines(phase, suggestion, factor), sep="\n")
     print(folder / "lr_find" / f"{phase}.png")
     return suggestion.lr
 
 
-def suggestion_lines(phase: str, suggestion: Suggestion) -> list[str]:
+def factor_of(config: LrFindConfig) -> float:
+    """Return what `lr_scaling` will multiply the rate of the searched phase by, once it is a number.
+
+    Raises:
+        InputError: as `one_phase` and `scalings`.
+    """
+    if config.lr_scaling == "none":
+        return 1.0
+    alone, name = one_phase(config)
+    schedule = Schedule({name: replace(alone.schedule.phases[name], lr=1.0)})
+    return scalings(replace(alone, schedule=schedule), total_ranks(config.trainer))[name].factor
+
+
+def suggestion_lines(phase: str, suggestion: Suggestion, factor: float = 1.0) -> list[str]:
     """Return what was found for a phase, and the override that trains with it.
+
+    Args:
+        phase: its name.
+        suggestion: for the batches that there are.
+        factor: that `lr_scaling` multiplies a rate by.
 
     >>> suggestion_lines("finetune", Suggestion(0.0026))[1]
     'schedule.phases.finetune.lr=2.6e-03'
     """
     if suggestion.lr is None:
         return [f"{phase}: no learning rate is suggested, because {suggestion.reason}; choose by the plot"]
+    scaled = "" if factor == 1 else f" the following, which lr_scaling multiplies by {factor:.4g}"
     return [
-        f"{phase}: the suggested learning rate of the head is {suggestion.lr:.2e}; to train with it, give",
-        f"schedule.phases.{phase}.lr={suggestion.lr:.1e}",
+        f"{phase}: the suggested learning rate of the head is {suggestion.lr:.2e}; to train with it, "
+        f"give{scaled}",
+        f"schedule.phases.{phase}.lr={suggestion.lr / factor:.1e}",
     ]
 
 

@@ -20,7 +20,7 @@ RESERVED = {
     "max_epochs": "epochs follow from schedule.phases.NAME.n_cycles, cycle_len and cycle_mult",
     "min_epochs": "epochs follow from the schedule",
     "max_steps": "steps follow from the schedule; trainer.limit_train_batches shortens its epochs",
-    "max_time": "a signal ends a run at any time and saves it, as `timeout -s TERM 2h imageclf-train ...` sends",
+    "max_time": "a signal ends and saves a run at any time, such as that of `timeout 2h imageclf-train ...`",
     "callbacks": "add nodes to callbacks",
     "logger": "choose one with logger=csv|tensorboard|wandb|mlflow|many",
     "default_root_dir": "choose the run directory with hydra.run.dir=PATH",

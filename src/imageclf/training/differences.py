@@ -1,6 +1,7 @@
 """In which values a command differs from the config of the run that it is to go on with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from imageclf.configs.plain import Plain, select
@@ -26,6 +27,14 @@ FREE = (
     "optimized_metric",
     "trust",
 )
+# Keys that runs of earlier versions lack, with the values that those versions behaved by.
+_ADDED: Final[Mapping[str, Any]] = {
+    "lr_scaling": "none",
+    "lr_batch_size": 64,
+    "task": {"_target_": "imageclf.tasks.Multiclass"},
+    "trainer.sync_batchnorm": False,
+    "schedule.phases.*.ema": None,
+}
 _MISSING: Final = object()
 
 
@@ -80,6 +89,8 @@ def key_of(override: str) -> str:
 
 
 def _changes(was: Any, now: Any, key: str) -> Iterator[Change]:
+    if was is _MISSING:
+        was = next((value for added, value in _ADDED.items() if fnmatchcase(key, added)), _MISSING)
     if key in FREE or was == now:
         return
     if not (isinstance(was, dict) and isinstance(now, dict)):

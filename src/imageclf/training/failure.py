@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch.distributed import DistBackendError
-
 from imageclf.configs import exit_code, explain
 from imageclf.system.errors import (
     DONE,
@@ -25,6 +23,8 @@ FILE = "failed.json"
 _LOST = "another rank was killed or failed; was it out of memory? See what each rank has printed"
 # Lines of a traceback to keep: the last calls matter, the first ones are always the same.
 TAIL = 20
+# What gloo, NCCL and the store say of a connection whose other end is gone.
+_GONE = re.compile(r"(reset|closed) by peer|remote process exit|communicator was aborted", re.IGNORECASE)
 _STATUS: dict[int, Status] = {
     MISTAKE: "input",
     PREEMPTED: "preempted",
@@ -83,7 +83,7 @@ def lost_a_rank(error: BaseException) -> bool:
 
     >>> lost_a_rank(RuntimeError("[...] Connection closed by peer [127.0.0.1]:4711"))
     True
+    >>> lost_a_rank(RuntimeError("NCCL error: invalid usage. Duplicate GPU detected"))
+    False
     """
-    return isinstance(error, DistBackendError) or (
-        isinstance(error, RuntimeError) and re.search(r"(reset|closed) by peer", str(error)) is not None
-    )
+    return isinstance(error, RuntimeError) and _GONE.search(str(error)) is not None

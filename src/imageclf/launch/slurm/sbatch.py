@@ -12,8 +12,9 @@ from imageclf.training.failure import FILE
 
 # Else the other ranks would wait for one that failed.
 SRUN = ("--kill-on-bad-exit=1",)
-# 128 + SIGKILL: what srun ends with after a task that the kernel killed.
-_KILLED = 137
+# What srun ends with after a task that was killed: 128 + SIGKILL, or SLURM's own number where its cgroups
+# have noticed that memory ran out (SIG_OOM of slurm.h).
+_KILLED = "137 | 253"
 
 
 def script(
@@ -36,10 +37,10 @@ def script(
             "#!/bin/bash",
             *(f"#SBATCH --{flag}" for flag in flags(name, folder, len(run_dirs), options)),
             "",
-            *setup(options),
             *recording(run_dirs),
+            *setup(options),
             f"srun --unbuffered {' '.join(SRUN)} {shlex.quote(sys.executable)} -m imageclf.worker \\",
-            '  "$run"' + trust,
+            '  "$imageclf_run"' + trust,
             "# Where the output of the command is piped to sbatch, the run directory follows.",
             "exit",
             "",
@@ -82,17 +83,21 @@ def setup(options: ClusterOptions) -> list[str]:
 def recording(run_dirs: Sequence[Path]) -> list[str]:
     """Return the lines of shell that write failed.json if a task is killed, which cannot do it any more.
 
+    They come before `cluster.setup`, which may have variables and a trap of its own.
+
     Args:
         run_dirs: of the array, in the order of its jobs.
     """
     directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
-    cause = f"a task was killed (exit code {_KILLED}); was it out of memory?"
+    cause = "a task was killed (exit code CODE); was it out of memory?"
     record = json.dumps({"status": "killed", "exit_code": FAILED, "cause": cause})
+    # Of several tasks, one that is alive has written what it knows.
+    recorded = f"""[ -e "$imageclf_run/{FILE}" ]"""
+    write = f"""echo "${{imageclf_record/CODE/$code}}" >"$imageclf_run/{FILE}\""""
     return [
-        f"runs=({directories})",
+        f"imageclf_runs=({directories})",
         # An array of one is none.
-        'run="${runs[${SLURM_ARRAY_TASK_ID:-0}]}"',
-        f"record={shlex.quote(record)}",
-        # Of several tasks, one that is alive has written what it knows.
-        f"""trap '[ $? -ne {_KILLED} ] || [ -e "$run/{FILE}" ] || echo "$record" >"$run/{FILE}"' EXIT""",
+        'imageclf_run="${imageclf_runs[${SLURM_ARRAY_TASK_ID:-0}]}"',
+        f"imageclf_record={shlex.quote(record)}",
+        f"trap 'code=$?; case $code in {_KILLED}) {recorded} || {write};; esac' EXIT",
     ]

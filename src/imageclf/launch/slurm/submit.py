@@ -160,7 +160,7 @@ def submit_runs(
     executor = _executor({**resources, **at_once}, options)
     jobs: dict[str, Job] = {}
     for array in arrays:
-        executor.update_parameters(slurm_setup=[*setup(options), *recording([run.run_dir for run in array])])
+        executor.update_parameters(slurm_setup=[*recording([run.run_dir for run in array]), *setup(options)])
         try:
             submitted = executor.map_array(
                 ArrayTask(),  # type: ignore[no-untyped-call]
