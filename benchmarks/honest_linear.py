@@ -58,13 +58,14 @@ def features_of(folder: Path, size: int, backbone: str, weights: str) -> tuple[T
     mean, std = (torch.tensor(each)[:, None, None] for each in (expected.mean, expected.std))
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     files = [(path, label) for label, each in enumerate(classes) for path in sorted(each.iterdir())]
-    pixels = torch.stack([(_square(path, size) - mean) / std for path, _ in files])
+    pixels = torch.stack([(squared(path, size) - mean) / std for path, _ in files])
     features = torch.cat([network(batch) for batch in torch.split(pixels, 64)])
     labels = torch.tensor([label for _, label in files])
     return (features - features.mean(0)) / (features.std(0) + 1e-6), labels
 
 
-def _square(path: Path, size: int) -> Tensor:
+def squared(path: Path, size: int) -> Tensor:
+    """Return a picture as `[3, size, size]`, 0 to 1."""
     picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
 
