@@ -106,17 +106,18 @@ def warmup_scale(step: int, steps: float) -> float:
     return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
 
 
-def average_decay(epochs: float, steps: int) -> float:
-    """Return the share of a moving average that a step keeps, for it to reach back over so many epochs.
+def average_decay(epochs: float, steps: int, done: int) -> float:
+    """Return the share of a moving average that a step keeps: the plain mean of all steps, then a moving one.
 
     Args:
-        epochs: above 0; at most `MOST_AVERAGED` steps count.
+        epochs: that the average reaches back, above 0; at most `MOST_AVERAGED` steps.
         steps: of an epoch.
+        done: steps that the average is to hold, from 1: the first one keeps nothing of what was before.
 
-    >>> [round(average_decay(2, steps), 3) for steps in (3, 12, 50, 1500)]
-    [0.833, 0.958, 0.99, 0.99]
+    >>> [round(average_decay(2, 12, done), 3) for done in (1, 2, 3, 24, 500)], average_decay(2, 1500, 500)
+    ([0.0, 0.5, 0.667, 0.958, 0.958], 0.99)
     """
-    return 1 - 1 / max(1.0, min(epochs * steps, MOST_AVERAGED))
+    return 1 - 1 / max(1.0, min(done, epochs * steps, MOST_AVERAGED))
 
 
 def _between(start: float, end: float, t: float) -> float:

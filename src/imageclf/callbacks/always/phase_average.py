@@ -48,13 +48,15 @@ class PhaseAverage(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Let the average follow a step; after the epoch's last one take it for the model's weights."""
-        epochs = self._schedule.at(trainer.current_epoch).phase.ema
-        if epochs is None:
+        place = self._schedule.at(trainer.current_epoch)
+        if place.phase.ema is None:
             return
         self._other = self._other or _copy(pl_module)
         num_batches, accumulate = int(trainer.num_training_batches), trainer.accumulate_grad_batches
         if has_stepped(batch_idx, num_batches, accumulate):
-            decay = average_decay(epochs, math.ceil(num_batches / accumulate))
+            steps = math.ceil(num_batches / accumulate)
+            done = place.epoch_in_cycle * steps + math.ceil((batch_idx + 1) / accumulate)
+            decay = average_decay(place.phase.ema, steps, done)
             follow(self._other, _weights(pl_module), decay)
         if batch_idx + 1 == num_batches:
             self._exchange(pl_module)
