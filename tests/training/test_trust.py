@@ -124,9 +124,7 @@ def test_the_door_builds_no_code_of_others(arguments, begun, monkeypatch):
 def test_the_script_for_a_cluster_tells_the_door_what_its_runs_name(begun):
     trusted = foreign_targets(yaml.safe_load((begun / "config.yaml").read_text()))
     options = ClusterOptions(1, 1, None, None, None, 1, 1, 1, None, None, 1, [], [], True, True)
-    assert '"${runs[$SLURM_ARRAY_TASK_ID]}" trust=own_code.Own\n' in script(
-        "a", begun, [begun], options, trusted
-    )
+    assert '"$imageclf_run" trust=own_code.Own\n' in script("a", begun, [begun], options, trusted)
     worker.check_code(begun, trusted)
 
 

@@ -19,11 +19,11 @@ def unknown_key(key: str, legal: list[str]) -> InputError:
     parent, _, name = key.rpartition(".")
     siblings = sorted(each.rpartition(".")[2] for each in legal if each.rpartition(".")[0] == parent)
     siblings = [each for each in siblings if not each.startswith("_")]
-    near = [f"{parent}.{each}".lstrip(".") for each in difflib.get_close_matches(name, siblings, n=1)]
     # The key may be right and its node wrong.
-    near += sorted(
+    near = sorted(
         (each for each in legal if each.rpartition(".")[2] == name), key=lambda each: each.count(".")
     )
+    near += [f"{parent}.{each}".lstrip(".") for each in difflib.get_close_matches(name, siblings, n=1)]
     place = parent or "the top level"
     hint = f"did you mean {near[0]}?" if near else f"{place} takes {', '.join(siblings) or 'no keys'}"
     own = f"; one of your own needs {key}._target_=MODULE.CLASS" if parent in FREE_GROUPS else ""
