@@ -66,6 +66,8 @@ def test_predictions_are_read_of_folds_only(read, run_dir):
 
 
 def test_a_run_that_writes_is_running(read, unfinished):
+    # The files are copies, as old as the run of the session that they come from.
+    age(unfinished, 0)
     assert read().status == "running"
 
 
