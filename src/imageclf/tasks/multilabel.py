@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import probabilities_of, summary_of
+from imageclf.tasks.label_loss import check_label_loss
 from imageclf.tasks.label_sets import (
     JOIN,
     check_names,
@@ -145,24 +146,8 @@ class Multilabel:
         return 2
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss that takes each picture for one of the classes: one without any does not change it.
-
-        Raises:
-            InputError: it is one, or takes no targets `[B, C]`.
-        """
-        logits = torch.linspace(-2, 1, 2 * num_classes).reshape(2, num_classes)
-        # The second picture has no label.
-        targets = torch.stack([(torch.arange(num_classes) % 2).float(), torch.zeros(num_classes)])
-        higher = logits + torch.tensor([[0.0], [3.0]])
-        name = type(loss).__name__
-        remedy = "with task=multilabel give model/loss=bce_multilabel or model/loss=asymmetric"
-        try:
-            one, other = float(loss(logits, targets)), float(loss(higher, targets))
-        # A loss may raise anything.
-        except Exception as error:
-            raise InputError(f"model.loss: {name} takes no targets of several labels; {remedy}") from error
-        if np.isclose(one, other, rtol=1e-5):
-            raise InputError(f"model.loss: {name} takes each picture for one of the classes; {remedy}")
+        """Refuse a loss that takes each picture for one of the classes, see `check_label_loss`."""
+        check_label_loss(loss, num_classes)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the sigmoid of each class."""
@@ -240,11 +225,7 @@ class Multilabel:
         return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
 
     def averaged(self, others: Sequence[Task]) -> Self:
-        """Return the task with the mean of the thresholds of each class, tuned or not.
-
-        Raises:
-            InputError: another task is among them.
-        """
+        """Return the task with the mean of the thresholds of each class, tuned or not."""
         check_same(self, others)
         found = [each._thresholds for each in others if isinstance(each, Multilabel)]
         mean = np.mean(np.broadcast_arrays(*found), axis=0)
@@ -253,11 +234,7 @@ class Multilabel:
         return replace(self, thresholds=tuple(mean.tolist()))
 
     def refuse(self, feature: str) -> None:
-        """Refuse the feature.
-
-        Raises:
-            InputError: always.
-        """
+        """Refuse the feature, always."""
         raise InputError(f"{feature} does not know task=multilabel yet; docs/multilabel.md lists what does")
 
     @property
