@@ -141,6 +141,16 @@ def test_the_figures_of_the_best_are_held_against_hidden_pictures(tmp_path: Path
 
 
 @pytest.mark.long
+def test_several_labels_are_learned_better_than_by_chance(tmp_path: Path) -> None:
+    small = ("--mosaics", "60", "--size", "32", "--only", "imageclf", "probe")
+    figures = run("multilabel", str(tmp_path), *small, "--overrides", *TINY)
+    assert figures.keys() == {"imageclf", "probe"}
+    assert figures["imageclf"].keys() == {"map", "map_tta", "map_reported", "seconds"}
+    # A third of the mosaics have a label.
+    assert figures["probe"]["map"] > 0.5
+
+
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("fastai") is None, reason="the peer is not installed")
 def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path) -> None:
     figures = run("lesson", "--sets", "stamps", "--folds", "1", "--size", "32")

@@ -28,6 +28,8 @@ class Order(IntEnum):
     RECORD = auto()
     # Before the snapshots, which compare the average with the other candidates.
     AVERAGE = auto()
+    # After the average of the run, which follows the step's own weights: this one may exchange them.
+    PHASE_AVERAGE = auto()
     SNAPSHOT = auto()
     # After every callback whose state or files a resumed run needs.
     CHECKPOINT = auto()
@@ -71,8 +73,7 @@ def data_of(trainer: pl.Trainer) -> ImageData:
 def in_order(callbacks: list[pl.Callback]) -> list[pl.Callback]:
     """Return callbacks in the order of their hooks, whatever their order in the config."""
 
-    # Where several of ours share a stage, their names decide: `ema` follows a step before `phase_average`
-    # may exchange the weights.
+    # Where several of ours share a stage, their order is of no matter, but it is always the same.
     def place(callback: pl.Callback) -> tuple[Order, str]:
         """Return a callback's stage, and its name if it is ours; a user's own stay as they are listed."""
         if isinstance(callback, Callback):

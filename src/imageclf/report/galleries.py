@@ -163,11 +163,9 @@ def _answers(name: str, is_there: bool) -> tuple[str, str]:
 
 
 def _label_tile(row: pd.Series, answers: tuple[str, str], likely: float, root: Path, folder: str) -> Tile:
-    path, (truth, said) = str(row["path"]), answers
+    truth, said = answers
     return Tile(
-        image=thumbnail_uri(root / path, _TILE_SIDE),
-        name=Path(path).name,
-        path=path.removeprefix(folder),
+        *_picture(str(row["path"]), root, folder),
         truth=truth,
         prediction=said,
         probability=1 - likely,
@@ -189,12 +187,9 @@ def prediction_tile(
         root: where a relative path starts.
         folder: common to all paths, left out of what is shown.
     """
-    path, truth, prediction = str(row["path"]), str(row["label"]), str(row["prediction"])
+    truth, prediction = str(row["label"]), str(row["prediction"])
     return Tile(
-        # An absolute path replaces the root.
-        image=thumbnail_uri(root / path, _TILE_SIDE),
-        name=Path(path).name,
-        path=path.removeprefix(folder),
+        *_picture(str(row["path"]), root, folder),
         truth=truth,
         prediction=prediction,
         probability=float(probabilities.max()),
@@ -202,6 +197,12 @@ def prediction_tile(
         loss=log_loss(probabilities[None], np.array([label])) if truth else math.nan,
         right=truth == prediction if truth else None,
     )
+
+
+def _picture(path: str, root: Path, folder: str) -> tuple[str | None, str, str]:
+    """Return the picture of a tile, None if unreadable, its name, and the path to show."""
+    # An absolute path replaces the root.
+    return thumbnail_uri(root / path, _TILE_SIDE), Path(path).name, path.removeprefix(folder)
 
 
 def problem_galleries(

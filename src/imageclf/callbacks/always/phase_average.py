@@ -21,7 +21,7 @@ class PhaseAverage(Callback):
     goes on from the weights of the last step, the next cycle from the average.
     """
 
-    order = Order.AVERAGE
+    order = Order.PHASE_AVERAGE
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 State = dict[str, Tensor]
 
@@ -41,13 +42,14 @@ def follow(average: State, state: State, decay: float) -> None:
     Args:
         average: changed; its integer tensors become those of `state`.
         state: the newest weights.
-        decay: share of the average that is kept.
+        decay: share of the average that is kept, 0 to 1.
     """
-    for name, tensor in state.items():
-        if tensor.is_floating_point():
-            average[name].lerp_(tensor, 1 - decay)
-        else:
-            average[name].copy_(tensor)
+    floating = [name for name, tensor in state.items() if tensor.is_floating_point()]
+    for name in state.keys() - floating:
+        average[name].copy_(state[name])
+    # All tensors at once: a kernel for each would keep a GPU waiting at every step.
+    move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    move([average[name] for name in floating], [state[name] for name in floating], None)
 
 
 def average_probabilities(probabilities: Sequence[np.ndarray]) -> np.ndarray:
