@@ -45,13 +45,13 @@ def start(folder: Path, *arguments: str, before: Sequence[str] = ()) -> "subproc
 
 
 @pytest.fixture(scope="module")
-def trained(tiny, tmp_path_factory) -> tuple[Path, str, str]:
+def trained(tiny, tmp_path_factory, warm_start) -> tuple[Path, str, str]:
     """Train in a folder of its own, one rate being searched; return (folder, stdout, stderr)."""
     folder = tmp_path_factory.mktemp("cwd")
-    process = start(folder, *tiny, "schedule.phases.head.lr=auto", "callbacks.lr_finder.num_steps=8")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return folder, out, err
+    search = ("schedule.phases.head.lr=auto", "callbacks.lr_finder.num_steps=8")
+    done = warm_start.command("train", folder, *tiny, *search)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -194,12 +194,11 @@ def test_the_report_needs_no_network(run):
 
 
 @pytest.fixture(scope="module")
-def predicted(run, dataset, tmp_path_factory) -> pd.DataFrame:
+def predicted(run, dataset, tmp_path_factory, warm_start) -> pd.DataFrame:
     """Return what a separate process predicts of a folder called `new`."""
     folder = tmp_path_factory.mktemp("pictures") / "new"
     shutil.copytree(dataset / "valid", folder)
-    command = [sys.executable, "-m", "imageclf.predict", f"run={run}", f"data={folder}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    done = warm_start.command("predict", folder, f"run={run}", f"data={folder}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(run / "predictions" / "new.csv")
     return pd.read_csv(run / "predictions" / "new.csv", keep_default_na=False)

@@ -222,6 +222,7 @@ def test_the_best_epoch_is_kept_and_a_run_can_start_from_it(pictures: Path, tmp_
     assert final_weights(again) == final_weights(run_dir)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("metric", "given"),
     [

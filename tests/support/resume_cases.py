@@ -120,10 +120,20 @@ FEATURES = [
     for case in cases(1, features=True)
     if (case.setting.precompute, case.setting.sizes, case.workers) == (True, "progressive", 0)
 ]
-# Of one rank a part is killed; of two a third is run, which takes as long as all of one. The strides
-# are coprime to the numbers of workers, sizes and so on, so that each of these comes with every point.
+# Of one rank a part is killed. The stride is coprime to the numbers of workers, sizes and so on, so that
+# each of these comes with every point.
 KILLED = [replace(case, kill=True) for case in ONE_RANK[::9]]
-TWO_RANKS = [replace(case, kill=True) for case in cases(2)[::3]]
+
+
+def opposite(number: int, point: str) -> list[Case]:
+    """Return two killed cases of a point on two ranks that differ in all they can; another two each time."""
+    found = [case for case in cases(2) if case.point == point]
+    place = number % (len(found) // 2)
+    return [replace(found[each], kill=True) for each in (place, -1 - place)]
+
+
+# A case on two ranks takes as long as four on one.
+TWO_RANKS = [case for number, point in enumerate(ALL_POINTS) for case in opposite(number, point)]
 CASES = [*ONE_RANK, *FEATURES, *KILLED, *TWO_RANKS]
 # What `make test` has time for: each point once, and each setting costs a reference; one case of the rest.
 SHORT = [Setting(1, 1, True, "progressive"), Setting(1, 2, False, "fixed")]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -39,6 +40,15 @@ class WarmStart:
         print(json.dumps(request), file=self.server.stdin)
         code = int(self.server.stdout.readline())
         return subprocess.CompletedProcess(words, code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+    def command(self, name: str, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run imageclf-NAME in a folder, to its end."""
+        return self.script(Path(sys.executable).with_name(f"imageclf-{name}"), folder, *arguments)
+
+    def script(self, path: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script in a folder, to its end."""
+        with TemporaryDirectory() as scratch:
+            return self.run([str(path), *arguments], folder, os.environ, Path(scratch))
 
     def close(self) -> None:
         """End the process."""
