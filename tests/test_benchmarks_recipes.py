@@ -59,6 +59,7 @@ def test_a_timing_ends_with_the_figures_of_every_round(script: str, run: Run) ->
     assert all(seconds > 0 for seconds in figures["seconds"].values())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["digits", "glyphs"])
 def test_a_set_is_the_same_whenever_it_is_drawn(name: str, sets: ModuleType, tmp_path: Path) -> None:
     first, second = (sets.make_set(name, tmp_path / each) for each in ("one", "two"))

@@ -43,6 +43,7 @@ def curve(run_dir: Path) -> pd.DataFrame:
     return pd.read_csv(run_dir / "metrics.csv").drop(columns="seconds")
 
 
+@pytest.mark.long
 def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     undisturbed: Path, pictures: Path, tmp_path: Path
 ) -> None:
