@@ -23,7 +23,10 @@ from imageclf.configs import CONF_DIR
     ],
     ids=["nothing", "phases", "values", "classes"],
 )
-def test_assigning_to_a_copy_composes_what_hydra_does(overrides):
+def test_assigning_to_a_copy_composes_what_hydra_does(overrides, monkeypatch, tmp_path):
+    assigned(overrides, "train")
+    # The copy is of what was composed elsewhere.
+    monkeypatch.chdir(tmp_path)
     assert assigned(overrides, "train") == compose_from(CONF_DIR, overrides, "train")
 
 

@@ -53,6 +53,7 @@ def assigned(overrides: tuple[str, ...], name: str) -> DictConfig:
     job: Any = cfg.hydra.job
     job.override_dirname = get_overrides_dirname(typed, **job.config.override_dirname)
     cfg.hydra.overrides.task = [each.input_line for each in typed]
+    cfg.hydra.runtime.cwd = str(Path.cwd())
     return cfg
 
 
