@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/imageclf-train
 
-# Hundreds of processes import the package: compiled once, and not by each of them, whatever the environment says.
+# Hundreds of processes import the package: it is compiled once, whatever the environment says.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
 test: $(STAMP)
