@@ -184,17 +184,17 @@ def test_a_key_that_the_yaml_leaves_out_gets_its_plus(arguments, key, expected):
     assert entry.with_plus(arguments, unknown(key, "1")) == expected
 
 
-def test_a_main_is_called_again_once_the_plus_is_there(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["imageclf-train", "trainer.max_time=1"])
+def test_what_composes_is_called_again_once_the_plus_is_there():
     seen = []
 
-    def main() -> None:
-        seen.append(sys.argv[1])
-        if not sys.argv[1].startswith("+"):
+    def compose(arguments: list[str]) -> str:
+        seen.append(arguments)
+        if arguments != ["seed=1", "+trainer.max_time=1"]:
             raise unknown("trainer.max_time", "1")
+        return "composed"
 
-    assert code_of(main) == 0
-    assert seen == ["trainer.max_time=1", "+trainer.max_time=1"]
+    assert entry.composing(["seed=1", "trainer.max_time=1"], compose) == "composed"
+    assert seen == [["seed=1", "trainer.max_time=1"], ["seed=1", "+trainer.max_time=1"]]
 
 
 @pytest.mark.parametrize(
