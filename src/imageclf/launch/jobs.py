@@ -18,9 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 from imageclf import InputError
 from imageclf.configs import JobError, explain, record, to_plain
 from imageclf.configs.entry import composing
+from imageclf.configs.plain import to_saved
 from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
 from imageclf.system.progress import track
+from imageclf.training.location import check_location
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,9 @@ def _checked(
     try:
         job = _compose(loader, config, overrides, number, name)
         with task_config(job) as cfg:
+            # For a single run the command does these two, before it looks at the rest.
+            to_saved(cfg)
+            check_location(job.run_dir)
             check_job(cfg, job.run_dir, overrides)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         raise InputError(f"{name}: {explain(error)}") from error

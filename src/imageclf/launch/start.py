@@ -111,27 +111,24 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
     config = parse(to_plain(cfg), RunConfig)
     check_top(config)
     for_ranks(config, os.environ)
-    check_tags(config)
-    check_location(run_dir)
     check_directory(cfg, run_dir, overrides)
     return config
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse an illegal seed, sweep or metric.
+    """Refuse a sweep that is none, missing tags, and a metric that is not there or is sought the wrong way.
 
     Raises:
         InputError: such a value.
     """
-    seed, metric = config.seed, config.optimized_metric
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
+    check_tags(config)
     if config.resume_sweep is not None:
         raise InputError(
             f"resume_sweep={config.resume_sweep}: it resumes a sweep, so give -m and what it swept; "
             "a single run is resumed by hydra.run.dir=PATH ckpt_path=auto"
         )
     check_scores(config)
+    metric = config.optimized_metric
     if metric is not None:
         check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
 
