@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,6 +75,13 @@ def prepare_child(environment: Mapping[str, str], folder: str) -> None:
         import torch
 
         torch.set_num_threads(int(threads))
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
 
 
 def end_with_parent() -> None:
