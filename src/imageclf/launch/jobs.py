@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
@@ -23,6 +23,16 @@ from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
 from imageclf.system.progress import track
 from imageclf.training.location import check_location
+
+
+def set_up(config: DictConfig) -> None:
+    """Let the process that launches a sweep log as Hydra is configured to.
+
+    Args:
+        config: of the sweep, with its hydra node.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
 
 
 @dataclass(frozen=True)

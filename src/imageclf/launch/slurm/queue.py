@@ -25,8 +25,8 @@ ENDED = frozenset(
         "TIMEOUT",
     )
 )
-# Seconds between two queries: short for short jobs, longer for long ones.
-_FIRST_PAUSE, _LAST_PAUSE, _GROWTH = 1.0, 30.0, 1.3
+# Seconds between the first two queries, and how they become more: short for short jobs, longer for long ones.
+_FIRST_PAUSE, _GROWTH = 1.0, 1.3
 # Jobs of an array where SLURM's configuration does not say; the largest index is one less.
 _ARRAY_SIZE = 1001
 
@@ -88,18 +88,21 @@ def array_size(config: str) -> int:
 
 
 def ends(
-    job_ids: Sequence[str],
+    running: list[str],
     query: Callable[[Sequence[str]], dict[str, State] | None] = states,
     sleep: Callable[[float], None] = time.sleep,
+    longest: float = 30.0,
 ) -> Iterator[tuple[str, State]]:
     """Yield each job with its last state as it ends.
 
     Args:
-        job_ids: as SLURM writes them; a task of an array is ARRAY_TASK.
+        running: ids as SLURM writes them, ARRAY_TASK for a task of an array. Jobs that have ended are
+            removed, and the caller may append others.
         query: returns the states by job.
         sleep: waits for some seconds.
+        longest: seconds between two queries.
     """
-    running, pause = list(job_ids), _FIRST_PAUSE
+    pause = _FIRST_PAUSE
     while running:
         for job, state in (query(running) or {}).items():
             if state.has_ended:
@@ -107,4 +110,4 @@ def ends(
                 yield job, state
         if running:
             sleep(pause)
-            pause = min(_LAST_PAUSE, pause * _GROWTH)
+            pause = min(longest, pause * _GROWTH)

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import DictConfig
@@ -22,7 +22,7 @@ from imageclf import InputError
 from imageclf.configs import JobError, foreign_targets, read_config, read_object
 from imageclf.configs.options import ClusterOptions
 from imageclf.configs.saved.hydra_record import write_record
-from imageclf.launch.jobs import Job, compose_jobs, job_return, task_config
+from imageclf.launch.jobs import Job, compose_jobs, job_return, set_up, task_config
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends, most_in_array
@@ -57,8 +57,7 @@ def submit(
     Raises:
         InputError: a mistake in any of the runs; none is submitted.
     """
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    set_up(config)
     sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
     if typed_run_dir(config):
         # Hydra writes it for a run, too.
@@ -77,9 +76,7 @@ def submit(
     if unfinished and options.print:
         _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
-        # Its folder may have been chosen since the launcher was made.
-        current = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
-        jobs = submit_runs(unfinished, current, options, sweep_dir)
+        jobs = submit_runs(unfinished, resources, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
