@@ -14,7 +14,6 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from imageclf import InputError, Preempted
-from imageclf.configs import JobError
 from imageclf.launch.job_process import run_job
 from imageclf.launch.jobs import Job, compose_jobs, job_return, plain_config, set_up
 from imageclf.launch.pool import open_pool
@@ -24,7 +23,7 @@ from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import goes_on, remove_refused, write_multirun
 from imageclf.launch.tasks import refuse_sweep
 from imageclf.system.command_line import override
-from imageclf.system.errors import Failure
+from imageclf.system.errors import Failure, RunError
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
 from imageclf.system.processes import fork_server
@@ -179,7 +178,7 @@ def _report(job: Job, result: Result) -> None:
 
 def _job_return(job: Job, result: Result) -> JobReturn:
     if isinstance(result, Failure):
-        return job_return(job, JobError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
+        return job_return(job, RunError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
     return job_return(job, result)
 
 
