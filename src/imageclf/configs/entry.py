@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -70,7 +71,7 @@ def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
         else:
             composing(hydra_arguments(sys.argv[1:]), call_with)
 
-    return lambda: run_main(answer)
+    return partial(run_main, answer)
 
 
 def call_body(body: Callable[[DictConfig, Path], T], cfg: DictConfig) -> T:
