@@ -30,7 +30,7 @@ from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
 from imageclf.training.parts.scaled_lrs import scaling_words
 from imageclf.training.parts.shared_batches import for_ranks
-from imageclf.training.parts.table import table_of_run
+from imageclf.training.parts.table import check_held_out, table_of_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
 
 log = logging.getLogger(__name__)
@@ -166,11 +166,7 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
     with stop_notice(run_dir) as notice:
         # Before any rank starts: all of them read the same split.csv.
         table = table_of_run(run_dir, config)
-        held_out = len(table.rows("valid"))
-        if 0 < held_out < ranks:
-            raise InputError(
-                f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
-            )
+        check_held_out(table, ranks)
         broadcast(run_dir)
         if ranks == 1 or launched:
             log_to_file(run_dir)

@@ -68,6 +68,19 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
     return Table.load(path, task=config.task)
 
 
+def check_held_out(table: Table, ranks: int) -> None:
+    """Refuse fewer validation pictures than ranks: some ranks would have none.
+
+    Raises:
+        InputError: there are some, but fewer.
+    """
+    held_out = len(table.rows("valid"))
+    if 0 < held_out < ranks:
+        raise InputError(
+            f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+        )
+
+
 def _wait_for(path: Path) -> None:
     """Wait for the first task; where it fails, its launcher ends this one."""
     deadline = time.monotonic() + WAIT.total_seconds()
