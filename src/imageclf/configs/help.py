@@ -58,7 +58,7 @@ def help_text(config_name: str, purpose: str) -> str:
     if groups and config_name == "train":
         parts += [_section(f"{name}.KEY", keys_of(yaml_of(file))) for name, file in _LISTED]
         parts.append(_section("callbacks.KEY", callback_keys()))
-    if _inherits_train(path):
+    if "  - train" in path.read_text(encoding="utf-8").splitlines():
         parts.append("It takes all groups and keys of imageclf-train, too: see imageclf-train --help.")
     return "\n\n".join([*filter(None, parts), f"Flags\n{_FLAGS}"])
 
@@ -71,7 +71,9 @@ def yaml_of(name: str) -> Path:
 def examples(path: Path) -> list[Entry]:
     """Return the commands of a file's first comment, with what each of them does."""
     _, *words = _COMMAND.split(header(path))
-    return [Entry(*pair) for pair in zip(words[::2], [""] * len(words), _trimmed(words[1::2]), strict=False)]
+    # Without what leads over to the next command.
+    meanings = [re.sub(r"[;.]?\s*(?:then |or )?$", "", text) for text in words[1::2]]
+    return [Entry(name, "", meaning) for name, meaning in zip(words[::2], meanings, strict=True)]
 
 
 def groups_of(path: Path) -> Iterator[list[Entry]]:
@@ -142,15 +144,6 @@ def _body(path: Path) -> list[str]:
 def _folder_of(path: Path) -> str:
     folder = path.parent.relative_to(CONF_DIR).as_posix()
     return "" if folder == "." else f"{folder}/"
-
-
-def _inherits_train(path: Path) -> bool:
-    return "  - train" in path.read_text(encoding="utf-8").splitlines()
-
-
-def _trimmed(texts: list[str]) -> list[str]:
-    """Return texts without what leads over to the next command."""
-    return [re.sub(r"[;.]?\s*(?:then |or )?$", "", text) for text in texts]
 
 
 def _section(title: str, entries: list[Entry]) -> str:

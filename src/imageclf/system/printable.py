@@ -8,12 +8,10 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-# Line ends and tabs are how messages are laid out.
-_KEPT = frozenset("\n\t")
+# Line ends and tabs are how messages are laid out; joiners belong to words and emoji, and move nothing.
+_KEPT = frozenset("\n\t\u200c\u200d")
 # Control characters, those that turn the direction of writing, and bytes that are no text.
 _KINDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Joiners belong to words and emoji; they move nothing.
-_JOINERS = frozenset("\u200c\u200d")
 
 
 def printable(text: str) -> str:
@@ -24,7 +22,12 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_written(each) if _is_obeyed(each) else each for each in text)
+    return "".join(
+        each.encode("unicode_escape", "backslashreplace").decode("ascii")
+        if unicodedata.category(each) in _KINDS and each not in _KEPT
+        else each
+        for each in text
+    )
 
 
 def cell(text: object) -> Text:
@@ -76,11 +79,3 @@ def log_printable() -> None:
 def _is_terminal() -> bool:
     # A closed stdout is None.
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-def _is_obeyed(each: str) -> bool:
-    return unicodedata.category(each) in _KINDS and each not in _KEPT and each not in _JOINERS
-
-
-def _written(each: str) -> str:
-    return each.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -93,6 +93,7 @@ def end_with_parent() -> None:
     def watch(sentinel: int) -> None:
         """Wait for the parent to end."""
         wait([sentinel])
+        # sys.exit would end this thread alone.
         os._exit(2)
 
     threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()

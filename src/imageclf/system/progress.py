@@ -184,6 +184,7 @@ def display() -> Display:
     return _display
 
 
+# One for the process: steps lie within each other, in whatever file, and only the innermost is shown.
 _display: Display | None = None
 
 

@@ -91,6 +91,7 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
         resize=_value(config, "data.resize", Resize, source),
         sizes=sizes,
         size=_last_size(summary.get("size"), run_dir / "summary.json", sizes),
+        # A seed of ours is smaller; that of a stranger's file may be any number.
         seed=_value(config, "seed", int, source) % 2**32,
         files=files,
         classes=classes,
@@ -105,6 +106,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
     Raises:
         InputError: there is no such network.
     """
+    # Nothing is trained: of all this only backbone, head and channels_last count.
     options = ModelOptions(
         backbone=run.backbone,
         weights="none",
@@ -126,7 +128,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
     except Exception as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
         raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
-    # Now: nothing is trained, so the loss may be another task's.
+    # Now: the loss above would be refused for another task.
     module.task = run.task
     return module, expects
 
