@@ -4,6 +4,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,7 +106,7 @@ def keys_of(path: Path) -> list[Entry]:
     found: list[Entry] = []
     nodes: dict[int, str] = {}
     above: list[str] = []
-    for line in _body(path):
+    for line in dropwhile(_is_comment, path.read_text(encoding="utf-8").splitlines()):
         key = _KEY.fullmatch(line)
         if key is None or line.lstrip().startswith("#"):
             above = [*above, line.strip(" #")] if line.lstrip().startswith("#") else []
@@ -130,15 +131,12 @@ def callback_keys() -> list[Entry]:
 
 def header(path: Path) -> str:
     """Return the comment that a file opens with, as one line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    end = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return " ".join(line.lstrip("# ") for line in lines[:end] if not line.startswith("# @"))
+    lines = takewhile(_is_comment, path.read_text(encoding="utf-8").splitlines())
+    return " ".join(line.lstrip("# ") for line in lines if not line.startswith("# @"))
 
 
-def _body(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    start = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return lines[start:]
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
 
 
 def _folder_of(path: Path) -> str:

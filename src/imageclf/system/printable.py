@@ -4,6 +4,7 @@ import logging
 import sys
 import unicodedata
 from collections.abc import Callable
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -55,12 +56,12 @@ def console(width: int = 100) -> Console:
 
     Rich would assume 80 there, and cut the tables.
     """
-    return Console(width=None if _is_terminal() else width)
+    return Console(width=None if is_terminal(sys.stdout) else width)
 
 
 def show(text: object) -> None:
     """Print a line: exactly for a script that reads it, printable for a person at a terminal."""
-    print(printable(str(text)) if _is_terminal() else text, flush=True)
+    print(printable(str(text)) if is_terminal(sys.stdout) else text, flush=True)
 
 
 class PrintableRecord(logging.LogRecord):
@@ -76,6 +77,6 @@ def log_printable() -> None:
     logging.setLogRecordFactory(PrintableRecord)
 
 
-def _is_terminal() -> bool:
-    # A closed stdout is None.
-    return sys.stdout is not None and sys.stdout.isatty()
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether what is written to a stream is seen at once; one that was closed is None."""
+    return stream is not None and stream.isatty()

@@ -18,6 +18,7 @@ from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
+from imageclf.system.words import reason_of
 from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
@@ -126,8 +127,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         raise
     # Values that no training has had may raise anything.
     except Exception as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
+        raise InputError(f"the network of config.yaml cannot be built: {reason_of(error)}") from error
     # Now: the loss above would be refused for another task.
     module.task = run.task
     return module, expects

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
+
 # A job in any other state is still to run, or back in the queue.
 ENDED = frozenset(
     (
@@ -46,6 +48,11 @@ class State(NamedTuple):
     def has_ended(self) -> bool:
         """Return whether this is the job's last state."""
         return self.name in ENDED or self.name == "GONE"
+
+    @property
+    def code(self) -> int:
+        """Return the exit code of the command for such a job: its own, if that is one of ours."""
+        return self.exit_code if self.exit_code in (MISTAKE, PREEMPTED) else FAILED
 
 
 def parse(listing: str) -> dict[str, State]:

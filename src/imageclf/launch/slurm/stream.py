@@ -16,7 +16,7 @@ from imageclf.launch.slurm.submit import check_sweep, prepare_run, submit_runs
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
 from imageclf.launch.sweep_folder import write_multirun
-from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED, Failure
+from imageclf.system.errors import PREEMPTED, Failure, Status
 from imageclf.system.files import write_text
 
 log = logging.getLogger(__name__)
@@ -88,5 +88,5 @@ def _result(run: Job, state: State) -> Result:
     failed = read_json(run.run_dir / "failed.json")
     if failed.get("status") == "pruned":
         return Failure("pruned", 0, str(failed.get("cause")))
-    code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-    return Failure("preempted" if code == PREEMPTED else "failed", code, f"its job ended as {state.name}")
+    status: Status = "preempted" if state.code == PREEMPTED else "failed"
+    return Failure(status, state.code, f"its job ended as {state.name}")

@@ -30,7 +30,7 @@ from imageclf.launch.slurm.sbatch import SRUN, recording, script, setup
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
 from imageclf.system.command_line import override
-from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED, RunError
+from imageclf.system.errors import RunError
 from imageclf.system.progress import track
 from imageclf.training.directory import prepare
 from imageclf.training.failure import FILE as FAILURE
@@ -217,8 +217,7 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
     """Return how a run ended; a state of None means that nobody waited for its job."""
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
-        code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        return job_return(run, RunError(_ending(run, state), code))
+        return job_return(run, RunError(_ending(run, state), state.code))
     return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)
 
 
