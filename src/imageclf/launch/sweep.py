@@ -68,18 +68,15 @@ def launch(
         remove_refused(sweep_dir)
         raise
     write_multirun(config, sweep_dir)
-    finished = {job.number for job in jobs if goes_on(job.config) and (job.run_dir / "summary.json").exists()}
-    for number in finished:
-        log.info("job %d is finished already", number)
-    unfinished = [job for job in jobs if job.number not in finished]
+    results: dict[int, Result] = {}
+    for job in jobs:
+        if goes_on(job.config) and (job.run_dir / "summary.json").exists():
+            log.info("job %d is finished already", job.number)
+            results[job.number] = score_of(job.run_dir, job.config.optimized_metric)
+    unfinished = [job for job in jobs if job.number not in results]
     with requeue_when_preempted(), _saying_how_to_go_on(sweep_dir):
-        ended = run_jobs(iter(unfinished), shares, len(unfinished))
-        results = {job.number: result for job, result in ended}
-    results |= {
-        job.number: score_of(job.run_dir, job.config.optimized_metric)
-        for job in jobs
-        if job.number in finished
-    }
+        for job, result in run_jobs(iter(unfinished), shares, len(unfinished)):
+            results[job.number] = result
     # Scripts take the last line of the output for the folder.
     show(sweep_dir.absolute())
     return [_job_return(job, results[job.number]) for job in jobs]

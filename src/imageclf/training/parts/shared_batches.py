@@ -3,16 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from imageclf import InputError
 from imageclf.schedule import Schedule
 from imageclf.system.world import Environment, torchrun_ranks
 from imageclf.training.parts.accelerator import total_ranks
 from imageclf.training.parts.scaled_lrs import scale_lrs
-from imageclf.training.run_config import RunConfig
-
-Config = TypeVar("Config", bound=RunConfig)
+from imageclf.training.run_config import Config
 
 
 def for_ranks(config: Config, environment: Environment) -> Config:
