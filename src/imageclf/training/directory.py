@@ -119,7 +119,7 @@ def _compared(overrides: list[str], was: dict[str, Any], run_dir: Path) -> list[
     if was.get("budget") is None:
         return overrides
     typed = read_overrides(run_dir) or []
-    return [each for each in overrides if not (each.startswith("schedule") and each in typed)]
+    return [each for each in overrides if not (key_of(each).startswith("schedule") and each in typed)]
 
 
 def check_trusted(cfg: DictConfig, saved: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
 from imageclf.configs import to_plain
@@ -57,8 +57,9 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
     schedule = fitted(config.schedule, cost, budget.amount - spent)
     log.info("%s", _change(config, schedule, _words(spent + cost(schedule), budget)))
     for name, phase in schedule.phases.items():
-        cfg.schedule.phases[name].cycle_len = phase.cycle_len
-        cfg.schedule.phases[name].warmup = phase.warmup
+        for key in ("cycle_len", "warmup"):
+            # A phase of one's own may leave keys at their defaults.
+            OmegaConf.update(cfg, f"schedule.phases.{name}.{key}", getattr(phase, key), force_add=True)
 
 
 def check_budget(config: RunConfig, budget: Budget) -> None:
