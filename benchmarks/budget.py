@@ -50,8 +50,7 @@ CASES = (
     Case("few-stamps", 64, 30),
     Case("few-stamps", 64, 90),
     Case("stamps", 64, 45),
-    Case("stamps", 64, 120),
-    Case("many-fashion", 32, 300),
+    Case("many-fashion", 32, 60),
 )
 
 

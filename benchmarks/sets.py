@@ -193,7 +193,7 @@ SETS = {
         partial(first_of, draw_digits, 16), 0.625, False, "scikit-learn, 60 to train on"
     ),
     "many-fashion": PictureSet(
-        partial(draw_fashion, 10_000), 0.1, False, "Debian's dataset-fashion-mnist, 9,000 to train on"
+        partial(draw_fashion, 2_200), 0.1, False, "Debian's dataset-fashion-mnist, 1,980 to train on"
     ),
     "glyphs": PictureSet(draw_glyphs, 0.5, False, "drawn with matplotlib's fonts"),
 }

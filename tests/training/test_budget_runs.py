@@ -44,7 +44,6 @@ def test_a_smaller_number_makes_every_phase_shorter(start):
     assert start("budget=72pictures") == {"head": 2, "finetune": 1}
 
 
-@pytest.mark.fault("Starting", "A budget is smaller than one epoch of each phase", "It is refused")
 def test_a_budget_below_one_epoch_of_each_phase_is_refused_with_what_that_takes(start):
     with pytest.raises(InputError) as refused:
         start("budget=47pictures")

@@ -19,6 +19,7 @@ from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
+from imageclf.training.budget.fit import check_budget
 from imageclf.training.closing import RESULTS, closing_words
 from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
@@ -118,7 +119,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse an illegal seed, sweep or metric.
+    """Refuse an illegal seed, sweep, budget or metric.
 
     Raises:
         InputError: such a value.
@@ -132,6 +133,7 @@ def check_top(config: RunConfig) -> None:
             "a single run is resumed by hydra.run.dir=PATH ckpt_path=auto"
         )
     check_scores(config)
+    check_budget(config)
     if metric is not None:
         check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
 

@@ -51,11 +51,11 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     check_directory(cfg, run_dir, overrides)
     saved = run_dir / "config.yaml"
     if starts_anew(cfg, run_dir, overrides):
+        # Before the config is there: a run that goes on never measures again.
+        fit_to_budget(cfg, run_dir)
         if saved.exists():
             log.info("%s has no epoch yet: it starts anew, with the config of this command", run_dir)
             clear_unbegun(run_dir)
-        # The config is there once it is fitted: a run that goes on never measures again.
-        fit_to_budget(cfg, run_dir)
         save_config(cfg, saved)
         keep_record(run_dir)
         return True

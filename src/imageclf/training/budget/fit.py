@@ -41,8 +41,8 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
         return
     begun = time.monotonic()
     config = for_ranks(parse(to_plain(cfg), RunConfig), os.environ)
+    check_budget(config)
     budget = Budget.read(str(config.budget))
-    check_budget(config, budget)
     log.info("budget=%s: measuring how long the phases take", config.budget)
     with _silent():
         cost = _cost(config, budget, run_dir)
@@ -62,12 +62,15 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
             OmegaConf.update(cfg, f"schedule.phases.{name}.{key}", getattr(phase, key), force_add=True)
 
 
-def check_budget(config: RunConfig, budget: Budget) -> None:
-    """Refuse a budget of a run that cannot keep it.
+def check_budget(config: RunConfig) -> None:
+    """Refuse a budget that is none, or that the run cannot keep.
 
     Raises:
-        InputError: its epochs are cut short, or its time is not to be measured in this process.
+        InputError: as `Budget.read`; the run's epochs are cut short, or its time cannot be measured here.
     """
+    if config.budget is None:
+        return
+    budget = Budget.read(config.budget)
     cut = next((name for name in _CUT if config.trainer.get(name)), None)
     if cut is not None:
         raise InputError(
