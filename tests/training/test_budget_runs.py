@@ -88,6 +88,7 @@ def test_what_cannot_be_kept_is_refused(start, typed, words):
     assert words in str(refused.value)
 
 
+@pytest.mark.long
 def test_a_time_is_measured_with_the_recipe_itself_and_nothing_of_it_stays(start, tmp_path, caplog):
     caplog.set_level("INFO")
     lengths = start("budget=2min")
