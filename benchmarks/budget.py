@@ -1,6 +1,6 @@
 """Train lesson2 with budgets of time on sets of three sizes: how long does each run take?
 
-`python benchmarks/budget.py RUNS --write docs/budget.md` takes about a quarter of an hour on one core. Its
+`python benchmarks/budget.py RUNS --write docs/budget.md` takes some five minutes on one core. Its
 seconds are those of the processor, on one thread: on a machine that does other work meanwhile they are what
 a quiet one would take. Each run is `imageclf-train` with that clock in place of the wall's.
 """

@@ -100,7 +100,7 @@ def _cost(config: RunConfig, budget: Budget, run_dir: Path) -> Cost:
 def _silent() -> Iterator[None]:
     """Leave out what the run will say itself."""
     before = logging.root.manager.disable
-    logging.disable(logging.INFO)
+    logging.disable(logging.WARNING)
     try:
         with quiet():
             yield
