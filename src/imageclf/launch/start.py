@@ -117,7 +117,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse a sweep that is none, missing tags, an illegal budget, and a metric that is sought the wrong way.
+    """Refuse a sweep that is none, missing tags, an illegal budget, and a metric sought the wrong way.
 
     Raises:
         InputError: such a value.
