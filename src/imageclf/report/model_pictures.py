@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from imageclf.analysis.extremes import Answer
 from imageclf.report.thumbnails import pixels_uri
 
 
@@ -28,13 +29,13 @@ class ReportedHeatmaps:
     """Where the network looked on some validation pictures.
 
     Args:
-        rows: of predictions/valid.csv, `[N]`.
+        answers: N of predictions/valid.csv.
         pictures: as the network saw them, `[N, H, W, 3]`.
-        maps: how much each place counted for the prediction, `[N, h, w]`, 0 to 1.
+        maps: how much each place counted for the class of the answer, `[N, h, w]`, 0 to 1.
         is_member: whether it is but one of the networks that predict together.
     """
 
-    rows: NDArray[np.intp]
+    answers: Sequence[Answer]
     pictures: NDArray[np.uint8]
     maps: NDArray[np.float32]
     is_member: bool
@@ -58,13 +59,13 @@ class ViewTile:
 
 @dataclass(frozen=True)
 class HeatmapTile:
-    """A picture, and the same with the places that counted; both are `data:` URIs."""
+    """A picture, and the same with the places that counted, as `data:` URIs; `right` is of the prediction."""
 
     image: str
     overlay: str
     name: str
     prediction: str
-    right: bool | None
+    right: bool
 
 
 def view_tiles(views: TrainingViews, classes: Sequence[str]) -> list[ViewTile]:
@@ -80,13 +81,11 @@ def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list
         HeatmapTile(
             image=pixels_uri(pixels),
             overlay=pixels_uri(overlay(pixels, weights)),
-            name=Path(row["path"]).name,
-            prediction=row["prediction"],
-            right=row["prediction"] == row["label"] if row["label"] else None,
+            name=Path(predictions["path"].iloc[answer.row]).name,
+            prediction=answer.prediction,
+            right=answer.is_right,
         )
-        for pixels, weights, (_, row) in zip(
-            heatmaps.pictures, heatmaps.maps, predictions.iloc[heatmaps.rows].iterrows(), strict=True
-        )
+        for answer, pixels, weights in zip(heatmaps.answers, heatmaps.pictures, heatmaps.maps, strict=True)
     ]
 
 

@@ -46,7 +46,7 @@ from imageclf.report.run_numbers import (
     phase_rows,
 )
 from imageclf.system.files import write_bytes
-from imageclf.tasks.label_sets import split_labels
+from imageclf.tasks.label_answers import marks
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
@@ -214,17 +214,15 @@ def _galleries(run: RunFiles, root: Path) -> list[Gallery]:
     table = run.predictions
     if table.empty:
         return []
-    probabilities = probabilities_of(table, run.classes)
     if run.has_labels:
-        return label_galleries(
-            table, probabilities, _marks(table["label"].tolist(), run.classes), run.classes, root
-        )
+        return label_galleries(table, run.classes, root)
+    probabilities = probabilities_of(table, run.classes)
     return prediction_galleries(table, probabilities, label_indices(table, run.classes), root)
 
 
 def _labels(run: RunFiles) -> Labels:
     table, classes = run.predictions, run.classes
-    truth, taken = (_marks(table[column].tolist(), classes) for column in ("label", "prediction"))
+    truth, taken = (marks(table[column].tolist(), classes) for column in ("label", "prediction"))
     thresholds = run.summary.get("thresholds")
     known = thresholds if isinstance(thresholds, list) and len(thresholds) == len(classes) else None
     counts = truth.astype(np.int64)
@@ -233,8 +231,3 @@ def _labels(run: RunFiles) -> Labels:
         predicted=(counts.T @ taken.astype(np.int64)).tolist(),
         classes=label_rows(truth, taken, probabilities_of(table, classes), classes, known),
     )
-
-
-def _marks(texts: Sequence[str], classes: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which labels a column of predictions/valid.csv names, `[N, C]`."""
-    return np.array([[name in names for name in classes] for names in map(split_labels, texts)], dtype=bool)

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imageclf import InputError
-from imageclf.analysis.predictions_csv import class_summary, most_probable
+from imageclf.analysis.extremes import Answer, most_right, most_wrong
+from imageclf.analysis.predictions_csv import (
+    class_summary,
+    label_indices,
+    most_probable,
+    probabilities_of,
+)
 from imageclf.analysis.scores import picture_losses, right_ones
 from imageclf.tasks.task import Read, Targets, Task, check_same
 
@@ -138,6 +144,14 @@ class Multiclass:
         """Return how often each class is predicted, and with which probability."""
         return class_summary(predictions)
 
+    def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the pictures that were most confidently taken for a wrong class."""
+        return _answers(predictions, classes, most_wrong, most)
+
+    def most_right(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the pictures that were most confidently taken for their class."""
+        return _answers(predictions, classes, most_right, most)
+
     def averaged(self, others: Sequence[Task]) -> Self:
         """Return the task.
 
@@ -149,6 +163,20 @@ class Multiclass:
 
     def refuse(self, feature: str) -> None:
         """Refuse nothing."""
+
+
+def _answers(
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    choose: Callable[..., NDArray[np.intp]],
+    most: int | None,
+) -> list[Answer]:
+    probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
+    rows = choose(probabilities, labels, most).tolist()
+    truths, said = (predictions[name].iloc[rows].tolist() for name in ("label", "prediction"))
+    places, sure = probabilities[rows].argmax(axis=1).tolist(), probabilities[rows].max(axis=1).tolist()
+    right = [truth == each for truth, each in zip(truths, said, strict=True)]
+    return list(map(Answer, rows, places, truths, said, sure, right))
 
 
 MULTICLASS = Multiclass()

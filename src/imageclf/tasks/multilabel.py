@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.analysis.extremes import Answer
 from imageclf.analysis.predictions_csv import probabilities_of, summary_of
+from imageclf.tasks.label_answers import found, label_answers, wrong
 from imageclf.tasks.label_loss import check_label_loss
 from imageclf.tasks.label_sets import (
     JOIN,
-    check_names,
     find_separator,
+    from_cells,
     from_marks,
     has_marks,
-    in_words,
     joined,
     names_in,
     split_labels,
 )
 from imageclf.tasks.task import Read, Targets, Task, check_same
-from imageclf.tasks.thresholds import best_thresholds, macro_fbeta
+from imageclf.tasks.thresholds import best_thresholds, checked_thresholds, macro_fbeta
 
 _log = logging.getLogger(__name__)
 
@@ -89,22 +90,11 @@ class Multilabel:
         Raises:
             InputError: a cell of several columns is neither 0 nor 1, or those of a single one all are.
         """
-        if len(columns.columns) > 1:
-            labels = from_marks(columns)
-            _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
-            if unused := sorted(set(map(str, columns.columns)) - set(names_in(labels))):
-                _log.warning("columns without any 1 are no classes: %s", ", ".join(unused))
-        else:
-            cells = columns.iloc[:, 0]
-            check_names(cells)
-            between = self.separator or find_separator(cells)
-            names = cells.map(lambda cell: joined(split_labels(cell, between or JOIN)))
-            labels = names.astype("str")
-            _log.info(
-                "labels in the cells of %r are separated by %s (task.separator)",
-                columns.columns[0],
-                in_words(between),
-            )
+        labels = (
+            from_marks(columns)
+            if len(columns.columns) > 1
+            else from_cells(columns.iloc[:, 0], self.separator)
+        )
         _log.info("%d of %d pictures have no label", (labels == "").sum(), len(labels))
         return labels
 
@@ -196,13 +186,7 @@ class Multilabel:
             InputError: they are not one number from 0 to 1 for each class.
         """
         found = summary.get("thresholds")
-        if found is None:
-            return self
-        numbers = found if isinstance(found, list) else []
-        legal = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
-        if len(numbers) != num_classes or not legal:
-            raise InputError("summary.json is damaged: thresholds are one number from 0 to 1 for each class")
-        return replace(self, thresholds=tuple(map(float, numbers)))
+        return self if found is None else replace(self, thresholds=checked_thresholds(found, num_classes))
 
     def decide(self, probabilities: NDArray[np.floating], classes: Sequence[str]) -> list[str]:
         """Return the classes of each picture that reach their threshold, joined; "" for none."""
@@ -223,6 +207,14 @@ class Multilabel:
         rows, columns = np.nonzero(self.targets(predictions["prediction"].tolist(), classes))
         names = np.array(classes, dtype=object)[columns]
         return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
+
+    def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the labels that were missed or invented, the surest of each class before others of it."""
+        return label_answers(predictions, classes, wrong, most)
+
+    def most_right(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the labels that were found, in the same order."""
+        return label_answers(predictions, classes, found, most)
 
     def averaged(self, others: Sequence[Task]) -> Self:
         """Return the task with the mean of the thresholds of each class, tuned or not."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.analysis.extremes import Answer
 
 Read = TypeVar("Read")
 Targets = NDArray[Any]
@@ -128,6 +129,12 @@ class Task(Protocol):
 
     def summary(self, predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
         """Return a row per predicted class of a table of predictions, as `class_summary` does."""
+
+    def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return up to so many wrong answers in a table of predictions, the surest first; None: all."""
+
+    def most_right(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return up to so many right answers, the surest first; None: all."""
 
     def averaged(self, others: "Sequence[Task]") -> Self:
         """Return the task of the mean of predictions, with the mean of the values by which the tasks decide.
