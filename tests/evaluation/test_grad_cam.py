@@ -10,7 +10,7 @@ from imageclf.evaluation.grad_cam import class_maps, grad_cam
 from imageclf.model.classifier import ImageClassifier
 
 # Asked of the two pictures.
-CLASSES = torch.tensor([2, 0])
+CLASSES = torch.tensor([1, 0])
 
 
 def classifier(name, **options):
