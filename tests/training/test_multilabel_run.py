@@ -202,6 +202,17 @@ def test_the_most_wrong_pictures_are_those_with_the_surest_wrong_label_of_each_c
     assert set(found.ids) == set(valid["id"].iloc[sorted(worst)])
 
 
+def test_an_analysis_counts_a_picture_for_each_of_its_labels(mosaics, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = imageclf.analyse(mosaics / "labels.csv", task="multilabel")
+    given = pd.read_csv(mosaics / "labels.csv", keep_default_na=False)["tags"].str.get_dummies(" ")
+    counts = found.classes.set_index("label")[["train", "valid"]].sum(axis=1)
+    assert counts.to_dict() == given.sum().to_dict()
+    page = " ".join(re.sub(r"<[^>]*>", " ", Path(found.page).read_text(encoding="utf-8")).split())
+    labels, blank = given.to_numpy().sum(axis=1), (given.sum(axis=1) == 0).sum()
+    assert re.search(rf"Labels per picture {labels[labels > 0].mean():.1f} {blank} without any", page)
+
+
 def test_a_folder_of_classes_is_refused(pictures, tmp_path):
     with pytest.raises(InputError, match=r"a folder of each class cannot hold: give data=PATH.csv"):
         train_small(tmp_path, pictures, "task=multilabel")
