@@ -58,6 +58,10 @@ class Multiclass:
         """Return the labels, each once; a blank one is none."""
         return [name for name in dict.fromkeys(labels) if name]
 
+    def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        """Return the new name of each label, blank where it has none."""
+        return [names.get(label, "") for label in labels]
+
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:

@@ -102,6 +102,11 @@ class Multilabel:
         """Return the names in joined labels."""
         return names_in(labels)
 
+    def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        """Return the new names in each label, each once, joined."""
+        found = ({names[name] for name in split_labels(label) if name in names} for label in labels)
+        return list(map(joined, found))
+
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:

@@ -58,6 +58,9 @@ class Task(Protocol):
     def names_in(self, labels: Sequence[str]) -> list[str]:
         """Return the classes that labels of a table name, each once, in the order of appearance."""
 
+    def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        """Return labels of a table with new names for the classes that they name; others are taken away."""
+
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:

@@ -33,6 +33,9 @@ _ADDED: Final[Mapping[str, Any]] = {
     "lr_batch_size": 64,
     "task": {"_target_": "imageclf.tasks.Multiclass"},
     "trainer.sync_batchnorm": False,
+    "data.classes": None,
+    "data.relabel": None,
+    "data.ignore": None,
     "schedule.phases.*.ema": None,
 }
 _MISSING: Final = object()

@@ -65,7 +65,7 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
             read_table(config.data, sides=stored_sides(config)).save(path)
         else:
             _wait_for(path)
-    return Table.load(path, task=config.task)
+    return Table.load(path, config.data.class_list.order, config.task)
 
 
 def is_first_task(environment: Mapping[str, str]) -> bool:
