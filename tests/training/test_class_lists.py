@@ -50,9 +50,10 @@ def test_a_run_sees_no_picture_that_was_left_out(run_dir):
     }
 
 
-def test_another_run_goes_on_with_the_rows_of_the_classes_that_stay(run_dir, going_on, caplog):
+@pytest.mark.parametrize("place", [".", "snapshots/final.ckpt", "checkpoints/last.ckpt"])
+def test_another_run_goes_on_with_the_rows_of_the_classes_that_stay(place, run_dir, going_on, caplog):
     caplog.set_level("INFO")
-    head = going_on().model.head.state_dict()
+    head = going_on(run_dir / place).model.head.state_dict()
     old = read_saved(run_dir / "snapshots/final.ckpt")["state_dict"]
     assert torch.equal(head["1.weight"][[0, 2]], old["head.1.weight"][[2, 0]])
     said = "the head keeps what it knows of 2 classes: vehicles and plants; zebras starts anew"

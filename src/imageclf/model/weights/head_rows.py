@@ -25,7 +25,9 @@ def keep_rows(head: nn.Module, classes: Sequence[str], content: Mapping[str, Any
     names, state = content.get("classes"), content.get("state_dict")
     if not isinstance(names, list | tuple) or not isinstance(state, dict):
         return
-    old = {name.removeprefix("head."): value for name, value in state.items() if name.startswith("head.")}
+    # The names of a checkpoint have a word more than those of a snapshot.
+    plain = {name.removeprefix("model."): value for name, value in state.items()}
+    old = {name.removeprefix("head."): value for name, value in plain.items() if name.startswith("head.")}
     merged = with_old_rows(head.state_dict(), old, classes, names)
     kept = [name for name in classes if name in names]
     if merged is None or not kept:
