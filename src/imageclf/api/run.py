@@ -144,7 +144,9 @@ class Run:
         Raises:
             InputError: as `validation`.
         """
-        found, task = self.validation, self.trained.task
+        task = self.trained.task
+        task.refuse("Run.most_wrong")
+        found = self.validation
         rows = list(dict.fromkeys(each.row for each in task.most_wrong(found.table, self.classes, None)))[:n]
         table = found.table.iloc[rows].reset_index(drop=True)
         return Prediction(table, self.classes, _nothing_skipped(), task=task)

@@ -57,6 +57,7 @@ def analyse(plain: Plain) -> DataAnalysis:
     """
     config = parse(plain, RunConfig)
     check_here(config, "imageclf-analyse")
+    config.task.refuse("imageclf-analyse")
     loading = config.data.loading
     table = read_table(config.data, verify=False)
     ids, paths = table.ids, table.paths

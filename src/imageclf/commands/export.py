@@ -168,6 +168,7 @@ def _write_web(
     folder: Path,
     prepare: dict[str, Any],
 ) -> str:
+    run.task.refuse("format=web")
     readme = _write_onnx(models, expects, run, options, folder, prepare)
     about = {"classes": list(run.classes), "input": options.input, "prepare": prepare, **run.task.facts()}
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)

@@ -231,8 +231,7 @@ class Multilabel:
         return replace(self, thresholds=tuple(mean.tolist()))
 
     def refuse(self, feature: str) -> None:
-        """Refuse the feature, always."""
-        raise InputError(f"{feature} does not know task=multilabel yet; docs/multilabel.md lists what does")
+        """Refuse nothing."""
 
     @property
     def _thresholds(self) -> float | NDArray[np.float64]:

@@ -147,7 +147,7 @@ class Task(Protocol):
         """
 
     def refuse(self, feature: str) -> None:
-        """Refuse a feature that knows only one class of each picture, if the task is another.
+        """Refuse a feature that knows classes alone, if the task is of something else.
 
         Raises:
             InputError: it is.

@@ -63,6 +63,7 @@ class ClassList:
         """
         if self.classes is None and not self.relabel and self.ignore is None:
             return table
+        table.task.refuse("the choice of classes (data.classes, data.relabel and data.ignore)")
         if self.relabel:
             table = _relabelled(table, {str(old): str(new) for old, new in self.relabel.items()})
         if self.ignore is not None:
