@@ -73,8 +73,13 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     write_csv(frame, path, "%.9g")
 
 
-def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
+def read_predictions(path: Path, classes: Sequence[str], are_numbers: bool = False) -> pd.DataFrame:
     """Read the table of `write_predictions`; ids, paths and labels are text exactly as written.
+
+    Args:
+        path: of the CSV.
+        classes: in class order.
+        are_numbers: whether in place of probabilities there are numbers of any size.
 
     Raises:
         InputError: the file is missing, its columns are not those of `classes`, or a probability is not a
@@ -92,6 +97,8 @@ def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
     except InputError as error:
         raise InputError(f"{error}, or a probability is not a number: predict again") from None
     probabilities = probabilities_of(frame, classes)
+    if are_numbers and np.isfinite(probabilities).all():
+        return frame
     # So written that NaN is outside.
     if not ((probabilities >= 0) & (probabilities <= _HIGHEST)).all():
         raise InputError(f"{path} has a probability that is not between 0 and 1: predict again")
