@@ -88,7 +88,8 @@ def training_views(data: ImageData) -> TrainingViews | None:
     (batch,) = data.read(iter([few]))
     assert batch.images is not None, "pictures are asked for, not features"
     pictures = batch.images.permute(0, 2, 3, 1).cpu().numpy()
-    return TrainingViews(pictures, batch.labels.cpu().numpy(), data.schedule.at(epoch).phase.augment)
+    labels = data.table.task.kind.captions(batch.labels.cpu().numpy(), data.table.classes)
+    return TrainingViews(pictures, labels, data.schedule.at(epoch).phase.augment)
 
 
 def extremes(predictions: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.intp]:

@@ -37,6 +37,9 @@ class Kind(Protocol):
     def shown(self, labels: Sequence[str], classes: Sequence[str]) -> list[str]:
         """Return labels of a table as predictions/*.csv shows them."""
 
+    def captions(self, targets: Targets, classes: Sequence[str]) -> list[str]:
+        """Return known targets in words."""
+
     def known(self, targets: Targets) -> NDArray[np.bool_]:
         """Return which pictures have a target, `[N]`."""
 
@@ -75,6 +78,11 @@ class OfClasses:
     def shown(self, labels: Sequence[str], classes: Sequence[str]) -> list[str]:
         """Return the labels."""
         return list(labels)
+
+    def captions(self, targets: Targets, classes: Sequence[str]) -> list[str]:
+        """Return the classes of each picture."""
+        marks = targets == 1 if targets.ndim == 2 else np.eye(len(classes), dtype=bool)[targets]
+        return [", ".join(np.array(classes, dtype=object)[row]) or "no label" for row in marks]
 
     def known(self, targets: Targets) -> NDArray[np.bool_]:
         """Return where nothing is -1."""

@@ -39,6 +39,11 @@ class OfNumbers:
         """Return the numbers without their names, in class order."""
         return [JOIN.join(each[name] for name in classes if name in each) for each in map(numbers_in, labels)]
 
+    def captions(self, targets: Targets, classes: Sequence[str]) -> list[str]:
+        """Return each number after its name."""
+        pairs = (zip(classes, row, strict=True) for row in targets.tolist())
+        return [", ".join(f"{name} {number:.4g}" for name, number in each) for each in pairs]
+
     def known(self, targets: Targets) -> NDArray[np.bool_]:
         """Return where nothing is NaN."""
         return ~np.isnan(targets).any(axis=1)

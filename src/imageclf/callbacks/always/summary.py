@@ -80,7 +80,7 @@ class Summary(Callback):
         if trainer.is_global_zero:
             facts = self._facts(data) | machine_of(trainer, data)._asdict() | module.task.facts()
             self._write_summary(self._state.results | facts, data.table.classes)
-            log.info(model_sentence(self._state.results, read_candidates(self._run_dir)))
+            log.info(model_sentence(self._state.results | facts, read_candidates(self._run_dir)))
 
     def _report(self, trainer: pl.Trainer, module: Any, predictions: Predictions, table: Table) -> None:
         """Score and write what the reported model predicts of the validation split."""
