@@ -169,7 +169,9 @@ class Snapshots(Callback):
         reported = best if self._state.reports == "best" else "final"
         run.module.reported_predictions = found[reported].predictions
         for name in (name for name in MIXED if name in candidates):
-            self._state.results |= {f"val/{key}_{name}": value for key, value in candidates[name].named.items()}
+            self._state.results |= {
+                f"val/{key}_{name}": value for key, value in candidates[name].named.items()
+            }
         score, value = next(iter(candidates[best].named.items()))
         self._state.results |= {"best": best, f"val/{score}_best": value}
         self._state.results |= best_results(crossfitted_best(found, self._seed))

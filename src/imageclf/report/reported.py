@@ -106,7 +106,9 @@ def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
     """
     if summary.get("task") != "regression":
         return {}
-    found = {name.removeprefix("model/"): value for name, value in summary.items() if name.startswith("model/")}
+    found = {
+        name.removeprefix("model/"): value for name, value in summary.items() if name.startswith("model/")
+    }
     others = {name: value for name, value in found.items() if name not in ("loss", "pictures", "chosen")}
     return {name: float(value) for name, value in others.items() if isinstance(value, int | float)}
 
@@ -156,7 +158,9 @@ def augmented_sentence(summary: Mapping[str, object], pictures: int) -> str:
     accuracy, loss = summary.get("val/acc_tta"), summary.get("val/loss_tta")
     plain = summary.get("val/loss")
     if accuracy is None and isinstance(loss, int | float) and isinstance(plain, int | float):
-        return f"With test-time augmentation the loss of the final weights is {loss:.4f}, without {plain:.4f}."
+        return (
+            f"With test-time augmentation the loss of the final weights is {loss:.4f}, without {plain:.4f}."
+        )
     if not (isinstance(accuracy, int | float) and isinstance(loss, int | float)):
         return ""
     counts = f"{round(accuracy * pictures):,} of {pictures:,} pictures ({percent(accuracy, pictures)})"

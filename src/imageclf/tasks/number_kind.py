@@ -46,7 +46,7 @@ class OfNumbers:
 
     def known(self, targets: Targets) -> NDArray[np.bool_]:
         """Return where nothing is NaN."""
-        return ~np.isnan(targets).any(axis=1)
+        return np.asarray(~np.isnan(targets).any(axis=1))
 
     def dealt_by(self, targets: Targets) -> Targets:
         """Return parts of equal size, from low to high numbers, of each column if there are several."""
@@ -55,8 +55,9 @@ class OfNumbers:
 
     def on_targets(self, loss: nn.Module) -> nn.Module:
         """Return the loss of standardised numbers."""
-        is_measured = self.mean is not None and self.spread is not None
-        return StandardisedLoss(loss, self.mean, self.spread) if is_measured else loss
+        if self.mean is None or self.spread is None:
+            return loss
+        return StandardisedLoss(loss, self.mean, self.spread)
 
     def check_mixing(self, node: Mapping[str, Any] | None) -> None:
         """Refuse cutmix: a picture that is cut from two does not have the mean of their numbers.

@@ -93,7 +93,7 @@ def ranges(values: NDArray[np.floating]) -> NDArray[np.int64]:
     low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
     if not low < high:
         return np.zeros(len(values), dtype=np.int64)
-    return np.minimum((values - low) / (high - low) * _PARTS, _PARTS - 1).astype(np.int64)
+    return np.asarray(np.minimum((values - low) / (high - low) * _PARTS, _PARTS - 1), dtype=np.int64)
 
 
 def one_of_each(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.tasks.kinds import Targets
 from imageclf.tasks.number_kind import OfNumbers
 from imageclf.tasks.number_loss import check_number_loss
 from imageclf.tasks.number_texts import check_columns, numbers_in, ranges, text_of, written
-from imageclf.tasks.task import Read, Targets, Task, check_same, read_as
+from imageclf.tasks.task import Read, Task, check_same, read_as
 
 # A float32 has seven digits: below this share of the mean, the spread has two of them.
 _LEAST_SPREAD = 1e-5
@@ -175,7 +176,11 @@ class Regression:
     def summary(self, predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
         """Return a row per column: prediction, which is its name, lowest, mean, highest."""
         numbers = probabilities_of(predictions, classes)
-        columns = {"lowest": numbers.min(axis=0), "mean": numbers.mean(axis=0), "highest": numbers.max(axis=0)}
+        columns = {
+            "lowest": numbers.min(axis=0),
+            "mean": numbers.mean(axis=0),
+            "highest": numbers.max(axis=0),
+        }
         return pd.DataFrame({"prediction": list(classes), **columns})
 
     def averaged(self, others: Sequence[Task]) -> Self:

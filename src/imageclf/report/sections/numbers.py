@@ -69,7 +69,12 @@ def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
         pictures=len(labelled),
         rows=[number_row(name, truth[:, at], predicted[:, at]) for at, name in enumerate(run.classes)],
         tiles=[
-            _tile(labelled.iloc[row], list(zip(run.classes, predicted[row], truth[row], strict=True)), root, folder)
+            _tile(
+                labelled.iloc[row],
+                list(zip(run.classes, predicted[row], truth[row], strict=True)),
+                root,
+                folder,
+            )
             for row in worst
         ],
     )
