@@ -78,7 +78,7 @@ def validated(files: Sequence[str], members: Sequence[str], predictions: Predict
 
 
 def best_candidate(candidates: dict[str, Candidate]) -> str:
-    """Return the name of the most accurate candidate; among equals, or of numbers, that of the lowest loss."""
+    """Return the name of the most accurate candidate; among equals, and of numbers, by the lowest loss."""
     return min(candidates, key=lambda name: candidates[name].score.order)
 
 

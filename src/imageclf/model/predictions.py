@@ -35,7 +35,7 @@ class Predictions(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Fraction of pictures that are wholly right, such as by their most probable class; NaN of numbers."""
+        """Fraction of pictures that are wholly right, as by their most probable class; NaN of numbers."""
         return float(self.right.mean()) if self.task.kind.has_accuracy else math.nan
 
     @property

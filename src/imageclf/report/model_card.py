@@ -44,8 +44,9 @@ def model_card(
         "Result": _result(exported, summary, choice),
         "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
-            f"{_LIMITS.get(str(summary.get('task')), _ONE_CLASS)}. Pictures unlike those it was trained on, of "
-            "another camera or in another light, may be classified less well: measure it on your own."
+            f"{_LIMITS.get(str(summary.get('task')), _ONE_CLASS)}. Pictures unlike those it was trained on, "
+            f"of another camera or in another light, may be {_judged(summary)} less well: measure it on "
+            "your own."
         ),
         "Weights": origin,
     }
@@ -66,6 +67,10 @@ def origin_of(weights: object, backbone: str, licence: str) -> str:
         return f"training began with pretrained weights of {backbone}; {terms}. Your data may add terms."
     began = f"as {backbone} makes them" if weights in ("none", None) else "with a file of weights"
     return f"training began {began}; terms of that code, of the file and of your data may hold."
+
+
+def _judged(summary: Mapping[str, object]) -> str:
+    return "judged" if summary.get("task") == "regression" else "classified"
 
 
 def _names(classes: Sequence[str]) -> str:

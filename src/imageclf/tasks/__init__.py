@@ -1,4 +1,4 @@
-"""What a label is: one class of each picture, any number of them, or numbers. Everything else asks this object."""
+"""What a label is: one class of each picture, any number of them, or numbers. Everything else asks it."""
 
 from imageclf.tasks.multiclass import MULTICLASS, Multiclass
 from imageclf.tasks.multilabel import Multilabel

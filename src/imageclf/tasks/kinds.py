@@ -24,6 +24,10 @@ class Kind(Protocol):
         """Return whether a prediction is either right or wrong."""
 
     @property
+    def outputs(self) -> str:
+        """Return what is predicted of each class or column, in the plural."""
+
+    @property
     def least_classes(self) -> int:
         """Return how many classes there must be to train on."""
 
@@ -68,6 +72,7 @@ class OfClasses:
     """Classes, one or any number of each picture; see `Kind`."""
 
     has_accuracy = True
+    outputs = "probabilities"
     least_classes = 2
     share = "class"
 

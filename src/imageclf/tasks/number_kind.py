@@ -28,6 +28,7 @@ class OfNumbers:
     spread: tuple[float, ...] | None
 
     has_accuracy = False
+    outputs = "numbers"
     least_classes = 1
     share = "tenth of the numbers"
 
@@ -68,8 +69,8 @@ class OfNumbers:
         cutmix = 0 if node is None else node.get("cutmix", 0)
         if cutmix:
             raise InputError(
-                f"model.mixing.cutmix={cutmix}: a picture that is cut from two does not have the mean of their "
-                "numbers; with task=regression give model.mixing.mixup, which blends them"
+                f"model.mixing.cutmix={cutmix}: a picture that is cut from two does not have the mean of "
+                "their numbers; with task=regression give model.mixing.mixup, which blends them"
             )
 
     def scored(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,7 +41,7 @@ class Regression:
     name = "regression"
     may_be_blank = False
     is_exclusive = False
-    activation = "mul(spread).add(mean)"
+    activation = 'mul(torch.tensor(about["target_spread"])).add(torch.tensor(about["target_mean"]))'
 
     @property
     def kind(self) -> OfNumbers:
@@ -152,7 +152,12 @@ class Regression:
 
     def facts(self) -> dict[str, Any]:
         """Return the task's name, and mean and spread in class order."""
-        return {"task": self.name, "mean": list(self.mean or ()), "spread": list(self.spread or ())}
+        # `mean` alone is that of the pixels in an export.
+        return {
+            "task": self.name,
+            "target_mean": list(self.mean or ()),
+            "target_spread": list(self.spread or ()),
+        }
 
     def restored(self, summary: Mapping[str, Any], num_classes: int) -> Self:
         """Return the task with the mean and the spread of a summary.
@@ -160,9 +165,11 @@ class Regression:
         Raises:
             InputError: they are not one number for each column.
         """
-        mean, spread = (_floats(summary.get(name), num_classes) for name in ("mean", "spread"))
+        mean, spread = (_floats(summary.get(f"target_{name}"), num_classes) for name in ("mean", "spread"))
         if mean is None or spread is None or min(spread) <= 0:
-            raise InputError("summary.json is damaged: mean and spread are one number for each column")
+            raise InputError(
+                "summary.json is damaged: target_mean and target_spread are one number for each column"
+            )
         return replace(self, mean=mean, spread=spread)
 
     def decide(self, probabilities: NDArray[np.floating], classes: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ class NumberRow:
 
 @dataclass(frozen=True)
 class NumberTile:
-    """A picture, as a `data:` URI or None if unreadable, and of each column its name, prediction and truth."""
+    """A picture, a `data:` URI or None if unreadable, and of each column name, prediction and truth."""
 
     image: str | None
     name: str
