@@ -117,6 +117,18 @@ def probabilities_of(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.
     return frame[class_columns(classes)].to_numpy(dtype=np.float64)
 
 
+def true_numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the true numbers of a table of numbers, `[N, C]`; every row has them.
+
+    Raises:
+        InputError: a label is something else.
+    """
+    try:
+        return np.array([text.split("|") for text in frame["label"]], dtype=np.float64)
+    except ValueError:
+        raise InputError("the column label of the predictions holds something else than numbers") from None
+
+
 def class_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per predicted class, the most frequent first: prediction, pictures, confidence, unsure.
 

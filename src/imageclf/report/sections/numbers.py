@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.analysis.predictions_csv import probabilities_of, true_numbers
 from imageclf.report.page import fluid_plot
 from imageclf.report.plots.numbers_plot import numbers_figure
 from imageclf.report.run_files import RunFiles
@@ -61,7 +61,7 @@ def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
     if not run.has_numbers or labelled.empty:
         return None
     predicted = probabilities_of(labelled, run.classes)
-    truth = np.array([text.split("|") for text in labelled["label"]], dtype=np.float64)
+    truth = true_numbers(labelled)
     # In units of their spread, columns can be compared.
     spread = np.where(truth.std(axis=0) > 0, truth.std(axis=0), 1.0)
     worst = np.argsort(-np.abs((predicted - truth) / spread).max(axis=1), kind="stable")[:_NUM_TILES]
