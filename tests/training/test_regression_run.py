@@ -24,6 +24,8 @@ from small_runs import SMALL, chosen, composed, phases, train_small
 
 import imageclf
 from imageclf import InputError
+from imageclf.analysis.folds import fold_summary, out_of_fold
+from imageclf.commands.collect import CollectOptions, collect
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.report import write_report
@@ -198,6 +200,23 @@ def test_the_readme_of_a_timm_folder_gives_numbers_in_the_unit_of_the_csv(run_di
     assert [float(each) for each in re.findall(r": ([-\d.]+)", said)] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.long
+def test_folds_are_joined_and_scored_together(pictures, given, tmp_path):
+    folds = ["data.folds=2", "callbacks.tta.when=end", *phases(head={"lr": 1e-2, "unfreeze_to": "head"})]
+    for fold in (0, 1):
+        train_small(tmp_path / str(fold), pictures, *REGRESSION, *folds, f"data.fold={fold}")
+    (found,) = collect(CollectOptions(str(tmp_path), None, None)).folds
+    joined = out_of_fold(found)
+    truth, numbers = truth_of(joined, given), joined[NUMBERS].to_numpy()
+    assert len(joined) == len(given)
+    expected = {
+        "oof/r2": metrics.r2_score(truth, numbers),
+        "oof/mae": metrics.mean_absolute_error(truth, numbers),
+        "oof/rmse": metrics.root_mean_squared_error(truth, numbers),
+    }
+    assert {name: fold_summary(found)[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
 def test_what_does_not_know_numbers_says_so(run_dir, tmp_path):
     with pytest.raises(InputError, match="format=web does not know task=regression"):
         export(ExportOptions(str(run_dir), "web", "final", "uint8", str(tmp_path)))
@@ -234,6 +253,7 @@ def test_two_ranks_go_on_bit_for_bit(tmp_path):
     assert differences(run_dir, runs.undisturbed(setting, *REGRESSION)) == []
 
 
+@pytest.mark.long
 def test_the_command_of_the_page_trains(tmp_path, monkeypatch):
     make_measured(tmp_path / "measured", 30, side=32)
     page = (Path(__file__).parents[2] / "docs/regression.md").read_text(encoding="utf-8")
