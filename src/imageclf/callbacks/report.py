@@ -57,7 +57,8 @@ class Report(Callback):
     def _heatmaps(self, trainer: pl.Trainer, module: Any) -> ReportedHeatmaps | None:
         """Return where the reported model looked at its most wrong and its most right pictures."""
         path, data = self._run_dir / "predictions" / "valid.csv", data_of(trainer)
-        if not path.exists():
+        # It shows what speaks for a class.
+        if not path.exists() or not module.task.kind.has_accuracy:
             return None
         predictions = read_predictions(path, module.classes)
         answers = extremes(module.task, predictions, module.classes)
@@ -92,7 +93,8 @@ def training_views(data: ImageData) -> TrainingViews | None:
     (batch,) = data.read(iter([few]))
     assert batch.images is not None, "pictures are asked for, not features"
     pictures = batch.images.permute(0, 2, 3, 1).cpu().numpy()
-    return TrainingViews(pictures, batch.labels.cpu().numpy(), data.schedule.at(epoch).phase.augment)
+    labels = data.table.task.kind.captions(batch.labels.cpu().numpy(), data.table.classes)
+    return TrainingViews(pictures, labels, data.schedule.at(epoch).phase.augment)
 
 
 def extremes(task: Task, predictions: pd.DataFrame, classes: Sequence[str]) -> list[Answer]:

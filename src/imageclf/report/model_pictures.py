@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +16,10 @@ from imageclf.report.thumbnails import pixels_uri
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """Some pictures of a training batch, `[B, H, W, 3]`, and their classes, `[B]`, or labels, `[B, C]`."""
+    """Some pictures of a training batch, `[B, H, W, 3]`, and what each shows, in words."""
 
     pictures: NDArray[np.uint8]
-    labels: NDArray[Any]
+    labels: Sequence[str]
     is_augmented: bool
 
 
@@ -68,11 +67,10 @@ class HeatmapTile:
     right: bool
 
 
-def view_tiles(views: TrainingViews, classes: Sequence[str]) -> list[ViewTile]:
+def view_tiles(views: TrainingViews) -> list[ViewTile]:
     """Return the pictures of a training batch, ready to show."""
-    marks = views.labels == 1 if views.labels.ndim == 2 else np.eye(len(classes), dtype=bool)[views.labels]
-    names = (", ".join(np.array(classes, dtype=object)[row]) or "no label" for row in marks)
-    return [ViewTile(pixels_uri(each), name) for each, name in zip(views.pictures, names, strict=True)]
+    pairs = zip(views.pictures, views.labels, strict=True)
+    return [ViewTile(pixels_uri(picture), label) for picture, label in pairs]
 
 
 def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list[HeatmapTile]:

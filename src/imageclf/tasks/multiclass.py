@@ -19,9 +19,11 @@ from imageclf.analysis.predictions_csv import (
     probabilities_of,
 )
 from imageclf.analysis.scores import picture_losses, right_ones
-from imageclf.tasks.task import Read, Targets, Task, check_same
+from imageclf.tasks.kinds import CLASSES, Targets
+from imageclf.tasks.task import Read, Task, check_same
 
 _OF_LABELS = ("MultilabelCrossEntropy", "AsymmetricLossMultiLabel", "BCEWithLogitsLoss")
+_OF_NUMBERS = ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Multiclass:
     """One class of each picture: targets are class numbers, probabilities the softmax; see `Task`."""
 
     name = "multiclass"
+    kind = CLASSES
     may_be_blank = False
     is_exclusive = True
     activation = "softmax(1)"
@@ -85,22 +88,28 @@ class Multiclass:
         """Return the class numbers."""
         return targets
 
+    def measured(self, targets: Targets) -> Self:
+        """Return the task."""
+        return self
+
     def answers(self, num_classes: int) -> int:
         """Return the number of classes."""
         return num_classes
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss of several labels, which would take class numbers for something else.
+        """Refuse a loss of several labels or of numbers, which takes class numbers for something else.
 
         Raises:
             InputError: it is one.
         """
         name = type(loss).__name__
-        if name in _OF_LABELS:
-            raise InputError(
-                f"model.loss: {name} learns several labels of each picture: give task=multilabel, or "
-                "model/loss=cross_entropy, focal or bce"
-            )
+        others = {"several labels": ("multilabel", _OF_LABELS), "a number": ("regression", _OF_NUMBERS)}
+        for what, (task, losses) in others.items():
+            if name in losses:
+                raise InputError(
+                    f"model.loss: {name} learns {what} of each picture: give task={task}, or "
+                    "model/loss=cross_entropy, focal or bce"
+                )
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the softmax."""

@@ -1,6 +1,5 @@
 """Any number of classes of each picture, also none: each is a question of its own, yes or no."""
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from imageclf import InputError
 from imageclf.analysis.extremes import Answer
 from imageclf.analysis.predictions_csv import probabilities_of, summary_of
+from imageclf.tasks.kinds import CLASSES, Targets
 from imageclf.tasks.label_answers import found, label_answers, wrong
 from imageclf.tasks.label_loss import check_label_loss
 from imageclf.tasks.label_sets import (
@@ -27,7 +27,7 @@ from imageclf.tasks.label_sets import (
     names_in,
     split_labels,
 )
-from imageclf.tasks.task import Read, Targets, Task, check_same
+from imageclf.tasks.task import Read, Task, check_same, read_as
 from imageclf.tasks.thresholds import best_thresholds, checked_thresholds, macro_fbeta
 
 _log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Multilabel:
     thresholds: tuple[float, ...] | None = None
 
     name = "multilabel"
+    kind = CLASSES
     may_be_blank = True
     is_exclusive = False
     activation = "sigmoid()"
@@ -73,12 +74,7 @@ class Multilabel:
         Raises:
             InputError: its `read` has no argument `task`.
         """
-        if "task" not in inspect.signature(source).parameters:
-            raise InputError(
-                "task=multilabel needs several labels of each picture, which a folder of each class cannot "
-                "hold: give data=PATH.csv; `read` of a source of your own takes the argument `task`"
-            )
-        return source(task=self)
+        return read_as(self, source, "several labels of each picture")
 
     def is_spread(self, columns: pd.DataFrame) -> bool:
         """Return whether there are several columns, all of 0 and 1."""
@@ -135,6 +131,10 @@ class Multilabel:
         counts = np.append(self.counts(targets, num_classes), len(targets) + 1)
         has = np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)])
         return np.asarray(np.where(has, counts, len(targets) + 2).argmin(axis=1), dtype=np.int64)
+
+    def measured(self, targets: Targets) -> Self:
+        """Return the task."""
+        return self
 
     def answers(self, num_classes: int) -> int:
         """Return 2: each class is a question of yes or no."""

@@ -1,5 +1,6 @@
 """The questions that a run asks its task."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
@@ -10,21 +11,25 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.analysis.extremes import Answer
+from imageclf.tasks.kinds import Kind, Targets
 
 Read = TypeVar("Read")
-Targets = NDArray[Any]
-"""What a loss aims at, a row per picture: [N] class numbers, or [N, C] of 0 and 1; -1 where unknown."""
 
 
 class Task(Protocol):
     """What a label is, from the text in a table to a loss, a score and a prediction.
 
-    A frozen object; every method is a function of its arguments. `probabilities` are `[N, C]`.
+    A frozen object; every method is a function of its arguments. `probabilities` are `[N, C]`; where targets
+    are numbers, they are the predicted ones, in the unit of the CSV.
     """
 
     @property
     def name(self) -> str:
         """Return what `task=NAME` takes."""
+
+    @property
+    def kind(self) -> Kind:
+        """Return what its targets are made of, classes or numbers."""
 
     @property
     def may_be_blank(self) -> bool:
@@ -86,7 +91,14 @@ class Task(Protocol):
     def strata(self, targets: Targets) -> NDArray[np.int64]:
         """Return a number of each picture `[N]`, whose kinds oversampling makes equally frequent."""
 
-    def answers(self, num_classes: int) -> int:
+    def measured(self, targets: Targets) -> Self:
+        """Return the task with what it learns from the targets of the training pictures.
+
+        Raises:
+            InputError: there is nothing to learn in them.
+        """
+
+    def answers(self, num_classes: int) -> float:
         """Return among how many answers guessing chooses: its loss is the logarithm."""
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
@@ -152,6 +164,20 @@ class Task(Protocol):
         Raises:
             InputError: it is.
         """
+
+
+def read_as(task: Task, source: Callable[..., Read], what: str) -> Read:
+    """Return what a source reads, told of a task.
+
+    Raises:
+        InputError: its `read` has no argument `task`.
+    """
+    if "task" not in inspect.signature(source).parameters:
+        raise InputError(
+            f"task={task.name} needs {what}, which a folder of each class cannot hold: give data=PATH.csv; "
+            "`read` of a source of your own takes the argument `task`"
+        )
+    return source(task=task)
 
 
 def check_same(task: Task, others: Sequence[Task]) -> None:

@@ -148,6 +148,7 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
     check_model(parsed.model)
     check_class_weights(parsed.model)
+    task.kind.check_mixing(parsed.model.mixing)
     return parsed
 
 

@@ -76,7 +76,7 @@ class FeedLoggers(Callback):
 
     def _pictures(self, task: Task, classes: tuple[str, ...]) -> dict[str, Image.Image]:
         path = self._run_dir / "predictions" / "valid.csv"
-        if not path.exists():
+        if not path.exists() or not task.kind.has_accuracy:
             return {}
         return outcome_pictures(read_predictions(path, classes), classes, task, Path.cwd())
 

@@ -153,7 +153,7 @@ def build_loss(
     offered = {} if weight is None else {"weight": weight}
     loss: nn.Module = instantiate(model.loss, "model.loss", **offered)
     task.check_loss(loss, len(counts))
-    return loss
+    return task.kind.on_targets(loss)
 
 
 def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused: bool = False) -> Optimizer:
