@@ -139,8 +139,9 @@ def _check_known(names: Iterable[str], classes: Sequence[str], key: str) -> None
 def _labelled(number: int, names: Sequence[str]) -> str:
     """Return the subject of a sentence, and its verb.
 
-    >>> _labelled(2, ["cat", "dog"])
-    "2 pictures labelled 'cat' or 'dog' are"
+    >>> _labelled(2, ["ant", "cat", "dog"])
+    "2 pictures labelled 'ant', 'cat' or 'dog' are"
     """
-    words = " or ".join(map(repr, names)) if len(names) < 4 else listed(names)
+    *others, last = names
+    words = " or ".join(filter(None, [listed(others), repr(last)]))
     return f"{counted(number, 'picture')} labelled {words} {'is' if number == 1 else 'are'}"
