@@ -33,6 +33,7 @@ PARTS = (
     "bitwise",
     "store",
     "peers",
+    "kernels",
     "first start",
     "costs",
     "compile",

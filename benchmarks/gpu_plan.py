@@ -29,6 +29,8 @@ SIZES = (224, 128, 64)
 BACKBONES = ("resnet50", "resnet18", "tf_efficientnet_lite0", "convnext_tiny")
 # Those that have a goal come first.
 FIRST = (("resnet50", 224), ("resnet18", 224), ("tf_efficientnet_lite0", 128), ("convnext_tiny", 224))
+# For these cuDNN compiles kernels.
+DEPTHWISE = (("tf_efficientnet_lite0", 128), ("convnext_tiny", 128))
 TINY = ("test_resnet", 32)
 
 
@@ -62,6 +64,7 @@ def parts(setting: Setting) -> list[Part]:
         Part("bitwise", list(_bitwise(setting)), side_by_side),
         Part("store", list(_store(setting))),
         Part("peers", list(_peers(setting))),
+        Part("kernels", list(_kernels(setting)), side_by_side),
         Part("first start", list(_first_start(setting))),
         Part("costs", list(_costs(first[0]))),
         Part("throughput", [] if setting.quick else list(_other_throughput())),
@@ -73,7 +76,7 @@ def _paths(setting: Setting) -> Iterator[Job]:
     # Drawn beside them; whatever needs them comes later.
     yield Job("pictures", "gpu_machine", "draw", seconds=20)
     for name, overrides in list(PATHS.items())[: 2 if setting.quick else None]:
-        yield Job(name, "gpu_paths", "case", (name, *overrides), seconds=15)
+        yield Job(name, "gpu_paths", "case", (name, *overrides), seconds=20)
     yield Job("same scores", "gpu_paths", "same_scores", seconds=20)
 
 
@@ -83,6 +86,14 @@ def _commands() -> Iterator[Job]:
     yield Job("export timm", "gpu_commands", "export", ("timm",), seconds=15)
     for name in ("finish", "batch_size", "lr_find"):
         yield Job(name, "gpu_commands", name, seconds=8)
+
+
+def _kernels(setting: Setting) -> Iterator[Job]:
+    for layout in ("channels_last", "contiguous_format"):
+        for search in (False, True):
+            for backbone, size in [TINY] if setting.quick else DEPTHWISE:
+                name = f"{backbone} {layout} {search}"
+                yield Job(name, "gpu_kernels", "first_batches", (backbone, size, layout, search), seconds=20)
 
 
 def _throughput(backbone: str, size: int, seconds: float) -> Job:

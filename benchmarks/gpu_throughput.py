@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 NUM_CLASSES = 10
-# Nothing but model, data, size and one phase is chosen; it is cut off when enough was timed.
-ONE_PHASE = phases(all="{cycle_len: 8, lr: 1e-3, unfreeze_to: 0}")
+# Nothing but model, data, size and one phase is chosen: a long one, which is cut off when enough was timed.
+ONE_PHASE = phases(all="{cycle_len: 80, lr: 1e-3, unfreeze_to: 0}")
 
 
 class BareLoop:
@@ -65,17 +65,23 @@ class Limit:
         self._labels = torch.arange(batch_size, device=device) % NUM_CLASSES
         self._device = device
 
-    def rate(self, seconds: float, warm_up: int) -> float:
+    def rate(self, seconds: float, warm_up: int, search: bool = True) -> float:
         """Return images per second.
 
         Args:
             seconds: about how long to look.
             warm_up: steps before that.
+            search: whether cuDNN searches for its fastest kernels.
         """
-        with fast_switches():
+        with fast_switches(search):
             self._seconds(warm_up)
             steps = max(3, round(seconds / (self._seconds(3) / 3)))
             return steps * len(self._labels) / self._seconds(steps)
+
+    def first_step(self, search: bool) -> float:
+        """Return the seconds of a step, the first one with or without the search."""
+        with fast_switches(search):
+            return self._seconds(1)
 
     def _seconds(self, steps: int) -> float:
         started = time.perf_counter()
@@ -86,8 +92,8 @@ class Limit:
 
 
 @contextmanager
-def fast_switches() -> Iterator[None]:
-    """Let cuDNN take its fastest algorithms, and leave the switches as they were."""
+def fast_switches(search: bool = True) -> Iterator[None]:
+    """Let cuDNN be fast, with or without its search for kernels, and leave the switches as they were."""
     cudnn: Any = torch.backends.cudnn
     before = cudnn.benchmark, cudnn.deterministic, torch.get_float32_matmul_precision()
     exact = (
@@ -95,7 +101,7 @@ def fast_switches() -> Iterator[None]:
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
     torch.use_deterministic_algorithms(False)
-    cudnn.benchmark, cudnn.deterministic = True, False
+    cudnn.benchmark, cudnn.deterministic = search, False
     torch.set_float32_matmul_precision("high")
     try:
         yield
@@ -110,6 +116,7 @@ def compare(setting: Setting, backbone: str, size: int) -> Rows:
     seconds = 0.1 if setting.quick else 1.0
     before = start_of_memory()
     limit = Limit(backbone, size, batch_size(setting), torch.device(setting.device))
+    yield f"{backbone}@{size} cuDNN's search", searched(limit, setting, seconds)
     limits = [limit.rate(seconds, warm_up=10)]
     peak = gibibytes_since(before)
     for store in ("auto", "off"):
@@ -119,6 +126,22 @@ def compare(setting: Setting, backbone: str, size: int) -> Rows:
         yield f"{backbone}@{size} store={store}", {"images/s": found["images/s"], **share, **found}
     spread = {"lowest": min(limits), "highest": max(limits), "GiB": peak}
     yield f"{backbone}@{size} limit", {"images/s": median(limits), **spread}
+
+
+def searched(limit: Limit, setting: Setting, seconds: float) -> Values:
+    """Return what cuDNN's search takes and brings, and after how many steps it has paid; None: never."""
+    begun = limit.first_step(search=False)
+    without = limit.rate(seconds, warm_up=3, search=False)
+    search = limit.first_step(search=True)
+    with_search = limit.rate(seconds, warm_up=3)
+    saved = batch_size(setting) * (1 / without - 1 / with_search)
+    return {
+        "first step": begun,
+        "search": search,
+        "without": without,
+        "with": with_search,
+        "pays after": search / saved if saved > 0 else None,
+    }
 
 
 def ours(setting: Setting, backbone: str, size: int, store: str, *more: str) -> Values:

@@ -99,7 +99,7 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ("transforms.dihedral=2", "transforms.dihedral=2: give true or false"),
         ("transforms.max_rotate=far", "transforms.max_rotate=far: give a number"),
         ("model.groups=2.5", "model.groups=2.5: give a whole number"),
-        ("model.channels_last=1", "model.channels_last=1: give true or false"),
+        ("model.channels_last=1", "model.channels_last=1: give true or false or auto"),
         ("model.head.dropout=high", "model.head.dropout=high: give a number"),
         (
             "model.class_weights=even",

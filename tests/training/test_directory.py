@@ -90,10 +90,12 @@ def test_a_logger_may_be_added_when_a_run_goes_on(start, started):
 
 
 def test_a_run_of_an_earlier_version_goes_on_by_the_command_that_began_it(start, started):
-    typed = ("schedule=quick", "trainer=cpu")
+    typed = ("schedule=quick", "trainer=cpu", "model=tf_efficientnet_lite0")
     config = load_config(started / "config.yaml")
     for node, key in ((config, "task"), (config, "lr_scaling"), (config["trainer"], "sync_batchnorm")):
         del node[key]
+    del config["trainer"]["benchmark"]
+    config["model"]["channels_last"] = True
     for phase in config["schedule"]["phases"].values():
         del phase["ema"]
     (started / "config.yaml").write_text(to_yaml(config))

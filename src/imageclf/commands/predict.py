@@ -19,6 +19,7 @@ from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.evaluation.candidates import mean_predictions
 from imageclf.evaluation.predicting import predict_with
 from imageclf.model import Predictions
+from imageclf.model.layout import is_channels_last
 from imageclf.schedule import Phase, Schedule
 from imageclf.system.printable import console, show
 from imageclf.training.check_keys import checked
@@ -135,7 +136,11 @@ def predict_table(
     is_drawn = any(number > 0 for number in views.numbers)
     augmentation = augmentation_of(run, run_dir, options.trust, is_drawn)
     trainer = build_predicting_trainer(run_dir, options.precision)
-    module.to(trainer.strategy.root_device)
+    device = trainer.strategy.root_device
+    module.model.arrange(
+        is_channels_last(run.channels_last, module.model.backbone, device.type == "cuda", steps=0)
+    )
+    module.to(device)
     data = ImageData(
         table=table,
         loading=_loading(run, options, is_read=shrunk is not None),

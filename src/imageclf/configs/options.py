@@ -56,7 +56,7 @@ class ModelOptions:
         optimizer: a node that takes parameter groups.
         loss: a node whose module takes logits and labels.
         class_weights: of the loss: none, balanced, sqrt, or a number for each class in class order.
-        channels_last: keep convolution weights channels-last.
+        channels_last: keep convolution weights and pictures channels-last; auto: see `model.layout`.
         compile: backend of torch.compile for the body, such as inductor; None: it is not compiled.
         mixing: a node that mixes training pictures with each other; None: they are not mixed.
     """
@@ -69,7 +69,7 @@ class ModelOptions:
     optimizer: Mapping[str, Any]
     loss: Mapping[str, Any]
     class_weights: Literal["none", "balanced", "sqrt"] | Sequence[float]
-    channels_last: bool
+    channels_last: bool | Literal["auto"]
     compile: str | None
     mixing: Mapping[str, Any] | None
 

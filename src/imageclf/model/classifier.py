@@ -16,6 +16,8 @@ class ImageClassifier(nn.Module):
 
     mean: Tensor
     std: Tensor
+    # Whether the backbone gets contiguous pictures; else as they come, which is channels-last.
+    is_contiguous = False
 
     def __init__(
         self,
@@ -31,11 +33,18 @@ class ImageClassifier(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
+    def arrange(self, channels_last: bool) -> None:
+        """Lay out weights of convolutions, and pictures from now on, channels-last or contiguous."""
+        self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        self.is_contiguous = not channels_last
+
     def normalise(self, images: Tensor) -> Tensor:
         """Return uint8 pictures `[B, 3, H, W]` in 0..255 as the floats that the backbone expects.
 
-        Strides are kept: channels-last pictures stay channels-last.
+        Channels-last pictures stay channels-last, unless the network was arranged to be contiguous.
         """
+        if self.is_contiguous:
+            images = images.contiguous()
         if images.is_cuda:
             # Two kernels instead of four, each of which reads and writes the whole batch.
             return (images * (1 / (255 * self.std))).sub_(self.mean / self.std)

@@ -55,7 +55,7 @@ class ClassifierModule(pl.LightningModule):
         loss: (logits `[B, C]`, targets of the task) -> scalar.
         optimizer: builds the optimizer from parameter groups; it gets `fused=True` if possible.
         weight_decay: of all tensors but norms, biases and what the architecture exempts.
-        channels_last: keep convolution weights channels-last, like the pictures.
+        channels_last: keep convolution weights and pictures channels-last; else both are contiguous.
         mixing: (normalised pictures, labels, number of classes) -> (mixed pictures, targets).
         metrics: further scores of each validation, by name.
         by_layer: give each layer its own parameter group, for a schedule with `layer_decay`.
@@ -79,8 +79,8 @@ class ClassifierModule(pl.LightningModule):
         task: Task = MULTICLASS,
     ) -> None:
         super().__init__()
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = model.to(memory_format=memory_format)
+        self.model = model
+        self.model.arrange(channels_last)
         self.groups = groups
         self.classes = tuple(classes)
         self.loss = loss

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from timm.layers.norm_act import convert_sync_batchnorm
 
 from imageclf.callbacks import Report
+from imageclf.callbacks.always.kernel_search import KernelSearch
 from imageclf.callbacks.always.loggers import FeedLoggers
 from imageclf.callbacks.always.phase_average import PhaseAverage
 from imageclf.callbacks.always.plan_files import Plan
@@ -22,12 +23,13 @@ from imageclf.configs import instantiate
 from imageclf.configs.options import Offered
 from imageclf.data import ImageData, Table
 from imageclf.model import ClassifierModule, compile_backbone
+from imageclf.model.layout import is_channels_last
 from imageclf.model.weights.files import CheckpointFiles
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
 from imageclf.training.extras import labels_of
-from imageclf.training.parts.accelerator import settle
+from imageclf.training.parts.accelerator import may_use_cuda, settle, total_ranks
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
 from imageclf.training.parts.module import build_module
 from imageclf.training.run_config import RunConfig
@@ -82,6 +84,10 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
         caching=config.data.caching,
         state=state,
     )
+    ranks = total_ranks(config.trainer)
+    steps = sum(data.num_batches(place, ranks) for place in schedule.places)
+    asked, on_cuda = config.model.channels_last, may_use_cuda(config.trainer)
+    module.model.arrange(is_channels_last(asked, module.model.backbone, on_cuda, steps))
     return Parts(schedule, module, data)
 
 
@@ -107,6 +113,8 @@ def build_callbacks(
     given = Offered(config.schedule, run_dir, config.seed, state, notice, lower)
     offered = given._asdict()
     callbacks = [instantiate(node, f"callbacks.{name}", **offered) for name, node in nodes.items()]
+    if config.trainer.get("benchmark") is None:
+        callbacks.append(KernelSearch(config.schedule))
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
     average = PhaseAverage(config.schedule)

@@ -32,9 +32,12 @@ _ADDED: Final[Mapping[str, Any]] = {
     "lr_scaling": "none",
     "lr_batch_size": 64,
     "task": {"_target_": "imageclf.tasks.Multiclass"},
+    "trainer.benchmark": None,
     "trainer.sync_batchnorm": False,
     "schedule.phases.*.ema": None,
 }
+# What earlier versions had as default, and what it is now: a run goes on with the value that it has.
+_NEW_DEFAULTS: Final = {"model.channels_last": (True, "auto")}
 _MISSING: Final = object()
 
 
@@ -91,7 +94,7 @@ def key_of(override: str) -> str:
 def _changes(was: Any, now: Any, key: str) -> Iterator[Change]:
     if was is _MISSING:
         was = next((value for added, value in _ADDED.items() if fnmatchcase(key, added)), _MISSING)
-    if key in FREE or was == now:
+    if key in FREE or was == now or _NEW_DEFAULTS.get(key) == (was, now):
         return
     if not (isinstance(was, dict) and isinstance(now, dict)):
         yield Change(key, _shown(was), _shown(now))

@@ -17,6 +17,8 @@ UPSTREAM_WARNINGS = (
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     # Lightning's all_gather.
     ".*torch.distributed.nn.functional.all_gather is deprecated.*",
+    # Lightning wraps the model on another stream, https://github.com/Lightning-AI/pytorch-lightning/pull/21746.
+    ".*The AccumulateGrad node's stream does not match.*",
     # Lightning, wherever SLURM is installed: a training on a workstation or login node needs no srun.
     ".*The `srun` command is available on your system but is not used.*",
 )

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import lightning as pl
 
@@ -35,7 +35,7 @@ class TrainedRun(NamedTuple):
     Args:
         backbone: any timm name, or a node, checked.
         head: its node, checked; None: the last layer of the backbone.
-        channels_last: keep convolution weights channels-last.
+        channels_last: keep convolution weights and pictures channels-last; auto: see `model.layout`.
         resize: how pictures become squares.
         sizes: pixels a side of all phases.
         size: pixels a side of the last one.
@@ -48,7 +48,7 @@ class TrainedRun(NamedTuple):
 
     backbone: str | dict[str, Any]
     head: dict[str, Any] | None
-    channels_last: bool
+    channels_last: bool | Literal["auto"]
     resize: Resize
     sizes: set[int]
     size: int
@@ -87,7 +87,7 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
     return TrainedRun(
         backbone=backbone,
         head=head,
-        channels_last=_value(config, "model.channels_last", bool, source),
+        channels_last=_value(config, "model.channels_last", bool | Literal["auto"], source),
         resize=_value(config, "data.resize", Resize, source),
         sizes=sizes,
         size=_last_size(summary.get("size"), run_dir / "summary.json", sizes),

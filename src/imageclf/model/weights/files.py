@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import nn
 
 from imageclf import InputError
@@ -28,7 +29,8 @@ def write_tensors(content: dict[str, Any], path: Path) -> None:
     """
     try:
         with path.open("wb") as file:
-            torch.save(content, file)
+            # Tensors of a GPU are loaded onto it, or not at all, by all who do not ask for another place.
+            torch.save(apply_to_collection(content, torch.Tensor, torch.Tensor.cpu), file)
     except RuntimeError as error:
         # torch's writer hides the file's own error behind a complaint about positions.
         cause = error.__context__

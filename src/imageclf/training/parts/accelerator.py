@@ -47,7 +47,7 @@ class Choice(NamedTuple):
         accelerator: cuda, mps or cpu.
         precision: 32-true, 16-mixed or bf16-mixed.
         deterministic: True: bit for bit; warn: as far as torch can, with a warning where it cannot.
-        benchmark: whether cuDNN tries its algorithms and takes the fastest.
+        benchmark: whether cuDNN always searches for its fastest kernels; else `KernelSearch` decides.
         matmul: precision of products of float32 matrices; high: as TF32, with ten bits.
     """
 
@@ -68,7 +68,7 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
 
     - `precision: auto` is bf16-mixed on cards with bfloat16, 16-mixed on older ones, 32-true elsewhere.
     - `deterministic: auto` is warn on the CPU, where the same sums come out anyway, and false elsewhere.
-    - What is not deterministic uses TF32 and cuDNN's fastest algorithms, unless `benchmark` says otherwise.
+    - What is not deterministic uses TF32 on GPUs.
 
     Args:
         node: the trainer node.
@@ -94,12 +94,11 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
     if deterministic == "auto":
         deterministic = "warn" if device.kind == "cpu" else False
     fast = device.kind == "cuda" and not deterministic
-    benchmark = node.get("benchmark")
     return Choice(
         accelerator=device.kind,
         precision=precision,
         deterministic=deterministic,
-        benchmark=fast if benchmark is None else benchmark,
+        benchmark=bool(node.get("benchmark")),
         matmul="high" if fast else "highest",
     )
 
@@ -173,6 +172,11 @@ def read_device(node: Mapping[str, Any]) -> Device:
     card = torch.cuda.get_device_properties(devices[0] if isinstance(devices, list) else 0)
     # Before Ampere torch emulates it: slower than float32.
     return Device("cuda", card.name, has_bf16=torch.version.hip is not None or card.major >= 8)
+
+
+def may_use_cuda(node: Mapping[str, Any]) -> bool:
+    """Return whether a trainer node trains with CUDA on this machine, without starting it."""
+    return node.get("accelerator", "auto") in ("auto", "gpu", "cuda") and torch.cuda.device_count() > 0
 
 
 def settle(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def build_module(
         loss=build_loss(options, counts, task, pictures),
         optimizer=partial(build_optimizer, options.optimizer),
         weight_decay=float(options.optimizer.get("weight_decay", 0.0)),
-        channels_last=options.channels_last,
+        channels_last=options.channels_last is not False,
         mixing=None if options.mixing is None else instantiate(options.mixing, "model.mixing"),
         metrics=metrics,
         by_layer=by_layer,
