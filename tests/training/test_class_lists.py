@@ -9,13 +9,32 @@ import torch
 from small_runs import phases, train_small
 
 from imageclf import InputError
+from imageclf.data import make_table
 from imageclf.model.weights.files import read_saved
 from imageclf.training.parts.module import build_module
+from imageclf.training.run_config import data_options
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 CLASSES = ["plants", "birds", "vehicles"]
 ONE_EPOCH = phases(finetune={"lr": 1e-3, "unfreeze_to": 0, "augment": False})
 CHOICE = ["data.classes=[plants,birds,vehicles]", "data.relabel={mammals: birds}", "data.ignore=food"]
+
+
+class OwnSource:
+    """A source of the user's own with a key that a class list has, too."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def read(self):
+        names = [str(number % self.classes) for number in range(8)]
+        return make_table({"id": list("abcdefgh"), "path": list("abcdefgh"), "label": names})
+
+
+def test_a_source_of_ones_own_keeps_a_key_of_the_same_name(config):
+    own = {"_target_": f"{__name__}.OwnSource", "classes": 4, "ignore": 3}
+    options = data_options(config()["data"] | own)
+    assert options.read().classes == ("0", "1", "2")
 
 
 @pytest.fixture(scope="module")
