@@ -104,7 +104,8 @@ def build_callbacks(
         config: of the run.
         state: of the run; the same object as that of its module and data.
         run_dir: of the run.
-        ends: whether plan, summary and report are among them, which end a run, and the average of phases.
+        ends: whether plan, summary and report are among them, which end a run, the average of phases, and
+            cuDNN's search.
         notice: the signals that the run has received; None: it does not handle them.
     """
     nodes = config.callbacks
@@ -113,15 +114,14 @@ def build_callbacks(
     given = Offered(config.schedule, run_dir, config.seed, state, notice, lower)
     offered = given._asdict()
     callbacks = [instantiate(node, f"callbacks.{name}", **offered) for name, node in nodes.items()]
-    if config.trainer.get("benchmark") is None:
-        callbacks.append(KernelSearch(config.schedule))
     if not ends:
         return [each for each in in_order(callbacks) if not isinstance(each, Report)]
     average = PhaseAverage(config.schedule)
     plan = Plan(run_dir, config.schedule, state)
     summary = Summary(run_dir, state, labels_of(config), config.analysis)
     feed = [FeedLoggers(run_dir, state)] if config.logger else []
-    return in_order([*callbacks, average, plan, summary, *feed])
+    search = [KernelSearch(config.schedule)] if config.trainer.get("benchmark") is None else []
+    return in_order([*callbacks, average, plan, summary, *feed, *search])
 
 
 def build_trainer(
