@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from imageclf.commands.records import LOCK, find_runs, is_locked, read_record
+from imageclf.commands.records import LOCK, find_folders, is_locked, read_record
 
 HOUR = 3600
 
@@ -34,6 +34,11 @@ def unfinished(run_dir):
     """Return the run without its summary, as while it trains."""
     (run_dir / "summary.json").unlink()
     return run_dir
+
+
+def runs_in(root):
+    """Return the folders of a tree that are runs."""
+    return [folder for folder, reason in find_folders(root) if not reason]
 
 
 def age(run_dir, seconds: float) -> None:
@@ -160,7 +165,7 @@ def test_a_job_that_failed_before_its_config_was_written_is_found(tmp_path):
     (job / ".hydra").mkdir(parents=True)
     (job / ".hydra" / "config.yaml").write_text("seed: 3\nschedule: ${oc.env:X}\n")
     (job / "failed.json").write_text('{"status": "mistake", "cause": "data.root is missing"}')
-    assert list(find_runs(tmp_path)) == [job]
+    assert list(find_folders(tmp_path)) == [(job, "")]
     run = read_record(job, tmp_path)
     assert (run.status, run.cause, run.config["seed"], run.config["schedule"]) == (
         "mistake", "data.root is missing", 3, "?",
@@ -172,11 +177,11 @@ def test_runs_are_found_at_any_depth_and_nothing_inside_of_them(run_dir, tmp_pat
     shutil.copytree(run_dir, run_dir / "inner")
     (tmp_path / "other" / ".hydra").mkdir(parents=True)
     (tmp_path / "other" / "config.yaml.txt").touch()
-    assert list(find_runs(tmp_path)) == [tmp_path / "one", run_dir]
+    assert runs_in(tmp_path) == [tmp_path / "one", run_dir]
 
 
 def test_a_run_may_be_the_root_itself(run_dir):
-    assert list(find_runs(run_dir)) == [run_dir]
+    assert runs_in(run_dir) == [run_dir]
     assert read_record(run_dir, run_dir).name == "0"
 
 

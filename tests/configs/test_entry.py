@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from imageclf import InputError, Preempted
-from imageclf.configs import JobError, ending, entry, recorded, run_main
+from imageclf.configs import ending, entry, recorded, run_main
+from imageclf.system.errors import RunError
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def test_a_multirun_exits_with_the_highest_code_of_its_jobs(errors, code):
 
 
 def test_a_failure_counts_though_the_sweeper_keeps_it_to_itself(capsys):
-    assert code_of(lambda: ending.record(JobError("job 3 (seed=4): ended by SIGKILL", 2))) == 2
+    assert code_of(lambda: ending.record(RunError("job 3 (seed=4): ended by SIGKILL", 2))) == 2
     assert capsys.readouterr().err == "imageclf: job 3 (seed=4): ended by SIGKILL\n"
 
 
@@ -133,7 +134,7 @@ def test_a_failure_counts_though_the_sweeper_keeps_it_to_itself(capsys):
         (SystemExit(0), 2),
         (Preempted("a"), 75),
         (KeyboardInterrupt(), 130),
-        (JobError("a", 75), 75),
+        (RunError("a", 75), 75),
     ],
 )
 def test_an_error_of_a_job_stands_for_an_exit_code(error, code):
@@ -184,17 +185,17 @@ def test_a_key_that_the_yaml_leaves_out_gets_its_plus(arguments, key, expected):
     assert entry.with_plus(arguments, unknown(key, "1")) == expected
 
 
-def test_a_main_is_called_again_once_the_plus_is_there(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["imageclf-train", "trainer.max_time=1"])
+def test_what_composes_is_called_again_once_the_plus_is_there():
     seen = []
 
-    def main() -> None:
-        seen.append(sys.argv[1])
-        if not sys.argv[1].startswith("+"):
+    def compose(arguments: list[str]) -> str:
+        seen.append(arguments)
+        if arguments != ["seed=1", "+trainer.max_time=1"]:
             raise unknown("trainer.max_time", "1")
+        return "composed"
 
-    assert code_of(main) == 0
-    assert seen == ["trainer.max_time=1", "+trainer.max_time=1"]
+    assert entry.composing(["seed=1", "trainer.max_time=1"], compose) == "composed"
+    assert seen == [["seed=1", "trainer.max_time=1"], ["seed=1", "+trainer.max_time=1"]]
 
 
 @pytest.mark.parametrize(

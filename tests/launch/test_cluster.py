@@ -69,15 +69,15 @@ def test_devices_are_counted_on_the_node_and_not_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("typed", "says"),
     [
-        ({"nodes": 0}, r"cluster\.nodes=0: give a whole number from 1"),
-        ({"max_num_timeout": -1}, r"cluster\.max_num_timeout=-1: give a whole number from 0"),
+        ("cluster.nodes=0", r"^cluster\.nodes=0: give a number from 1 to 1000000$"),
+        ("cluster.max_num_timeout=-1", r"^cluster\.max_num_timeout=-1: give a number from 0 to 1000000$"),
     ],
 )
-def test_a_number_that_slurm_would_refuse_is_refused(changed: dict, says: str) -> None:
+def test_a_number_that_slurm_would_refuse_is_refused(parsed, typed: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        options(**changed)
+        parsed("cluster=slurm", typed)
 
 
 @pytest.mark.parametrize("weights", ["none", "packaged"])

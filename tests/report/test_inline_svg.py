@@ -13,10 +13,15 @@ from imageclf.analysis.scores import reliability
 from imageclf.report.plots.balance_plot import balance_figure
 from imageclf.report.plots.calibration_plot import calibration_figure
 from imageclf.report.plots.confusion_plot import confusion_figure
-from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
+from imageclf.report.plots.curves import (
+    accuracy_figure,
+    colours,
+    learning_rate_figure,
+    loss_figure,
+    runs_figure,
+)
 from imageclf.report.plots.inline import inline_svg
 from imageclf.report.plots.lr_find_plot import lr_find_figure
-from imageclf.report.plots.runs_plot import colours, runs_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import PALETTE
 

@@ -10,7 +10,7 @@ from run_records import fold, record
 
 from imageclf.analysis import find_folds, find_seeds, run_table
 from imageclf.report import Runs, write_runs_report
-from imageclf.report.plots.runs_plot import COLOURS, colours, runs_figure
+from imageclf.report.plots.curves import COLOURS, colours, runs_figure
 from imageclf.report.runs_numbers import run_columns, status_words
 from imageclf.report.runs_page import refused_sentence
 

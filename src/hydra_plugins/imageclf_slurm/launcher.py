@@ -40,6 +40,8 @@ if find_spec("submitit") is not None and find_spec("hydra_plugins.hydra_submitit
                 choose_folder(config)
             else:
                 choose_run(config, run_dir)
+            # It lies in the folder of the sweep, which is known from now on.
+            self.params["submitit_folder"] = str(config.hydra.launcher.submitit_folder)
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
             """Check, prepare and submit a batch of runs, and wait for them unless `cluster.wait=false`."""

@@ -1,1 +1,1 @@
-"""What the commands do besides training, a file for each."""
+"""What the commands do, a file for each."""

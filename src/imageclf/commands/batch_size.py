@@ -152,14 +152,15 @@ class _Trial(pl.Callback):
         self._taken = taken
         self.found: dict[str, int] = {}
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Search for each demanding place, then ask the Trainer to stop."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         places = demanding(self._schedule, data.loading.size)
         if not places:
             raise InputError("every phase trains on cached features: any data.batch_size fits")
         for name, place in places.items():
-            _freeze(pl_module, place)
+            first = place.phase.first_trainable(pl_module.groups.names)
+            freeze_to(pl_module.model, pl_module.groups, first, train_bn=place.phase.bn == "train")
             size, device = data.size_of(place), trainer.strategy.root_device
             pictures = torch.empty(self._taken(size, device), dtype=torch.uint8, device=device)
             fits = partial(_fits, trainer, pl_module, size)
@@ -168,11 +169,6 @@ class _Trial(pl.Callback):
             del pictures
             log.info("%s: %d pictures", name, self.found[name])
         trainer.should_stop = True
-
-
-def _freeze(module: Any, place: Place) -> None:
-    first = place.phase.first_trainable(module.groups.names)
-    freeze_to(module.model, module.groups, first, train_bn=place.phase.bn == "train")
 
 
 def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:

@@ -26,8 +26,7 @@ from imageclf.analysis import (
 from imageclf.analysis.run_settings import is_refused, with_options
 from imageclf.commands.records import (
     OTHER,
-    find_others,
-    find_runs,
+    find_folders,
     find_searches,
     is_job,
     name_of,
@@ -64,6 +63,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     options = checked(cfg, CollectOptions)
     runs = collect(options)
     page = write_files(runs, Path(options.out or options.root).expanduser())
+    # In a file or a pipe rows are whole, however many settings differ.
     terminal = console(width=500)
     for table in terminal_tables(runs, terminal.width):
         terminal.print(table)
@@ -81,14 +81,15 @@ def collect(options: CollectOptions) -> Runs:
     root = Path(options.root).expanduser()
     if not root.is_dir():
         raise InputError(f"root={options.root}: there is no such folder")
-    folders = {name_of(run_dir, root): run_dir for run_dir in find_runs(root)}
+    found = {name_of(folder, root): (folder, reason) for folder, reason in find_folders(root)}
+    folders = {name: folder for name, (folder, reason) in found.items() if not reason}
+    others = {name: reason for name, (_, reason) in found.items() if reason}
     read = {name: _record_or_reason(run_dir, root) for name, run_dir in folders.items()}
     whole = [run for run in read.values() if isinstance(run, RunRecord)]
     # A typo that was corrected at once is no result; of a sweep, each job is one.
     refused = {run.name: run.cause for run in whole if is_refused(run) and not is_job(folders[run.name])}
     records = with_options([run for run in whole if run.name not in refused])
     left_out = {name: reason for name, reason in read.items() if isinstance(reason, str)}
-    others = {name_of(folder, root): reason for folder, reason in find_others(root)}
     left_out |= {name: reason for name, reason in others.items() if reason != OTHER}
     num_others = list(others.values()).count(OTHER)
     for name, reason in left_out.items():

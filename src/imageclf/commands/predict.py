@@ -144,6 +144,7 @@ def predict_table(
     data = ImageData(
         table=table,
         loading=_loading(run, options, is_read=shrunk is not None),
+        # The data asks a schedule for the size and the batches of an epoch; here there is one.
         schedule=Schedule({"predict": Phase()}),
         augmentation=augmentation,
         crop_pct=expects.crop_pct,

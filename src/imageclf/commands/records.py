@@ -40,33 +40,12 @@ _PATIENCE = 3
 _LEAST_SECONDS = 600.0
 
 
-def find_runs(root: Path) -> Iterator[Path]:
-    """Yield the run directories of a tree, in order; folders inside a run are not searched.
+def find_folders(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of a tree that hold a file of a run, with "" or why they are no run.
 
-    A job that failed before it had a config counts, if it left a failed.json.
+    Folders inside a run are not searched. A job that failed before it had a config counts, if it left a
+    failed.json.
     """
-    yield from (folder for folder, reason in _folders(root) if not reason)
-
-
-def find_others(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of a tree that look like runs and are none, each with the reason."""
-    yield from ((folder, reason) for folder, reason in _folders(root) if reason)
-
-
-def find_searches(root: Path, run_dirs: Iterable[Path]) -> list[SearchRecord]:
-    """Return the searches below a folder that some runs belong to; one that cannot be read is warned of."""
-    folders = dict.fromkeys(folder for run_dir in run_dirs for folder in run_dir.parents)
-    searches = [folder for folder in folders if folder.is_relative_to(root) and (folder / RESULTS).is_file()]
-    found = [_read_or(folder / RESULTS, None, partial(_read_search, folder, root)) for folder in searches]
-    return [search for search in found if search is not None]
-
-
-def _read_search(folder: Path, root: Path) -> SearchRecord:
-    return search_record(name_of(folder, root), read_config(folder / RESULTS))
-
-
-def _folders(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folders that hold a file of a run, with "" or the reason why they are none."""
     for folder, below, files in os.walk(root):
         has_hydra = ".hydra" in below
         # Hidden folders hold Hydra's copies of configs.
@@ -81,6 +60,18 @@ def _folders(root: Path) -> Iterator[tuple[Path, str]]:
             place = Path(folder)
             is_other = _read_or(place, "", partial(command_of, place)) not in ("", "train")
             yield Path(folder), OTHER if is_other else _NO_CONFIG
+
+
+def find_searches(root: Path, run_dirs: Iterable[Path]) -> list[SearchRecord]:
+    """Return the searches below a folder that some runs belong to; one that cannot be read is warned of."""
+    folders = dict.fromkeys(folder for run_dir in run_dirs for folder in run_dir.parents)
+    searches = [folder for folder in folders if folder.is_relative_to(root) and (folder / RESULTS).is_file()]
+    found = [_read_or(folder / RESULTS, None, partial(_read_search, folder, root)) for folder in searches]
+    return [search for search in found if search is not None]
+
+
+def _read_search(folder: Path, root: Path) -> SearchRecord:
+    return search_record(name_of(folder, root), read_config(folder / RESULTS))
 
 
 def read_record(run_dir: Path, root: Path) -> RunRecord:

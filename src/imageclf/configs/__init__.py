@@ -1,6 +1,6 @@
 """Where the configs are, how they are checked, and how a main reports what went wrong. Imports no torch."""
 
-from imageclf.configs.ending import JobError, exit_code, explain, record, recorded
+from imageclf.configs.ending import exit_code, explain, record, recorded
 from imageclf.configs.entry import command, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR, options_of
@@ -10,7 +10,6 @@ from imageclf.configs.saved.untrusted import read_config, read_object
 
 __all__ = [
     "CONF_DIR",
-    "JobError",
     "Plain",
     "Trust",
     "check_node",

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError
 from imageclf.configs.ending import explain, interruption
-from imageclf.configs.entry import composing, hydra_arguments, with_output_dir
+from imageclf.configs.entry import call_body, composing, hydra_arguments
 from imageclf.configs.paths import CONF_DIR, run_id
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def _run(hydra: Hydra, config_name: str, overrides: list[str], body: Callable[[D
     def job(cfg: DictConfig) -> None:
         """Call the function, and keep a failure from Hydra, which would print all overrides first."""
         try:
-            returned.append(with_output_dir(body)(cfg))
+            returned.append(call_body(body, cfg))
         except Exception as error:
             raised.append(error)
 

@@ -38,19 +38,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class JobError(RuntimeError):
-    """A job of a sweep failed in its own process.
-
-    Args:
-        sentence: names the job and the cause.
-        code: exit code of the job as a command by itself.
-    """
-
-    def __init__(self, sentence: str, code: int) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
 # Of the jobs of this process.
 _failures: list[Exception] = []
 
@@ -61,7 +48,7 @@ def record(error: Exception) -> None:
 
 
 def recorded(job: Callable[P, T]) -> Callable[P, T]:
-    """Record a job's _failures: Hydra passes on only the first one of a multirun."""
+    """Record a job's failures: Hydra passes on only the first one of a multirun."""
 
     @functools.wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -106,8 +93,8 @@ def interruption(error: BaseException) -> KeyboardInterrupt | None:
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code that an error of a job leads to."""
-    if isinstance(error, JobError):
-        return error.code
+    if isinstance(error, RunError):
+        return error.exit_code
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return MISTAKE
     if isinstance(error, Preempted):
@@ -133,17 +120,16 @@ def _report(error: Exception) -> int:
     # Hydra's error about an option that is missing is an OSError, too.
     if outside and isinstance(error, OSError) and not isinstance(error, HydraException):
         print_error(_no_folder(error))
-    # A sweep's job has printed its traceback in its own process.
-    elif code == MISTAKE or isinstance(error, JobError | RunError) or _is_known(error):
+    # A sweep's job has printed its traceback in its own process; a rank that was killed has none.
+    elif (
+        code == MISTAKE
+        or isinstance(error, RunError)
+        or (isinstance(error, RankError) and not error.failure.traceback)
+    ):
         print_error(explain(error))
     else:
         _print("".join(traceback.format_exception(error)))
     return code
-
-
-def _is_known(error: Exception) -> bool:
-    """Return whether a rank ended by a known cause, or by a signal: there is no traceback."""
-    return isinstance(error, RankError) and not error.failure.traceback
 
 
 def _no_folder(error: OSError) -> str:

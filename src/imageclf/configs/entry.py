@@ -1,14 +1,15 @@
 """Make commands of functions: compose their config, call them, and exit with a code."""
 
-import functools
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -18,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from imageclf import Preempted
-from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, recorded, report_all
+from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, record, report_all
 from imageclf.configs.found.source import offer
 from imageclf.configs.help import help_text
 from imageclf.configs.own_code import remember_folders
@@ -30,75 +31,55 @@ from imageclf.configs.streams import tolerate_closed_streams
 from imageclf.system.errors import Pruned
 from imageclf.system.printable import log_printable
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _quiet(job: Callable[P, T]) -> Callable[P, T | None]:
-    """Keep a failure of a single job, which is reported at the end, from Hydra.
+def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
+    """Return the main of a console command: it composes a config, and calls `run` of the file in commands/.
 
-    Hydra would print all overrides first, with whatever secrets they hold. A sweeper must see its failures.
+    Args:
+        config_name: the command's YAML below conf/, whose last part is also the name of the file.
+        doc: of the main's module; its first line tells the purpose.
     """
+    folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
-    @functools.wraps(job)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Call the job."""
+    def job(cfg: DictConfig) -> object:
+        """Call the command; what a single one fails of is kept from Hydra, and reported at the end."""
         try:
-            return job(*args, **kwargs)
-        except Exception:
+            # Imported now: it loads torch, which --help and Tab do without.
+            return call_body(import_module(f"imageclf.commands.{name}").run, cfg)
+        except Exception as error:
+            record(error)
+            # A sweeper must see it. Of a single job Hydra would print all overrides, with their secrets.
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             return None
 
-    return run
+    # The name of the log file, for Hydra.
+    job.__module__ = f"imageclf.{name}"
+    compose_and_call = hydra.main(config_path=folder, config_name=name, version_base="1.3")(job)
+
+    def call_with(arguments: list[str]) -> None:
+        """Let Hydra compose and call."""
+        sys.argv[1:] = arguments
+        compose_and_call()
+
+    def answer() -> None:
+        """Print the help if it is asked for, or run the command line."""
+        if {"-h", "--help"} & {*sys.argv[1:]}:
+            print(help_text(config_name, str(doc).splitlines()[0]))
+        else:
+            composing(hydra_arguments(sys.argv[1:]), call_with)
+
+    return partial(run_main, answer)
 
 
-def command(
-    config_name: str,
-) -> Callable[[Callable[[DictConfig, Path], object]], Callable[[], NoReturn]]:
-    """Make a console command of a function that takes the composed config and Hydra's output directory.
-
-    Args:
-        config_name: the command's YAML below conf/.
-    """
-    folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
-
-    def decorate(body: Callable[[DictConfig, Path], object]) -> Callable[[], NoReturn]:
-        """Wrap the function in Hydra, and in what turns its end into an exit code."""
-        job = hydra.main(config_path=folder, config_name=name, version_base="1.3")(
-            _quiet(recorded(with_output_dir(body)))
-        )
-
-        def compose_and_call() -> None:
-            """Let Hydra compose and call, unless help is asked for."""
-            if {"-h", "--help"} & {*sys.argv[1:]}:
-                print(help_text(config_name, str(sys.modules[body.__module__].__doc__).splitlines()[0]))
-                return
-            sys.argv[1:] = hydra_arguments(sys.argv[1:])
-            job()
-
-        @functools.wraps(body)
-        def main() -> NoReturn:
-            """Run the command line, and exit."""
-            run_main(compose_and_call)
-
-        return main
-
-    return decorate
-
-
-def with_output_dir(body: Callable[[DictConfig, Path], T]) -> Callable[[DictConfig], T]:
-    """Make a job of Hydra of a function that takes the composed config and Hydra's output directory."""
-
-    @functools.wraps(body)
-    def job(cfg: DictConfig) -> T:
-        """Call the function with a composed config."""
-        output_dir = Path(HydraConfig.get().runtime.output_dir)
-        refuse_secrets(cfg, output_dir)
-        drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
-        return body(cfg, output_dir)
-
-    return job
+def call_body(body: Callable[[DictConfig, Path], T], cfg: DictConfig) -> T:
+    """Call what a command does, in a job of Hydra, with the composed config and Hydra's output directory."""
+    output_dir = Path(HydraConfig.get().runtime.output_dir)
+    refuse_secrets(cfg, output_dir)
+    drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
+    return body(cfg, output_dir)
 
 
 def hydra_arguments(words: Sequence[str]) -> list[str]:
@@ -110,7 +91,7 @@ def hydra_arguments(words: Sequence[str]) -> list[str]:
 
 
 def run_main(main: Callable[[], object]) -> NoReturn:
-    """Call a Hydra main and exit: 0 done, 1 mistake in the input, 2 failed, 75 preempted, 130 interrupted.
+    """Call a main and exit: 0 done, 1 mistake in the input, 2 failed, 75 preempted, 130 interrupted.
 
     The exit happens here, outside hydra.main: inside a job it would end a whole sweep. A multirun exits
     with the highest code among its jobs.
@@ -123,7 +104,7 @@ def run_main(main: Callable[[], object]) -> NoReturn:
     _answer_ctrl_c()
     log_printable()
     try:
-        _call(main)
+        main()
     except (KeyboardInterrupt, Preempted, Pruned, SystemExit) as error:
         if isinstance(error, SystemExit) and interruption(error) is None:
             raise
@@ -142,17 +123,6 @@ def _answer_ctrl_c() -> None:
         and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _call(main: Callable[[], object]) -> None:
-    """Call a Hydra main with the command line, as `composing` does."""
-
-    def compose(arguments: list[str]) -> None:
-        """Call the main with a command line."""
-        sys.argv = arguments
-        main()
-
-    composing(sys.argv, compose)
 
 
 def composing(arguments: list[str], compose: Callable[[list[str]], T]) -> T:

@@ -4,6 +4,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def help_text(config_name: str, purpose: str) -> str:
     if groups and config_name == "train":
         parts += [_section(f"{name}.KEY", keys_of(yaml_of(file))) for name, file in _LISTED]
         parts.append(_section("callbacks.KEY", callback_keys()))
-    if _inherits_train(path):
+    if "  - train" in path.read_text(encoding="utf-8").splitlines():
         parts.append("It takes all groups and keys of imageclf-train, too: see imageclf-train --help.")
     return "\n\n".join([*filter(None, parts), f"Flags\n{_FLAGS}"])
 
@@ -71,7 +72,9 @@ def yaml_of(name: str) -> Path:
 def examples(path: Path) -> list[Entry]:
     """Return the commands of a file's first comment, with what each of them does."""
     _, *words = _COMMAND.split(header(path))
-    return [Entry(*pair) for pair in zip(words[::2], [""] * len(words), _trimmed(words[1::2]), strict=False)]
+    # Without what leads over to the next command.
+    meanings = [re.sub(r"[;.]?\s*(?:then |or )?$", "", text) for text in words[1::2]]
+    return [Entry(name, "", meaning) for name, meaning in zip(words[::2], meanings, strict=True)]
 
 
 def groups_of(path: Path) -> Iterator[list[Entry]]:
@@ -103,7 +106,7 @@ def keys_of(path: Path) -> list[Entry]:
     found: list[Entry] = []
     nodes: dict[int, str] = {}
     above: list[str] = []
-    for line in _body(path):
+    for line in dropwhile(_is_comment, path.read_text(encoding="utf-8").splitlines()):
         key = _KEY.fullmatch(line)
         if key is None or line.lstrip().startswith("#"):
             above = [*above, line.strip(" #")] if line.lstrip().startswith("#") else []
@@ -128,29 +131,17 @@ def callback_keys() -> list[Entry]:
 
 def header(path: Path) -> str:
     """Return the comment that a file opens with, as one line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    end = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return " ".join(line.lstrip("# ") for line in lines[:end] if not line.startswith("# @"))
+    lines = takewhile(_is_comment, path.read_text(encoding="utf-8").splitlines())
+    return " ".join(line.lstrip("# ") for line in lines if not line.startswith("# @"))
 
 
-def _body(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    start = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return lines[start:]
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
 
 
 def _folder_of(path: Path) -> str:
     folder = path.parent.relative_to(CONF_DIR).as_posix()
     return "" if folder == "." else f"{folder}/"
-
-
-def _inherits_train(path: Path) -> bool:
-    return "  - train" in path.read_text(encoding="utf-8").splitlines()
-
-
-def _trimmed(texts: list[str]) -> list[str]:
-    """Return texts without what leads over to the next command."""
-    return [re.sub(r"[;.]?\s*(?:then |or )?$", "", text) for text in texts]
 
 
 def _section(title: str, entries: list[Entry]) -> str:

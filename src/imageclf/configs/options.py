@@ -113,15 +113,7 @@ class ClusterOptions:
     print: bool
 
     def __post_init__(self) -> None:
-        """Refuse values that SLURM would refuse or misread."""
-        for name in ("nodes", "tasks_per_node", "cpus_per_task", "mem_gb", "minutes", "array_parallelism"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"cluster.{name}={value}: give a whole number from 1")
-        for name in ("gpus_per_node", "signal_seconds", "max_num_timeout"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise InputError(f"cluster.{name}={value}: give a whole number from 0")
+        """Refuse a signal before the start; each number by itself is checked by its range."""
         if self.signal_seconds >= 60 * self.minutes:
             raise InputError(
                 f"cluster.signal_seconds={self.signal_seconds}: with cluster.minutes={self.minutes} a job "

@@ -79,19 +79,10 @@ def enlarged(size: int, factor: float) -> int:
 
 def register_resolvers() -> None:
     """Register what `${...}` calls in the configs."""
-    register = functools.partial(OmegaConf.register_new_resolver, replace=True)
-    register("enlarged", enlarged)
-    register("in_clone", in_clone)
-    register("run_id", run_id)
-    register("run_name", run_name)
-    register("find_train", find_train)
-    register("find_valid", find_valid)
-    register("find_test", find_test)
-    register("find_id_column", find_id_column)
-    register("find_images", find_images)
-    register("find_suffix", find_suffix)
-    register("find_label_column", find_label_column)
-    register("find_valid_column", find_valid_column)
+    of_tables = (find_id_column, find_images, find_suffix, find_label_column, find_valid_column)
+    of_folders = (find_train, find_valid, find_test)
+    for function in (enlarged, in_clone, run_id, run_name, *of_folders, *of_tables):
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
 
 
 register_resolvers()

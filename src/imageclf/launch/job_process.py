@@ -43,6 +43,7 @@ def run_job(job: Job, quiet: bool) -> float | None:
 
 
 def _run(config: DictConfig) -> float | None:
+    # What Hydra's own main has done by the time that it runs a job.
     utils.setup_globals()
     context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]
     result = utils.run_job(

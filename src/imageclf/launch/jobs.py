@@ -10,17 +10,30 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from imageclf import InputError
-from imageclf.configs import JobError, explain, record, to_plain
+from imageclf.configs import explain, record, to_plain
 from imageclf.configs.entry import composing
+from imageclf.configs.plain import to_saved
 from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
+from imageclf.system.errors import RunError
 from imageclf.system.progress import track
+from imageclf.training.location import check_location
+
+
+def set_up(config: DictConfig) -> None:
+    """Let the process that launches a sweep log as Hydra is configured to.
+
+    Args:
+        config: of the sweep, with its hydra node.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Job:
 
 def pack(config: DictConfig) -> bytes:
     """Return a composed config as the few kilobytes that a `Job` holds of it."""
+    # The quickest level: a thousand configs are packed while the user waits.
     return zlib.compress(pickle.dumps(config), 1)
 
 
@@ -88,6 +102,9 @@ def _checked(
     try:
         job = _compose(loader, config, overrides, number, name)
         with task_config(job) as cfg:
+            # For a single run the command does these two, before it looks at the rest.
+            to_saved(cfg)
+            check_location(job.run_dir)
             check_job(cfg, job.run_dir, overrides)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         raise InputError(f"{name}: {explain(error)}") from error
@@ -147,7 +164,7 @@ class _Returned(JobReturn):
     @property
     def return_value(self) -> Any:
         """Return the score, or raise why there is none."""
-        if isinstance(self._return_value, JobError):
+        if isinstance(self._return_value, RunError):
             raise self._return_value
         return self._return_value
 
@@ -156,21 +173,21 @@ class _Returned(JobReturn):
         self._return_value = value
 
 
-def job_return(job: Job, result: float | JobError | None) -> JobReturn:
+def job_return(job: Job, result: float | RunError | None) -> JobReturn:
     """Return what Hydra's sweepers expect, and record a failure for the exit code.
 
     Args:
         job: that has ended, or was submitted.
         result: its optimized metric, or why it failed.
     """
-    if isinstance(result, JobError):
+    if isinstance(result, RunError):
         record(result)
     # No sweeper reads the configs, and a thousand of them fill the memory.
     returned = _Returned(
         overrides=list(job.overrides),
         working_dir=str(Path.cwd()),
         task_name=job.config.hydra.job.name,
-        status=JobStatus.FAILED if isinstance(result, JobError) else JobStatus.COMPLETED,
+        status=JobStatus.FAILED if isinstance(result, RunError) else JobStatus.COMPLETED,
     )
     returned.return_value = result
     return returned

@@ -6,7 +6,6 @@ nobody has met before: torch's process group would find the addresses of process
 """
 
 import os
-import socket
 import time
 from functools import cache
 from typing import Any
@@ -16,6 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from imageclf.system.processes import free_port
 from imageclf.system.world import WAIT, World, torchrun_ranks
 
 # Seconds between two questions of a task, and between two looks into the store.
@@ -30,7 +30,7 @@ def tell(world: World, run_dir: str, seconds: float) -> None:
         run_dir: "" if there is nothing to train.
         seconds: to wait for tasks that are still on their way.
     """
-    store, port = store_of(world), _free_port() if torchrun_ranks(os.environ) else ""
+    store, port = store_of(world), str(free_port()) if torchrun_ranks(os.environ) else ""
     deadline = time.monotonic() + seconds
     for rank in range(1, world.size):
         while time.monotonic() < deadline:
@@ -85,9 +85,3 @@ def _meet_at(port: str) -> None:
     """Let torch's process group meet at a port of the first task, in place of torchrun's store."""
     if port:
         os.environ |= {"MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": "False"}
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return str(probe.getsockname()[1])

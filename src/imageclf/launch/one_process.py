@@ -1,14 +1,12 @@
 """Commands that need a few batches, not a whole run, work in one process whatever the number of ranks."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from imageclf import InputError
-from imageclf.schedule import Schedule
 from imageclf.system.world import World
 from imageclf.training.parts.accelerator import total_ranks
-from imageclf.training.parts.shared_batches import per_process
+from imageclf.training.parts.shared_batches import per_process, with_batches
 from imageclf.training.run_config import Config, RunConfig
 
 log = logging.getLogger(__name__)
@@ -63,20 +61,5 @@ def in_one_process(config: Config, whole_batches: bool) -> Config:
     log.info(
         "one process works for %d ranks, on their batches together: %d times data.batch_size", ranks, ranks
     )
-    return _with_larger_batches(config, ranks)
-
-
-def _with_larger_batches(config: Config, ranks: int) -> Config:
-    loading, phases = config.data.loading, config.schedule.phases
-    larger = {
-        name: replace(phase, batch_size=_times(phase.batch_size, ranks)) for name, phase in phases.items()
-    }
-    data = replace(config.data, loading=replace(loading, batch_size=loading.pictures_a_step * ranks))
-    return replace(config, data=data, schedule=Schedule(larger))
-
-
-def _times(value: int | Sequence[int] | None, ranks: int) -> int | list[int] | None:
-    """Multiply the batch size of a phase, or those of its cycles."""
-    if isinstance(value, Sequence):
-        return [each * ranks for each in value]
-    return None if value is None else value * ranks
+    size = config.data.loading.pictures_a_step * ranks
+    return with_batches(config, size, lambda pictures, key: pictures * ranks)

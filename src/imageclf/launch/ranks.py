@@ -1,12 +1,12 @@
 """Several ranks on one machine, a process each."""
 
-import socket
 from functools import partial
 from pathlib import Path
 
 from imageclf import InputError, Preempted
 from imageclf.launch.pool import open_pool
 from imageclf.system.errors import Failure, Pruned, RankError, RunError
+from imageclf.system.processes import free_port
 from imageclf.training.door import run
 
 # Seconds for the other ranks to end once one has ended because of a signal.
@@ -28,7 +28,7 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         RunError: a rank cannot go on, and the cause is known.
         RankError: a rank failed otherwise or was killed.
     """
-    train, port = partial(run, run_dir), _free_port()
+    train, port = partial(run, run_dir), free_port()
     with open_pool() as ranks:
         for rank in range(num_ranks):
             ranks.start(rank, train, **_environment(rank, num_ranks, port))
@@ -66,9 +66,3 @@ def _error(rank: int, failure: Failure) -> BaseException:
     if failure.status == "failed" and not failure.traceback:
         return RunError(f"rank {rank}: {failure.cause}")
     return RankError(rank, failure)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

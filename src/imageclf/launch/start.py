@@ -30,7 +30,7 @@ from imageclf.training.parts.accelerator import num_ranks, total_ranks
 from imageclf.training.parts.metrics import check_scores, lower_is_better
 from imageclf.training.parts.scaled_lrs import scaling_words
 from imageclf.training.parts.shared_batches import for_ranks
-from imageclf.training.parts.table import table_of_run
+from imageclf.training.parts.table import check_held_out, table_of_run
 from imageclf.training.run_config import RunConfig, parse, read_run_config
 
 log = logging.getLogger(__name__)
@@ -111,27 +111,24 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
     config = parse(to_plain(cfg), RunConfig)
     check_top(config)
     for_ranks(config, os.environ)
-    check_tags(config)
-    check_location(run_dir)
     check_directory(cfg, run_dir, overrides)
     return config
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse an illegal seed, sweep or metric.
+    """Refuse a sweep that is none, missing tags, and a metric that is not there or is sought the wrong way.
 
     Raises:
         InputError: such a value.
     """
-    seed, metric = config.seed, config.optimized_metric
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed={seed}: give a whole number from 0 to {2**32 - 1}")
+    check_tags(config)
     if config.resume_sweep is not None:
         raise InputError(
             f"resume_sweep={config.resume_sweep}: it resumes a sweep, so give -m and what it swept; "
             "a single run is resumed by hydra.run.dir=PATH ckpt_path=auto"
         )
     check_scores(config)
+    metric = config.optimized_metric
     if metric is not None:
         check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")
 
@@ -169,11 +166,7 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
     with stop_notice(run_dir) as notice:
         # Before any rank starts: all of them read the same split.csv.
         table = table_of_run(run_dir, config)
-        held_out = len(table.rows("valid"))
-        if 0 < held_out < ranks:
-            raise InputError(
-                f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
-            )
+        check_held_out(table, ranks)
         broadcast(run_dir)
         if ranks == 1 or launched:
             log_to_file(run_dir)

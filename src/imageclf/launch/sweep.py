@@ -10,13 +10,12 @@ from pathlib import Path
 
 import torch
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from imageclf import InputError, Preempted
-from imageclf.configs import JobError
 from imageclf.launch.job_process import run_job
-from imageclf.launch.jobs import Job, compose_jobs, job_return, plain_config
+from imageclf.launch.jobs import Job, compose_jobs, job_return, plain_config, set_up
 from imageclf.launch.pool import open_pool
 from imageclf.launch.shares import Share, split_machine, visible_gpus
 from imageclf.launch.slurm.requeue import requeue_when_preempted
@@ -24,7 +23,7 @@ from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import goes_on, remove_refused, write_multirun
 from imageclf.launch.tasks import refuse_sweep
 from imageclf.system.command_line import override
-from imageclf.system.errors import Failure
+from imageclf.system.errors import Failure, RunError
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
 from imageclf.system.processes import fork_server
@@ -69,16 +68,18 @@ def launch(
         remove_refused(sweep_dir)
         raise
     write_multirun(config, sweep_dir)
-    finished = {job.number for job in jobs if _is_finished(job)}
-    for number in finished:
-        log.info("job %d is finished already", number)
-    unfinished = [job for job in jobs if job.number not in finished]
+    results: dict[int, Result] = {}
+    for job in jobs:
+        if goes_on(job.config) and (job.run_dir / "summary.json").exists():
+            log.info("job %d is finished already", job.number)
+            results[job.number] = score_of(job.run_dir, job.config.optimized_metric)
+    unfinished = [job for job in jobs if job.number not in results]
     with requeue_when_preempted(), _saying_how_to_go_on(sweep_dir):
-        ended = run_jobs(iter(unfinished), shares, len(unfinished))
-        results = {job.number: result for job, result in ended}
+        for job, result in run_jobs(iter(unfinished), shares, len(unfinished)):
+            results[job.number] = result
     # Scripts take the last line of the output for the folder.
     show(sweep_dir.absolute())
-    return [_job_return(job, results[job.number] if job.number in results else _score(job)) for job in jobs]
+    return [_job_return(job, results[job.number]) for job in jobs]
 
 
 def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Iterator[tuple[Job, Result]]:
@@ -107,8 +108,7 @@ def _begin(config: DictConfig) -> None:
     refuse_sweep(World.of_process())
     # It loads torch while the jobs are composed here.
     fork_server()
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    set_up(config)
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def _report(job: Job, result: Result) -> None:
 
 def _job_return(job: Job, result: Result) -> JobReturn:
     if isinstance(result, Failure):
-        return job_return(job, JobError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
+        return job_return(job, RunError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
     return job_return(job, result)
 
 
@@ -185,11 +185,3 @@ def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:
     gpus = [] if on_cpu else visible_gpus()
     ranks = max(map(num_ranks, trainers))
     return split_machine(n_jobs, gpus, ranks, torch.get_num_threads(), available_cores())
-
-
-def _is_finished(job: Job) -> bool:
-    return goes_on(job.config) and (job.run_dir / "summary.json").exists()
-
-
-def _score(job: Job) -> float | None:
-    return score_of(job.run_dir, job.config.optimized_metric)

@@ -118,17 +118,16 @@ def difference(was: list[str], now: list[str]) -> str:
     >>> difference(["seed=1,2", "data=csv"], ["seed=1,2,3", "model=resnet34"])
     'seed=1,2 (now 1,2,3), data=csv (now none), no model (now resnet34)'
     """
-    before, after = ({key_of(each): _value_of(each) for each in typed} for typed in (was, now))
+    before, after = (
+        {key_of(each): "removed" if each.startswith("~") else each.partition("=")[2] for each in typed}
+        for typed in (was, now)
+    )
     changed = [
         str(Change(key, before.get(key), after.get(key)))
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
     ]
     return ", ".join(changed) or f"its overrides in another order, {' '.join(was)}"
-
-
-def _value_of(override: str) -> str:
-    return "removed" if override.startswith("~") else override.partition("=")[2]
 
 
 def write_multirun(config: DictConfig, folder: Path) -> None:

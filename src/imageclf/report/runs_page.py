@@ -16,7 +16,7 @@ from imageclf.analysis.run_settings import UNKNOWN, RunRecord
 from imageclf.analysis.runs_table import setting_columns
 from imageclf.analysis.search import SearchRecord
 from imageclf.report.page import Card, render_page, score_text, svg_plot
-from imageclf.report.plots.runs_plot import colours, runs_figure
+from imageclf.report.plots.curves import colours, runs_figure
 from imageclf.report.plots.search_plot import history_figure, importance_figure
 from imageclf.report.runs_numbers import Column, fold_columns, run_columns, seed_columns, status_words
 from imageclf.system.files import write_bytes

@@ -10,6 +10,7 @@ import pandas as pd
 
 from imageclf.system.errors import InputError
 from imageclf.system.files import check_size, write_text
+from imageclf.system.words import reason_of
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 _STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -36,7 +37,7 @@ def read_csv(path: Path, types: Mapping[str, str] | str = "object") -> pd.DataFr
         return pd.read_csv(path, dtype=types, keep_default_na=False, encoding_errors="surrogateescape")
     # Its parsers raise all kinds of errors for hostile input.
     except Exception as error:
-        raise _damaged(path, error) from None
+        raise InputError(f"{path} is damaged ({reason_of(error)})") from None
 
 
 def read_heading(path: Path) -> list[str]:
@@ -51,15 +52,10 @@ def read_heading(path: Path) -> list[str]:
             start = file.read(_MOST_IN_HEADING).decode("utf-8", "surrogateescape")
         heading = next(csv.reader(io.StringIO(start, newline="")), [])
     except (OSError, csv.Error) as error:
-        raise _damaged(path, error) from None
+        raise InputError(f"{path} is damaged ({reason_of(error)})") from None
     if len(heading) > _MOST_COLUMNS:
         raise InputError(f"{path} has {len(heading):,} columns: no run writes so many")
     return heading
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return InputError(f"{path} is damaged ({reason})")
 
 
 def write_csv(

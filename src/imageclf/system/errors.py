@@ -14,7 +14,16 @@ class InputError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run cannot go on, and the cause is known: its message is one sentence with a remedy (exit code 2)."""
+    """A run cannot go on, and the cause is known.
+
+    Args:
+        sentence: with the remedy; of a job of a sweep, with its name.
+        exit_code: of the run as a command by itself.
+    """
+
+    def __init__(self, sentence: str, exit_code: int = FAILED) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
 
 
 class Preempted(BaseException):

@@ -3,13 +3,13 @@
 import logging
 import sys
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from imageclf.system.printable import cell, printable
+from imageclf.system.printable import cell, is_terminal, printable
 
 
 class LiveLine:
@@ -22,8 +22,8 @@ class LiveLine:
             console=console,
             auto_refresh=False,
             transient=True,
-            redirect_stdout=_is_terminal(streams[0]),
-            redirect_stderr=_is_terminal(streams[1]),
+            redirect_stdout=is_terminal(streams[0]),
+            redirect_stderr=is_terminal(streams[1]),
         )
         self._live.start()
         # A run that is killed leaves the terminal as it is.
@@ -83,15 +83,10 @@ def line_on(console: Console) -> LiveLine | NotebookLine:
     return NotebookLine() if console.is_jupyter else LiveLine(console)
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    # A closed one is None.
-    return stream is not None and stream.isatty()
-
-
 def terminal() -> Console | None:
     """Return the terminal that stdout or, in a pipe, stderr goes to, or the notebook; None where is none."""
     for stream in (sys.stdout, sys.stderr):
-        if _is_terminal(stream):
+        if is_terminal(stream):
             console = Console(file=stream)
             return None if console.is_dumb_terminal else console
     console = Console()

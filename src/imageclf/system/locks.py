@@ -49,7 +49,8 @@ def locked(run_dir: Path, is_first_rank: bool = True, wait: float | None = None)
     with (run_dir / FILE).open("a+", encoding="utf-8") as file:
         _lock(file, run_dir, patience(os.environ) if wait is None else wait)
         file.truncate(0)
-        file.write(_name())
+        job = job_id(os.environ)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}" + (f" (job {job})" if job else ""))
         file.flush()
         yield
 
@@ -75,8 +76,3 @@ def _try(file: IO[str]) -> bool:
     except OSError as error:
         log.warning("%s cannot be locked (%s): nothing keeps a second job out of it", file.name, error)
     return True
-
-
-def _name() -> str:
-    job = job_id(os.environ)
-    return f"process {os.getpid()} on {socket.gethostname()}" + (f" (job {job})" if job else "")

@@ -93,7 +93,10 @@ def sharing_ranks(environment: Mapping[str, str]) -> int:
 
 def available_cores() -> int:
     """Return the cores that this process may use, at least one."""
-    return limited_cores(_allowed_cores(), cpu_quotas(Path("/")), os.environ)
+    # Linux alone knows which cores a process is bound to.
+    is_known = hasattr(os, "sched_getaffinity")
+    allowed = len(os.sched_getaffinity(0)) if is_known else os.cpu_count() or 1
+    return limited_cores(allowed, cpu_quotas(Path("/")), os.environ)
 
 
 def limited_cores(allowed: int, quotas: Iterable[float], environment: Mapping[str, str]) -> int:
@@ -117,8 +120,17 @@ def cpu_quotas(root: Path) -> list[float]:
     Args:
         root: of the file system; /proc and /sys are below it.
     """
-    found = [read(folder) for folder in _groups(root) for read in (_second_version, _first_version)]
-    return [quota for quota in found if quota is not None]
+    found = []
+    for folder in _groups(root):
+        # Of the second version, else of the first.
+        limit = _read(folder / "cpu.max") or " ".join(
+            _read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+        )
+        quota, _, period = limit.strip().partition(" ")
+        # No limit is "max", or -1.
+        if quota.isdigit() and period.isdigit():
+            found.append(int(quota) / int(period))
+    return found
 
 
 def processor_name(root: Path = Path("/")) -> str:
@@ -131,11 +143,6 @@ def processor_name(root: Path = Path("/")) -> str:
         if line.startswith("model name"):
             return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
-
-
-def _allowed_cores() -> int:
-    # Linux alone knows which cores a process is bound to.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _groups(root: Path) -> Iterator[Path]:
@@ -152,17 +159,6 @@ def _groups(root: Path) -> Iterator[Path]:
             yield folder
             folder = folder.parent
         yield mount
-
-
-def _second_version(folder: Path) -> float | None:
-    quota, _, period = _read(folder / "cpu.max").partition(" ")
-    return int(quota) / int(period) if quota.isdigit() else None
-
-
-def _first_version(folder: Path) -> float | None:
-    quota, period = (_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-    # No limit is -1.
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
 
 
 def _read(path: Path) -> str:

@@ -4,16 +4,15 @@ import logging
 import sys
 import unicodedata
 from collections.abc import Callable
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-# Line ends and tabs are how messages are laid out.
-_KEPT = frozenset("\n\t")
+# Line ends and tabs are how messages are laid out; joiners belong to words and emoji, and move nothing.
+_KEPT = frozenset("\n\t\u200c\u200d")
 # Control characters, those that turn the direction of writing, and bytes that are no text.
 _KINDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Joiners belong to words and emoji; they move nothing.
-_JOINERS = frozenset("\u200c\u200d")
 
 
 def printable(text: str) -> str:
@@ -24,7 +23,12 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_written(each) if _is_obeyed(each) else each for each in text)
+    return "".join(
+        each.encode("unicode_escape", "backslashreplace").decode("ascii")
+        if unicodedata.category(each) in _KINDS and each not in _KEPT
+        else each
+        for each in text
+    )
 
 
 def cell(text: object) -> Text:
@@ -52,12 +56,12 @@ def console(width: int = 100) -> Console:
 
     Rich would assume 80 there, and cut the tables.
     """
-    return Console(width=None if _is_terminal() else width)
+    return Console(width=None if is_terminal(sys.stdout) else width)
 
 
 def show(text: object) -> None:
     """Print a line: exactly for a script that reads it, printable for a person at a terminal."""
-    print(printable(str(text)) if _is_terminal() else text, flush=True)
+    print(printable(str(text)) if is_terminal(sys.stdout) else text, flush=True)
 
 
 class PrintableRecord(logging.LogRecord):
@@ -73,14 +77,6 @@ def log_printable() -> None:
     logging.setLogRecordFactory(PrintableRecord)
 
 
-def _is_terminal() -> bool:
-    # A closed stdout is None.
-    return sys.stdout is not None and sys.stdout.isatty()
-
-
-def _is_obeyed(each: str) -> bool:
-    return unicodedata.category(each) in _KINDS and each not in _KEPT and each not in _JOINERS
-
-
-def _written(each: str) -> str:
-    return each.encode("unicode_escape", "backslashreplace").decode("ascii")
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether what is written to a stream is seen at once; one that was closed is None."""
+    return stream is not None and stream.isatty()

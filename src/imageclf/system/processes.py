@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,6 +77,13 @@ def prepare_child(environment: Mapping[str, str], folder: str) -> None:
         torch.set_num_threads(int(threads))
 
 
+def free_port() -> int:
+    """Return a port on which nothing listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
 def end_with_parent() -> None:
     """End this process when its parent ends, even if that is killed: a thread waits for it."""
     parent = multiprocessing.parent_process()
@@ -85,6 +93,7 @@ def end_with_parent() -> None:
     def watch(sentinel: int) -> None:
         """Wait for the parent to end."""
         wait([sentinel])
+        # sys.exit would end this thread alone.
         os._exit(2)
 
     threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from imageclf.system.live_line import LiveLine, NotebookLine, line_on, terminal
+from imageclf.system.world import is_first_task
 
 log = logging.getLogger(__name__)
 
@@ -179,11 +180,11 @@ def display() -> Display:
     """Return the display of this process; of several ranks only the first shows anything."""
     global _display
     if _display is None:
-        rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-        _display = Display(terminal(), shows=rank == "0")
+        _display = Display(terminal(), shows=is_first_task(os.environ))
     return _display
 
 
+# One for the process: steps lie within each other, in whatever file, and only the innermost is shown.
 _display: Display | None = None
 
 

@@ -1,4 +1,4 @@
-"""Words of messages that depend on a number."""
+"""Words of messages: a number with its noun, a list, the reason that an error gives."""
 
 from collections.abc import Sequence
 
@@ -19,3 +19,12 @@ def joined(names: Sequence[str]) -> str:
     ('head', 'head, augment and finetune')
     """
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def reason_of(error: BaseException) -> str:
+    r"""Return the message of an error as one line of at most 200 characters; its type if it has none.
+
+    >>> reason_of(ValueError("line 1:\n  odd")), reason_of(RecursionError())
+    ('line 1: odd', 'RecursionError')
+    """
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -46,6 +46,15 @@ def restarted(environment: Environment) -> bool:
     return any(int(environment.get(f"{each}_RESTART_COUNT", 0)) > 0 for each in ("SLURM", "TORCHELASTIC"))
 
 
+def is_first_task(environment: Environment) -> bool:
+    """Return whether this process reads, writes and speaks for all tasks, and for the ranks that we start.
+
+    >>> is_first_task({}), is_first_task({"SLURM_PROCID": "1"})
+    (True, False)
+    """
+    return environment.get("RANK", environment.get("SLURM_PROCID", "0")) == "0"
+
+
 # The first task decodes every picture of a new data set: the others wait this long for it at most.
 WAIT = timedelta(hours=2)
 

@@ -155,6 +155,7 @@ def build_trainer(
         "trainer",
         max_epochs=max_epochs,
         callbacks=callbacks,
+        # RESERVED in check_values.py says of each of these why it is fixed.
         logger=list(loggers) or False,
         default_root_dir=str(run_dir),
         enable_checkpointing=False,

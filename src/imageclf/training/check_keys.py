@@ -1,7 +1,7 @@
 """Check a composed config before anything is built: every key by name, every value of ours by type."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -73,7 +73,8 @@ def check(config: Plain, top: type) -> None:
     Raises:
         InputError: the first mistake, with the nearest legal key or what the key takes.
     """
-    _check_nodes(config, list(_rules(config, top)))
+    # Outer nodes first: a mistake is reported where it begins.
+    _check_nodes(config, {"": _rule_of(top), **dict(_own_nodes(config)), **_target_rules(config)})
 
 
 def check_built(config: Plain) -> None:
@@ -82,26 +83,13 @@ def check_built(config: Plain) -> None:
     Raises:
         InputError: as `check`.
     """
-    _check_nodes(config, list(_target_rules(config)))
+    _check_nodes(config, _target_rules(config))
 
 
-def _check_nodes(config: Plain, rules: Sequence[tuple[str, Rule]]) -> None:
-    legal = [f"{name}.{key}".lstrip(".") for name, rule in rules for key in rule.types]
-    for key, rule in rules:
+def _check_nodes(config: Plain, rules: Mapping[str, Rule]) -> None:
+    legal = [f"{name}.{key}".lstrip(".") for name, rule in rules.items() for key in rule.types]
+    for key, rule in rules.items():
         _check_node(select(config, key), rule, key, legal)
-
-
-def _rules(config: Plain, top: type) -> Iterator[tuple[str, Rule]]:
-    """Yield (key of a node, its rule), outer nodes first."""
-    yield "", _rule_of(top)
-    yield from _own_nodes(config)
-    yield from _target_rules(config)
-
-
-def _target_rules(config: Plain) -> Iterator[tuple[str, Rule]]:
-    """Yield the nodes with a `_target_`."""
-    for key in _target_nodes(config):
-        yield key, _target_rule(locate_target(select(config, key), key), key)
 
 
 def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
@@ -136,10 +124,12 @@ def _rule_of(*classes: Any, **more: Any) -> Rule:
     return Rule(types | more, tuple(required))
 
 
-def _target_nodes(config: Plain) -> Iterator[str]:
-    yield from (key for key in TARGETS if isinstance(select(config, key), dict))
+def _target_rules(config: Plain) -> dict[str, Rule]:
+    """Return the rules of the nodes with a `_target_`."""
+    keys = [key for key in TARGETS if isinstance(select(config, key), dict)]
     for group in FREE_GROUPS:
-        yield from (f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None)
+        keys += [f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None]
+    return {key: _target_rule(locate_target(select(config, key), key), key) for key in keys}
 
 
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:

@@ -16,7 +16,7 @@ from imageclf.configs import (
     save_config,
     to_plain,
 )
-from imageclf.configs.plain import refuse_secrets, to_saved
+from imageclf.configs.plain import to_saved
 from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.system.world import restarted
 from imageclf.training.check_keys import check
@@ -46,10 +46,9 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     Raises:
         InputError: as `check_directory`.
     """
-    # A job has checked it already, but not since it holds the directory's lock.
-    check_directory(cfg, run_dir, overrides)
     saved = run_dir / "config.yaml"
-    if starts_anew(cfg, run_dir, overrides):
+    # A job has checked it already, but not since it holds the directory's lock.
+    if check_directory(cfg, run_dir, overrides):
         if saved.exists():
             log.info("%s has no epoch yet: it starts anew, with the config of this command", run_dir)
             clear_unbegun(run_dir)
@@ -60,8 +59,10 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     return not (run_dir / "summary.json").exists()
 
 
-def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Refuse a directory that cannot be started or resumed in; write nothing.
+def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
+    """Refuse a directory that cannot be started or resumed in; return whether the run starts anew in it.
+
+    Nothing is written.
 
     Raises:
         InputError: it holds a run and `ckpt_path` is not auto, an override contradicts the saved config, or
@@ -70,8 +71,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
     saved = run_dir / "config.yaml"
     if starts_anew(cfg, run_dir, overrides):
         _check_start(cfg.ckpt_path, run_dir, overrides)
-        refuse_secrets(cfg, run_dir)
-        return
+        return True
     # A requeued job has the command line of its first start.
     if cfg.ckpt_path != "auto" and not restarted(os.environ):
         raise InputError(
@@ -89,6 +89,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> Non
     # Only a batch of all ranks together stays the same with more of them, or fewer.
     if was["data"].get("global_batch_size") is None:
         _check_ranks(was["trainer"], now["trainer"], run_dir, overrides)
+    return False
 
 
 def starts_anew(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:

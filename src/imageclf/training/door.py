@@ -71,6 +71,7 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
     # With fast_dev_run Lightning logs nothing.
     is_logged = trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
     with opened(loggers if is_logged else {}, run_dir):
+        # weights_only: a checkpoint may be a stranger's, and opening it must run no code.
         trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
 
 

@@ -14,7 +14,7 @@ from rich.tree import Tree
 
 from imageclf import InputError
 from imageclf.system.files import write_text
-from imageclf.system.printable import cell, written
+from imageclf.system.printable import cell, is_terminal, written
 from imageclf.training.run_config import RunConfig
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def announce(run_dir: Path, config: RunConfig) -> None:
     text = tree_text(tree)
     write_text(run_dir / "config_tree.log", text)
     # In a file or a pipe rich would break lines at 80 columns.
-    if config.extras.print_config and sys.stdout.isatty():
+    if config.extras.print_config and is_terminal(sys.stdout):
         Console().print(tree)
     elif config.extras.print_config:
         print(text, end="")

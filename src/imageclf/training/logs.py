@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.system.printable import log_printable
-from imageclf.training.parts.table import is_first_task
+from imageclf.system.world import is_first_task
 
 # Warnings of our dependencies that a user can do nothing about.
 UPSTREAM_WARNINGS = (

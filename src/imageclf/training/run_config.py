@@ -1,6 +1,6 @@
 """A run's config, parsed once: every check, build and command takes this, or a part of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,7 +11,6 @@ from imageclf.configs.instantiate import parameters_of
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions
 from imageclf.configs.plain import Plain
 from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
-from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
 from imageclf.schedule.lr_scaling import LrScaling
@@ -102,7 +101,6 @@ class RunConfig:
 
 
 Config = TypeVar("Config", bound=RunConfig)
-Options = TypeVar("Options")
 
 
 def read_run_config(run_dir: Path) -> RunConfig:
@@ -179,7 +177,9 @@ def build_augmentation(node: Node) -> Augmentation:
         InputError: a value is out of range, `extra` cannot be called, or the node builds something else.
     """
     extra = node.get("extra")
-    offered = {} if extra is None else {"extra": _build_extra(extra)}
+    offered = {}
+    if extra is not None:
+        offered["extra"] = as_extra(instantiate(extra, "transforms.extra"), str(extra["_target_"]))
     others = {name: value for name, value in node.items() if name not in offered}
     augmentation = instantiate(others, "transforms", **offered)
     if not isinstance(augmentation, Augmentation):
@@ -190,17 +190,9 @@ def build_augmentation(node: Node) -> Augmentation:
     return augmentation
 
 
-def _build_extra(node: Node) -> Callable[[Picture], Any]:
-    return as_extra(instantiate(node, "transforms.extra"), str(node["_target_"]))
-
-
-def _names(options: Any) -> list[str]:
-    return [field.name for field in fields(options)]
-
-
-def _part(options: type[Options], node: Node) -> Options:
+def _part(options: Any, node: Node) -> Any:
     """Return the dataclass of those keys of a flat node that are its fields."""
-    return options(**{name: node[name] for name in _names(options) if name in node})
+    return options(**{field.name: node[field.name] for field in fields(options) if field.name in node})
 
 
 def _present(nodes: Mapping[str, Node | None] | None) -> Mapping[str, Node]:

@@ -18,6 +18,7 @@ from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.system.printable import written
+from imageclf.system.words import reason_of
 from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
@@ -91,6 +92,7 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
         resize=_value(config, "data.resize", Resize, source),
         sizes=sizes,
         size=_last_size(summary.get("size"), run_dir / "summary.json", sizes),
+        # A seed of ours is smaller; that of a stranger's file may be any number.
         seed=_value(config, "seed", int, source) % 2**32,
         files=files,
         classes=classes,
@@ -105,6 +107,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
     Raises:
         InputError: there is no such network.
     """
+    # Nothing is trained: of all this only backbone, head and channels_last count.
     options = ModelOptions(
         backbone=run.backbone,
         weights="none",
@@ -124,9 +127,8 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         raise
     # Values that no training has had may raise anything.
     except Exception as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise InputError(f"the network of config.yaml cannot be built: {reason}") from error
-    # Now: nothing is trained, so the loss may be another task's.
+        raise InputError(f"the network of config.yaml cannot be built: {reason_of(error)}") from error
+    # Now: the loss above would be refused for another task.
     module.task = run.task
     return module, expects
 

@@ -10,6 +10,7 @@ from omegaconf._utils import get_yaml_loader
 
 from imageclf import InputError
 from imageclf.system.files import read_limited
+from imageclf.system.words import reason_of
 
 # A config has some 10 kB; one with a class weight for each of 20,000 classes has half a megabyte.
 MAX_CONFIG_BYTES = 1_000_000
@@ -90,8 +91,7 @@ def _checked(path: Path, read: Callable[[], T]) -> T:
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
     # Parsers raise all kinds of errors for hostile input: dates, numbers of a million digits, deep nesting.
     except (Exception, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path} is damaged ({reason})") from None
+        raise InputError(f"{path} is damaged ({reason_of(error)})") from None
 
 
 def _parse_json(text: str) -> Any:

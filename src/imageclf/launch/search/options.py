@@ -68,9 +68,11 @@ def read_options(node: Mapping[str, Any]) -> SearchOptions:
         InputError: a key that there is no longer or never was, or a value out of range.
     """
     legal = [field.name for field in fields(SearchOptions)]
-    for key in node:
+    # What begins with an underscore is for Hydra.
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    for key in given:
         if key in _REPLACED:
             raise InputError(f"hydra.sweeper.{key}: {_REPLACED[key]}")
         if key not in legal:
             raise unknown_key(f"hydra.sweeper.{key}", [f"hydra.sweeper.{name}" for name in legal])
-    return SearchOptions(**node)
+    return SearchOptions(**given)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial
 
 from imageclf import InputError
-from imageclf.configs import JobError, record
+from imageclf.configs import record
 from imageclf.launch.jobs import Job, compose_jobs, pack, plain_config
 from imageclf.launch.search.options import SearchOptions, read_options
 from imageclf.launch.search.space import Space, read_space
@@ -23,7 +23,7 @@ from imageclf.launch.search.study import NAME, ask, left_behind, open_study, ove
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
 from imageclf.launch.sweep_folder import RESULTS, remove_refused
-from imageclf.system.errors import MISTAKE, Failure
+from imageclf.system.errors import MISTAKE, Failure, RunError
 from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.training.parts.metrics import epoch_scores
@@ -53,7 +53,8 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
     folder = Path(str(config.hydra.sweep.dir)).absolute()
     metric = str(config.optimized_metric)
     try:
-        options = read_options(_node(config))
+        node: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+        options = read_options(node)
         typed = [each for each in arguments if not each.startswith("resume_sweep=")]
         space = read_space(options.params, typed)
         journal = Path(options.storage or folder / JOURNAL).expanduser().absolute()
@@ -71,10 +72,11 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
         return with_pruning(job, options, journal) if options.pruner else job
 
     folder.mkdir(parents=True, exist_ok=True)
+    # wait=0: a second search in the folder is a mistake, not a restart that waits for the first to go.
     with locked(folder, wait=0), _forgotten_if_refused(study, journal):
         for job, result in stream(next_jobs(study, options, space, folder, compose)):
             if isinstance(result, Failure) and result.status != "pruned":
-                record(JobError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
+                record(RunError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
             tell(study, job.number, result)
             write_results(study, metric, folder / RESULTS)
     _conclude(study, metric)
@@ -165,12 +167,6 @@ def with_pruning(job: Job, options: SearchOptions, journal: Path) -> Job:
     with open_dict(config):
         config.callbacks.pruning = node
     return replace(job, packed=pack(config))
-
-
-def _node(config: DictConfig) -> dict[str, Any]:
-    """Return hydra.sweeper as plain values, without what is Hydra's."""
-    node: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-    return {str(key): value for key, value in node.items() if not str(key).startswith("_")}
 
 
 def _conclude(study: optuna.Study, metric: str) -> None:

@@ -15,6 +15,7 @@ from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
 from imageclf.system.progress import track
 from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.table import check_held_out
 from imageclf.training.run_config import build_task, data_options
 
 
@@ -136,8 +137,4 @@ def check_data(data: dict[str, Any], ranks: int, task: dict[str, Any] | None = N
     """
     options = data_options(data, build_task(task))
     # Without a word on what was read: stdout may be a script that is piped to sbatch.
-    held_out = len(options.splitting.apply(options.read()).rows("valid"))
-    if 0 < held_out < ranks:
-        raise InputError(
-            f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
-        )
+    check_held_out(options.splitting.apply(options.read()), ranks)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
+
 # A job in any other state is still to run, or back in the queue.
 ENDED = frozenset(
     (
@@ -25,8 +27,8 @@ ENDED = frozenset(
         "TIMEOUT",
     )
 )
-# Seconds between two queries: short for short jobs, longer for long ones.
-_FIRST_PAUSE, _LAST_PAUSE, _GROWTH = 1.0, 30.0, 1.3
+# Seconds between the first two queries, and how they become more: short for short jobs, longer for long ones.
+_FIRST_PAUSE, _GROWTH = 1.0, 1.3
 # Jobs of an array where SLURM's configuration does not say; the largest index is one less.
 _ARRAY_SIZE = 1001
 
@@ -46,6 +48,11 @@ class State(NamedTuple):
     def has_ended(self) -> bool:
         """Return whether this is the job's last state."""
         return self.name in ENDED or self.name == "GONE"
+
+    @property
+    def code(self) -> int:
+        """Return the exit code of the command for such a job: its own, if that is one of ours."""
+        return self.exit_code if self.exit_code in (MISTAKE, PREEMPTED) else FAILED
 
 
 def parse(listing: str) -> dict[str, State]:
@@ -88,18 +95,21 @@ def array_size(config: str) -> int:
 
 
 def ends(
-    job_ids: Sequence[str],
+    running: list[str],
     query: Callable[[Sequence[str]], dict[str, State] | None] = states,
     sleep: Callable[[float], None] = time.sleep,
+    longest: float = 30.0,
 ) -> Iterator[tuple[str, State]]:
     """Yield each job with its last state as it ends.
 
     Args:
-        job_ids: as SLURM writes them; a task of an array is ARRAY_TASK.
+        running: ids as SLURM writes them, ARRAY_TASK for a task of an array. Jobs that have ended are
+            removed, and the caller may append others.
         query: returns the states by job.
         sleep: waits for some seconds.
+        longest: seconds between two queries.
     """
-    running, pause = list(job_ids), _FIRST_PAUSE
+    pause = _FIRST_PAUSE
     while running:
         for job, state in (query(running) or {}).items():
             if state.has_ended:
@@ -107,4 +117,4 @@ def ends(
                 yield job, state
         if running:
             sleep(pause)
-            pause = min(_LAST_PAUSE, pause * _GROWTH)
+            pause = min(longest, pause * _GROWTH)

@@ -66,6 +66,7 @@ def flags(name: str, folder: Path, count: int, options: ClusterOptions) -> list[
         "time": options.minutes,
         "signal": f"USR2@{options.signal_seconds}",
         "output": folder / "%A_%a.log",
+        # A requeued job goes on in the log of its first start.
         "open-mode": "append",
     }
     return [*(f"{flag}={shlex.quote(str(value))}" for flag, value in given.items()), "requeue"]

@@ -1,31 +1,29 @@
 """A search on a cluster: a job for each trial, submitted when another one has ended."""
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import configure_log, setup_globals
 from omegaconf import DictConfig
 
 from imageclf import InputError
 from imageclf.configs.saved.numbers import read_json
-from imageclf.launch.jobs import Job
+from imageclf.launch.jobs import Job, set_up
 from imageclf.launch.slurm.check_jobs import check_jobs
-from imageclf.launch.slurm.queue import State, states
+from imageclf.launch.slurm.queue import State, ends, states
 from imageclf.launch.slurm.submit import check_sweep, prepare_run, submit_runs
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
 from imageclf.launch.sweep_folder import write_multirun
-from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED, Failure
+from imageclf.system.errors import PREEMPTED, Failure, Status
 from imageclf.system.files import write_text
 
 log = logging.getLogger(__name__)
 
 # In a run directory: the id of its job, so that a search that goes on waits for it, not for a second one.
 _JOB = ".slurm_job"
-# Seconds between two queries of the queue.
+# Seconds between two queries of the queue at the most: a free slot is a trial that has not started.
 _PAUSE = 5.0
 
 
@@ -44,8 +42,7 @@ def stream(
     Raises:
         InputError: all trials would be submitted before the first has ended, or sbatch refuses a job.
     """
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    set_up(config)
     check_sweep(config, int(config.hydra.sweeper.n_trials))
     sweep_dir, at_once = Path(str(config.hydra.sweep.dir)).absolute(), int(config.cluster.array_parallelism)
     if at_once >= config.hydra.sweeper.n_trials > 1:
@@ -54,20 +51,20 @@ def stream(
             "before any has ended, and none would learn from another; give fewer, such as 4"
         )
     write_multirun(config, sweep_dir)
-    # Its folder may have been chosen since the launcher was made.
-    resources = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
-    running: dict[str, Job] = {}
-    while True:
-        while len(running) < at_once and (job := next(jobs, None)):
-            running[_submitted(job, config, resources, sweep_dir)] = job
-        if not running:
-            return
-        for job_id, state in (states(list(running)) or {}).items():
-            if state.has_ended:
-                log.info("job %s is %s: %s", job_id, state.name, running[job_id].run_dir)
-                yield running[job_id], _result(running.pop(job_id), state)
-        if running:
-            time.sleep(_PAUSE)
+    runs: dict[str, Job] = {}
+    running: list[str] = []
+
+    def submit_more() -> None:
+        """Submit runs until as many are on their way as may be."""
+        while len(running) < at_once and (run := next(jobs, None)):
+            running.append(_submitted(run, config, resources, sweep_dir))
+            runs[running[-1]] = run
+
+    submit_more()
+    for job_id, state in ends(running, longest=_PAUSE):
+        log.info("job %s is %s: %s", job_id, state.name, runs[job_id].run_dir)
+        yield runs[job_id], _result(runs.pop(job_id), state)
+        submit_more()
 
 
 def _submitted(run: Job, config: DictConfig, resources: Mapping[str, Any], sweep_dir: Path) -> str:
@@ -91,5 +88,5 @@ def _result(run: Job, state: State) -> Result:
     failed = read_json(run.run_dir / "failed.json")
     if failed.get("status") == "pruned":
         return Failure("pruned", 0, str(failed.get("cause")))
-    code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-    return Failure("preempted" if code == PREEMPTED else "failed", code, f"its job ended as {state.name}")
+    status: Status = "preempted" if state.code == PREEMPTED else "failed"
+    return Failure(status, state.code, f"its job ended as {state.name}")

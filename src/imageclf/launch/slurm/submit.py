@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import DictConfig
@@ -19,10 +19,10 @@ from submitit import AutoExecutor
 from submitit.core.utils import FailedJobError
 
 from imageclf import InputError
-from imageclf.configs import JobError, foreign_targets, read_config, read_object
+from imageclf.configs import foreign_targets, read_config, read_object
 from imageclf.configs.options import ClusterOptions
 from imageclf.configs.saved.hydra_record import write_record
-from imageclf.launch.jobs import Job, compose_jobs, job_return, task_config
+from imageclf.launch.jobs import Job, compose_jobs, job_return, set_up, task_config
 from imageclf.launch.slurm.array_task import ArrayTask
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends, most_in_array
@@ -30,7 +30,7 @@ from imageclf.launch.slurm.sbatch import SRUN, recording, script, setup
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
 from imageclf.system.command_line import override
-from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
+from imageclf.system.errors import RunError
 from imageclf.system.progress import track
 from imageclf.training.directory import prepare
 from imageclf.training.failure import FILE as FAILURE
@@ -57,8 +57,7 @@ def submit(
     Raises:
         InputError: a mistake in any of the runs; none is submitted.
     """
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    set_up(config)
     sweep_dir = Path(str(config.hydra.sweep.dir)).absolute()
     if typed_run_dir(config):
         # Hydra writes it for a run, too.
@@ -77,9 +76,7 @@ def submit(
     if unfinished and options.print:
         _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
-        # Its folder may have been chosen since the launcher was made.
-        current = {**resources, "submitit_folder": str(config.hydra.launcher.submitit_folder)}
-        jobs = submit_runs(unfinished, current, options, sweep_dir)
+        jobs = submit_runs(unfinished, resources, options, sweep_dir)
     ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
@@ -167,9 +164,10 @@ def submit_runs(
                 [str(run.run_dir) for run in array],
             )
         except FailedJobError as error:
-            # Leave nothing behind, so that the same command can be given again.
+            # Leave nothing behind that has not started, so that the same command can be given again.
             for run in runs[len(jobs) :]:
-                _undo(run.run_dir)
+                if not (run.run_dir / "split.csv").exists():
+                    shutil.rmtree(run.run_dir)
             remove_refused(sweep_dir)
             gone = f" {len(jobs)} are submitted;" if jobs else ""
             raise InputError(f"sbatch refuses the jobs:{gone} {' '.join(str(error).split())}") from error
@@ -186,12 +184,6 @@ def arrays_of(runs: Sequence[Job], most: int) -> list[Sequence[Job]]:
     ['ab', 'cd', 'e']
     """
     return [runs[start : start + most] for start in range(0, len(runs), most)]
-
-
-def _undo(run_dir: Path) -> None:
-    """Remove the directory of a run that has never started."""
-    if not (run_dir / "split.csv").exists():
-        shutil.rmtree(run_dir)
 
 
 def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
@@ -225,8 +217,7 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
     """Return how a run ended; a state of None means that nobody waited for its job."""
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
-        code = state.exit_code if state.exit_code in (MISTAKE, PREEMPTED) else FAILED
-        return job_return(run, JobError(_ending(run, state), code))
+        return job_return(run, RunError(_ending(run, state), state.code))
     return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)
 
 

@@ -136,23 +136,14 @@ def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused
     Raises:
         InputError: the optimizer refuses the node's values.
     """
-    fused = fused and _has_fused(locate_target(node, "model.optimizer"))
+    target = locate_target(node, "model.optimizer")
+    fused = fused and isinstance(target, type) and issubclass(target, _FUSED)
     chosen = any(node.get(key) is not None for key in _CHOSEN)
     offered = {"fused": True} if fused and not chosen else {}
     optimizer: Optimizer = instantiate(node, "model.optimizer", groups, **offered)
     if groups[0]["params"][0].device.type == "cpu":
-        _leave_cuda_alone(optimizer)
+        # Adam asks at every step whether a graph of CUDA is being captured, wherever its weights are. That
+        # would start CUDA, which takes half a gigabyte of a GPU's memory.
+        # https://github.com/pytorch/pytorch/pull/180453
+        optimizer._accelerator_graph_capture_health_check = lambda: None  # type: ignore[method-assign]
     return optimizer
-
-
-def _leave_cuda_alone(optimizer: Optimizer) -> None:
-    """Keep a step on the CPU from starting CUDA, which takes half a gigabyte of a GPU's memory.
-
-    Adam asks at every step whether a graph of CUDA is being captured, wherever its weights are
-    (https://github.com/pytorch/pytorch/pull/180453).
-    """
-    optimizer._accelerator_graph_capture_health_check = lambda: None  # type: ignore[method-assign]
-
-
-def _has_fused(target: Any) -> bool:
-    return isinstance(target, type) and issubclass(target, _FUSED)

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.schedule import Phase, Schedule
 from imageclf.schedule.lr_scaling import lr_factor, scaled
-from imageclf.training.run_config import RunConfig
-
-Config = TypeVar("Config", bound=RunConfig)
+from imageclf.training.run_config import Config, RunConfig
 
 
 class Scaling(NamedTuple):

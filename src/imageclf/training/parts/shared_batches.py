@@ -1,17 +1,15 @@
 """`data.global_batch_size`: one batch for all ranks together, so that their number may change."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
 
 from imageclf import InputError
 from imageclf.schedule import Schedule
 from imageclf.system.world import Environment, torchrun_ranks
 from imageclf.training.parts.accelerator import total_ranks
 from imageclf.training.parts.scaled_lrs import scale_lrs
-from imageclf.training.run_config import RunConfig
-
-Config = TypeVar("Config", bound=RunConfig)
+from imageclf.training.run_config import Config
 
 
 def for_ranks(config: Config, environment: Environment) -> Config:
@@ -47,27 +45,37 @@ def per_process(config: Config, ranks: int) -> Config:
     Raises:
         InputError: the ranks do not divide a batch.
     """
-    loading, phases = config.data.loading, config.schedule.phases
+    loading = config.data.loading
     if loading.global_batch_size is None:
         return config
-    own = _share(loading.global_batch_size, ranks, "data.global_batch_size")
-    data = replace(config.data, loading=replace(loading, batch_size=own))
-    sizes = {
-        name: _shares(phase.batch_size, ranks, f"schedule.phases.{name}.batch_size")
-        for name, phase in phases.items()
+    own = _share(ranks, loading.global_batch_size, "data.global_batch_size")
+    return with_batches(config, own, partial(_share, ranks))
+
+
+def with_batches(config: Config, size: int, change: Callable[[int, str], int]) -> Config:
+    """Return a config with another batch size, and with those of its phases and cycles changed.
+
+    Args:
+        config: of a run.
+        size: for `data.batch_size`.
+        change: takes the size of a phase or cycle, and its key.
+    """
+
+    def changed(value: int | Sequence[int] | None, key: str) -> int | list[int] | None:
+        """Change the size of a phase, or those of its cycles."""
+        if isinstance(value, Sequence):
+            return [change(each, key) for each in value]
+        return None if value is None else change(value, key)
+
+    phases = {
+        name: replace(phase, batch_size=changed(phase.batch_size, f"schedule.phases.{name}.batch_size"))
+        for name, phase in config.schedule.phases.items()
     }
-    shared = {name: replace(phase, batch_size=sizes[name]) for name, phase in phases.items()}
-    return replace(config, data=data, schedule=Schedule(shared))
+    data = replace(config.data, loading=replace(config.data.loading, batch_size=size))
+    return replace(config, data=data, schedule=Schedule(phases))
 
 
-def _shares(value: int | Sequence[int] | None, ranks: int, key: str) -> int | list[int] | None:
-    """Divide the batch size of a phase, or those of its cycles."""
-    if isinstance(value, Sequence):
-        return [_share(each, ranks, key) for each in value]
-    return None if value is None else _share(value, ranks, key)
-
-
-def _share(pictures: int, ranks: int, key: str) -> int:
+def _share(ranks: int, pictures: int, key: str) -> int:
     if pictures % ranks:
         near = max(ranks, pictures - pictures % ranks)
         raise InputError(

@@ -11,7 +11,7 @@ from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
-from imageclf.system.world import WAIT
+from imageclf.system.world import WAIT, is_first_task
 from imageclf.training.run_config import DataOptions, RunConfig
 
 log = logging.getLogger(__name__)
@@ -69,13 +69,17 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
     return Table.load(path, task=config.task)
 
 
-def is_first_task(environment: Mapping[str, str]) -> bool:
-    """Return whether this process reads and writes for all tasks that srun or torchrun started.
+def check_held_out(table: Table, ranks: int) -> None:
+    """Refuse fewer validation pictures than ranks: some ranks would have none.
 
-    >>> is_first_task({}), is_first_task({"SLURM_PROCID": "1"})
-    (True, False)
+    Raises:
+        InputError: there are some, but fewer.
     """
-    return environment.get("RANK", environment.get("SLURM_PROCID", "0")) == "0"
+    held_out = len(table.rows("valid"))
+    if 0 < held_out < ranks:
+        raise InputError(
+            f"{held_out} validation pictures for {ranks} ranks: hold out more, or take fewer ranks"
+        )
 
 
 def _wait_for(path: Path) -> None:
