@@ -85,7 +85,10 @@ class Summary(Callback):
     def _report(self, trainer: pl.Trainer, module: Any, predictions: Predictions, table: Table) -> None:
         """Score and write what the reported model predicts of the validation split."""
         # As every candidate was scored: what the task learns from these very predictions comes after it.
-        self._state.results |= reported_scores(predictions) | module.score(predictions, "model")
+        self._state.results |= reported_scores(predictions)
+        if not predictions.task.kind.has_accuracy:
+            # What stands for an accuracy are the metrics.
+            self._state.results |= module.score(predictions, "model")
         module.task = module.task.fitted(predictions.probabilities.numpy(), predictions.labels.numpy())
         self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
 
