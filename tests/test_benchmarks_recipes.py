@@ -160,6 +160,14 @@ def test_several_labels_are_learned_better_than_by_chance(tmp_path: Path, run: R
 
 
 @pytest.mark.long
+def test_numbers_are_learned_better_than_by_their_mean(tmp_path: Path) -> None:
+    figures = run("regression", str(tmp_path), "--pictures", "60", "--size", "32", "--overrides", *TINY)
+    assert figures.keys() == {"imageclf", "probe"}
+    assert {"hue", "size", "r2", "r2_tta", "r2_reported"} < figures["imageclf"].keys()
+    assert figures["probe"]["r2"] > 0
+
+
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("fastai") is None, reason="the peer is not installed")
 def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path, run: Run) -> None:
     figures = run("lesson", "--sets", "stamps", "--folds", "1", "--size", "32")

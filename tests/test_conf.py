@@ -28,7 +28,7 @@ from imageclf.configs.quoting import with_own_nodes
 from imageclf.data import Augmentation
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Phase, RunState, Schedule
-from imageclf.tasks import Multilabel
+from imageclf.tasks import Multilabel, Regression
 from imageclf.training.build import (
     build_callbacks,
     build_parts,
@@ -82,6 +82,7 @@ GROUPS = (
 )
 GROUPS_BY_FLOOR = {"transforms": "data", "metrics": "model", "task": "tasks"}
 OF_LABELS = ("asymmetric", "bce_multilabel")
+OF_NUMBERS = ("huber", "l1", "mse")
 BIG = ("resnext50", "resnext101")
 THREE_GROUPS = ("body0", "body1", "head")
 COMMAND = re.compile(r"imageclf-([a-z-]+)((?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))*)")
@@ -280,7 +281,7 @@ def test_a_model_is_built(option, parsed_with):
     assert module.groups.names == THREE_GROUPS
 
 
-@pytest.mark.parametrize("option", sorted(set(options("model/loss")) - set(OF_LABELS)))
+@pytest.mark.parametrize("option", sorted(set(options("model/loss")) - {*OF_LABELS, *OF_NUMBERS}))
 def test_a_loss_takes_labels_and_shares_and_weights(option, parsed_with):
     options = parsed_with("model/loss", option, "model.class_weights=sqrt").model
     loss = build_loss(options, {"cat": 3, "dog": 4, "owl": 5})
@@ -294,6 +295,15 @@ def test_a_loss_of_several_labels_takes_marks_and_no_class_numbers(option, parse
     marks = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     assert build_loss(options, counts, Multilabel(), 9)(torch.zeros(2, 3), marks).shape == ()
     with pytest.raises(InputError, match="learns several labels of each picture: give task=multilabel"):
+        build_loss(options, counts)
+
+
+@pytest.mark.parametrize("option", OF_NUMBERS)
+def test_a_loss_of_numbers_takes_numbers_and_no_class_numbers(option, parsed_with):
+    options, counts = parsed_with("model/loss", option).model, {"age": 3, "height": 3}
+    numbers = torch.tensor([[41.0, 1.8], [20.0, 1.5]])
+    assert build_loss(options, counts, Regression((30.0, 1.6), (9.0, 0.1)))(numbers, numbers).shape == ()
+    with pytest.raises(InputError, match="learns a number of each picture: give task=regression"):
         build_loss(options, counts)
 
 

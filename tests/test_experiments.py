@@ -39,7 +39,7 @@ BREEDS = sorted(
         "soft-coated_wheaten_terrier",
     ]
 )
-EXPERIMENTS = ["dogs_vs_cats", "dogs_vs_cats_resnext50", "dog_breeds", "planet"]
+EXPERIMENTS = ["dogs_vs_cats", "dogs_vs_cats_resnext50", "dog_breeds", "planet", "pawpularity"]
 WEATHER = ["clear", "cloudy", "haze"]
 GROUND = ["agriculture", "primary", "road", "water"]
 
@@ -95,11 +95,25 @@ def planet(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(dogs_vs_cats, dog_breeds, planet, tmp_path_factory, warm_start) -> dict[str, Path]:
+def pawpularity(tmp_path_factory) -> Path:
+    """Draw train.csv, train/ID.jpg and test/ID.jpg: brighter photos are more popular."""
+    root = tmp_path_factory.mktemp("pawpularity")
+    rows = ["Id,Subject Focus,Eyes,Pawpularity"]
+    for number in range(30):
+        rows.append(f"{number:032x},0,1,{1 + 3 * number}")
+        draw(root / "train" / f"{number:032x}.jpg", 6 * number)
+    (root / "train.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    for number in range(3):
+        draw(root / "test" / f"{number + 10**6:032x}.jpg", number)
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(dogs_vs_cats, dog_breeds, planet, pawpularity, tmp_path_factory, warm_start) -> dict[str, Path]:
     """Train each experiment in a process of its own; return the run directories."""
     folder = tmp_path_factory.mktemp("cwd")
     roots = {"dogs_vs_cats": dogs_vs_cats, "dogs_vs_cats_resnext50": dogs_vs_cats, "dog_breeds": dog_breeds}
-    roots["planet"] = planet
+    roots |= {"planet": planet, "pawpularity": pawpularity}
     more = {"dogs_vs_cats": ["data.test=test1", "analysis.submission=labels"]}
     found = {}
     for name in EXPERIMENTS:
@@ -140,6 +154,7 @@ def test_an_experiment_is_filed_under_its_name(runs, name):
         ("dogs_vs_cats_resnext50", 40, 12, 0),
         ("dog_breeds", 480, 120, 7),
         ("planet", 32, 8, 5),
+        ("pawpularity", 24, 6, 3),
     ],
 )
 def test_an_experiment_finds_its_pictures(runs, name, train, valid, test):
@@ -187,6 +202,13 @@ def test_the_planet_submission_has_labels_with_spaces_between_them(submissions):
 
 def test_planet_scores_f2(runs):
     assert 0 <= json.loads((runs["planet"] / "summary.json").read_text())["val/f2"] <= 1
+
+
+def test_the_pawpularity_submission_has_a_number_of_each_photo(runs):
+    submission = pd.read_csv(runs["pawpularity"] / "submission.csv")
+    assert list(submission.columns) == ["id", "Pawpularity"]
+    assert np.isfinite(submission["Pawpularity"]).sum() == 3
+    assert json.loads((runs["pawpularity"] / "summary.json").read_text())["model/rmse"] > 0
 
 
 def test_without_test_pictures_there_is_no_submission(runs):

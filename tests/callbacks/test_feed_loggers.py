@@ -8,6 +8,7 @@ from PIL import Image
 from imageclf.analysis import predictions_table
 from imageclf.callbacks.always.loggers import numbers, send_file, send_picture, top_rates
 from imageclf.report.plots.outcome import outcome_pictures
+from imageclf.tasks import MULTICLASS, Multilabel
 from imageclf.training.parts.loggers import build_loggers, with_id
 
 WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "id": None}
@@ -41,16 +42,22 @@ def test_a_logger_of_another_kind_is_sent_no_picture_and_no_file(tmp_path):
 )
 def test_there_is_a_picture_of_what_there_is_to_show(tmp_path, labels, names):
     # The file of the first picture does not exist: it is a grey square.
-    found = outcome_pictures(table(tmp_path, labels), ("cat", "dog"), tmp_path)
+    found = outcome_pictures(table(tmp_path, labels), ("cat", "dog"), MULTICLASS, tmp_path)
     assert list(found) == names
     assert all(picture.width > 300 for picture in found.values())
 
 
 def test_the_most_wrong_pictures_are_shown(tmp_path):
     rows = table(tmp_path, ["cat", "cat"])
-    pixels = np.asarray(outcome_pictures(rows, ("cat", "dog"), tmp_path)["most_wrong"].convert("RGB"))
+    found = outcome_pictures(rows, ("cat", "dog"), MULTICLASS, tmp_path)
+    pixels = np.asarray(found["most_wrong"].convert("RGB"))
     assert (pixels == [255, 0, 0]).all(axis=2).sum() > 10_000
     assert (pixels == 225).all(axis=2).sum() > 10_000
+
+
+def test_of_several_labels_the_wrong_ones_are_shown_and_no_confusion(tmp_path):
+    rows = table(tmp_path, ["", "cat|dog"]).assign(prediction=["dog", "cat|dog"])
+    assert list(outcome_pictures(rows, ("cat", "dog"), Multilabel(), tmp_path)) == ["most_wrong"]
 
 
 def test_a_layer_group_has_the_highest_of_its_rates():

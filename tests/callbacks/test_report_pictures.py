@@ -6,6 +6,7 @@ import pytest
 
 from imageclf.analysis import read_predictions
 from imageclf.callbacks.report import extremes
+from imageclf.tasks import MULTICLASS
 
 
 @pytest.fixture(scope="module")
@@ -22,5 +23,5 @@ def test_the_looks_are_at_the_most_wrong_and_the_most_right_pictures(page, finis
     predictions = read_predictions(finished_run / "predictions" / "valid.csv", ["blue", "green", "red"])
     wrong = int((predictions["label"] != predictions["prediction"]).sum())
     expected = min(wrong, 6) + min(len(predictions) - wrong, 6)
-    assert len(extremes(predictions, ["blue", "green", "red"])) == expected
+    assert len(extremes(MULTICLASS, predictions, ["blue", "green", "red"])) == expected
     assert page.count('alt="Where the network looked"') == expected

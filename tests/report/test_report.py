@@ -166,7 +166,7 @@ def test_labelled_test_pictures_are_a_score_of_their_own(reporting):
 
 
 def test_where_there_are_training_pictures_but_no_heatmaps_the_reason_is_told(reporting):
-    views = TrainingViews(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), is_augmented=True)
+    views = TrainingViews(np.zeros((1, 8, 8, 3), np.uint8), ["cat"], is_augmented=True)
     text = Page(write_report(reporting, model_pictures=ModelPictures(views, heatmaps=None))).text
     assert "Grad-CAM) cannot be shown: this network offers no map of its last features." in text
 

@@ -8,6 +8,7 @@ from sklearn import metrics
 from torch import nn
 
 from imageclf import InputError
+from imageclf.analysis import predictions_table
 from imageclf.model import BinaryCrossEntropy, MultilabelCrossEntropy, SamplesFBeta
 from imageclf.tasks import MULTICLASS, Multilabel
 from imageclf.tasks.thresholds import best_threshold, macro_fbeta
@@ -178,3 +179,24 @@ def test_a_summary_counts_each_label_that_is_predicted():
 def test_a_value_outside_its_range_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         Multilabel(**options)
+
+
+def test_the_worst_label_of_each_class_comes_before_the_second_of_any():
+    likely = np.array([[0.1, 0.9, 0.2], [0.3, 0.1, 0.2], [0.9, 0.95, 0.9], [0.2, 0.1, 0.7]])
+    labels = ["dew", "dew", "dew|haze", "dew|water"]
+    rows = predictions_table(list("abcd"), list("abcd"), labels, likely, CLASSES, TASK.decide)
+    found = [(each.row, each.prediction, each.truth) for each in TASK.most_wrong(rows, CLASSES, 5)]
+    # dew is missed in a, b and d; haze is invented in a and water in c.
+    first = [(0, "no dew", "dew"), (0, "haze", "no haze"), (2, "water", "no water")]
+    assert found == [*first, (3, "no dew", "dew"), (1, "no dew", "dew")]
+
+
+def test_right_answers_are_labels_that_were_found_the_surest_first():
+    likely = np.array([[0.6, 0.1, 0.1], [0.9, 0.8, 0.9]])
+    rows = predictions_table(list("ab"), list("ab"), ["dew", "dew|haze"], likely, CLASSES, TASK.decide)
+    found = TASK.most_right(rows, CLASSES, None)
+    assert [(each.row, each.prediction, each.probability) for each in found] == [
+        (1, "dew", 0.9),
+        (1, "haze", 0.8),
+        (0, "dew", 0.6),
+    ]

@@ -17,11 +17,13 @@ from resume_cases import Case, Setting
 from resume_runs import Runs, differences, go
 from sklearn import metrics
 from small_runs import phases, train_small
+from web_page import shown
 
 import imageclf
 from imageclf import InputError
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
+from imageclf.commands.web_export import write_page
 from imageclf.report import write_report
 
 CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
@@ -159,17 +161,56 @@ def test_the_report_shows_what_was_missed_and_what_was_invented(report):
     assert re.search(r"Invented labels .* truth: no \w+", report["mistakes"])
 
 
+@pytest.fixture(scope="module")
+def web(run_dir, tmp_path_factory):
+    """Return a folder of format=web: what format=onnx writes, and a page."""
+    return export(ExportOptions(str(run_dir), "web", "final", "uint8", str(tmp_path_factory.mktemp("web"))))
+
+
 @pytest.mark.long
-def test_an_onnx_file_gives_sigmoids_and_carries_the_thresholds(run_dir, summary, tmp_path):
-    options = ExportOptions(str(run_dir), "onnx", "final", "uint8", str(tmp_path))
-    folder = export(options)
-    carried = {each.key: json.loads(each.value) for each in onnx.load(folder / "model.onnx").metadata_props}
+def test_a_page_says_each_label_that_reaches_its_threshold(web, mosaics, summary, runtime_package):
+    write_page(web, "run", "network", json.loads((web / "config.json").read_text()), str(runtime_package))
+    page = shown(web / "index.html", [mosaics / "images/0.png"], {})
+    assert page.log == ""
+    rows = re.findall(r'<tr class="(.*?)".*?<td class="">(\w+)</td>', page.html)
+    found = dict(zip(CLASSES, page.found["0.png"], strict=True))
+    expected = {
+        name for name, least in zip(CLASSES, summary["thresholds"], strict=True) if found[name] >= least
+    }
+    assert {name for kind, name in rows if kind == "said"} == expected
+    assert len(rows) == max(5, len(expected))
+
+
+@pytest.mark.long
+def test_an_onnx_file_gives_sigmoids_and_carries_the_thresholds(web, run_dir, summary):
+    carried = {each.key: json.loads(each.value) for each in onnx.load(web / "model.onnx").metadata_props}
     assert (carried["task"], carried["thresholds"]) == ("multilabel", summary["thresholds"])
     pictures = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
-    (found,) = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"pictures": pictures})
+    (found,) = onnxruntime.InferenceSession(web / "model.onnx").run(None, {"pictures": pictures})
     model = imageclf.load(run_dir, weights="final").model
     expected = model(torch.from_numpy(pictures)).sigmoid().detach().numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_most_wrong_pictures_are_those_with_the_surest_wrong_label_of_each_class_first(run_dir, valid):
+    truth, taken, likely = marks(valid["label"]), marks(valid["prediction"]), valid[CLASSES].to_numpy()
+    sure = np.where(truth != taken, np.where(taken, likely, 1 - likely), -1)
+    worst = {int(sure[:, place].argmax()) for place in range(len(CLASSES)) if sure[:, place].max() >= 0}
+    found = imageclf.load(run_dir).most_wrong(len(worst))
+    assert set(found.ids) == set(valid["id"].iloc[sorted(worst)])
+
+
+def test_an_analysis_counts_a_picture_for_each_of_its_labels(mosaics, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = imageclf.analyse(mosaics / "labels.csv", task="multilabel")
+    given = pd.read_csv(mosaics / "labels.csv", keep_default_na=False)["tags"].str.get_dummies(" ")
+    counts = found.classes.set_index("label")[["train", "valid"]].sum(axis=1)
+    assert counts.to_dict() == given.sum().to_dict()
+    page = " ".join(re.sub(r"<[^>]*>", " ", Path(found.page).read_text(encoding="utf-8")).split())
+    labels = given.to_numpy().sum(axis=1)
+    ((mean, blank),) = re.findall(r"Labels per picture ([\d.]+) (\d+) without any", page)
+    assert float(mean) == pytest.approx(labels[labels > 0].mean(), abs=0.051)
+    assert int(blank) == (labels == 0).sum()
 
 
 def test_a_folder_of_classes_is_refused(pictures, tmp_path):
@@ -180,14 +221,6 @@ def test_a_folder_of_classes_is_refused(pictures, tmp_path):
 def test_a_loss_of_one_class_is_refused(mosaics, tmp_path):
     with pytest.raises(InputError, match=r"model\.loss: CrossEntropyLoss takes each picture for one of the"):
         train_small(tmp_path, mosaics, *MULTILABEL, "model/loss=cross_entropy")
-
-
-def test_what_does_not_know_several_labels_says_so(run_dir, tmp_path):
-    options = ExportOptions(str(run_dir), "web", "final", "uint8", str(tmp_path))
-    with pytest.raises(InputError, match="format=web does not know task=multilabel yet"):
-        export(options)
-    with pytest.raises(InputError, match=r"Run\.most_wrong does not know task=multilabel yet"):
-        imageclf.load(run_dir).most_wrong()
 
 
 @pytest.mark.long

@@ -3,23 +3,31 @@
 Source: lesson 2 of fast.ai: `label_df.pivot_table(index='breed', aggfunc=len).sort_values('id')`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 SPLITS = ("train", "valid", "test")
 
 
-def class_balance(pictures: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def class_balance(
+    pictures: pd.DataFrame,
+    classes: Sequence[str],
+    names_in: Callable[[Sequence[str]], Sequence[str]] = list,
+) -> pd.DataFrame:
     """Return a row per class, in class order: `label`, counts `train`, `valid`, `test`, `share` (0..1).
 
-    `pictures` has the columns `label` and `split`; pictures without a label or a split do not count.
+    Args:
+        pictures: has the columns `label` and `split`; pictures without a label or a split do not count.
+        classes: in class order.
+        names_in: of a task: the classes that labels name. A picture of several counts for each of them.
     """
-    counted = pictures[pictures["split"].isin(SPLITS) & (pictures["label"] != "")]
+    labelled = pictures[pictures["split"].isin(SPLITS) & (pictures["label"] != "")]
+    counted = labelled.assign(label=labelled["label"].map(lambda text: names_in([text]))).explode("label")
     table = pd.DataFrame({"label": list(classes)}, dtype="object")
     for split in SPLITS:
         counts = counted.loc[counted["split"] == split, "label"].value_counts()
         table[split] = [int(counts.get(name, 0)) for name in classes]
     # Without any picture 0 of 1, not 0 of 0.
-    table["share"] = table[list(SPLITS)].sum(axis=1) / max(len(counted), 1)
+    table["share"] = table[list(SPLITS)].sum(axis=1) / max(len(labelled), 1)
     return table

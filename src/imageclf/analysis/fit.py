@@ -65,7 +65,7 @@ class Verdict(NamedTuple):
         return self.word == "over-fitting" and self.has_diverged
 
 
-def verdicts(fits: Sequence[Fit], classes: int, tolerance: float = 0.02) -> list[Verdict]:
+def verdicts(fits: Sequence[Fit], classes: float, tolerance: float = 0.02) -> list[Verdict]:
     """Return a verdict for the end of each cycle of a run, by the rule of the lesson.
 
     - Over-fitting: the training loss is much lower than the validation loss: below two thirds of it, and the
@@ -79,7 +79,7 @@ def verdicts(fits: Sequence[Fit], classes: int, tolerance: float = 0.02) -> list
 
     Args:
         fits: in running order.
-        classes: number of classes.
+        classes: number of classes, or of answers as likely as these: guessing has the logarithm as its loss.
         tolerance: smallest change of the validation loss that counts as a trend, as a fraction of it.
 
     >>> [each.word for each in verdicts([Fit(1.0, 1.1), Fit(0.3, 0.4), Fit(0.1, 0.9)], classes=2)]
@@ -116,7 +116,7 @@ def _num_training(row: Mapping[Any, Any]) -> int:
     return sum(name.startswith("lr/") and value > 0 for name, value in row.items())
 
 
-def _verdict(before: Sequence[Fit], fit: Fit, classes: int, tolerance: float) -> Verdict:
+def _verdict(before: Sequence[Fit], fit: Fit, classes: float, tolerance: float) -> Verdict:
     if not _is_finite(fit):
         losses = f"training loss {fit.train:.3f} and validation loss {fit.valid:.3f} are not finite"
         return Verdict("under-fitting", None, False, losses, "lower the learning rate")

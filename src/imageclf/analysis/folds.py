@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.predictions_csv import label_indices, probabilities_of
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of, true_numbers
 from imageclf.analysis.run_settings import RunRecord, differing_settings, setting_text, settings
 from imageclf.analysis.runs_table import run_scores
 from imageclf.analysis.scores import accuracy, log_loss
@@ -67,14 +68,31 @@ def out_of_fold(folds: Folds) -> pd.DataFrame:
 
 
 def fold_summary(folds: Folds) -> dict[str, float]:
-    """Return `oof/acc` and `oof/loss` of the joined predictions, and mean and std of each score.
+    """Return the scores of the joined predictions, `oof/...`, and mean and std of each score.
 
     Mean and standard deviation are over the folds that have the score, the latter with n - 1.
     """
     joined, classes = out_of_fold(folds), folds.runs[0].classes
-    labels, probabilities = label_indices(joined, classes), probabilities_of(joined, classes)
-    joint = {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
+    are_numbers = folds.runs[0].summary.get("task") == "regression"
+    joint = number_scores(joined, classes) if are_numbers else class_scores(joined, classes)
     return joint | spread_of(folds.runs)
+
+
+def class_scores(joined: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
+    """Return `oof/acc` and `oof/loss` of the joined predictions of classes."""
+    labels, probabilities = label_indices(joined, classes), probabilities_of(joined, classes)
+    return {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
+
+
+def number_scores(joined: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
+    """Return `oof/r2`, `oof/mae` and `oof/rmse` of the joined predictions of numbers, means over columns."""
+    truth, predicted = true_numbers(joined), probabilities_of(joined, classes)
+    squared = ((predicted - truth) ** 2).mean(axis=0)
+    return {
+        "oof/r2": float((1 - squared / truth.var(axis=0)).mean()),
+        "oof/mae": float(np.abs(predicted - truth).mean()),
+        "oof/rmse": float(np.sqrt(squared).mean()),
+    }
 
 
 def spread_of(runs: Sequence[RunRecord]) -> dict[str, float]:

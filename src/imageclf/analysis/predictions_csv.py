@@ -73,8 +73,13 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     write_csv(frame, path, "%.9g")
 
 
-def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
+def read_predictions(path: Path, classes: Sequence[str], are_numbers: bool = False) -> pd.DataFrame:
     """Read the table of `write_predictions`; ids, paths and labels are text exactly as written.
+
+    Args:
+        path: of the CSV.
+        classes: in class order.
+        are_numbers: whether in place of probabilities there are numbers of any size.
 
     Raises:
         InputError: the file is missing, its columns are not those of `classes`, or a probability is not a
@@ -92,6 +97,8 @@ def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
     except InputError as error:
         raise InputError(f"{error}, or a probability is not a number: predict again") from None
     probabilities = probabilities_of(frame, classes)
+    if are_numbers and np.isfinite(probabilities).all():
+        return frame
     # So written that NaN is outside.
     if not ((probabilities >= 0) & (probabilities <= _HIGHEST)).all():
         raise InputError(f"{path} has a probability that is not between 0 and 1: predict again")
@@ -108,6 +115,18 @@ def read_classes(path: Path) -> list[str]:
 def probabilities_of(frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
     """Return the probabilities of a table, `[N, C]`, columns in the order of `classes`."""
     return frame[class_columns(classes)].to_numpy(dtype=np.float64)
+
+
+def true_numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the true numbers of a table of numbers, `[N, C]`; every row has them.
+
+    Raises:
+        InputError: a label is something else.
+    """
+    try:
+        return np.array([text.split("|") for text in frame["label"]], dtype=np.float64)
+    except ValueError:
+        raise InputError("the column label of the predictions holds something else than numbers") from None
 
 
 def class_summary(frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ RESERVED = (
     *("epochs_done", "epochs", "best_epoch", "seconds", "folds_done", "folds", "seeds"),
 )
 # model/loss is a config group, too.
-SCORES = ("val/", "test/", "oof/", "model/acc")
+SCORES = ("val/", "test/", "oof/", "model/acc", "model/r2", "model/mae", "model/rmse", "model/spearman")
 _PREFIX = "config:"
 _PHASES = "schedule.phases."
 # Config groups whose options set keys anywhere.

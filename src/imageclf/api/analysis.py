@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from imageclf.analysis import class_balance
 from imageclf.analysis.problems import problem_table
 from imageclf.api.calling import Override, arguments, process_as_found
 from imageclf.api.page import Page
@@ -74,4 +73,4 @@ def _typed(found: DataAnalysis, page: Path) -> Analysis:
     pictures = found.pictures[list(PICTURE_COLUMNS)]
     ids, paths = pictures["id"].tolist(), pictures["path"].tolist()
     problems = problem_table(found.problems, ids, paths)
-    return Analysis(pictures, class_balance(pictures, found.classes), problems, found.warning, Page(page))
+    return Analysis(pictures, found.balance, problems, found.warning, Page(page))

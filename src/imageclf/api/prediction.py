@@ -87,7 +87,7 @@ class Prediction:
 
     def _sentence(self) -> str:
         rows = self.task.summary(self.table, self.classes)
-        named = [f"{row.pictures:,} {row.prediction}" for row in rows[:_NAMED].itertuples()]
+        named = self.task.kind.in_words(rows[:_NAMED])
         named += [f"{len(rows) - _NAMED} more classes"] if len(rows) > _NAMED else []
         skipped = f"; {len(self.skipped):,} skipped" if len(self.skipped) else ""
         return printable(f"{counted(len(self), 'picture')}: {', '.join(named)}{skipped}")

@@ -11,8 +11,6 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.analysis import read_predictions
-from imageclf.analysis.extremes import most_wrong
-from imageclf.analysis.predictions_csv import label_indices, probabilities_of
 from imageclf.api.calling import process_as_found
 from imageclf.api.network import Ensemble, Transform
 from imageclf.api.page import Page
@@ -140,13 +138,18 @@ class Run:
     def most_wrong(self, n: int = SHOWN) -> Prediction:
         """Return the n validation pictures that were most confidently taken for a wrong class, worst first.
 
+        With several labels: whose labels were most confidently missed or invented, the worst picture of each
+        label before the second of any.
+
         Raises:
-            InputError: as `validation`, or a picture has several labels.
+            InputError: as `validation`.
         """
-        self.trained.task.refuse("Run.most_wrong")
-        table = self.validation.table
-        rows = most_wrong(probabilities_of(table, self.classes), label_indices(table, self.classes), n)
-        return Prediction(table.iloc[rows].reset_index(drop=True), self.classes, _nothing_skipped())
+        task = self.trained.task
+        task.refuse("Run.most_wrong")
+        found = self.validation
+        rows = list(dict.fromkeys(each.row for each in task.most_wrong(found.table, self.classes, None)))[:n]
+        table = found.table.iloc[rows].reset_index(drop=True)
+        return Prediction(table, self.classes, _nothing_skipped(), task=task)
 
     def predict(
         self,

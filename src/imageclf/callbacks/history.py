@@ -57,8 +57,10 @@ def epoch_lines(row: Row) -> list[str]:
 
 
 def _tta_line(row: Row) -> list[str]:
-    if "val/acc_tta" not in row:
+    if "val/loss_tta" not in row:
         return []
+    if "val/acc_tta" not in row:
+        return [f"{' ' * 11}with test-time augmentation: loss {row['val/loss_tta']:.4f}"]
     accuracy, gain = (100 * float(row[name]) for name in ("val/acc_tta", "val/acc_tta_gain"))
     loss = row["val/loss_tta"]
     words = f"with test-time augmentation: loss {loss:.4f}, accuracy {accuracy:.1f} % ({gain:+.1f} points)"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,14 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imageclf.analysis.extremes import most_right, most_wrong
-from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_predictions
+from imageclf.analysis.extremes import Answer
+from imageclf.analysis.predictions_csv import read_predictions
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.grad_cam import heatmaps_of
 from imageclf.report import ModelPictures, ReportedHeatmaps, TrainingViews, write_report
 from imageclf.schedule import RunState
+from imageclf.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -55,21 +57,24 @@ class Report(Callback):
     def _heatmaps(self, trainer: pl.Trainer, module: Any) -> ReportedHeatmaps | None:
         """Return where the reported model looked at its most wrong and its most right pictures."""
         path, data = self._run_dir / "predictions" / "valid.csv", data_of(trainer)
-        # It shows what speaks for the one prediction of a picture.
-        if not path.exists() or not module.task.is_exclusive:
+        # It shows what speaks for a class.
+        if not path.exists() or not module.task.kind.has_accuracy:
             return None
         predictions = read_predictions(path, module.classes)
-        chosen = extremes(predictions, module.classes)
+        answers = extremes(module.task, predictions, module.classes)
+        if not answers:
+            return None
         weights = self._weights()
         found = heatmaps_of(
             trainer,
             module,
             data,
             data.last_size,
-            table_rows(data, predictions["id"].iloc[chosen]),
+            table_rows(data, predictions["id"].iloc[[each.row for each in answers]]),
+            [each.place for each in answers],
             weights[0],
         )
-        return None if found is None else ReportedHeatmaps(chosen, *found, is_member=len(weights) > 1)
+        return None if found is None else ReportedHeatmaps(answers, *found, is_member=len(weights) > 1)
 
     def _weights(self) -> Sequence[Path | None]:
         """Return the files of the reported model's weights; None stands for those that the module has."""
@@ -88,13 +93,14 @@ def training_views(data: ImageData) -> TrainingViews | None:
     (batch,) = data.read(iter([few]))
     assert batch.images is not None, "pictures are asked for, not features"
     pictures = batch.images.permute(0, 2, 3, 1).cpu().numpy()
-    return TrainingViews(pictures, batch.labels.cpu().numpy(), data.schedule.at(epoch).phase.augment)
+    labels = data.table.task.kind.captions(batch.labels.cpu().numpy(), data.table.classes)
+    return TrainingViews(pictures, labels, data.schedule.at(epoch).phase.augment)
 
 
-def extremes(predictions: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.intp]:
-    """Return the rows of the most wrong and then of the most right predictions."""
-    probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
-    return np.concatenate([each(probabilities, labels, _NUM_HEATMAPS) for each in (most_wrong, most_right)])
+def extremes(task: Task, predictions: pd.DataFrame, classes: Sequence[str]) -> list[Answer]:
+    """Return the most wrong and then the most right answers."""
+    found = (each(predictions, classes, _NUM_HEATMAPS) for each in (task.most_wrong, task.most_right))
+    return list(chain.from_iterable(found))
 
 
 def table_rows(data: ImageData, ids: Iterable[str]) -> NDArray[np.int64]:

@@ -169,12 +169,14 @@ class Snapshots(Callback):
         reported = best if self._state.reports == "best" else "final"
         run.module.reported_predictions = found[reported].predictions
         for name in (name for name in MIXED if name in candidates):
-            self._state.results[f"val/acc_{name}"] = candidates[name].accuracy
-            self._state.results[f"val/loss_{name}"] = candidates[name].loss
-        self._state.results |= {"best": best, "val/acc_best": candidates[best].accuracy}
+            self._state.results |= {
+                f"val/{key}_{name}": value for key, value in candidates[name].named.items()
+            }
+        score, value = next(iter(candidates[best].named.items()))
+        self._state.results |= {"best": best, f"val/{score}_best": value}
         self._state.results |= best_results(crossfitted_best(found, self._seed))
         self._state.results |= {"model": reported, "model/chosen": self._state.reports == "best"}
-        log.info("best on validation: %s (%.4f)", best, candidates[best].accuracy)
+        log.info("best on validation: %s (%.4f)", best, value)
         if run.trainer.is_global_zero:
             self._folder.write_list(candidates, best, reported)
 

@@ -1,6 +1,7 @@
 """Test-time augmentation: predict several views of each picture and average the probabilities."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,7 +27,7 @@ class Evaluation(NamedTuple):
     Args:
         plain: predictions of the plain view.
         views: probabilities of every view, `[N, V, C]`; None: they are not kept.
-        scores: val/acc_tta, val/loss_tta and val/acc_tta_gain.
+        scores: as `gains` returns them.
     """
 
     plain: Predictions
@@ -86,7 +87,7 @@ class TTA(Callback):
         return len(self._views.numbers)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record val/acc_tta, val/loss_tta and val/acc_tta_gain where they are due."""
+        """Record the scores of the mean where they are due."""
         if self._is_due(trainer.current_epoch):
             evaluation = self._evaluate(trainer, pl_module, trainer.current_epoch)
             self._latest = {trainer.global_step: evaluation}
@@ -103,9 +104,7 @@ class TTA(Callback):
             evaluation = self._evaluate(trainer, pl_module, data.last_epoch)
         plain, views, scores = evaluation
         self._state.results |= scores
-        accuracy, gain = scores["val/acc_tta"], scores["val/acc_tta_gain"]
-        count = len(self._views.numbers)
-        log.info("final weights with tta: %d views, val/acc %.4f, gain %+.4f", count, accuracy, gain)
+        log.info("final weights with tta: %d views, %s", self.num_views, in_words(scores))
         if views is not None and trainer.is_global_zero:
             ids = data.table.frame["id"].iloc[plain.rows.numpy()]
             write_views(self._path, plain.rows, list(ids), self._views, views)
@@ -132,11 +131,22 @@ class TTA(Callback):
 
 def gains(plain: Predictions, mean: Predictions) -> dict[str, float]:
     """Return the scores of the mean over the views, and its gain in accuracy over the plain view alone."""
-    return {
-        "val/acc_tta": mean.accuracy,
-        "val/loss_tta": mean.loss,
-        "val/acc_tta_gain": mean.accuracy - plain.accuracy,
-    }
+    scores = {f"val/{name}_tta": value for name, value in mean.scores.items()}
+    gain = {"val/acc_tta_gain": mean.accuracy - plain.accuracy} if "acc" in mean.scores else {}
+    return scores | gain
+
+
+def in_words(scores: Mapping[str, float]) -> str:
+    """Return what `gains` has found, in a few words.
+
+    >>> in_words({"val/acc_tta": 0.9375, "val/loss_tta": 0.25, "val/acc_tta_gain": 0.0125})
+    'val/acc 0.9375, gain +0.0125'
+    >>> in_words({"val/loss_tta": 0.25})
+    'val/loss 0.2500'
+    """
+    if "val/acc_tta" not in scores:
+        return f"val/loss {scores['val/loss_tta']:.4f}"
+    return f"val/acc {scores['val/acc_tta']:.4f}, gain {scores['val/acc_tta_gain']:+.4f}"
 
 
 def write_views(

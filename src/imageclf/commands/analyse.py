@@ -1,7 +1,7 @@
 """Inspect every picture of a data set, and find the problems that training would meet."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from PIL import Image
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
-from imageclf.analysis import HINTS, KINDS, class_balance, count_kinds, find_problems, find_twins
+from imageclf.analysis import HINTS, KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.sizes import crop_warning
 from imageclf.configs import Plain, to_plain
 from imageclf.data import PictureDataset, Request, Table, read_picture
@@ -67,7 +67,7 @@ def analyse(plain: Plain) -> DataAnalysis:
     pictures = picture_table(split, found)
     for column, rows in (("same_as", twins.same), ("like", twins.like)):
         pictures[column] = [ids[row] if row >= 0 else "" for row in rows]
-    labels = pictures["label"].tolist()
+    words = [", ".join(config.task.names_in([label])) for label in pictures["label"]]
     name = config.model.backbone
     crop_pct = (expected_crop_pct(name) if isinstance(name, str) else None) or 1.0
     return DataAnalysis(
@@ -77,8 +77,12 @@ def analyse(plain: Plain) -> DataAnalysis:
         problems=find_problems(pictures, twins, loading.size),
         size=loading.size,
         warning=crop_warning(pictures, loading.resize, crop_pct),
-        samples=[draw_sample(paths[row], labels[row], config, crop_pct) for row in sample_rows(pictures)],
+        samples=[
+            draw_sample(paths[row], words[row], config, crop_pct)
+            for row in sample_rows(pictures, config.task.names_in)
+        ],
         config=OmegaConf.to_yaml({name: plain[name] for name in ("data", "transforms")}),
+        task=config.task,
     )
 
 
@@ -130,17 +134,24 @@ def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
     return frame.rename(columns={"num_bytes": "bytes"})
 
 
-def sample_rows(pictures: pd.DataFrame) -> list[int]:
-    """Return the rows of some readable pictures, one of each class, training pictures first."""
+def sample_rows(
+    pictures: pd.DataFrame, names_in: Callable[[Sequence[str]], Sequence[str]] = list
+) -> list[int]:
+    """Return the rows of some readable pictures, one of each class, training pictures first.
+
+    `names_in` is that of the task.
+    """
     readable = (pictures["fault"] == "").to_numpy()
     is_training = (pictures["split"] == "train").to_numpy()
     rows = [*np.flatnonzero(readable & is_training), *np.flatnonzero(readable & ~is_training)]
     labels = pictures["label"].to_numpy(dtype=object)
     first: dict[str, int] = {}
     for row in rows:
-        first.setdefault(labels[row], int(row))
-    # Of many classes some that are spread over the list.
-    chosen = list(first.values())
+        # A picture without any label stands for these.
+        for name in names_in([labels[row]]) or [""]:
+            first.setdefault(name, int(row))
+    # Of many classes some that are spread over the list; a picture of several classes is shown once.
+    chosen = list(dict.fromkeys(first.values()))
     places = np.unique(np.linspace(0, max(0, len(chosen) - 1), _SAMPLES).round().astype(int))
     return [chosen[place] for place in places] if chosen else []
 
@@ -163,8 +174,7 @@ def summary_table(analysis: DataAnalysis) -> RichTable:
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
-    balance = class_balance(analysis.pictures, analysis.classes)
-    for card in data_cards(analysis.pictures, balance, analysis.problems):
+    for card in data_cards(analysis.pictures, analysis.balance, analysis.problems):
         table.add_row(*map(cell, (card.title, card.value, card.note)))
     for kind, count in count_kinds(analysis.problems).items():
         first = next(problem for problem in analysis.problems if problem.kind == kind)

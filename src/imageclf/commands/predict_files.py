@@ -110,18 +110,23 @@ def summary_table(predictions: pd.DataFrame, rows: pd.DataFrame, skipped: pd.Dat
 
     Args:
         predictions: of the pictures.
-        rows: their `class_summary`.
+        rows: the `summary` of their task: the first column is what is predicted, the others are numbers.
         skipped: pictures that cannot be read.
     """
+    headings = {"confidence": "mean confidence", "unsure": "below 0.5"}
     title = counted(len(predictions), "picture") + (f", {len(skipped):,} skipped" if len(skipped) else "")
     more = f"{len(rows) - _SHOWN} more classes" if len(rows) > _SHOWN else None
     table = RichTable(box=SIMPLE_HEAD, title=title, title_justify="left", caption=more)
     table.add_column("prediction")
-    for name in ("pictures", "mean confidence", "below 0.5"):
-        table.add_column(name, justify="right")
-    for row in rows[:_SHOWN].itertuples():
-        table.add_row(cell(row.prediction), f"{row.pictures:,}", f"{row.confidence:.3f}", f"{row.unsure:,}")
+    for name in rows.columns[1:]:
+        table.add_column(headings.get(name, name), justify="right")
+    for row in rows[:_SHOWN].itertuples(index=False):
+        table.add_row(cell(row.prediction), *map(_number, row[1:]))
     return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def _name(data: str) -> str:

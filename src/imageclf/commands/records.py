@@ -198,6 +198,8 @@ def _num_epochs(config: Mapping[str, object]) -> int | None:
 
 def _read_fold(path: Path, classes: list[str], task: str) -> pd.DataFrame:
     """Return the predictions of a fold; summaries name any but the usual task."""
+    if task == "regression":
+        return read_predictions(path, classes, are_numbers=True)
     if task:
         raise InputError(f"imageclf-collect does not join folds of task={task} yet; their scores are listed")
     return read_predictions(path, classes)

@@ -27,7 +27,7 @@ def write_page(
         folder: holds model.onnx.
         name: of the run.
         network: of the model, in words.
-        about: classes, `prepare` and `input` of the ONNX file.
+        about: classes, `prepare` and `input` of the ONNX file, and the facts of the task.
         runtime: onnxruntime-web as `npm pack` writes it; None: the page loads it from a CDN.
 
     Raises:

@@ -49,7 +49,7 @@ class ModelOptions:
 
     Args:
         backbone: any timm name, or a node that gives features `[B, F]`.
-        weights: hub, packaged, none, or the path of a file.
+        weights: hub, packaged, none, or the path of a file or of a run.
         drop_path_rate: of the backbone's last block while it trains; None: the architecture's own.
         groups: number of layer groups, the head's among them.
         head: a node that takes in_features and num_classes; None: the last layer of a backbone of one's own.

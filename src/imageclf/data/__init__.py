@@ -7,6 +7,7 @@ from imageclf.data.loading import Loading
 from imageclf.data.pictures.caching import Caching
 from imageclf.data.pictures.decode import read_picture
 from imageclf.data.pictures.verify import describe, unreadable
+from imageclf.data.sources.class_list import ClassList
 from imageclf.data.sources.csv import CsvSource
 from imageclf.data.sources.folder import FolderSource
 from imageclf.data.sources.split import Splitting
@@ -19,6 +20,7 @@ __all__ = [
     "AutoAugment",
     "Batch",
     "Caching",
+    "ClassList",
     "CsvSource",
     "FolderSource",
     "ImageData",

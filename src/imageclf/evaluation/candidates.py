@@ -25,7 +25,7 @@ class Candidate(NamedTuple):
     Args:
         files: weights below `snapshots/`; the probabilities of several are averaged.
         members: snapshots whose weights or probabilities are averaged.
-        accuracy: 0 to 1.
+        accuracy: 0 to 1; NaN of numbers.
         loss: mean over the pictures.
     """
 
@@ -38,6 +38,11 @@ class Candidate(NamedTuple):
     def score(self) -> Score:
         """Accuracy and loss."""
         return Score(self.accuracy, self.loss)
+
+    @property
+    def named(self) -> dict[str, float]:
+        """The scores that there are, by their names in summary.json."""
+        return known({"acc": self.accuracy, "loss": self.loss})
 
 
 class Validated(NamedTuple):
@@ -60,6 +65,11 @@ class Validated(NamedTuple):
         return self.candidate.score.order
 
 
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values but NaN, which JSON does not have."""
+    return {name: value for name, value in values.items() if value == value}
+
+
 def validated(files: Sequence[str], members: Sequence[str], predictions: Predictions) -> Validated:
     """Return a candidate with the scores of its predictions of the validation split."""
     score = predictions.accuracy, predictions.loss
@@ -68,7 +78,7 @@ def validated(files: Sequence[str], members: Sequence[str], predictions: Predict
 
 
 def best_candidate(candidates: dict[str, Candidate]) -> str:
-    """Return the name of the most accurate candidate; among equals, of the one with the lowest loss."""
+    """Return the name of the most accurate candidate; among equals, and of numbers, by the lowest loss."""
     return min(candidates, key=lambda name: candidates[name].score.order)
 
 
@@ -78,9 +88,14 @@ def crossfitted_best(found: Mapping[str, Validated], seed: int) -> Crossfitted |
     Args:
         found: all candidates of a run, at least one; a soup may be chosen among those that were tried.
         seed: of the halvings.
+
+    Returns:
+        None if there are too few pictures, or no accuracy.
     """
     choices = [scores for each in found.values() for scores in each.choices]
     predictions = next(iter(found.values())).predictions
+    if not predictions.task.kind.has_accuracy:
+        return None
     return crossfitted(choices, predictions.task.strata(predictions.labels.numpy()), seed)
 
 
@@ -117,7 +132,7 @@ class SnapshotFolder:
 
     def write_list(self, candidates: dict[str, Candidate], best: str, reported: str) -> None:
         """Write `candidates.json`."""
-        rows = {name: each._asdict() for name, each in candidates.items()}
+        rows = {name: known(each._asdict()) for name, each in candidates.items()}
         content = {"best": best, "reported": reported, "candidates": rows}
         write_json(self._folder / "candidates.json", content)
 

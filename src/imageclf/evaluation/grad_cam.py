@@ -1,5 +1,6 @@
 """Where a network looked: Grad-CAM on its last map of features."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +40,8 @@ def grad_cam(features: Tensor, gradients: Tensor) -> Tensor:
     return maps / torch.where(highest > 0, highest, 1)
 
 
-def class_maps(model: ImageClassifier, images: Tensor) -> Tensor | None:
-    """Return `grad_cam` of the predicted class of uint8 pictures `[B, 3, H, W]`.
+def class_maps(model: ImageClassifier, images: Tensor, classes: Tensor) -> Tensor | None:
+    """Return `grad_cam` of a class `[B]` of each of uint8 pictures `[B, 3, H, W]`.
 
     None if the backbone's last features have no places, as the tokens of a vision transformer.
     """
@@ -55,7 +56,7 @@ def class_maps(model: ImageClassifier, images: Tensor) -> Tensor | None:
     with torch.enable_grad():
         features = features.detach().requires_grad_()
         logits = model.head(backbone.forward_head(features))
-        (gradients,) = torch.autograd.grad(logits.amax(dim=1).sum(), features)
+        (gradients,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), features)
     return grad_cam(*(_channels_first(each.float(), backbone) for each in (features.detach(), gradients)))
 
 
@@ -65,9 +66,10 @@ def heatmaps_of(
     data: ImageData,
     size: int,
     rows: NDArray[np.int64],
+    classes: Sequence[int],
     weights: Path | None,
 ) -> Heatmaps | None:
-    """Return where a network looked on some pictures; None if it cannot be told. Needs no other rank.
+    """Return what spoke for some classes, each on a picture; None if it cannot be told. Needs no other rank.
 
     Args:
         trainer: knows device and precision.
@@ -75,6 +77,7 @@ def heatmaps_of(
         data: the pictures.
         size: pixels a side.
         rows: of the table, in the order of the result.
+        classes: number of the class of each row.
         weights: a file of them; None: those that the module has.
     """
     # One request for all: those of an evaluation would be a rank's share.
@@ -85,7 +88,8 @@ def heatmaps_of(
         if weights is not None:
             load_into(module.model, weights)
         with trainer.precision_plugin.forward_context():
-            maps = class_maps(module.model, batch.images)
+            numbers = torch.tensor(classes, device=batch.images.device)
+            maps = class_maps(module.model, batch.images, numbers)
     if maps is None:
         return None
     return Heatmaps(batch.images.permute(0, 2, 3, 1).cpu().numpy(), maps.cpu().numpy())

@@ -13,7 +13,13 @@ from imageclf.model.compiling import compile_backbone
 from imageclf.model.groups import freeze_to, layer_groups, learning_norms, parameter_groups
 from imageclf.model.head import FastaiHead, LinearHead
 from imageclf.model.losses import BinaryCrossEntropy, FocalLoss, MultilabelCrossEntropy, class_weights
-from imageclf.model.metrics import BalancedAccuracy, SamplesFBeta, check_metric
+from imageclf.model.metrics import (
+    BalancedAccuracy,
+    RankCorrelation,
+    RootMeanSquaredError,
+    SamplesFBeta,
+    check_metric,
+)
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
 from imageclf.model.predictions import Collector, Predictions
@@ -36,6 +42,8 @@ __all__ = [
     "Mixing",
     "MultilabelCrossEntropy",
     "Predictions",
+    "RankCorrelation",
+    "RootMeanSquaredError",
     "SamplesFBeta",
     "Score",
     "average_probabilities",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanSquaredError, Metric, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassConfusionMatrix, MultilabelFBetaScore
 
 from imageclf import InputError
@@ -66,6 +66,40 @@ class SamplesFBeta(MultilabelFBetaScore):
         return super().compute().mean()
 
 
+class RootMeanSquaredError(MeanSquaredError):
+    """The root of the mean squared error, the mean over the columns.
+
+    Args:
+        num_classes: C, the number of columns.
+
+    Source: `sklearn.metrics.root_mean_squared_error`.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(squared=False, num_outputs=num_classes)
+
+    def compute(self) -> Tensor:
+        """Return it as a scalar."""
+        return super().compute().mean()
+
+
+class RankCorrelation(SpearmanCorrCoef):
+    """Spearman's rank correlation, the mean over the columns.
+
+    Args:
+        num_classes: C, the number of columns.
+
+    Source: `scipy.stats.spearmanr`.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_outputs=num_classes)
+
+    def compute(self) -> Tensor:
+        """Return it as a scalar."""
+        return super().compute().mean()
+
+
 def further_scores(
     metrics: Mapping[str, MetricFunction],
     predictions: Predictions,
@@ -76,7 +110,8 @@ def further_scores(
     A value with a warning from torchmetrics becomes NaN too: AUROC would count a class without pictures as 0.
 
     Args:
-        metrics: by name; (probabilities `[N, C]` in 0..1, targets of the task, whole numbers) -> scalar.
+        metrics: by name; (probabilities `[N, C]` in 0..1, targets of the task, whole numbers) -> scalar; of
+            numbers (predicted ones, true ones), `[N]` if there is one column, else `[N, C]`.
         predictions: all labelled.
         notice: receives a sentence about each metric that cannot be computed.
     """
@@ -125,13 +160,12 @@ def _shape(labels: Tensor) -> str:
 
 def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, list[str]]:
     """Return a metric's value and its warnings."""
-    # Rounding may exceed 1, and torchmetrics would take that for logits.
-    probabilities = predictions.probabilities.clamp(0, 1)
+    given = predictions.task.kind.scored(predictions.probabilities, predictions.labels)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # A call computes the metric of these predictions alone; compute() would gather from all ranks.
-            value = torch.as_tensor(metric(probabilities, predictions.labels.long()))
+            value = torch.as_tensor(metric(*given))
     finally:
         if isinstance(metric, Metric):
             metric.reset()

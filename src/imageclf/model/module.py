@@ -152,12 +152,12 @@ class ClassifierModule(pl.LightningModule):
             self.record(name, value)
 
     def score(self, predictions: Predictions, split: str) -> dict[str, float]:
-        """Return SPLIT/loss, SPLIT/acc and further metrics; a collective call."""
+        """Return SPLIT/loss, SPLIT/acc if there is an accuracy, and further metrics; a collective call."""
         further = further_scores(self.metrics, predictions, self._warn_once)
         if self._trainer is not None:
             # torchmetrics warns on the first rank only, and a warning makes a score NaN.
             further = self.trainer.strategy.broadcast(further)
-        scores = {"loss": predictions.loss, "acc": predictions.accuracy, **further}
+        scores = {**dict(reversed(predictions.scores.items())), **further}
         return {f"{split}/{name}": value for name, value in scores.items()}
 
     def record(self, name: str, value: float) -> None:

@@ -1,5 +1,6 @@
 """Predictions of labelled pictures, collected from batches and ranks."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ _GATHERED = 16_384
 
 
 class Predictions(NamedTuple):
-    """Probabilities of pictures, sorted by their row in the table, on the CPU.
+    """Probabilities of pictures, or numbers in their unit, sorted by their row in the table, on the CPU.
 
     Args:
         rows: of the table `[N]`, each once.
@@ -34,8 +35,14 @@ class Predictions(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Fraction of pictures that are wholly right, such as by their most probable class."""
-        return float(self.right.mean())
+        """Fraction of pictures that are wholly right, as by their most probable class; NaN of numbers."""
+        return float(self.right.mean()) if self.task.kind.has_accuracy else math.nan
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Accuracy, if there is one, and loss, by their names in metrics.csv and summary.json."""
+        scores = {"acc": self.accuracy, "loss": self.loss}
+        return {name: value for name, value in scores.items() if name != "acc" or self.task.kind.has_accuracy}
 
     @property
     def right(self) -> NDArray[np.bool_]:

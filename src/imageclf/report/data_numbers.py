@@ -29,6 +29,7 @@ def data_cards(pictures: pd.DataFrame, balance: pd.DataFrame, problems: Sequence
     return [
         Card("pictures", "Pictures", f"{len(pictures):,}", f"{broken:,} cannot be read" if broken else ""),
         Card("classes", "Classes", f"{len(balance):,}", _class_sizes(balance)),
+        *_label_cards(pictures, balance),
         *_split_cards(pictures),
         *_size_cards(pictures),
         Card("problems", "Problems", f"{len(faults):,}", of_kinds),
@@ -47,6 +48,16 @@ def _class_sizes(balance: pd.DataFrame) -> str:
     totals = balance[list(SPLITS)].sum(axis=1)
     low, high = int(totals.min()), int(totals.max())
     return f"{counted(low, 'picture')} each" if low == high else f"{low:,} to {high:,} pictures each"
+
+
+def _label_cards(pictures: pd.DataFrame, balance: pd.DataFrame) -> list[Card]:
+    """Return how many labels a picture has, where some have several."""
+    # Each label of a picture adds its share of the labelled pictures.
+    labels = balance["share"].sum()
+    if labels < 1 + 1e-9:
+        return []
+    blank = int(((pictures["label"] == "") & pictures["split"].isin(["train", "valid"])).sum())
+    return [Card("labels", "Labels per picture", f"{labels:.1f}", f"{blank:,} without any" if blank else "")]
 
 
 def _split_cards(pictures: pd.DataFrame) -> list[Card]:

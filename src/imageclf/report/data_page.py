@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +22,7 @@ from imageclf.report.plots.style import save_figure
 from imageclf.report.thumbnails import pixels_uri
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_bytes
+from imageclf.tasks import MULTICLASS, Task
 
 _FILE_WIDTH = 10.8  # inches
 PICTURE_COLUMNS = (
@@ -43,6 +44,7 @@ class DataAnalysis:
         warning: about what a centre crop cuts off, or "".
         samples: some pictures with their views; none if none can be read.
         config: the data and transforms nodes, as YAML.
+        task: what a label is.
     """
 
     root: str
@@ -53,6 +55,12 @@ class DataAnalysis:
     warning: str
     samples: Sequence[Sample]
     config: str
+    task: Task = MULTICLASS
+
+    @cached_property
+    def balance(self) -> pd.DataFrame:
+        """Return a row per class, see `class_balance`."""
+        return class_balance(self.pictures, self.classes, self.task.names_in)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class SampleRow:
 
 def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
     """Write three CSVs, up to three PNGs and analysis.html, and return the path of the page."""
-    balance = class_balance(analysis.pictures, analysis.classes)
+    balance = analysis.balance
     drawings = _drawings(analysis, balance)
     for name, draw in drawings.items():
         save_figure(draw(_FILE_WIDTH), folder / f"{name}.png")

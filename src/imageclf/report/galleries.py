@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imageclf.analysis.extremes import most_right, most_uncertain, most_wrong
+from imageclf.analysis.extremes import Answer, most_right, most_uncertain, most_wrong
 from imageclf.analysis.problems import KINDS, Problem, count_kinds
 from imageclf.analysis.scores import log_loss
 from imageclf.report.thumbnails import thumbnail_uri
+from imageclf.tasks.label_answers import invented, label_answers, missed
 
 _PROBLEM_SIDE = 176  # pixels: twice what a tile shows on a narrow screen
 _TILE_SIDE = 400  # pixels: enough to look closely when enlarged
@@ -25,8 +26,14 @@ _GALLERIES = {
 }
 
 _LABEL_GALLERIES = {
-    "Missed labels": ("there, but thought least likely, of each class", "No label was missed."),
-    "Invented labels": ("not there, but thought most likely, of each class", "No label was invented."),
+    "Missed labels": (
+        "there, but not predicted; of each label the least likely first",
+        "No label was missed.",
+    ),
+    "Invented labels": (
+        "predicted, but not there; of each label the likeliest first",
+        "No label was invented.",
+    ),
 }
 
 
@@ -120,58 +127,36 @@ def prediction_galleries(
 
 
 def label_galleries(
-    predictions: pd.DataFrame,
-    probabilities: NDArray[np.float64],
-    truth: NDArray[np.bool_],
-    classes: Sequence[str],
-    root: Path,
-    each: int = 2,
-    most: int = 24,
+    predictions: pd.DataFrame, classes: Sequence[str], root: Path, most: int = 24
 ) -> list[Gallery]:
-    """Return of each class the pictures that have it with the lowest probability, and those without it.
+    """Return the labels that were missed and those that were invented, by class, the worst of each first.
 
     Args:
         predictions: the table of them.
-        probabilities: `[N, C]`.
-        truth: whether a picture has a class, `[N, C]`.
         classes: in class order.
         root: where relative paths start.
-        each: pictures of a class, among those on the wrong side of 0.5.
-        most: pictures of a gallery, those with the highest losses.
+        most: tiles of a gallery; where there are more, each class gives one in turn.
     """
     folder = common_folder(list(predictions["path"]))
     galleries = []
-    for title, is_there in (("Missed labels", True), ("Invented labels", False)):
-        # Of the answer that is true.
-        likely = probabilities if is_there else 1 - probabilities
-        wrong = np.where((truth == is_there) & (likely < 0.5), likely, np.inf)
-        worst = [(row, place) for place in range(len(classes)) for row in np.argsort(wrong[:, place])[:each]]
-        chosen = sorted((pair for pair in worst if wrong[pair] < np.inf), key=wrong.__getitem__)[:most]
-        tiles = [
-            _label_tile(
-                predictions.iloc[row], _answers(classes[place], is_there), likely[row, place], root, folder
-            )
-            for row, place in chosen
-        ]
+    for title, kind in (("Missed labels", missed), ("Invented labels", invented)):
+        chosen = sorted(label_answers(predictions, classes, kind, most), key=lambda answer: answer.place)
+        paths = (str(predictions["path"].iloc[answer.row]) for answer in chosen)
+        tiles = [_label_tile(*pair, root, folder) for pair in zip(chosen, paths, strict=True)]
         galleries.append(Gallery(title, *_LABEL_GALLERIES[title], tiles))
     return galleries
 
 
-def _answers(name: str, is_there: bool) -> tuple[str, str]:
-    """Return the true answer about a class, and the other one."""
-    return (name, f"no {name}") if is_there else (f"no {name}", name)
-
-
-def _label_tile(row: pd.Series, answers: tuple[str, str], likely: float, root: Path, folder: str) -> Tile:
-    truth, said = answers
+def _label_tile(answer: Answer, path: str, root: Path, folder: str) -> Tile:
+    of_truth = 1 - answer.probability
     return Tile(
-        *_picture(str(row["path"]), root, folder),
-        truth=truth,
-        prediction=said,
-        probability=1 - likely,
-        of_truth=likely,
-        loss=-math.log(max(likely, 1e-15)),
-        right=False,
+        *_picture(path, root, folder),
+        truth=answer.truth,
+        prediction=answer.prediction,
+        probability=answer.probability,
+        of_truth=of_truth,
+        loss=-math.log(max(of_truth, 1e-15)),
+        right=answer.is_right,
     )
 
 

@@ -1,10 +1,11 @@
 """What goes with an exported model: what it tells apart, how good it is, and what to expect of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from imageclf.analysis.scores import wilson_interval
 from imageclf.report.page import percent
-from imageclf.report.reported import choice_sentence, tested_sentence
+from imageclf.report.reported import choice_sentence, number_scores, scores_in_words, tested_sentence
 from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import counted, joined
 
@@ -15,6 +16,8 @@ _LABELS = (
     "it knows these labels alone, and gives a picture those whose probability reaches their threshold "
     "(`thresholds` or `threshold` in `config.json`)"
 )
+_NUMBERS = "it gives these numbers for every picture, also for one that shows nothing of the kind"
+_LIMITS = {"multilabel": _LABELS, "regression": _NUMBERS}
 
 
 def model_card(
@@ -36,13 +39,13 @@ def model_card(
     is_reported = exported is not None and exported.name == summary.get("model")
     choice = choice_sentence(summary) if is_reported else ""
     rows = {
-        "Classes": _names(classes),
+        "Numbers" if summary.get("task") == "regression" else "Classes": _names(classes),
         "Trained on": f"{counted(_count(summary, 'num_train'), 'picture')}, in {backbone}",
-        "Result": _result(exported, _count(summary, "model/pictures"), choice),
+        "Result": _result(exported, summary, choice),
         "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
-            f"{_LABELS if summary.get('task') == 'multilabel' else _ONE_CLASS}. Pictures unlike those it was "
-            "trained on, of another camera or in another light, may be classified less well: measure it on "
+            f"{_LIMITS.get(str(summary.get('task')), _ONE_CLASS)}. Pictures unlike those it was trained on, "
+            f"of another camera or in another light, may be {_judged(summary)} less well: measure it on "
             "your own."
         ),
         "Weights": origin,
@@ -66,6 +69,10 @@ def origin_of(weights: object, backbone: str, licence: str) -> str:
     return f"training began {began}; terms of that code, of the file and of your data may hold."
 
 
+def _judged(summary: Mapping[str, object]) -> str:
+    return "judged" if summary.get("task") == "regression" else "classified"
+
+
 def _names(classes: Sequence[str]) -> str:
     shown = [f"`{name}`" for name in classes[:_MOST_NAMES]]
     return joined([*shown, f"{len(classes) - _MOST_NAMES} more"] if len(classes) > _MOST_NAMES else shown)
@@ -76,9 +83,15 @@ def _count(summary: Mapping[str, object], key: str) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _result(exported: CandidateScore | None, pictures: int, choice: str) -> str:
+def _result(exported: CandidateScore | None, summary: Mapping[str, object], choice: str) -> str:
+    pictures = _count(summary, "model/pictures")
     if exported is None or not pictures:
         return "unknown, because no picture was held out."
+    if math.isnan(exported.accuracy):
+        scores = scores_in_words(number_scores(summary)) if exported.name == summary.get("model") else ""
+        # The loss is in squared standard deviations, whatever the unit is.
+        words = scores or f"a mean squared error of {exported.loss:.4g} standardised"
+        return f"{words} on {pictures:,} validation pictures. {choice}".rstrip()
     right = round(exported.accuracy * pictures)
     low, high = wilson_interval(right, pictures)
     return (

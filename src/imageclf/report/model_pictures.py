@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,15 +10,16 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from imageclf.analysis.extremes import Answer
 from imageclf.report.thumbnails import pixels_uri
 
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """Some pictures of a training batch, `[B, H, W, 3]`, and their classes, `[B]`, or labels, `[B, C]`."""
+    """Some pictures of a training batch, `[B, H, W, 3]`, and what each shows, in words."""
 
     pictures: NDArray[np.uint8]
-    labels: NDArray[Any]
+    labels: Sequence[str]
     is_augmented: bool
 
 
@@ -28,13 +28,13 @@ class ReportedHeatmaps:
     """Where the network looked on some validation pictures.
 
     Args:
-        rows: of predictions/valid.csv, `[N]`.
+        answers: N of predictions/valid.csv.
         pictures: as the network saw them, `[N, H, W, 3]`.
-        maps: how much each place counted for the prediction, `[N, h, w]`, 0 to 1.
+        maps: how much each place counted for the class of the answer, `[N, h, w]`, 0 to 1.
         is_member: whether it is but one of the networks that predict together.
     """
 
-    rows: NDArray[np.intp]
+    answers: Sequence[Answer]
     pictures: NDArray[np.uint8]
     maps: NDArray[np.float32]
     is_member: bool
@@ -58,20 +58,19 @@ class ViewTile:
 
 @dataclass(frozen=True)
 class HeatmapTile:
-    """A picture, and the same with the places that counted; both are `data:` URIs."""
+    """A picture, and the same with the places that counted, as `data:` URIs; `right` is of the prediction."""
 
     image: str
     overlay: str
     name: str
     prediction: str
-    right: bool | None
+    right: bool
 
 
-def view_tiles(views: TrainingViews, classes: Sequence[str]) -> list[ViewTile]:
+def view_tiles(views: TrainingViews) -> list[ViewTile]:
     """Return the pictures of a training batch, ready to show."""
-    marks = views.labels == 1 if views.labels.ndim == 2 else np.eye(len(classes), dtype=bool)[views.labels]
-    names = (", ".join(np.array(classes, dtype=object)[row]) or "no label" for row in marks)
-    return [ViewTile(pixels_uri(each), name) for each, name in zip(views.pictures, names, strict=True)]
+    pairs = zip(views.pictures, views.labels, strict=True)
+    return [ViewTile(pixels_uri(picture), label) for picture, label in pairs]
 
 
 def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list[HeatmapTile]:
@@ -80,13 +79,11 @@ def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list
         HeatmapTile(
             image=pixels_uri(pixels),
             overlay=pixels_uri(overlay(pixels, weights)),
-            name=Path(row["path"]).name,
-            prediction=row["prediction"],
-            right=row["prediction"] == row["label"] if row["label"] else None,
+            name=Path(predictions["path"].iloc[answer.row]).name,
+            prediction=answer.prediction,
+            right=answer.is_right,
         )
-        for pixels, weights, (_, row) in zip(
-            heatmaps.pictures, heatmaps.maps, predictions.iloc[heatmaps.rows].iterrows(), strict=True
-        )
+        for answer, pixels, weights in zip(heatmaps.answers, heatmaps.pictures, heatmaps.maps, strict=True)
     ]
 
 

@@ -1,7 +1,8 @@
 """The model that a run reports, in numbers and words, and the candidates it was compared with."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imageclf.analysis.scores import wilson_interval
 from imageclf.report.page import percent
@@ -28,12 +29,13 @@ class ReportedModel:
     Args:
         name: as `weights=NAME` takes it.
         title: the same in words.
-        accuracy: 0 to 1.
+        accuracy: 0 to 1; NaN of numbers.
         low: lower end of the accuracy's 95 % interval.
         high: upper end of it.
         loss: mean over the pictures.
         right: pictures classified correctly.
         pictures: all of them.
+        scores: of numbers, such as mae, by name.
     """
 
     name: str
@@ -44,6 +46,12 @@ class ReportedModel:
     loss: float
     right: int
     pictures: int
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Return whether its predictions are right or wrong."""
+        return not math.isnan(self.accuracy)
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,15 @@ def reported_model(
         for key in ("acc", "acc_low", "acc_high", "loss", "pictures")
         if isinstance(value := summary.get(f"model/{key}"), int | float)
     }
+    name, pictures = str(summary.get("model")), int(numbers.get("pictures", 0))
+    title = candidate_title(name, _members(name, candidates))
+    if (scores := number_scores(summary)) and {"loss", "pictures"} <= set(numbers):
+        return ReportedModel(name, title, math.nan, math.nan, math.nan, numbers["loss"], 0, pictures, scores)
     if len(numbers) < 5:
         return None
-    name, pictures = str(summary.get("model")), int(numbers["pictures"])
     return ReportedModel(
         name=name,
-        title=candidate_title(name, _members(name, candidates)),
+        title=title,
         accuracy=numbers["acc"],
         low=numbers["acc_low"],
         high=numbers["acc_high"],
@@ -87,6 +98,30 @@ def reported_model(
     )
 
 
+def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
+    """Return the scores of the reported model of a run that predicts numbers; none of any other.
+
+    >>> number_scores({"task": "regression", "model/loss": 0.1, "model/pictures": 8, "model/mae": 2.5})
+    {'mae': 2.5}
+    """
+    if summary.get("task") != "regression":
+        return {}
+    found = {
+        name.removeprefix("model/"): value for name, value in summary.items() if name.startswith("model/")
+    }
+    others = {name: value for name, value in found.items() if name not in ("loss", "pictures", "chosen")}
+    return {name: float(value) for name, value in others.items() if isinstance(value, int | float)}
+
+
+def scores_in_words(scores: Mapping[str, float]) -> str:
+    """Return scores in a line.
+
+    >>> scores_in_words({"mae": 2.53219, "r2": 0.91})
+    'mae 2.532, r2 0.91'
+    """
+    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+
+
 def candidate_rows(candidates: Sequence[CandidateScore], model: ReportedModel | None) -> list[CandidateRow]:
     """Return the candidates, best first, those with the same predictions in one row; none without a model."""
     if model is None:
@@ -94,7 +129,8 @@ def candidate_rows(candidates: Sequence[CandidateScore], model: ReportedModel | 
     groups: dict[tuple[float, float], list[CandidateScore]] = {}
     # Different predictions do not have the same mean loss to nine places.
     for each in sorted(candidates, key=lambda each: each.name != model.name):
-        groups.setdefault((-each.accuracy, round(each.loss, 9)), []).append(each)
+        accuracy = 0.0 if math.isnan(each.accuracy) else each.accuracy
+        groups.setdefault((-accuracy, round(each.loss, 9)), []).append(each)
     return [_row(first, [each.name for each in rest], model) for _, (first, *rest) in sorted(groups.items())]
 
 
@@ -105,7 +141,7 @@ def _row(candidate: CandidateScore, alike: list[str], model: ReportedModel) -> C
         alike=alike,
         accuracy=candidate.accuracy,
         loss=candidate.loss,
-        right=round(candidate.accuracy * model.pictures),
+        right=0 if math.isnan(candidate.accuracy) else round(candidate.accuracy * model.pictures),
         is_reported=candidate.name == model.name,
     )
 
@@ -120,6 +156,11 @@ def augmented_sentence(summary: Mapping[str, object], pictures: int) -> str:
         pictures: of the validation split.
     """
     accuracy, loss = summary.get("val/acc_tta"), summary.get("val/loss_tta")
+    plain = summary.get("val/loss")
+    if accuracy is None and isinstance(loss, int | float) and isinstance(plain, int | float):
+        return (
+            f"With test-time augmentation the loss of the final weights is {loss:.4f}, without {plain:.4f}."
+        )
     if not (isinstance(accuracy, int | float) and isinstance(loss, int | float)):
         return ""
     counts = f"{round(accuracy * pictures):,} of {pictures:,} pictures ({percent(accuracy, pictures)})"
@@ -184,6 +225,9 @@ def model_sentence(summary: Mapping[str, object], candidates: Sequence[Candidate
         name = str(summary.get("model"))
         title = candidate_title(name, _members(name, candidates))
         return f"The reported model is {title}. No pictures were held out to measure how good it is."
+    if not model.has_accuracy:
+        words = f"{scores_in_words(model.scores)} on {model.pictures:,} validation pictures"
+        return f"The reported model is {model.title}: {words}. {choice_sentence(summary)}".rstrip()
     counts = f"{model.right:,} of {model.pictures:,} validation pictures right"
     share = percent(model.accuracy, model.pictures)
     interval = f"95 % interval {percent(model.low).removesuffix(' %')} to {percent(model.high)}"

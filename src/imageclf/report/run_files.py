@@ -1,5 +1,6 @@
 """Read the files of a run directory, as far as they exist, and check what a page computes with."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,14 @@ class LearningRateSearch:
 
 @dataclass(frozen=True)
 class CandidateScore:
-    """A candidate: the snapshots that it is made of, and its accuracy in 0..1 and mean loss on validation."""
+    """A candidate: the snapshots that it is made of, and its scores on validation.
+
+    Args:
+        name: of the candidate.
+        members: snapshots.
+        accuracy: in 0..1; NaN of numbers.
+        loss: mean over the pictures.
+    """
 
     name: str
     members: list[str]
@@ -66,6 +74,11 @@ class RunFiles:
         """Return whether a picture has any number of labels: a summary names any but the usual task."""
         return self.summary.get("task") == "multilabel"
 
+    @property
+    def has_numbers(self) -> bool:
+        """Return whether numbers are predicted of a picture."""
+        return self.summary.get("task") == "regression"
+
 
 def read_run(run_dir: Path) -> RunFiles:
     """Read the files of a run that its report shows.
@@ -90,7 +103,11 @@ def read_run(run_dir: Path) -> RunFiles:
         metrics=metrics,
         plan=plan,
         searches=_read_searches(run_dir / "lr_find", phases),
-        predictions=read_predictions(predictions, classes) if predictions.is_file() else pd.DataFrame(),
+        predictions=(
+            read_predictions(predictions, classes, are_numbers=summary.get("task") == "regression")
+            if predictions.is_file()
+            else pd.DataFrame()
+        ),
         candidates=read_candidates(run_dir),
         classes=classes,
         config=_read_text(run_dir / "config.yaml"),
@@ -113,10 +130,15 @@ def read_candidates(run_dir: Path) -> list[CandidateScore]:
 
 
 def _candidate(name: str, node: Any) -> CandidateScore:
-    members, accuracy, loss = (_mapping(node)[key] for key in ("members", "accuracy", "loss"))
-    if not accepts(list[str], members) or not accepts(float, loss) or not is_share(accuracy):
+    members, loss = (_mapping(node)[key] for key in ("members", "loss"))
+    accuracy = node.get("accuracy", math.nan)
+    if not accepts(list[str], members) or not accepts(float, loss) or not _is_accuracy(accuracy):
         raise ValueError(f"the scores of {name[:100]}")
     return CandidateScore(name, members, accuracy, loss)
+
+
+def _is_accuracy(value: Any) -> bool:
+    return is_share(value) or (isinstance(value, float) and math.isnan(value))
 
 
 def _mapping(node: Any) -> dict[str, Any]:

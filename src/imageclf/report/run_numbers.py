@@ -191,7 +191,7 @@ def label_rows(
     return sorted(rows, key=lambda row: (row.f1 if row.f1 == row.f1 else 1.0, -row.pictures))
 
 
-def fit_rows(metrics: pd.DataFrame, classes: int) -> list[FitRow]:
+def fit_rows(metrics: pd.DataFrame, classes: float) -> list[FitRow]:
     """Return a row per end of a cycle, in running order; none if the losses were not measured."""
     if not {"train/loss_plain", "val/loss"} <= set(metrics.columns):
         return []

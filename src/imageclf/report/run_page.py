@@ -1,5 +1,6 @@
 """The report of one run."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,11 +46,14 @@ from imageclf.report.run_numbers import (
     machine_line,
     phase_rows,
 )
+from imageclf.report.sections.numbers import numbers_of
 from imageclf.system.files import write_bytes
-from imageclf.tasks.label_sets import split_labels
+from imageclf.tasks.label_answers import marks
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
+# Among how many answers guessing chooses: with labels yes or no; the mean for each number has a loss of 1.
+_GUESSES = {"multilabel": 2.0, "regression": math.e}
 NO_PICTURES = ModelPictures(views=None, heatmaps=None)
 
 
@@ -99,7 +103,8 @@ def write_report(
         InputError: the directory is not that of a run, or a file in it is damaged.
     """
     run = read_run(run_dir)
-    validation = None if run.has_labels else _validation(run)
+    validation = None if run.has_labels or run.has_numbers else _validation(run)
+    folder = common_folder(list(run.predictions.get("path", [])))
     named = reported_model(run.summary, run.candidates)
     model = named or _final_model(validation)
     page = render_page(
@@ -116,15 +121,15 @@ def write_report(
         phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),
         curves=_curves(run),
-        # With several labels guessing is between yes and no.
-        fits=fit_rows(run.metrics, 2 if run.has_labels else len(run.classes)),
+        fits=fit_rows(run.metrics, _GUESSES.get(str(run.summary.get("task")), len(run.classes))),
         searches=_searches(run),
         validation=validation,
         labels=_labels(run) if run.has_labels and len(run.predictions) else None,
+        numbers=numbers_of(run, pictures or Path.cwd(), folder),
         galleries=_galleries(run, pictures or Path.cwd()),
-        folder=common_folder(list(run.predictions.get("path", []))),
+        folder=folder,
         model_pictures=model_pictures,
-        views=view_tiles(model_pictures.views, run.classes) if model_pictures.views else [],
+        views=view_tiles(model_pictures.views) if model_pictures.views else [],
         heatmaps=heatmap_tiles(model_pictures.heatmaps, run.predictions) if model_pictures.heatmaps else [],
         training=None if run.overrides is None else training_command(run.overrides),
         commands=using_commands(run_dir.resolve()),
@@ -212,19 +217,17 @@ def _reliability_words(found: Reliability) -> str:
 
 def _galleries(run: RunFiles, root: Path) -> list[Gallery]:
     table = run.predictions
-    if table.empty:
+    if table.empty or run.has_numbers:
         return []
-    probabilities = probabilities_of(table, run.classes)
     if run.has_labels:
-        return label_galleries(
-            table, probabilities, _marks(table["label"].tolist(), run.classes), run.classes, root
-        )
+        return label_galleries(table, run.classes, root)
+    probabilities = probabilities_of(table, run.classes)
     return prediction_galleries(table, probabilities, label_indices(table, run.classes), root)
 
 
 def _labels(run: RunFiles) -> Labels:
     table, classes = run.predictions, run.classes
-    truth, taken = (_marks(table[column].tolist(), classes) for column in ("label", "prediction"))
+    truth, taken = (marks(table[column].tolist(), classes) for column in ("label", "prediction"))
     thresholds = run.summary.get("thresholds")
     known = thresholds if isinstance(thresholds, list) and len(thresholds) == len(classes) else None
     counts = truth.astype(np.int64)
@@ -233,8 +236,3 @@ def _labels(run: RunFiles) -> Labels:
         predicted=(counts.T @ taken.astype(np.int64)).tolist(),
         classes=label_rows(truth, taken, probabilities_of(table, classes), classes, known),
     )
-
-
-def _marks(texts: Sequence[str], classes: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which labels a column of predictions/valid.csv names, `[N, C]`."""
-    return np.array([[name in names for name in classes] for names in map(split_labels, texts)], dtype=bool)

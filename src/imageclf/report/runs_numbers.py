@@ -16,7 +16,9 @@ _TITLES = {"val/acc_best": "best candidate", "val/acc_best_crossfit": "best cand
 _SHOWN_SCORES = (
     *("model/acc", "val/acc", "val/acc_tta", "val/acc_best", "val/acc_best_crossfit"),
     *("val/loss", "test/acc"),
+    *("model/r2", "model/mae", "model/rmse"),
 )
+_OUT_OF_FOLD = ("oof/acc", "oof/loss", "oof/r2", "oof/mae", "oof/rmse")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def fold_columns(table: pd.DataFrame) -> list[Column]:
     return [
         *(_setting(table, name, titles[name]) for name in settings),
         Column("folds", "folds", True, 0, done),
-        *_scores(table, ["oof/acc", "oof/loss"], rank=0),
+        *_scores(table, [name for name in _OUT_OF_FOLD if name in table], rank=0),
         *_mean_columns(table),
     ]
 

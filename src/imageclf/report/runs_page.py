@@ -24,6 +24,7 @@ from imageclf.system.words import counted
 
 # Of runs that did not begin, that are told in a sentence.
 _REASONS = 3
+_FOLD_TITLES = {"oof/acc": "Out-of-fold accuracy", "oof/r2": "Out-of-fold R²"}
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
 
@@ -198,8 +199,9 @@ def _best(runs: Runs, place: int) -> str:
 
 
 def _fold_cards(folds: Sequence[Folds], table: pd.DataFrame) -> list[Card]:
-    scores = [score_text("oof/acc", accuracy) for accuracy in table["oof/acc"]] if len(table) else []
     return [
-        Card("oof", "Out-of-fold accuracy", score, f"{len(group.runs)} of {group.number} folds")
-        for group, score in zip(folds, scores, strict=True)
+        Card("oof", title, score_text(name, value), f"{len(group.runs)} of {group.number} folds")
+        for row, group in enumerate(folds)
+        for name, title in _FOLD_TITLES.items()
+        if name in table and (value := float(table[name].iloc[row])) == value
     ]

@@ -171,23 +171,42 @@ function addResult(file, list) {
   return result;
 }
 
-function showBars(bars, probabilities) {
-  const ranked = [...probabilities].map((value, place) => [value, ABOUT.classes[place]]);
-  ranked.sort(([one], [other]) => other - one);
-  for (const [value, name] of ranked.slice(0, 5)) {
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+// What is said of a picture comes first: its class, or each label that reaches its threshold.
+function ranked(probabilities) {
+  const rows = [...probabilities].map((value, place) => ({ value, name: ABOUT.classes[place], from: FROM?.[place] }));
+  rows.sort((one, other) => other.value - one.value);
+  const isSaid = (row) => (FROM ? row.value >= row.from : row === rows[0]);
+  const [said, others] = [rows.filter(isSaid), rows.filter((row) => !isSaid(row))];
+  return [said, others.slice(0, Math.max(0, 5 - said.length))];
+}
+
+function addCell(row, text, kind) {
+  const cell = row.insertCell();
+  [cell.textContent, cell.className] = [text, kind];
+}
+
+function showBars(result, probabilities) {
+  const bars = result.querySelector("table");
+  const [said, others] = ranked(probabilities);
+  for (const each of [...said, ...others]) {
     const bar = bars.insertRow();
-    bar.style.setProperty("--share", value);
-    bar.insertCell().textContent = name;
-    bar.insertCell().textContent = `${(100 * value).toFixed(1)} %`;
-    bar.lastChild.className = "n";
+    bar.className = said.includes(each) ? "said" : "";
+    bar.style.setProperty("--share", each.value);
+    addCell(bar, each.name, "");
+    if (FROM) addCell(bar, `threshold ${percent(each.from)}`, "from");
+    addCell(bar, percent(each.value), "n");
   }
+  bars.className = FROM ? "labels" : "";
+  if (!said.length) result.querySelector(".hint").textContent = "No label reaches its threshold.";
 }
 
 async function show(files) {
   for (const file of files) {
     const result = addResult(file, document.querySelector("#results"));
     await classify(file).then(
-      (probabilities) => showBars(result.querySelector("table"), probabilities),
+      (probabilities) => showBars(result, probabilities),
       (error) => {
         result.querySelector("img").remove();
         result.querySelector(".hint").textContent = error.message;
@@ -196,6 +215,8 @@ async function show(files) {
   }
 }
 
+// From which probability on each label is predicted; null where a picture has one class.
+const FROM = ABOUT.thresholds ?? (ABOUT.threshold ? ABOUT.classes.map(() => ABOUT.threshold) : null);
 const SESSION = loadSession();
 const STATUS = document.querySelector("#status");
 SESSION.then(

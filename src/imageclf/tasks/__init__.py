@@ -1,7 +1,8 @@
-"""What a label is: one class of each picture, or any number of them. Everything else asks this object."""
+"""What a label is: one class of each picture, any number of them, or numbers. Everything else asks it."""
 
 from imageclf.tasks.multiclass import MULTICLASS, Multiclass
 from imageclf.tasks.multilabel import Multilabel
+from imageclf.tasks.regression import Regression
 from imageclf.tasks.task import Task
 
-__all__ = ["MULTICLASS", "Multiclass", "Multilabel", "Task"]
+__all__ = ["MULTICLASS", "Multiclass", "Multilabel", "Regression", "Task"]

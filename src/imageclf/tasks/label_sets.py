@@ -1,5 +1,6 @@
 """Several labels in one text, and how a CSV writes them: in a cell, or as columns of 0 and 1."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -7,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from imageclf import InputError
+
+_log = logging.getLogger(__name__)
 
 JOIN = "|"
 """Between the labels of a picture, in split.csv and predictions/*.csv."""
@@ -61,6 +64,22 @@ def in_words(separator: str | None) -> str:
     return "nothing, each holds one" if separator is None else _WORDS.get(separator, repr(separator))
 
 
+def from_cells(cells: "pd.Series[str]", separator: str | None) -> "pd.Series[str]":
+    """Return the joined labels of each cell, and log what separates them.
+
+    Args:
+        cells: a column.
+        separator: between labels; None: see `find_separator`.
+
+    Raises:
+        InputError: they are no names, see `check_names`.
+    """
+    check_names(cells)
+    between = separator or find_separator(cells)
+    _log.info("labels in the cells of %r are separated by %s (task.separator)", cells.name, in_words(between))
+    return cells.map(lambda cell: joined(split_labels(cell, between or JOIN))).astype("str")
+
+
 def has_marks(columns: pd.DataFrame) -> bool:
     """Return whether columns of text, two or more, hold 0 and 1; some cells may be blank."""
     cells = set(pd.unique(columns.to_numpy().ravel())) if len(columns.columns) > 1 else set()
@@ -83,7 +102,7 @@ def check_names(cells: "pd.Series[str]") -> None:
 
 
 def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
-    """Return the joined names of the columns that hold a 1, by row.
+    """Return the joined names of the columns that hold a 1, by row, and log which columns these are.
 
     Raises:
         InputError: a cell holds something else than 0 or 1, or a heading is no name of a class.
@@ -99,7 +118,11 @@ def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
             f"{columns.index[row]}; a column of a class holds 0 and 1"
         )
     rows = (joined(_chosen(names, row)) for row in cells.isin(_ONES).to_numpy())
-    return pd.Series(list(rows), index=columns.index, dtype="str")
+    labels = pd.Series(list(rows), index=columns.index, dtype="str")
+    _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
+    if unused := sorted(set(map(str, columns.columns)) - set(names_in(labels))):
+        _log.warning("columns without any 1 are no classes: %s", ", ".join(unused))
+    return labels
 
 
 def _check_headings(names: Sequence[str]) -> None:

@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imageclf import InputError
-from imageclf.analysis.predictions_csv import class_summary, most_probable
+from imageclf.analysis.extremes import Answer, most_right, most_wrong
+from imageclf.analysis.predictions_csv import (
+    class_summary,
+    label_indices,
+    most_probable,
+    probabilities_of,
+)
 from imageclf.analysis.scores import picture_losses, right_ones
-from imageclf.tasks.task import Read, Targets, Task, check_same
+from imageclf.tasks.kinds import CLASSES, Targets
+from imageclf.tasks.task import Read, Task, check_same
 
 _OF_LABELS = ("MultilabelCrossEntropy", "AsymmetricLossMultiLabel", "BCEWithLogitsLoss")
+_OF_NUMBERS = ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss")
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Multiclass:
     """One class of each picture: targets are class numbers, probabilities the softmax; see `Task`."""
 
     name = "multiclass"
+    kind = CLASSES
     may_be_blank = False
     is_exclusive = True
     activation = "softmax(1)"
@@ -52,6 +61,10 @@ class Multiclass:
         """Return the labels, each once; a blank one is none."""
         return [name for name in dict.fromkeys(labels) if name]
 
+    def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        """Return the new name of each label, blank where it has none."""
+        return [names.get(label, "") for label in labels]
+
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:
@@ -75,22 +88,28 @@ class Multiclass:
         """Return the class numbers."""
         return targets
 
+    def measured(self, targets: Targets) -> Self:
+        """Return the task."""
+        return self
+
     def answers(self, num_classes: int) -> int:
         """Return the number of classes."""
         return num_classes
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss of several labels, which would take class numbers for something else.
+        """Refuse a loss of several labels or of numbers, which takes class numbers for something else.
 
         Raises:
             InputError: it is one.
         """
         name = type(loss).__name__
-        if name in _OF_LABELS:
-            raise InputError(
-                f"model.loss: {name} learns several labels of each picture: give task=multilabel, or "
-                "model/loss=cross_entropy, focal or bce"
-            )
+        others = {"several labels": ("multilabel", _OF_LABELS), "a number": ("regression", _OF_NUMBERS)}
+        for what, (task, losses) in others.items():
+            if name in losses:
+                raise InputError(
+                    f"model.loss: {name} learns {what} of each picture: give task={task}, or "
+                    "model/loss=cross_entropy, focal or bce"
+                )
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the softmax."""
@@ -138,6 +157,14 @@ class Multiclass:
         """Return how often each class is predicted, and with which probability."""
         return class_summary(predictions)
 
+    def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the pictures that were most confidently taken for a wrong class."""
+        return _answers(predictions, classes, most_wrong, most)
+
+    def most_right(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the pictures that were most confidently taken for their class."""
+        return _answers(predictions, classes, most_right, most)
+
     def averaged(self, others: Sequence[Task]) -> Self:
         """Return the task.
 
@@ -149,6 +176,20 @@ class Multiclass:
 
     def refuse(self, feature: str) -> None:
         """Refuse nothing."""
+
+
+def _answers(
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    choose: Callable[..., NDArray[np.intp]],
+    most: int | None,
+) -> list[Answer]:
+    probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
+    rows = choose(probabilities, labels, most).tolist()
+    truths, said = (predictions[name].iloc[rows].tolist() for name in ("label", "prediction"))
+    places, sure = probabilities[rows].argmax(axis=1).tolist(), probabilities[rows].max(axis=1).tolist()
+    right = [truth == each for truth, each in zip(truths, said, strict=True)]
+    return list(map(Answer, rows, places, truths, said, sure, right))
 
 
 MULTICLASS = Multiclass()

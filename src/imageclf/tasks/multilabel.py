@@ -1,6 +1,5 @@
 """Any number of classes of each picture, also none: each is a question of its own, yes or no."""
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,21 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.analysis.extremes import Answer
 from imageclf.analysis.predictions_csv import probabilities_of, summary_of
+from imageclf.tasks.kinds import CLASSES, Targets
+from imageclf.tasks.label_answers import found, label_answers, wrong
 from imageclf.tasks.label_loss import check_label_loss
 from imageclf.tasks.label_sets import (
     JOIN,
-    check_names,
     find_separator,
+    from_cells,
     from_marks,
     has_marks,
-    in_words,
     joined,
     names_in,
     split_labels,
 )
-from imageclf.tasks.task import Read, Targets, Task, check_same
-from imageclf.tasks.thresholds import best_thresholds, macro_fbeta
+from imageclf.tasks.task import Read, Task, check_same, read_as
+from imageclf.tasks.thresholds import best_thresholds, checked_thresholds, macro_fbeta
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Multilabel:
     thresholds: tuple[float, ...] | None = None
 
     name = "multilabel"
+    kind = CLASSES
     may_be_blank = True
     is_exclusive = False
     activation = "sigmoid()"
@@ -72,12 +74,7 @@ class Multilabel:
         Raises:
             InputError: its `read` has no argument `task`.
         """
-        if "task" not in inspect.signature(source).parameters:
-            raise InputError(
-                "task=multilabel needs several labels of each picture, which a folder of each class cannot "
-                "hold: give data=PATH.csv; `read` of a source of your own takes the argument `task`"
-            )
-        return source(task=self)
+        return read_as(self, source, "several labels of each picture")
 
     def is_spread(self, columns: pd.DataFrame) -> bool:
         """Return whether there are several columns, all of 0 and 1."""
@@ -89,28 +86,22 @@ class Multilabel:
         Raises:
             InputError: a cell of several columns is neither 0 nor 1, or those of a single one all are.
         """
-        if len(columns.columns) > 1:
-            labels = from_marks(columns)
-            _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
-            if unused := sorted(set(map(str, columns.columns)) - set(names_in(labels))):
-                _log.warning("columns without any 1 are no classes: %s", ", ".join(unused))
-        else:
-            cells = columns.iloc[:, 0]
-            check_names(cells)
-            between = self.separator or find_separator(cells)
-            names = cells.map(lambda cell: joined(split_labels(cell, between or JOIN)))
-            labels = names.astype("str")
-            _log.info(
-                "labels in the cells of %r are separated by %s (task.separator)",
-                columns.columns[0],
-                in_words(between),
-            )
+        labels = (
+            from_marks(columns)
+            if len(columns.columns) > 1
+            else from_cells(columns.iloc[:, 0], self.separator)
+        )
         _log.info("%d of %d pictures have no label", (labels == "").sum(), len(labels))
         return labels
 
     def names_in(self, labels: Sequence[str]) -> list[str]:
         """Return the names in joined labels."""
         return names_in(labels)
+
+    def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        """Return the new names in each label, each once, joined."""
+        found = ({names[name] for name in split_labels(label) if name in names} for label in labels)
+        return list(map(joined, found))
 
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
@@ -140,6 +131,10 @@ class Multilabel:
         counts = np.append(self.counts(targets, num_classes), len(targets) + 1)
         has = np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)])
         return np.asarray(np.where(has, counts, len(targets) + 2).argmin(axis=1), dtype=np.int64)
+
+    def measured(self, targets: Targets) -> Self:
+        """Return the task."""
+        return self
 
     def answers(self, num_classes: int) -> int:
         """Return 2: each class is a question of yes or no."""
@@ -196,13 +191,7 @@ class Multilabel:
             InputError: they are not one number from 0 to 1 for each class.
         """
         found = summary.get("thresholds")
-        if found is None:
-            return self
-        numbers = found if isinstance(found, list) else []
-        legal = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
-        if len(numbers) != num_classes or not legal:
-            raise InputError("summary.json is damaged: thresholds are one number from 0 to 1 for each class")
-        return replace(self, thresholds=tuple(map(float, numbers)))
+        return self if found is None else replace(self, thresholds=checked_thresholds(found, num_classes))
 
     def decide(self, probabilities: NDArray[np.floating], classes: Sequence[str]) -> list[str]:
         """Return the classes of each picture that reach their threshold, joined; "" for none."""
@@ -224,6 +213,14 @@ class Multilabel:
         names = np.array(classes, dtype=object)[columns]
         return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
 
+    def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the labels that were missed or invented, the surest of each class before others of it."""
+        return label_answers(predictions, classes, wrong, most)
+
+    def most_right(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return the labels that were found, in the same order."""
+        return label_answers(predictions, classes, found, most)
+
     def averaged(self, others: Sequence[Task]) -> Self:
         """Return the task with the mean of the thresholds of each class, tuned or not."""
         check_same(self, others)
@@ -234,8 +231,7 @@ class Multilabel:
         return replace(self, thresholds=tuple(mean.tolist()))
 
     def refuse(self, feature: str) -> None:
-        """Refuse the feature, always."""
-        raise InputError(f"{feature} does not know task=multilabel yet; docs/multilabel.md lists what does")
+        """Refuse nothing."""
 
     @property
     def _thresholds(self) -> float | NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """The questions that a run asks its task."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
@@ -9,21 +10,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imageclf import InputError
+from imageclf.analysis.extremes import Answer
+from imageclf.tasks.kinds import Kind, Targets
 
 Read = TypeVar("Read")
-Targets = NDArray[Any]
-"""What a loss aims at, a row per picture: [N] class numbers, or [N, C] of 0 and 1; -1 where unknown."""
 
 
 class Task(Protocol):
     """What a label is, from the text in a table to a loss, a score and a prediction.
 
-    A frozen object; every method is a function of its arguments. `probabilities` are `[N, C]`.
+    A frozen object; every method is a function of its arguments. `probabilities` are `[N, C]`; where targets
+    are numbers, they are the predicted ones, in the unit of the CSV.
     """
 
     @property
     def name(self) -> str:
         """Return what `task=NAME` takes."""
+
+    @property
+    def kind(self) -> Kind:
+        """Return what its targets are made of, classes or numbers."""
 
     @property
     def may_be_blank(self) -> bool:
@@ -57,6 +63,9 @@ class Task(Protocol):
     def names_in(self, labels: Sequence[str]) -> list[str]:
         """Return the classes that labels of a table name, each once, in the order of appearance."""
 
+    def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+        """Return labels of a table with new names for the classes that they name; others are taken away."""
+
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:
@@ -82,7 +91,14 @@ class Task(Protocol):
     def strata(self, targets: Targets) -> NDArray[np.int64]:
         """Return a number of each picture `[N]`, whose kinds oversampling makes equally frequent."""
 
-    def answers(self, num_classes: int) -> int:
+    def measured(self, targets: Targets) -> Self:
+        """Return the task with what it learns from the targets of the training pictures.
+
+        Raises:
+            InputError: there is nothing to learn in them.
+        """
+
+    def answers(self, num_classes: int) -> float:
         """Return among how many answers guessing chooses: its loss is the logarithm."""
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
@@ -129,6 +145,12 @@ class Task(Protocol):
     def summary(self, predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
         """Return a row per predicted class of a table of predictions, as `class_summary` does."""
 
+    def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return up to so many wrong answers in a table of predictions, the surest first; None: all."""
+
+    def most_right(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
+        """Return up to so many right answers, the surest first; None: all."""
+
     def averaged(self, others: "Sequence[Task]") -> Self:
         """Return the task of the mean of predictions, with the mean of the values by which the tasks decide.
 
@@ -137,11 +159,25 @@ class Task(Protocol):
         """
 
     def refuse(self, feature: str) -> None:
-        """Refuse a feature that knows only one class of each picture, if the task is another.
+        """Refuse a feature that knows classes alone, if the task is of something else.
 
         Raises:
             InputError: it is.
         """
+
+
+def read_as(task: Task, source: Callable[..., Read], what: str) -> Read:
+    """Return what a source reads, told of a task.
+
+    Raises:
+        InputError: its `read` has no argument `task`.
+    """
+    if "task" not in inspect.signature(source).parameters:
+        raise InputError(
+            f"task={task.name} needs {what}, which a folder of each class cannot hold: give data=PATH.csv; "
+            "`read` of a source of your own takes the argument `task`"
+        )
+    return source(task=task)
 
 
 def check_same(task: Task, others: Sequence[Task]) -> None:

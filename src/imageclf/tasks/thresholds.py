@@ -1,7 +1,11 @@
 """From which probability on a class is predicted, chosen on pictures that were held out."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from imageclf import InputError
 
 
 def fbeta(
@@ -47,6 +51,19 @@ def best_thresholds(
     """Return `best_threshold` of each class, from `[N, C]` and `[N, C]`."""
     pairs = zip(probabilities.T, targets.T, strict=True)
     return tuple(best_threshold(each, truth, beta) for each, truth in pairs)
+
+
+def checked_thresholds(found: Any, num_classes: int) -> tuple[float, ...]:
+    """Return the thresholds of a summary.json.
+
+    Raises:
+        InputError: they are not one number from 0 to 1 for each class.
+    """
+    numbers = found if isinstance(found, list) else []
+    legal = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
+    if len(numbers) != num_classes or not legal:
+        raise InputError("summary.json is damaged: thresholds are one number from 0 to 1 for each class")
+    return tuple(map(float, numbers))
 
 
 def macro_fbeta(taken: NDArray[np.bool_], targets: NDArray[np.floating], beta: float) -> float:

@@ -60,7 +60,8 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
     state = RunState()
     sizes = schedule.sizes(size)
-    task, pictures = config.task, len(table.rows("train"))
+    # The table's: it has measured the training pictures.
+    task, pictures = table.task, len(table.rows("train"))
     module, expects = build_module(config.model, counts, sizes, metrics, by_layer, state, task, pictures)
     if config.trainer.get("sync_batchnorm"):
         # Timm's norms hold their activation, which torch's own conversion would drop; names stay the same.

@@ -13,7 +13,7 @@ from imageclf.configs.keys import FREE_GROUPS, OWN_KEYS, accepts, describe, unkn
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
-from imageclf.data import Caching, Loading, Splitting
+from imageclf.data import Caching, ClassList, Loading, Splitting
 from imageclf.schedule import Phase, check_names
 from imageclf.system.printable import written
 
@@ -111,10 +111,10 @@ def _own_nodes(config: Plain) -> Iterator[tuple[str, Rule]]:
 def _data_rule(node: Plain) -> Rule:
     source = locate_target(node, "data")
     if is_dataclass(source):
-        return _rule_of(source, Splitting, Loading, Caching, _target_=str)
-    # A class of the user's own, whose values it checks itself.
-    shared = _rule_of(Splitting, Loading, Caching, _target_=str)
-    return shared._replace(types={**_target_rule(source, "data").types, **shared.types})
+        return _rule_of(source, ClassList, Splitting, Loading, Caching, _target_=str)
+    # A class of the user's own, whose values it checks itself; it may have a key like those of a class list.
+    shared, own = _rule_of(Splitting, Loading, Caching, _target_=str), _target_rule(source, "data")
+    return shared._replace(types={**_rule_of(ClassList).types, **own.types, **shared.types})
 
 
 def _rule_of(*classes: Any, **more: Any) -> Rule:

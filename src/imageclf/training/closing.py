@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from imageclf.report.page import percent
+from imageclf.report.reported import number_scores, scores_in_words
 from imageclf.system.command_line import override
 from imageclf.system.progress import duration
 from imageclf.system.words import counted
@@ -39,7 +40,8 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     trained = f"{counted(known.get('num_train', 0), 'picture')}, {counted(known.get('epochs', 0), 'epoch')}"
     rows = {
         "model": known.get("model"),
-        "accuracy": _accuracy(known),
+        "scores": _scores(known),
+        "accuracy": None if _scores(known) else _accuracy(known),
         "to expect": _expected(known),
         "with TTA": _percent(known.get("val/acc_tta"), ", measured for the final weights"),
         "on test": _percent(known.get("test/acc"), f" of {counted(known.get('num_test', 0), 'picture')}"),
@@ -47,6 +49,13 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         "time": duration(known["seconds"]) if "seconds" in known else None,
     }
     return [(name, words) for name, words in rows.items() if words is not None]
+
+
+def _scores(known: Mapping[str, Any]) -> str | None:
+    scores = number_scores(known)
+    if not scores:
+        return None
+    return f"{scores_in_words(scores)} on {known.get('model/pictures', 0):,} validation pictures"
 
 
 def _accuracy(known: Mapping[str, Any]) -> str:

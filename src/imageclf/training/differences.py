@@ -35,6 +35,9 @@ _ADDED: Final[Mapping[str, Any]] = {
     "task": {"_target_": "imageclf.tasks.Multiclass"},
     "trainer.benchmark": None,
     "trainer.sync_batchnorm": False,
+    "data.classes": None,
+    "data.relabel": None,
+    "data.ignore": None,
     "schedule.phases.*.ema": None,
 }
 # What earlier versions had as default, and what it is now: a run goes on with the value that it has.

@@ -1,7 +1,7 @@
 """A run's config, parsed once: every check, build and command takes this, or a part of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -10,7 +10,7 @@ from imageclf.configs import instantiate, load_config, locate_target
 from imageclf.configs.instantiate import parameters_of
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions
 from imageclf.configs.plain import Plain
-from imageclf.data import Augmentation, Caching, Loading, Splitting, Table
+from imageclf.data import Augmentation, Caching, ClassList, Loading, Splitting, Table
 from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
 from imageclf.schedule.lr_scaling import LrScaling
@@ -45,10 +45,15 @@ class DataOptions:
     loading: Loading
     caching: Caching
     task: Task = MULTICLASS
+    class_list: ClassList = field(default_factory=ClassList)
 
     def read(self) -> Table:
-        """Return all pictures of the source, with labels as the task reads them."""
-        return self.task.read(self.source.read)
+        """Return the pictures of the source that have the chosen classes, with labels as the task reads them.
+
+        Raises:
+            InputError: they cannot be read, or there are no such classes.
+        """
+        return self.class_list.apply(self.task.read(self.source.read))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +149,7 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
     check_model(parsed.model)
     check_class_weights(parsed.model)
+    task.kind.check_mixing(parsed.model.mixing)
     return parsed
 
 
@@ -163,12 +169,15 @@ def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
         InputError: a value is out of range.
     """
     own = {"_target_", *parameters_of(locate_target(node, "data"))}
+    shared = {name: value for name, value in node.items() if name not in own}
     return DataOptions(
         source=instantiate({name: value for name, value in node.items() if name in own}, "data"),
         splitting=_part(Splitting, node),
         loading=_part(Loading, node),
         caching=_part(Caching, node),
         task=task,
+        # A source of one's own may have used these names first.
+        class_list=_part(ClassList, shared),
     )
 
 

@@ -13,6 +13,7 @@ from imageclf.analysis.predictions_csv import read_predictions
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.report.plots.outcome import outcome_pictures
 from imageclf.schedule import RunState
+from imageclf.tasks import Task
 
 
 def send_picture(logger: Logger, name: str, picture: Image.Image, step: int) -> None:
@@ -63,7 +64,7 @@ class FeedLoggers(Callback):
         """Send what the run came to; by now the report is there."""
         if trainer.is_global_zero and trainer.loggers:
             table = data_of(trainer).table
-            pictures = self._pictures(table.classes) if table.task.is_exclusive else {}
+            pictures = self._pictures(table.task, table.classes)
             # The epoch's own scores are there already.
             scores = numbers(self._state.results, without=trainer.callback_metrics)
             for logger in trainer.loggers:
@@ -73,9 +74,11 @@ class FeedLoggers(Callback):
                 if (report := self._run_dir / "report.html").exists():
                     send_file(logger, report)
 
-    def _pictures(self, classes: tuple[str, ...]) -> dict[str, Image.Image]:
+    def _pictures(self, task: Task, classes: tuple[str, ...]) -> dict[str, Image.Image]:
         path = self._run_dir / "predictions" / "valid.csv"
-        return outcome_pictures(read_predictions(path, classes), classes, Path.cwd()) if path.exists() else {}
+        if not path.exists() or not task.kind.has_accuracy:
+            return {}
+        return outcome_pictures(read_predictions(path, classes), classes, task, Path.cwd())
 
 
 def top_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -80,18 +80,21 @@ class Summary(Callback):
         if trainer.is_global_zero:
             facts = self._facts(data) | machine_of(trainer, data)._asdict() | module.task.facts()
             self._write_summary(self._state.results | facts, data.table.classes)
-            log.info(model_sentence(self._state.results, read_candidates(self._run_dir)))
+            log.info(model_sentence(self._state.results | facts, read_candidates(self._run_dir)))
 
     def _report(self, trainer: pl.Trainer, module: Any, predictions: Predictions, table: Table) -> None:
         """Score and write what the reported model predicts of the validation split."""
         # As every candidate was scored: what the task learns from these very predictions comes after it.
         self._state.results |= reported_scores(predictions)
+        if not predictions.task.kind.has_accuracy:
+            # What stands for an accuracy are the metrics.
+            self._state.results |= module.score(predictions, "model")
         module.task = module.task.fitted(predictions.probabilities.numpy(), predictions.labels.numpy())
         self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
         predictions = predict_with_reported(trainer, module, data, "test", size, self._run_dir)
-        if bool((predictions.labels >= 0).all()):
+        if bool(module.task.kind.known(predictions.labels.numpy()).all()):
             self._state.results |= module.score(predictions, "test")
         table = predictions_of(data.table, predictions)
         self._write(trainer, table, "test")
@@ -127,6 +130,8 @@ class Summary(Callback):
 def reported_scores(predictions: Predictions) -> dict[str, float]:
     """Return accuracy, loss and the accuracy's 95 % interval, by their key in summary.json."""
     accuracy, pictures = predictions.accuracy, len(predictions.rows)
+    if not predictions.task.kind.has_accuracy:
+        return {"model/loss": predictions.loss, "model/pictures": pictures}
     low, high = wilson_interval(round(accuracy * pictures), pictures)
     return {
         "model/acc": accuracy,
@@ -163,7 +168,7 @@ def unpredicted(table: Table) -> pd.DataFrame:
 def predictions_of(table: Table, predictions: Predictions) -> pd.DataFrame:
     """Return predictions as the table of predictions/*.csv."""
     frame = table.frame.iloc[predictions.rows.numpy()]
-    known = list(frame["label"])
+    known = predictions.task.kind.shown(frame["label"].tolist(), table.classes)
     return predictions_table(
         list(frame["id"]),
         list(frame["path"]),

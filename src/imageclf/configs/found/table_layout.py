@@ -42,7 +42,9 @@ def find_id_column(root: str, csv: str) -> str:
     columns = _read(absolute(root) / csv)
     locations = {name: _best_locations(absolute(root), values) for name, values in columns.items()}
     hits = {name: found for name, (found, _) in locations.items() if found}
-    best = [name for name, found in hits.items() if found == max(hits.values())]
+    # Numbers such as an age may name files, too, but fewer different ones.
+    kinds = {name: (found, len(set(columns[name]))) for name, found in hits.items()}
+    best = [name for name, found in kinds.items() if found == max(kinds.values())]
     if not best:
         raise InputError(_nothing_found(root, csv, columns))
     if len(best) > 1:
@@ -161,7 +163,7 @@ def _sample(values: tuple[str, ...]) -> list[str]:
     """Return some of the different values, from all over the column, without blank ones."""
     # Different ones: of the classes 0 and 1 there may be files, too.
     filled = [value for value in dict.fromkeys(values) if value.strip()]
-    return filled[:: max(1, len(filled) // _SAMPLE)]
+    return filled[:: max(1, -(-len(filled) // _SAMPLE))]
 
 
 def _best_locations(root: Path, values: tuple[str, ...]) -> tuple[int, list[FileLocation]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.data.sources.grouping import generator, group_bins, group_numbers
 from imageclf.data.sources.table import Table, warn_missing
-from imageclf.tasks.task import Targets
+from imageclf.tasks.kinds import Targets
 
 Rows = npt.NDArray[np.int64]
 """Row positions, [number of rows]."""
@@ -121,11 +121,10 @@ class Splitting:
                 "set data.fold=null or data.valid_pct above 0."
             )
 
-    @property
-    def words(self) -> str:
-        """Return in words how pictures are held out."""
+    def words(self, share: str = "class") -> str:
+        """Return in words how pictures are held out; `share` is what each part has its share of."""
         how = {
-            "stratified": "at random, the same share of each class",
+            "stratified": f"at random, the same share of each {share}",
             "random": "at random",
             "fastai": "as fastai 0.7 does",
         }
@@ -155,7 +154,8 @@ class Splitting:
         splits = table.frame["split"].to_numpy(dtype=object, copy=True)
         splits[undecided] = "train"
         groups = None if table.groups is None else group_numbers(table.groups.iloc[undecided])
-        splits[undecided[self._valid_rows(table.labels[undecided], groups)]] = "valid"
+        strata = table.task.kind.dealt_by(table.labels[undecided])
+        splits[undecided[self._valid_rows(strata, groups)]] = "valid"
         decided = pd.Series(splits, index=table.frame.index, dtype="str")
         result = replace(table, frame=table.frame.assign(split=decided))
         self._check_result(result)
@@ -203,7 +203,7 @@ class Splitting:
         return fastai_valid_rows(n, self.valid_pct, self.split_seed, fold)
 
     def _check_result(self, table: Table) -> None:
-        if (table.class_counts("train") > 0).sum() < 2:
+        if (table.class_counts("train") > 0).sum() < table.task.kind.least_classes:
             raise InputError(
                 f"data.valid_pct={self.valid_pct}, data.split={self.split}: fewer than two classes are left "
                 "in training; lower data.valid_pct or use data.split=stratified."

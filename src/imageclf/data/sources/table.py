@@ -19,7 +19,7 @@ from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
 from imageclf.tasks import MULTICLASS, Task
-from imageclf.tasks.task import Targets
+from imageclf.tasks.kinds import Targets
 
 Split = Literal["train", "valid", "test", ""]
 """Where a row belongs; "" until a `Splitting` decides between train and valid."""
@@ -131,7 +131,9 @@ class Table:
         unknown = [name for name in names if name not in among]
         if unknown:
             raise InputError(f"{path} has labels that are not among the classes: {listed(unknown)}.")
-        return cls(frame, known, task=task)
+        table = cls(frame, known, task=task)
+        measured = task.measured(table.labels[table.rows("train")])
+        return table if measured is task else replace(table, task=measured)
 
 
 def make_table(columns: Mapping[str, Sequence[str]], task: Task = MULTICLASS) -> Table:
@@ -162,7 +164,7 @@ def check_table(table: Table, valid_key: str) -> None:
     # Their predictions could not be written, after all the training.
     class_columns(table.classes)
     trained = table.class_counts("train") + table.class_counts("") > 0
-    if trained.sum() < 2:
+    if trained.sum() < table.task.kind.least_classes:
         found = listed([name for name, known in zip(table.classes, trained, strict=True) if known]) or "none"
         raise InputError(f"data.root: a classifier needs two or more classes to train on, got {found}.")
     _check_known(table, trained, "valid", f"{valid_key}: add training pictures or take these classes out")

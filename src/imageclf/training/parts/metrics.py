@@ -19,6 +19,7 @@ _ENDS = ("", "_tta", *(f"_{name}" for name in MIXED))
 OWN = (
     *(f"val/{name}{end}" for end in _ENDS for name in ("acc", "loss")),
     "val/acc_best",
+    "val/loss_best",
     "val/acc_best_crossfit",
     "test/acc",
     "test/loss",
@@ -34,14 +35,20 @@ PLENTY = 1000
 
 def score_names(config: RunConfig) -> tuple[str, ...]:
     """Return the names of all scores that a training config may optimise."""
-    return (*OWN, *(f"{split}/{name}" for split in ("val", "test") for name in config.metrics))
+    further = (f"{split}/{name}" for split in ("val", "test") for name in config.metrics)
+    return (*_without_accuracy(OWN, config.task), *further)
 
 
 def epoch_scores(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the scores whose best epoch a checkpoint may be kept of."""
     views = _OF_VIEWS if "tta" in config.callbacks else ()
     plain = ("train/loss_plain", "val/loss_error") if "fit_verdict" in config.callbacks else ()
-    return (*_OF_EPOCH, *views, *plain, *(f"val/{name}" for name in config.metrics))
+    own = _without_accuracy((*_OF_EPOCH, *views, *plain), config.task)
+    return (*own, *(f"val/{name}" for name in config.metrics))
+
+
+def _without_accuracy(names: tuple[str, ...], task: Task) -> tuple[str, ...]:
+    return tuple(name for name in names if task.kind.has_accuracy or "/acc" not in name)
 
 
 def lower_is_better(score: str, config: RunConfig) -> bool | None:

@@ -1,14 +1,18 @@
 """From the model node to the LightningModule: network, head, loss and optimizer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from imageclf import InputError
 from imageclf.configs import instantiate, locate_target
 from imageclf.configs.options import ModelOptions
+from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import (
     ClassifierModule,
     DataConfig,
@@ -21,6 +25,8 @@ from imageclf.model import (
 )
 from imageclf.model.metrics import MetricFunction
 from imageclf.model.own_backbone import check_own, load_body, split_head
+from imageclf.model.weights.head_rows import keep_rows
+from imageclf.model.weights.pretrained import SOURCES, read_content
 from imageclf.schedule import RunState
 from imageclf.tasks import MULTICLASS, Task
 
@@ -55,7 +61,10 @@ def build_module(
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
     """
-    model, expects = build_network(options, len(counts), all_sizes)
+    file = None if options.weights in SOURCES else weights_file(options.weights)
+    model, expects = build_network(replace(options, weights=file or options.weights), len(counts), all_sizes)
+    if file is not None:
+        keep_rows(model.head, tuple(counts), read_content(file))
     module = ClassifierModule(
         model=model,
         groups=layer_groups(model, options.groups),
@@ -71,6 +80,28 @@ def build_module(
         task=task,
     )
     return module, expects
+
+
+def weights_file(weights: str) -> str:
+    """Return the file that a path in `model.weights` stands for: of a run, that of the model that it reports.
+
+    Raises:
+        InputError: the folder is no run, or the run reports several networks.
+    """
+    folder = Path(weights).expanduser()
+    if not folder.is_dir():
+        return weights
+    if not (folder / "snapshots").is_dir():
+        raise InputError(
+            f"model.weights={weights}: the folder is no finished run; give one, or a file of weights"
+        )
+    first, *others = candidate_files(folder, "best")
+    if others:
+        raise InputError(
+            f"model.weights={weights}: the run reports an ensemble of {1 + len(others)} networks; give a "
+            f"file of its folder snapshots, such as model.weights={weights}/snapshots/average.ckpt"
+        )
+    return str(first)
 
 
 def build_network(
@@ -122,7 +153,7 @@ def build_loss(
     offered = {} if weight is None else {"weight": weight}
     loss: nn.Module = instantiate(model.loss, "model.loss", **offered)
     task.check_loss(loss, len(counts))
-    return loss
+    return task.kind.on_targets(loss)
 
 
 def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused: bool = False) -> Optimizer:

@@ -47,13 +47,14 @@ def summary(table: Table, data: DataOptions, is_given: bool) -> str:
         is_given: whether the source says what is held out.
     """
     train, valid, test = (len(table.rows(split)) for split in ("train", "valid", "test"))
-    counts = f"{table.num_classes} classes, {train:,} training and {valid:,} validation pictures"
+    kind = table.task.kind
+    counts = f"{kind.words(table.classes)}, {train:,} training and {valid:,} validation pictures"
     # A source of one's own needs only to read.
     where = getattr(data.source, "where", f"from {type(data.source).__name__}")
     is_auto = data.loading.batch_size == "auto"
     batches = [f"batches of {data.loading.for_training(train).batch_size}"] if is_auto else []
     parts = [counts, *([f"{test:,} to predict"] if test else []), where]
-    return ", ".join([*parts, *([] if is_given else [data.splitting.words]), *batches])
+    return ", ".join([*parts, *([] if is_given else [data.splitting.words(kind.share)]), *batches])
 
 
 def table_of_run(run_dir: Path, config: RunConfig) -> Table:
@@ -65,7 +66,7 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
             read_table(config.data, sides=stored_sides(config)).save(path)
         else:
             _wait_for(path)
-    return Table.load(path, task=config.task)
+    return Table.load(path, config.data.class_list.order, config.task)
 
 
 def check_held_out(table: Table, ranks: int) -> None:
