@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/imageclf-train
 
+# Hundreds of processes import the package: it is compiled once, whatever the environment says.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: $(STAMP)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not long'
 

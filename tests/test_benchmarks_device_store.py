@@ -1,12 +1,11 @@
 """The benchmark of pictures on the device, run for real on few of them on the CPU."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from warm_start import WarmStart
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 OPTIONS = ["--sizes", "16", "24", "--transforms", "side_on", "--batch-size", "8", "--pictures", "10"]
@@ -14,9 +13,8 @@ PARTS = {"draws", "maps", "tables", "host", "torch", "device", "batch", "cpu_pat
 
 
 @pytest.mark.long
-def test_a_run_ends_with_the_milliseconds_of_every_part() -> None:
-    command = [sys.executable, str(FOLDER / "device_store.py"), *OPTIONS, "--rounds", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_run_ends_with_the_milliseconds_of_every_part(tmp_path: Path, warm_start: WarmStart) -> None:
+    done = warm_start.script(FOLDER / "device_store.py", tmp_path, *OPTIONS, "--rounds", "2")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["device"] == "cpu" and set(figures["sizes"]) == {"16", "24"}

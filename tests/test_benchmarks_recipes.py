@@ -1,8 +1,7 @@
 """The benchmarks of recipes, steps and validation, run for real on small pictures with a tiny network."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from warm_start import WarmStart
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = ("model.backbone=test_resnet", "model.weights=none")
@@ -20,12 +20,20 @@ TIMED = ("overhead", "precompute", "tta")
 ROW = {"head": 0.8, "finetune": 0.9, "tta": 0.9, "ensemble": 0.9, "average": 0.9, "soup": 0.9, "best": 0.9}
 
 
-def run(script: str, *options: str) -> dict[str, Any]:
-    command = [sys.executable, str(FOLDER / f"{script}.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(warm_start: WarmStart, tmp_path: Path) -> Run:
+    """Return a function that runs a script with its options, and returns the figures that it ends with."""
+
+    def figures_of(script: str, *options: str) -> dict[str, Any]:
+        done = warm_start.script(FOLDER / f"{script}.py", tmp_path, *options)
+        assert done.returncode == 0, done.stderr
+        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return figures
+
+    return figures_of
 
 
 @pytest.fixture
@@ -44,13 +52,14 @@ def sets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize("script", TIMED)
 @pytest.mark.long
-def test_a_timing_ends_with_the_figures_of_every_round(script: str) -> None:
+def test_a_timing_ends_with_the_figures_of_every_round(script: str, run: Run) -> None:
     figures = run(script, "--rounds", "2", "--threads", "1", *TINY, "data.size=32")
     assert figures["rounds"] == 2
     assert len(figures["seconds"]) >= 2
     assert all(seconds > 0 for seconds in figures["seconds"].values())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["digits", "glyphs"])
 def test_a_set_is_the_same_whenever_it_is_drawn(name: str, sets: ModuleType, tmp_path: Path) -> None:
     first, second = (sets.make_set(name, tmp_path / each) for each in ("one", "two"))
@@ -100,7 +109,7 @@ def test_a_dip_is_the_fall_from_one_phase_to_the_first_epoch_of_the_next(recipes
 
 
 @pytest.mark.long
-def test_recipes_run_once_and_write_their_table(tmp_path: Path) -> None:
+def test_recipes_run_once_and_write_their_table(tmp_path: Path, run: Run) -> None:
     page = tmp_path / "docs" / "recipes.md"
     options = [str(tmp_path / "runs"), *ONE_SET, "--write", str(page)]
     figures = run("recipes", *options, "--overrides", *TINY)
@@ -113,7 +122,7 @@ def test_recipes_run_once_and_write_their_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_found_rates_are_tried_once_and_written_as_tables(tmp_path: Path) -> None:
+def test_found_rates_are_tried_once_and_written_as_tables(tmp_path: Path, run: Run) -> None:
     page = tmp_path / "finder.md"
     options = [str(tmp_path / "runs"), *ONE_SET, "--write", str(page)]
     figures = run("finder", *options)
@@ -125,7 +134,7 @@ def test_found_rates_are_tried_once_and_written_as_tables(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-def test_the_figures_of_the_best_are_held_against_hidden_pictures(tmp_path: Path) -> None:
+def test_the_figures_of_the_best_are_held_against_hidden_pictures(tmp_path: Path, run: Run) -> None:
     page = tmp_path / "honest-best.md"
     small = ("--sets", "digits", "--size", "32", "--backbone", "test_resnet", "none", "--splits", "2")
     real = ("--runs", "2", "--overrides", *TINY)
@@ -141,7 +150,7 @@ def test_the_figures_of_the_best_are_held_against_hidden_pictures(tmp_path: Path
 
 
 @pytest.mark.long
-def test_several_labels_are_learned_better_than_by_chance(tmp_path: Path) -> None:
+def test_several_labels_are_learned_better_than_by_chance(tmp_path: Path, run: Run) -> None:
     small = ("--mosaics", "60", "--size", "32", "--only", "imageclf", "probe")
     figures = run("multilabel", str(tmp_path), *small, "--overrides", *TINY)
     assert figures.keys() == {"imageclf", "probe"}
@@ -152,7 +161,7 @@ def test_several_labels_are_learned_better_than_by_chance(tmp_path: Path) -> Non
 
 @pytest.mark.long
 @pytest.mark.skipif(find_spec("fastai") is None, reason="the peer is not installed")
-def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path) -> None:
+def test_the_lesson_is_timed_on_a_set_of_the_benchmarks(tmp_path: Path, run: Run) -> None:
     figures = run("lesson", "--sets", "stamps", "--folds", "1", "--size", "32")
     assert {"imageclf", "fastai", "time_ratio"} == figures["stamps"].keys()
     for each in ("imageclf", "fastai"):

@@ -45,13 +45,13 @@ def start(folder: Path, *arguments: str, before: Sequence[str] = ()) -> "subproc
 
 
 @pytest.fixture(scope="module")
-def trained(tiny, tmp_path_factory) -> tuple[Path, str, str]:
+def trained(tiny, tmp_path_factory, warm_start) -> tuple[Path, str, str]:
     """Train in a folder of its own, one rate being searched; return (folder, stdout, stderr)."""
     folder = tmp_path_factory.mktemp("cwd")
-    process = start(folder, *tiny, "schedule.phases.head.lr=auto", "callbacks.lr_finder.num_steps=8")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return folder, out, err
+    search = ("schedule.phases.head.lr=auto", "callbacks.lr_finder.num_steps=8")
+    done = warm_start.command("train", folder, *tiny, *search)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,12 @@ def test_a_run_leaves_the_file(run, file):
 
 
 @pytest.mark.long
-def test_a_command_that_continues_a_run_changes_no_settings_in_the_table(run, tmp_path):
+def test_a_command_that_continues_a_run_changes_no_settings_in_the_table(run, tmp_path, warm_start):
     copied = shutil.copytree(run, tmp_path / "runs" / "again")
     before = read_record(copied, copied)
-    process = start(tmp_path, f"hydra.run.dir={copied}", "ckpt_path=auto")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert "is finished already" in out + err
+    done = warm_start.command("train", tmp_path, f"hydra.run.dir={copied}", "ckpt_path=auto")
+    assert done.returncode == 0, done.stderr
+    assert "is finished already" in done.stdout + done.stderr
     # Hydra has recorded the defaults over it.
     assert OmegaConf.load(copied / ".hydra" / "overrides.yaml") == ["ckpt_path=auto"]
     after = read_record(copied, copied)
@@ -194,12 +193,11 @@ def test_the_report_needs_no_network(run):
 
 
 @pytest.fixture(scope="module")
-def predicted(run, dataset, tmp_path_factory) -> pd.DataFrame:
+def predicted(run, dataset, tmp_path_factory, warm_start) -> pd.DataFrame:
     """Return what a separate process predicts of a folder called `new`."""
     folder = tmp_path_factory.mktemp("pictures") / "new"
     shutil.copytree(dataset / "valid", folder)
-    command = [sys.executable, "-m", "imageclf.predict", f"run={run}", f"data={folder}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    done = warm_start.command("predict", folder, f"run={run}", f"data={folder}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(run / "predictions" / "new.csv")
     return pd.read_csv(run / "predictions" / "new.csv", keep_default_na=False)
@@ -429,11 +427,10 @@ def test_a_mistake_in_a_csv_is_one_sentence_that_names_it(arguments, named, comm
 
 
 @pytest.fixture(scope="module")
-def mistaken(tmp_path_factory):
+def mistaken(tmp_path_factory, warm_start):
     """Return what a separate process leaves of a mistake: (exit code, stdout, stderr)."""
-    process = start(tmp_path_factory.mktemp("cwd"), "data=folder")
-    out, err = process.communicate()
-    return process.returncode, out, err
+    done = warm_start.command("train", tmp_path_factory.mktemp("cwd"), "data=folder")
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.long
@@ -538,10 +535,10 @@ def test_a_sweep_goes_on_after_a_mistake_and_exits_with_its_code(tiny, command, 
 
 
 @pytest.mark.long
-def test_a_sweep_over_two_keys_makes_four_runs_beside_its_list(tiny, tmp_path):
-    process = start(tmp_path, "-m", *tiny, "seed=1,2", "schedule.phases.finetune.cycle_mult=1,2")
-    _, err = process.communicate()
-    assert process.returncode == 0, err
+def test_a_sweep_over_two_keys_makes_four_runs_beside_its_list(tiny, tmp_path, warm_start):
+    swept = ("seed=1,2", "schedule.phases.finetune.cycle_mult=1,2")
+    done = warm_start.command("train", tmp_path, "-m", *tiny, *swept)
+    assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "runs" / "train").iterdir()
     assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "2", "3", "multirun.yaml"]
     assert sorted(path.parent.name for path in sweep.glob("*/summary.json")) == ["0", "1", "2", "3"]

@@ -1,8 +1,6 @@
 """The lesson's experiments, each on drawn pictures in the layout that its file describes."""
 
 import json
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -97,7 +95,7 @@ def planet(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(dogs_vs_cats, dog_breeds, planet, tmp_path_factory) -> dict[str, Path]:
+def runs(dogs_vs_cats, dog_breeds, planet, tmp_path_factory, warm_start) -> dict[str, Path]:
     """Train each experiment in a process of its own; return the run directories."""
     folder = tmp_path_factory.mktemp("cwd")
     roots = {"dogs_vs_cats": dogs_vs_cats, "dogs_vs_cats_resnext50": dogs_vs_cats, "dog_breeds": dog_breeds}
@@ -106,8 +104,7 @@ def runs(dogs_vs_cats, dog_breeds, planet, tmp_path_factory) -> dict[str, Path]:
     found = {}
     for name in EXPERIMENTS:
         arguments = [f"experiment={name}", f"data.root={roots[name]}", *SMALL, *more.get(name, [])]
-        command = [sys.executable, "-m", "imageclf.train", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = warm_start.command("train", folder, *arguments)
         assert done.returncode == 0, done.stderr
         found[name] = folder / done.stdout.splitlines()[-1]
     return found

@@ -64,8 +64,8 @@ def test_the_run_itself_is_the_same_with_it(train: Train) -> None:
     assert digest(weights(with_it, "final")) == digest(weights(without, "final"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, 0), (4, 5)])
-@pytest.mark.sampled(3)
 def test_it_survives_a_stop_bit_for_bit(
     train: Train, pictures: Path, tmp_path: Path, epoch: int, batch: int
 ) -> None:

@@ -31,7 +31,7 @@ def summary_of(run_dir: Path) -> dict[str, object]:
     return dict(json.loads((run_dir / "summary.json").read_text()))
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("ranks", [[], TWO_RANKS], ids=["one rank", "two ranks"])
 @pytest.mark.parametrize("when", ["cycle", "end", "epoch"])
 def test_nothing_needs_the_model_after_the_strategys_teardown(

@@ -164,18 +164,17 @@ def test_training_on_features_equals_training_with_the_frozen_body(train: Train)
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-5)
 
 
-def test_a_search_leaves_no_trace_and_finds_the_same_curve_again(train: Train) -> None:
+def test_a_search_leaves_no_trace_and_finds_the_same_curve_again(train: Train, recorded: Path) -> None:
     searched = train(
         *THREE_PHASES, "+callbacks.search={_target_: probes.IdleSearch}", RECORDER, name="searched"
     )
-    plain = train(*THREE_PHASES, RECORDER, name="plain")
     searches = json.loads((searched / "searches.json").read_text())
     assert len(searches) == 3
     for search in searches:
         assert search["before"] == search["after"]
         assert search["curves"][0] == search["curves"][1]
-    assert lines(searched, "batch") == lines(plain, "batch")
-    assert lines(searched, "epoch") == lines(plain, "epoch")
+    assert lines(searched, "batch") == lines(recorded, "batch")
+    assert lines(searched, "epoch") == lines(recorded, "epoch")
 
 
 def test_auto_trains_with_the_rate_that_the_search_wrote_down(train: Train) -> None:
@@ -196,16 +195,14 @@ def test_a_run_without_validation_has_no_val_column_and_ends_well(train: Train) 
     assert json.loads((run_dir / "summary.json").read_text())["num_valid"] == 0
 
 
-def test_two_runs_of_one_seed_are_the_same_run(train: Train) -> None:
-    one, other = (train(*THREE_PHASES, RECORDER, name=name) for name in ("one", "other"))
-    assert lines(one, "epoch") == lines(other, "epoch")
+def test_two_runs_of_one_seed_are_the_same_run(train: Train, recorded: Path) -> None:
+    assert lines(train(*THREE_PHASES, RECORDER), "epoch") == lines(recorded, "epoch")
 
 
 @pytest.mark.long
-def test_another_seed_is_another_run(train: Train) -> None:
-    one = train(*THREE_PHASES, RECORDER, name="one")
-    other = train(*THREE_PHASES, RECORDER, "seed=1", name="other")
-    assert lines(one, "epoch")[-1]["parameters"] != lines(other, "epoch")[-1]["parameters"]
+def test_another_seed_is_another_run(train: Train, recorded: Path) -> None:
+    other = train(*THREE_PHASES, RECORDER, "seed=1")
+    assert lines(recorded, "epoch")[-1]["parameters"] != lines(other, "epoch")[-1]["parameters"]
 
 
 def test_the_schedule_counts_the_epochs_of_the_run(recorded: Path) -> None:

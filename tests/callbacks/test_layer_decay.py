@@ -138,7 +138,7 @@ def test_a_decay_of_one_changes_not_a_bit(train: Train) -> None:
     assert final_weights(runs[0]) == final_weights(runs[1])
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.long
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 3), (0, 5), (1, 2), (2, 0)])
 def test_stopped_in_any_phase_it_ends_with_the_same_weights(
     mixed: Path, pictures: Path, tmp_path: Path, epoch: int, batch: int

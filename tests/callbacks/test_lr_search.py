@@ -70,6 +70,7 @@ def test_a_search_in_half_precision_has_finite_losses(train: Train) -> None:
     assert curve(run)["loss"].notna().all()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("preset", ["fastai07", "fastai2"])
 def test_the_presets_search_as_their_versions_of_fastai(train: Train, preset: str) -> None:
     run = train(*ONE_PHASE, f"callbacks/lr_finder={preset}", "callbacks.lr_finder.num_steps=8")

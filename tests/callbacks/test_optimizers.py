@@ -55,7 +55,7 @@ def test_a_count_of_steps_per_group_starts_afresh_with_each_phase(lamb: Path) ->
     assert [set(row["steps"]) for row in rows] == [{n} for n in (*range(1, 7), *range(1, 13))]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.long
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 3), (0, 5), (1, 2)])
 def test_stopped_after_any_batch_it_ends_with_the_same_weights(
     lamb: Path, pictures: Path, tmp_path: Path, epoch: int, batch: int

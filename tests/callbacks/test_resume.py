@@ -43,6 +43,7 @@ def curve(run_dir: Path) -> pd.DataFrame:
     return pd.read_csv(run_dir / "metrics.csv").drop(columns="seconds")
 
 
+@pytest.mark.long
 def test_no_batch_is_trained_twice_or_left_out_after_a_stop(
     undisturbed: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_the_best_epoch_is_kept_and_a_run_can_start_from_it(pictures: Path, tmp_
     assert final_weights(again) == final_weights(run_dir)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("metric", "given"),
     [

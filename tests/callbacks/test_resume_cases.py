@@ -1,6 +1,7 @@
 """Resuming equals no interruption, bit for bit: over 200 cases, each a real run that is really stopped."""
 
 from dataclasses import asdict
+from itertools import combinations
 
 import pytest
 from resume_cases import ALL_POINTS, CASES, QUICK, Case, cases
@@ -57,3 +58,11 @@ def test_every_point_comes_with_every_value_on_one_and_on_two_ranks(ranks: int) 
         for name, value in {**asdict(case.setting), "workers": case.workers}.items()
     }
     assert possible_ones <= seen
+
+
+def test_every_pair_of_values_comes_up_on_two_ranks() -> None:
+    def pairs(found: list[Case]) -> set[object]:
+        values = [{**asdict(case.setting), "workers": case.workers}.items() for case in found]
+        return {pair for each in values for pair in combinations(each, 2)}
+
+    assert pairs([case for case in CASES if case.setting.ranks == 2]) == pairs(cases(2))

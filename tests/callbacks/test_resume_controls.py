@@ -76,6 +76,7 @@ def test_saving_a_checkpoint_again_unchanged_changes_nothing(runs: Runs, left: P
     assert gone_on(runs, with_changed_checkpoints(left, tmp_path / "run", lambda content: None)) == []
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
@@ -104,6 +105,7 @@ def test_without_seeding_by_position_dropout_differs(runs: Runs) -> None:
     assert "metrics.csv" in wrong
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("key", "other", "noticed"),
     [

@@ -13,6 +13,7 @@ from imageclf import InputError
 Train = Callable[..., Path]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("rate", ["null", 0.3])
 def test_a_transformer_goes_through_phases_of_several_sizes(train: Train, rate: object) -> None:
     run_dir = train(*THREE_PHASES, "model.backbone=test_vit", f"model.drop_path_rate={rate}")

@@ -180,6 +180,7 @@ def test_without_validation_the_average_is_refreshed_all_the_same(train: Train) 
     assert not (run_dir / "snapshots/soup.ckpt").exists()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("limit", ["+trainer.limit_train_batches=2", "+trainer.limit_train_batches=0.5"])
 def test_a_limit_on_training_holds_for_refreshing_too(train: Train, limit: str) -> None:
     run_dir = train(*CYCLES, REFRESH, limit)

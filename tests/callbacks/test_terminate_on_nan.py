@@ -64,6 +64,7 @@ def saved_values(run_dir: Path) -> list[torch.Tensor]:
     return [value for each in contents for value in each["state_dict"].values() if value.is_floating_point()]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("ranks", [[], TWO_RANKS], ids=["one rank", "two ranks"])
 @pytest.mark.parametrize("every", [2, 100])
 def test_a_guard_that_looks_late_lets_nothing_be_saved_that_is_not_finite(

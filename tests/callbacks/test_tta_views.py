@@ -32,6 +32,7 @@ def tta_run(train: Train, preset: str, *more: str) -> tuple[Path, dict[str, Any]
     return run_dir, json.loads((run_dir / "summary.json").read_text()), predictions
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("preset", ["fastai07", "fastai2", "fastai1", "five_crops"])
 def test_the_scores_follow_from_the_views_that_are_kept(train: Train, preset: str) -> None:
     run_dir, summary, predictions = tta_run(train, preset)
@@ -50,6 +51,7 @@ def test_the_scores_follow_from_the_views_that_are_kept(train: Train, preset: st
     assert summary["val/acc_tta_gain"] == pytest.approx(accuracy - summary["val/acc"], abs=1e-12)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("preset", "num_views"), [("fastai1", 9), ("five_crops", 10)])
 @pytest.mark.parametrize("resize", ["squish", "pad"])
 def test_the_views_of_a_picture_differ(train: Train, preset: str, num_views: int, resize: str) -> None:
@@ -77,6 +79,7 @@ def test_beta_one_is_plain_validation(train: Train) -> None:
     assert summary["val/loss_tta"] == summary["val/loss"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("when", ["cycle", "end", "epoch"])
 def test_the_plain_view_is_predicted_by_validation_alone(
     train: Train, monkeypatch: pytest.MonkeyPatch, when: str

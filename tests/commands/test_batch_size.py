@@ -103,7 +103,7 @@ def search(pictures: Path, folder: Path, memory: int) -> int:
 
 @pytest.mark.long
 def test_with_less_memory_it_is_less(pictures, tmp_path):
-    less, more = (search(pictures, tmp_path, gigabytes << 30) for gigabytes in (5, 9))
+    less, more = (search(pictures, tmp_path, gigabytes << 30) for gigabytes in (5, 7))
     assert 0 < less < more < 1024
 
 

@@ -133,7 +133,7 @@ def test_the_best_candidate_is_taken_by_default(validated_run, pictures, tmp_pat
 
 @pytest.mark.parametrize("form", ["timm", "onnx"])
 @pytest.mark.parametrize("which", ["finished_run", "validated_run"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_the_code_of_the_readme_runs_without_this_package(form, which, request, dataset, tmp_path):
     run_dir = request.getfixturevalue(which)
     folder = exported(run_dir, form, tmp_path / "out", weights="final")

@@ -152,6 +152,7 @@ def test_the_page_asks_no_network_for_anything(on_page):
     assert on_page.log == ""
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("resize", ["crop", "squish", "pad", "random_resized_crop"])
 @pytest.mark.parametrize("crop_pct", [1.0, 0.875])
 def test_the_pixels_are_the_same_to_the_last_bit(resize, crop_pct, odd_pictures, config):

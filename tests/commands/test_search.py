@@ -67,6 +67,7 @@ def test_the_number_of_ranks_is_that_of_the_devices(trainer, ranks):
     assert num_ranks(trainer) == ranks
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("metric", "wrong", "right"),
     [

@@ -160,6 +160,7 @@ def test_data_sets_and_models_are_swept_like_options(command, here):
     assert outcome.mistakes[0].startswith("imageclf: job 0 (data=pets model=test_resnet seed=-1): seed=-1")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["two words", "a,b", "a=b", "[1]", "{x}", "ünd", "it's", "$x", 'q"q'])
 def test_a_folder_of_any_name_is_found(command, here, name):
     lay(here, f"{name}/cat/1.jpg")

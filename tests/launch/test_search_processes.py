@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
-from sweeps import FAST, begin, living, train, wait_for
+from sweeps import FAST, living, train, wait_for
+from warm_start import WarmStart
 
 from imageclf.commands.collect import CollectOptions, collect, write_files
 
@@ -34,10 +35,12 @@ def runs(sweep: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def killed(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+def killed(
+    tiny: list[str], tmp_path_factory: pytest.TempPathFactory, warm_start: WarmStart
+) -> tuple[Path, int]:
     """Kill a search at its third trial, go on with it, and return (its folder, exit code)."""
     folder = tmp_path_factory.mktemp("killed")
-    process = begin(folder, "-m", *tiny, *SEARCH)
+    process = warm_start.begin(folder, "-m", *tiny, *SEARCH)
     wait_for(lambda: list(folder.glob("sweep/2/checkpoints/last.ckpt")) or (folder / "sweep/3").exists())
     process.send_signal(signal.SIGKILL)
     process.communicate()

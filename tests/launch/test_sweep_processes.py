@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 from sweeps import FAST, FAULT, begin, living, train, wait_for
+from warm_start import WarmProcess
 
 pytestmark = pytest.mark.long
 
@@ -20,13 +20,11 @@ COSTS = "+callbacks.costs={_target_: probes.Costs}"
 
 
 @pytest.fixture
-def ended(tiny, tmp_path):
+def ended(tiny, tmp_path, warm_start):
     """Return a function that ends an endless sweep once a job trains: (code, stderr, folder)."""
 
-    def end(
-        signal_it: Callable[["subprocess.Popen[str]"], None], *more: str, jobs: int = 1
-    ) -> tuple[int, str, Path]:
-        process = begin(tmp_path, "-m", *tiny, *ENDLESS, *more)
+    def end(signal_it: Callable[[WarmProcess], None], *more: str, jobs: int = 1) -> tuple[int, str, Path]:
+        process = warm_start.begin(tmp_path, "-m", *tiny, *ENDLESS, *more)
         wait_for(lambda: len(list(tmp_path.glob("sweep/*/pid-0"))) == jobs)
         wait_for(lambda: list(tmp_path.glob("sweep/*/checkpoints/last.ckpt")))
         signal_it(process)
@@ -51,9 +49,10 @@ def test_ctrl_c_ends_a_whole_sweep(ended, n_jobs):
     assert not list(sweep.glob("*/failed.json"))
 
 
-def test_ctrl_c_to_every_process_of_a_run_on_two_ranks_ends_it_with_130(tiny, tmp_path):
+def test_ctrl_c_to_every_process_of_a_run_on_two_ranks_ends_it_with_130(tiny, tmp_path, warm_start):
     ranks = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
-    process = begin(tmp_path, *tiny, *FAST, *ranks, FAULT, "schedule.phases.finetune.cycle_len=2000")
+    endless = [*FAST, *ranks, FAULT, "schedule.phases.finetune.cycle_len=2000"]
+    process = warm_start.begin(tmp_path, *tiny, *endless)
     wait_for(lambda: len(list(tmp_path.glob("runs/*/*/pid-[01]"))) == 2)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
@@ -93,8 +92,8 @@ def test_no_process_of_a_sweep_outlives_its_parent(ended):
 @pytest.mark.fault(
     "Several processes and clusters", "Two sweeps start in the same second", "Each has directories of its own"
 )
-def test_two_sweeps_at_once_share_no_directory(tiny, tmp_path):
-    sweeps = [begin(tmp_path, "-m", *tiny, *FAST, "seed=1,2,3") for _ in range(2)]
+def test_two_sweeps_at_once_share_no_directory(tiny, tmp_path, warm_start):
+    sweeps = [warm_start.begin(tmp_path, "-m", *tiny, *FAST, "seed=1,2,3") for _ in range(2)]
     for sweep in sweeps:
         _, err = sweep.communicate()
         assert sweep.returncode == 0, err

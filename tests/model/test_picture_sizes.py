@@ -114,6 +114,7 @@ def test_an_architecture_is_built_for_the_sizes_that_it_will_see(name, sizes, op
     assert size_options(name, sizes) == options
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("name", "sizes", "near"),
     [

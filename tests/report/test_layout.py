@@ -1,9 +1,6 @@
 """The pages of real commands in a real browser: on a desk and a telephone, light and dark, and on paper."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,26 +17,16 @@ PAGES = ("run", "stamps", "data", "runs")
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 
 
-def imageclf(command: str, folder: Path, *arguments: str) -> None:
-    """Run a command as a user would."""
-    subprocess.run(
-        [sys.executable, "-m", f"imageclf.{command}", *arguments],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-
-
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory, finished_run, untouched_run) -> dict[str, Path]:
+def pages(tmp_path_factory, finished_run, untouched_run, warm_start) -> dict[str, Path]:
     """Return the pages of two runs, one of them trained, of the demo pictures, and of both runs together."""
     folder = tmp_path_factory.mktemp("pages")
     shutil.copytree(finished_run, folder / "runs" / "trained")
     shutil.copytree(untouched_run, folder / "runs" / "made up")
-    imageclf("collect", folder, "root=runs")
+    done = [warm_start.command("collect", folder, "root=runs")]
     data = ["data=folder", f"data.root={STAMPS}", "data.train=.", "data.valid=null"]
-    imageclf("analyse", folder, *data, "data.size=300", "hydra.run.dir=analysis")
+    done += [warm_start.command("analyse", folder, *data, "data.size=300", "hydra.run.dir=analysis")]
+    assert [each.returncode for each in done] == [0, 0], done
     return {
         "run": finished_run / "report.html",
         "stamps": write_report(untouched_run),

@@ -113,17 +113,32 @@ def cases(ranks: int, features: bool = False) -> list[Case]:
     return [Case(point, workers, setting) for point, setting, workers in found if possible(point, setting)]
 
 
+def featured(number: int, point: str) -> Case:
+    """Return a point's case with all features, with and without accumulation in turn."""
+    common = (point, True, "progressive", 0)
+    found = [
+        case
+        for case in cases(1, features=True)
+        if (case.point, case.setting.precompute, case.setting.sizes, case.workers) == common
+    ]
+    return found[number % len(found)]
+
+
+def opposite(number: int, point: str) -> list[Case]:
+    """Return two killed cases of a point on two ranks that differ in all they can; another two each time."""
+    found = [case for case in cases(2) if case.point == point]
+    place = number % (len(found) // 2)
+    return [replace(found[each], kill=True) for each in (place, -1 - place)]
+
+
 SIZES = ("fixed", "progressive")
 ONE_RANK = cases(1)
-FEATURES = [
-    case
-    for case in cases(1, features=True)
-    if (case.setting.precompute, case.setting.sizes, case.workers) == (True, "progressive", 0)
-]
-# Of one rank a part is killed; of two a third is run, which takes as long as all of one. The strides
-# are coprime to the numbers of workers, sizes and so on, so that each of these comes with every point.
+FEATURES = [featured(number, point) for number, point in enumerate(ALL_POINTS)]
+# Of one rank a part is killed. The stride is coprime to the numbers of workers, sizes and so on, so that
+# each of these comes with every point.
 KILLED = [replace(case, kill=True) for case in ONE_RANK[::9]]
-TWO_RANKS = [replace(case, kill=True) for case in cases(2)[::3]]
+# A case on two ranks takes as long as four on one.
+TWO_RANKS = [case for number, point in enumerate(ALL_POINTS) for case in opposite(number, point)]
 CASES = [*ONE_RANK, *FEATURES, *KILLED, *TWO_RANKS]
 # What `make test` has time for: each point once, and each setting costs a reference; one case of the rest.
 SHORT = [Setting(1, 1, True, "progressive"), Setting(1, 2, False, "fixed")]

@@ -1,8 +1,6 @@
 """Each debug config trains a tiny model, and does what it is for."""
 
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -83,11 +81,10 @@ def test_profile_writes_how_long_things_took(tiny, command, tmp_path):
 
 
 @pytest.mark.long
-def test_profile_writes_the_operations_of_torch_if_asked_to(tiny, tmp_path):
+def test_profile_writes_the_operations_of_torch_if_asked_to(tiny, tmp_path, warm_start):
     target = "trainer.profiler._target_=lightning.pytorch.profilers.PyTorchProfiler"
     # In a process of its own: Lightning warns that so short a run is no good sample.
-    command = [sys.executable, "-m", "imageclf.train", *tiny, "debug=profile", target, "hydra.run.dir=run"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = warm_start.command("train", tmp_path, *tiny, "debug=profile", target, "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     assert "aten::" in (tmp_path / "run" / "fit-profile.txt").read_text()
     traces = list((tmp_path / "run").glob("*.pt.trace.json"))

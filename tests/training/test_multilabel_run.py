@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -236,7 +234,7 @@ def test_a_run_with_several_labels_goes_on_bit_for_bit(ranks, tmp_path):
 
 
 @pytest.mark.long
-def test_the_command_of_the_page_trains(tmp_path):
+def test_the_command_of_the_page_trains(tmp_path, warm_start):
     make_mosaics(tmp_path / "mosaics", 30, side=16)
     page = (Path(__file__).parents[2] / "docs/multilabel.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"```bash\n(imageclf-train .*)\n```", page)
@@ -244,13 +242,7 @@ def test_the_command_of_the_page_trains(tmp_path):
     small = ["schedule=quick", *sizes, "data.size=32", "data.num_workers=0", "callbacks.tta.num_augmented=1"]
     model = ["model.backbone=test_resnet", "model.weights=none"]
     arguments = [*shlex.split(command)[1:], *small, *model]
-    done = subprocess.run(
-        [sys.executable, "-m", "imageclf.train", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm_start.command("train", tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     run_dir = tmp_path / done.stdout.splitlines()[-1]
     assert json.loads((run_dir / "summary.json").read_text())["classes"] == CLASSES

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from sweeps import begin
+from warm_start import WarmStart
 
 pytestmark = pytest.mark.long
 
@@ -82,10 +83,10 @@ def test_a_reader_that_has_seen_enough_ends_no_run_and_is_not_complained_about(
 
 
 def test_a_pipe_gets_the_result_in_words_and_last_the_run_directory_alone(
-    tiny: list[str], tmp_path: Path
+    tiny: list[str], tmp_path: Path, warm_start: WarmStart
 ) -> None:
-    command = [sys.executable, "-m", "imageclf.train", *tiny, "hydra.run.dir=run"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = warm_start.command("train", tmp_path, *tiny, "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     closing = done.stdout.partition("the run is done\n")[2]
     names = ("model", "accuracy", "with TTA", "trained on", "time", "report", "predict", "export")
