@@ -23,7 +23,7 @@ from statistics import mean
 from typing import Any
 
 import pandas as pd
-from sets import SETS, make_set
+from sets import SETS, SMALL, make_set
 
 RECIPES = ("lesson2", "minimal")
 STEPS = {
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("runs", type=Path, help="folder of sets, cache and runs; finished runs in it are kept")
     add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
-    add("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
+    add("--sets", nargs="+", choices=tuple(SETS), default=list(SMALL))
     add("--seeds", type=int, default=3, help="each has a split of its own")
     add("--size", type=int, default=96)
     add("--batch-size", default="auto")
@@ -172,7 +172,7 @@ def page(
 
 
 def _has_all(options: argparse.Namespace) -> bool:
-    return set(options.sets) == set(SETS)
+    return set(options.sets) == set(SMALL)
 
 
 def _typed(options: argparse.Namespace) -> str:

@@ -43,7 +43,7 @@ class PictureSet(NamedTuple):
 
     Args:
         draw: yields (class, picture), in a fixed order.
-        valid_pct: share to hold out; 60 to 240 pictures remain.
+        valid_pct: share to hold out; of all but `many-` sets 60 to 240 pictures remain.
         like_imagenet: whether what the backbone has learnt fits.
         source: where the pictures are from.
     """
@@ -124,12 +124,12 @@ def draw_digits() -> Labelled:
         yield f"digit{label}", grey.resize((64, 64), Image.Resampling.BICUBIC)
 
 
-def draw_fashion() -> Labelled:
-    """Yield 400 of Zalando's Fashion-MNIST test pictures, 28 x 28 pixels, enlarged to 64."""
+def draw_fashion(count: int = 400) -> Labelled:
+    """Yield the first of Zalando's 10,000 Fashion-MNIST test pictures, 28 x 28 pixels, enlarged to 64."""
     with tempfile.TemporaryDirectory() as temporary:
         root = debian_files("dataset-fashion-mnist", Path(temporary)) / "usr/share/datasets/fashion-mnist"
         images, labels = (_idx(root / f"t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1"))
-    for pixels, label in zip(images[:400], labels[:400], strict=True):
+    for pixels, label in zip(images[:count], labels[:count], strict=True):
         yield f"kind{label}", Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
 
 
@@ -192,8 +192,13 @@ SETS = {
     "few-digits": PictureSet(
         partial(first_of, draw_digits, 16), 0.625, False, "scikit-learn, 60 to train on"
     ),
+    "many-fashion": PictureSet(
+        partial(draw_fashion, 2_200), 0.1, False, "Debian's dataset-fashion-mnist, 1,980 to train on"
+    ),
     "glyphs": PictureSet(draw_glyphs, 0.5, False, "drawn with matplotlib's fonts"),
 }
+
+SMALL = tuple(name for name in SETS if not name.startswith("many-"))
 
 
 def main() -> None:

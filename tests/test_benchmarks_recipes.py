@@ -174,3 +174,9 @@ def test_pictures_of_the_sets_are_in_colour(sets: ModuleType, tmp_path: Path) ->
     for path in paths[::50]:
         with Image.open(path) as picture:
             assert (picture.mode, picture.size) == ("RGB", (64, 64))
+
+
+def test_the_page_of_budgets_says_how_far_a_run_was_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    row = {"set": "stamps", "pictures": 204, "size": 64, "budget": 50, "took": 45.5, "epochs": "23 + 2"}
+    assert __import__("budget").page([row]).endswith("| stamps | 204 | 64 | 50 s | 46 s | -9% | 23 + 2 |\n")

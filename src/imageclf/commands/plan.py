@@ -20,6 +20,7 @@ from imageclf.schedule import Workload, passes_left, seconds_of
 from imageclf.system.machine import Machine
 from imageclf.system.printable import console
 from imageclf.system.progress import duration
+from imageclf.training.budget.fit import fit_to_budget
 from imageclf.training.build import build_parts
 from imageclf.training.parts.accelerator import choose, num_ranks, read_device, total_ranks
 from imageclf.training.parts.scaled_lrs import scale_lrs, scaling_words
@@ -30,6 +31,7 @@ from imageclf.training.run_config import RunConfig, parse
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Print the phases as a table; write plan.csv and plan.png."""
+    fit_to_budget(cfg, folder)
     config = parse(to_plain(cfg), RunConfig)
     ranks = total_ranks(config.trainer)
     scaling = scaling_words(config, ranks)

@@ -19,6 +19,7 @@ from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.system.signals import stop_notice
 from imageclf.system.world import World
+from imageclf.training.budget.fit import check_budget
 from imageclf.training.closing import RESULTS, closing_words
 from imageclf.training.directory import check_directory, prepare
 from imageclf.training.door import fit
@@ -116,7 +117,7 @@ def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse a sweep that is none, missing tags, and a metric that is not there or is sought the wrong way.
+    """Refuse a sweep that is none, missing tags, an illegal budget, and a metric sought the wrong way.
 
     Raises:
         InputError: such a value.
@@ -128,6 +129,7 @@ def check_top(config: RunConfig) -> None:
             "a single run is resumed by hydra.run.dir=PATH ckpt_path=auto"
         )
     check_scores(config)
+    check_budget(config)
     metric = config.optimized_metric
     if metric is not None:
         check_direction(metric, "minimize" if lower_is_better(metric, config) else "maximize")

@@ -31,6 +31,7 @@ FREE = (
 _ADDED: Final[Mapping[str, Any]] = {
     "lr_scaling": "none",
     "lr_batch_size": 64,
+    "budget": None,
     "task": {"_target_": "imageclf.tasks.Multiclass"},
     "trainer.benchmark": None,
     "trainer.sync_batchnorm": False,

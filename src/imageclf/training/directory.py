@@ -17,8 +17,9 @@ from imageclf.configs import (
     to_plain,
 )
 from imageclf.configs.plain import to_saved
-from imageclf.configs.saved.hydra_record import keep_record
+from imageclf.configs.saved.hydra_record import keep_record, read_overrides
 from imageclf.system.world import restarted
+from imageclf.training.budget.fit import fit_to_budget
 from imageclf.training.check_keys import check
 from imageclf.training.differences import FREE, contradictions, is_free, key_of
 from imageclf.training.location import clear_unbegun, has_begun
@@ -49,6 +50,8 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     saved = run_dir / "config.yaml"
     # A job has checked it already, but not since it holds the directory's lock.
     if check_directory(cfg, run_dir, overrides):
+        # Before the config is there: a run that goes on never measures again.
+        fit_to_budget(cfg, run_dir)
         if saved.exists():
             log.info("%s has no epoch yet: it starts anew, with the config of this command", run_dir)
             clear_unbegun(run_dir)
@@ -79,7 +82,7 @@ def check_directory(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> boo
         )
     check_trusted(cfg, saved)
     was, now = load_config(saved), to_plain(cfg)
-    changed = contradictions(was, now, overrides)
+    changed = contradictions(was, now, _compared(overrides, was, run_dir))
     if changed:
         more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
         raise InputError(
@@ -105,7 +108,19 @@ def starts_anew(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         return False
     if cfg.ckpt_path != "auto" and not restarted(os.environ):
         return True
-    return bool(contradictions(read_config(saved), to_saved(cfg), overrides))
+    was = read_config(saved)
+    return bool(contradictions(was, to_saved(cfg), _compared(overrides, was, run_dir)))
+
+
+def _compared(overrides: list[str], was: dict[str, Any], run_dir: Path) -> list[str]:
+    """Return the overrides to compare with a saved config.
+
+    A budget has changed lengths in it: what was typed just so when the run started contradicts nothing.
+    """
+    if was.get("budget") is None:
+        return overrides
+    typed = read_overrides(run_dir) or []
+    return [each for each in overrides if not (key_of(each).startswith("schedule") and each in typed)]
 
 
 def check_trusted(cfg: DictConfig, saved: Path) -> None:

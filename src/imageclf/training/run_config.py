@@ -73,6 +73,8 @@ class RunConfig:
         task: what a label is.
         lr_scaling: how the rates of the phases grow with the pictures a step.
         lr_batch_size: pictures a step that these rates were made for.
+        budget: what the run may take, as `Budget.read` takes it: the lengths of the phases are made to fit
+            when the run starts. None: they stay as given.
     """
 
     data: DataOptions
@@ -98,6 +100,7 @@ class RunConfig:
     task: Task = MULTICLASS
     lr_scaling: LrScaling = "none"
     lr_batch_size: int = 64
+    budget: str | None = None
 
 
 Config = TypeVar("Config", bound=RunConfig)
