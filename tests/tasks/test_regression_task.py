@@ -11,7 +11,7 @@ from torch import nn
 from imageclf import InputError
 from imageclf.data.sources.split import Splitting
 from imageclf.data.sources.table import Table, make_table
-from imageclf.model import Predictions, RankCorrelation, RootMeanSquaredError
+from imageclf.model import Predictions, RankCorrelation, RootMeanSquaredError, r2_score
 from imageclf.model.metrics import further_scores
 from imageclf.tasks import MULTICLASS, Regression
 
@@ -63,15 +63,15 @@ def test_a_cell_that_is_no_number_is_refused_with_its_row(cell):
 
 def test_mean_and_spread_are_those_of_the_training_pictures(drawn):
     _, targets = drawn
-    task = Regression().measured(targets)
+    task = Regression().measured(targets, CLASSES)
     assert task.mean == pytest.approx(targets.mean(axis=0), rel=1e-6)
     assert task.spread == pytest.approx(targets.std(axis=0), rel=1e-5)
 
 
 @pytest.mark.parametrize("column", [[5.0, 5.0, 5.0], [1e9, 1e9 + 200, 1e9 + 100]])
 def test_a_column_without_differences_is_refused(column):
-    with pytest.raises(InputError, match="which leaves nothing to learn"):
-        Regression().measured(np.array(column, dtype=np.float32)[:, None])
+    with pytest.raises(InputError, match=r"data\.label_column=height: .* leaves nothing to learn"):
+        Regression().measured(np.array([[0, 1, 2], column], dtype=np.float32).T, CLASSES)
 
 
 def test_predictions_are_in_the_unit_of_the_csv():
@@ -97,6 +97,17 @@ def test_the_loss_of_a_picture_is_its_mean_squared_error_over_the_columns(drawn)
         for pair in zip(targets[:, None], predictions[:, None], strict=True)
     ]
     np.testing.assert_allclose(TASK.losses(predictions, targets), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1e-6, 0.0), (1e-9, 0.0), (1.0, 1e4)])
+def test_the_explained_share_is_scikit_learns_whatever_the_unit(drawn, scale, shift):
+    predicted, truth = (torch.from_numpy(each * np.float32(scale) + np.float32(shift)) for each in drawn)
+    expected = metrics.r2_score(truth.double(), predicted.double())
+    assert r2_score(predicted, truth) == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_equal_numbers_no_share_is_explained():
+    assert np.isnan(r2_score(torch.tensor([0.2, 0.3]), torch.tensor([0.1, 0.1])))
 
 
 # Here there is one batch; it warns of many.

@@ -10,7 +10,7 @@ from imageclf import InputError
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of, true_numbers
 from imageclf.analysis.run_settings import RunRecord, differing_settings, setting_text, settings
 from imageclf.analysis.runs_table import run_scores
-from imageclf.analysis.scores import accuracy, log_loss
+from imageclf.analysis.scores import accuracy, explained_variance, log_loss
 
 FOLD = "data.fold"
 SEED = "seed"
@@ -87,11 +87,10 @@ def class_scores(joined: pd.DataFrame, classes: Sequence[str]) -> dict[str, floa
 def number_scores(joined: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
     """Return `oof/r2`, `oof/mae` and `oof/rmse` of the joined predictions of numbers, means over columns."""
     truth, predicted = true_numbers(joined), probabilities_of(joined, classes)
-    squared = ((predicted - truth) ** 2).mean(axis=0)
     return {
-        "oof/r2": float((1 - squared / truth.var(axis=0)).mean()),
+        "oof/r2": float(explained_variance(predicted, truth).mean()),
         "oof/mae": float(np.abs(predicted - truth).mean()),
-        "oof/rmse": float(np.sqrt(squared).mean()),
+        "oof/rmse": float(np.sqrt(((predicted - truth) ** 2).mean(axis=0)).mean()),
     }
 
 

@@ -114,6 +114,17 @@ def auroc(truth: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> floa
     return float((ranks[truth].sum() - present * (present + 1) / 2) / (present * absent))
 
 
+def explained_variance(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return R², the share of the variance of `[N, C]` or `[N]` numbers that is explained, of each column.
+
+    NaN where all true numbers are equal.
+
+    Source: `sklearn.metrics.r2_score`.
+    """
+    variance = np.where(np.ptp(truth, axis=0) > 0, truth.var(axis=0), np.nan)
+    return np.asarray(1 - ((predicted - truth) ** 2).mean(axis=0) / variance)
+
+
 def wilson_interval(right: float, total: int, confidence: float = 0.95) -> Interval:
     """Return where the accuracy on all pictures of this kind probably lies, given that on some of them.
 

@@ -19,6 +19,7 @@ from imageclf.model.metrics import (
     RootMeanSquaredError,
     SamplesFBeta,
     check_metric,
+    r2_score,
 )
 from imageclf.model.mixing import Mixing
 from imageclf.model.module import ClassifierModule
@@ -62,6 +63,7 @@ __all__ = [
     "load_weights",
     "num_features",
     "parameter_groups",
+    "r2_score",
     "refresh_norms",
     "weights_digest",
 ]

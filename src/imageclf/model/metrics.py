@@ -11,6 +11,7 @@ from torchmetrics import MeanSquaredError, Metric, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassConfusionMatrix, MultilabelFBetaScore
 
 from imageclf import InputError
+from imageclf.analysis.scores import explained_variance
 from imageclf.model.predictions import Predictions
 from imageclf.tasks import MULTICLASS, Task
 
@@ -64,6 +65,16 @@ class SamplesFBeta(MultilabelFBetaScore):
     def compute(self) -> Tensor:
         """Return the mean as a scalar."""
         return super().compute().mean()
+
+
+def r2_score(predicted: Tensor, truth: Tensor) -> float:
+    """Return the share of the variance of numbers that is explained, the mean over the columns.
+
+    That of torchmetrics takes numbers with a sum of squares below 0.0001 for equal ones, and gives 1.
+
+    Source: `sklearn.metrics.r2_score`.
+    """
+    return float(explained_variance(predicted.double().numpy(), truth.double().numpy()).mean())
 
 
 class RootMeanSquaredError(MeanSquaredError):

@@ -88,7 +88,7 @@ class Multiclass:
         """Return the class numbers."""
         return targets
 
-    def measured(self, targets: Targets) -> Self:
+    def measured(self, targets: Targets, classes: Sequence[str]) -> Self:
         """Return the task."""
         return self
 

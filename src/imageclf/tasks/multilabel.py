@@ -132,7 +132,7 @@ class Multilabel:
         has = np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)])
         return np.asarray(np.where(has, counts, len(targets) + 2).argmin(axis=1), dtype=np.int64)
 
-    def measured(self, targets: Targets) -> Self:
+    def measured(self, targets: Targets, classes: Sequence[str]) -> Self:
         """Return the task."""
         return self
 

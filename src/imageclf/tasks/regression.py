@@ -103,7 +103,7 @@ class Regression:
         """Return in which tenth of its range the first number of each picture is."""
         return ranges(targets[:, 0])
 
-    def measured(self, targets: Targets) -> Self:
+    def measured(self, targets: Targets, classes: Sequence[str]) -> Self:
         """Return the task with mean and spread of the training pictures.
 
         Raises:
@@ -115,9 +115,9 @@ class Regression:
         if len(narrow):
             place = narrow[0]
             raise InputError(
-                f"data.label_column: the numbers of column {place + 1} of {len(mean)} have a spread of "
-                f"{spread[place]:g} around {mean[place]:g} in training, which leaves nothing to learn; take "
-                "another column, or subtract a constant from its numbers"
+                f"data.label_column={classes[place]}: the numbers have a spread of {spread[place]:g} around "
+                f"{mean[place]:g} in training, which leaves nothing to learn; take another column, or "
+                "subtract a constant from its numbers"
             )
         return replace(self, mean=tuple(mean.tolist()), spread=tuple(spread.tolist()))
 

@@ -91,7 +91,7 @@ class Task(Protocol):
     def strata(self, targets: Targets) -> NDArray[np.int64]:
         """Return a number of each picture `[N]`, whose kinds oversampling makes equally frequent."""
 
-    def measured(self, targets: Targets) -> Self:
+    def measured(self, targets: Targets, classes: Sequence[str]) -> Self:
         """Return the task with what it learns from the targets of the training pictures.
 
         Raises:

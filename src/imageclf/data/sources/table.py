@@ -132,7 +132,7 @@ class Table:
         if unknown:
             raise InputError(f"{path} has labels that are not among the classes: {listed(unknown)}.")
         table = cls(frame, known, task=task)
-        measured = task.measured(table.labels[table.rows("train")])
+        measured = task.measured(table.labels[table.rows("train")], known)
         return table if measured is task else replace(table, task=measured)
 
 

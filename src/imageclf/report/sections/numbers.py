@@ -9,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from imageclf.analysis.predictions_csv import probabilities_of, true_numbers
+from imageclf.analysis.scores import explained_variance
 from imageclf.report.page import fluid_plot
 from imageclf.report.plots.numbers_plot import numbers_figure
 from imageclf.report.run_files import RunFiles
@@ -83,14 +84,13 @@ def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
 def number_row(name: str, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> NumberRow:
     """Return the scores of a column, from true and predicted numbers `[N]`."""
     errors = predicted - truth
-    variance = truth.var()
     words = f"Predictions of {name} over the truth, and what they are off by"
     return NumberRow(
         name=name,
         mae=float(np.abs(errors).mean()),
         rmse=float(np.sqrt((errors**2).mean())),
-        r2=float(1 - (errors**2).mean() / variance) if variance > 0 else np.nan,
-        spearman=float(pd.Series(truth).rank().corr(pd.Series(predicted).rank())) if variance > 0 else np.nan,
+        r2=float(explained_variance(predicted, truth)),
+        spearman=float(pd.Series(truth).rank().corr(pd.Series(predicted).rank())),
         plot=fluid_plot(lambda width: numbers_figure(truth, predicted, width), words),
     )
 
