@@ -179,6 +179,7 @@ def test_an_onnx_file_gives_numbers_in_the_unit_of_the_csv(run_dir, summary, pic
     folder = export(ExportOptions(str(run_dir), "onnx", "ensemble", "uint8", str(tmp_path)))
     carried = {each.key: json.loads(each.value) for each in onnx.load(folder / "model.onnx").metadata_props}
     assert (carried["task"], carried["target_spread"]) == ("regression", summary["target_spread"])
+    assert "Output\n`numbers`: `[B, 2]`" in (folder / "README.md").read_text()
     file = pictures / "images/0.png"
     prepare = runpy.run_path(str(folder / "prepare.py"))["prepare"]
     pixels = prepare(str(file), **carried["prepare"]).transpose(2, 0, 1)[None]
