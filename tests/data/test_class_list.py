@@ -32,6 +32,7 @@ def counts(table):
 
 def test_without_any_choice_the_table_is_as_it_was(stamps):
     assert ClassList().apply(stamps) is stamps
+    assert ClassList(relabel={}, ignore=[]).apply(stamps) is stamps
 
 
 def test_chosen_classes_are_in_the_order_given_and_the_log_counts_the_others(stamps, caplog):
@@ -102,7 +103,8 @@ def test_a_picture_is_left_out_if_any_of_its_labels_is_ignored(mosaics):
         ({"classes": ["plants", "brids"]}, r"classes: no picture is labelled 'brids'; did you mean 'birds'"),
         ({"relabel": {"zebra": "x"}}, r"relabel: no picture is labelled 'zebra'; the classes are 'birds',"),
         ({"ignore": "plant"}, r"data\.ignore: no picture is labelled 'plant'; did you mean 'plants'"),
-        ({"classes": ["plants"]}, r"leave only the class 'plants': a classifier needs two or more"),
+        ({"classes": ["plants"]}, r"leave 'plants': a classifier needs two classes or more"),
+        ({"ignore": list(COUNTS)}, r"leave no class: a classifier needs two classes or more"),
         ({"classes": ["plants", "plants"]}, r"data\.classes=.* 'plants' is listed twice"),
         ({"relabel": {"birds": None}}, r"relabel: birds: null: give the new name .* data\.ignore=birds"),
     ],

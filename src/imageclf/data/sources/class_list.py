@@ -55,26 +55,31 @@ class ClassList:
         """The classes that were chosen, in class order; None: all, in natural order."""
         return None if self.classes is None else tuple(map(str, self.classes))
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The labels whose pictures are left out, each once."""
+        several = [self.ignore] if isinstance(self.ignore, str | int) else self.ignore or ()
+        return tuple(dict.fromkeys(map(str, several)))
+
     def apply(self, table: Table) -> Table:
         """Return the table with these classes, and log what changes.
 
         Raises:
             InputError: a name is no class of the table, or too few classes are left; see `check_table`.
         """
-        if self.classes is None and not self.relabel and self.ignore is None:
+        if self.classes is None and not self.relabel and not self.ignored:
             return table
         table.task.refuse("the choice of classes (data.classes, data.relabel and data.ignore)")
         if self.relabel:
             table = _relabelled(table, {str(old): str(new) for old, new in self.relabel.items()})
-        if self.ignore is not None:
-            several = [self.ignore] if isinstance(self.ignore, str | int) else self.ignore
-            table = _without(table, list(map(str, several)))
+        if self.ignored:
+            table = _without(table, self.ignored)
         if self.order is not None:
             table = _chosen(table, self.order)
         if table.num_classes < 2:
             raise InputError(
-                "data.classes, data.relabel and data.ignore leave only the class "
-                f"{listed(table.classes) or 'none'}: a classifier needs two or more"
+                f"data.classes, data.relabel and data.ignore leave {listed(table.classes) or 'no class'}: a "
+                "classifier needs two classes or more"
             )
         check_table(table, "data.classes")
         return table
