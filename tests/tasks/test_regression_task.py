@@ -52,7 +52,7 @@ def test_columns_of_a_csv_keep_how_their_numbers_are_written():
     assert set(TASK.names_in(LABELS)) == set(CLASSES)
 
 
-@pytest.mark.parametrize("cell", ["", "old", "1,5", "nan", "inf", "1_000"])
+@pytest.mark.parametrize("cell", ["", "old", "1,5", "nan", "inf", "1_000", "-1e18"])
 def test_a_cell_that_is_no_number_is_refused_with_its_row(cell):
     columns = pd.DataFrame({"age": ["41", cell]}, index=[2, 3])
     with pytest.raises(

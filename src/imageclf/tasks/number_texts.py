@@ -1,6 +1,5 @@
 """Numbers of a picture as one text, and how even parts of pictures are made by them."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -11,6 +10,9 @@ from imageclf import InputError
 
 JOIN = "|"
 """Between the numbers of a picture, in split.csv and predictions/*.csv."""
+
+# The square of a larger number may be none of float32.
+_LIMIT = 1e18
 
 # Parts of equal size by which pictures are dealt out, and pictures that each part has at least.
 _PARTS, _FEWEST = 10, 5
@@ -51,7 +53,7 @@ def check_columns(columns: pd.DataFrame) -> None:
         columns: of text, with their names as headings and the rows of the CSV as index.
 
     Raises:
-        InputError: a cell is no finite number, or a heading is blank, repeated or has a `|`.
+        InputError: a cell is no number below 1e18 in size, or a heading is blank, repeated or has a `|`.
     """
     names = [str(name) for name in columns.columns]
     odd = next((name for name in names if not name.strip() or JOIN in name or names.count(name) > 1), None)
@@ -66,7 +68,8 @@ def check_columns(columns: pd.DataFrame) -> None:
             row = columns.index[wrong.index(True)]
             raise InputError(
                 f"data.label_column={name}: row {row} holds {cells[row]!r}, and {sum(wrong)} of {len(wrong)} "
-                "rows hold no number; task=regression needs one in each row, such as 1.5 or -2e3"
+                "rows hold no number; task=regression needs one in each row, such as 1.5 or -2e3, of less "
+                "than 1e18 in size"
             )
 
 
@@ -103,6 +106,6 @@ def one_of_each(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
 
 def _is_number(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell)) and "_" not in cell
+        return abs(float(cell)) < _LIMIT and "_" not in cell
     except ValueError:
         return False

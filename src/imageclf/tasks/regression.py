@@ -65,7 +65,7 @@ class Regression:
         """Return the numbers of each row with the names of their columns.
 
         Raises:
-            InputError: a cell is no finite number.
+            InputError: a cell is no number, see `check_columns`.
         """
         check_columns(columns)
         names = [str(name) for name in columns.columns]
