@@ -142,6 +142,15 @@ def test_several_runs_average_numbers_in_the_unit_of_the_csv(run_dir, pictures, 
     np.testing.assert_allclose(found["ensemble"], np.mean([found["head-0"], *snapshots], axis=0), rtol=1e-5)
 
 
+def test_a_run_of_a_single_number_can_be_predicted_with(pictures, given, tmp_path):
+    phase = phases(head={"lr": 1e-2, "unfreeze_to": "head"})
+    train_small(tmp_path, pictures, *REGRESSION, *phase, "data.label_column=size")
+    valid = pd.read_csv(tmp_path / "predictions/valid.csv")
+    files = [pictures / "images" / Path(path).name for path in valid["path"]]
+    found = imageclf.load(tmp_path).predict(files).probabilities
+    np.testing.assert_allclose(found, valid[["size"]], rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def report(run_dir):
     """Return the text of each section of the report."""

@@ -119,7 +119,7 @@ def classes_of(file: Path) -> tuple[str, ...]:
     """
     classes = read_saved(file).get("classes")
     names = classes if isinstance(classes, list | tuple) else []
-    if len(names) < 2 or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InputError(f"{file} has no list of class names")
     return tuple(names)
 
