@@ -7,7 +7,7 @@ import pytest
 from imageclf.report import galleries, page, reported, runs_numbers
 from imageclf.report.galleries import common_folder
 from imageclf.report.page import duration, percent
-from imageclf.report.reported import reported_model
+from imageclf.report.reported import model_sentence, reported_model
 from imageclf.report.run_numbers import ClassRow, class_rows, fit_rows, headline_cards, phase_rows
 
 REPORTED = {
@@ -48,6 +48,12 @@ def test_beside_a_reported_model_no_candidate_has_a_card():
     summary = {"seconds": 1, "val/acc": 0.25, "val/acc_best": 0.5, "test/acc": 0.75} | REPORTED
     cards = headline_cards(summary, reported_model(summary, []))
     assert [card.key for card in cards] == ["test/acc", "seconds"]
+
+
+def test_a_model_of_numbers_without_metrics_has_its_loss():
+    summary = {"task": "regression", "model": "final", "model/loss": 0.5, "model/pictures": 8}
+    sentence = "The reported model is the final weights: loss 0.5 on 8 validation pictures."
+    assert model_sentence(summary, []) == sentence
 
 
 def test_the_worst_class_comes_first_with_what_it_is_confused_with():

@@ -101,6 +101,8 @@ def reported_model(
 def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
     """Return the scores of the reported model of a run that predicts numbers; none of any other.
 
+    Its loss alone if the run has no metrics.
+
     >>> number_scores({"task": "regression", "model/loss": 0.1, "model/pictures": 8, "model/mae": 2.5})
     {'mae': 2.5}
     """
@@ -109,8 +111,9 @@ def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
     found = {
         name.removeprefix("model/"): value for name, value in summary.items() if name.startswith("model/")
     }
-    others = {name: value for name, value in found.items() if name not in ("loss", "pictures", "chosen")}
-    return {name: float(value) for name, value in others.items() if isinstance(value, int | float)}
+    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    others = {name: value for name, value in numbers.items() if name not in ("loss", "pictures", "chosen")}
+    return others or {name: numbers[name] for name in ("loss",) if name in numbers}
 
 
 def scores_in_words(scores: Mapping[str, float]) -> str:
