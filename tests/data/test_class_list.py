@@ -97,6 +97,15 @@ def test_a_picture_is_left_out_if_any_of_its_labels_is_ignored(mosaics):
     assert ClassList(ignore="cat").apply(mosaics).ids == ["b", "c", "d"]
 
 
+def test_a_label_that_only_ignored_pictures_have_is_no_class(mosaics):
+    with pytest.raises(InputError, match=r"data\.classes: no picture is labelled 'cat'; the classes are"):
+        ClassList(classes=["cat", "emu"], ignore="dog").apply(mosaics)
+
+
+def test_spaces_around_a_new_name_do_not_count(stamps):
+    assert "pets" in ClassList(relabel={"mammals": " pets "}).apply(stamps).classes
+
+
 @pytest.mark.parametrize(
     ("choice", "message"),
     [

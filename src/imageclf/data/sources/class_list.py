@@ -71,7 +71,7 @@ class ClassList:
             return table
         table.task.refuse("the choice of classes (data.classes, data.relabel and data.ignore)")
         if self.relabel:
-            table = _relabelled(table, {str(old): str(new) for old, new in self.relabel.items()})
+            table = _relabelled(table, {str(old): str(new).strip() for old, new in self.relabel.items()})
         if self.ignored:
             table = _without(table, self.ignored)
         if self.order is not None:
@@ -100,7 +100,9 @@ def _without(table: Table, names: Sequence[str]) -> Table:
     rows = np.flatnonzero(_have(table, names))
     _log.info("data.ignore: %s left out", _labelled(len(rows), names))
     kept = table.without(rows.tolist())
-    return replace(kept, classes=tuple(name for name in table.classes if name not in names))
+    # A label that stood beside an ignored one may have lost all its pictures.
+    left = set(kept.task.names_in(kept.frame["label"].tolist()))
+    return replace(kept, classes=tuple(name for name in table.classes if name in left))
 
 
 def _chosen(table: Table, classes: tuple[str, ...]) -> Table:
