@@ -157,7 +157,7 @@ class ClassifierModule(pl.LightningModule):
         if self._trainer is not None:
             # torchmetrics warns on the first rank only, and a warning makes a score NaN.
             further = self.trainer.strategy.broadcast(further)
-        scores = {**dict(reversed(predictions.scores.items())), **further}
+        scores = {"loss": predictions.loss} | predictions.scores | further
         return {f"{split}/{name}": value for name, value in scores.items()}
 
     def record(self, name: str, value: float) -> None:
