@@ -24,6 +24,9 @@ from imageclf.configs.saved.numbers import (
 from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
 from imageclf.system.files import read_limited
 from imageclf.system.printable import written
+from imageclf.tasks import MULTICLASS, Multilabel, Regression, Task
+
+_TASKS: dict[str, Task] = {"multilabel": Multilabel(), "regression": Regression()}
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,19 @@ class RunFiles:
     overrides: list[str] | None
 
     @property
+    def task(self) -> Task:
+        """Return the task: a summary names any but the usual one."""
+        return _TASKS.get(str(self.summary.get("task")), MULTICLASS)
+
+    @property
     def has_labels(self) -> bool:
-        """Return whether a picture has any number of labels: a summary names any but the usual task."""
-        return self.summary.get("task") == "multilabel"
+        """Return whether a picture has any number of labels."""
+        return self.task.name == "multilabel"
 
     @property
     def has_numbers(self) -> bool:
         """Return whether numbers are predicted of a picture."""
-        return self.summary.get("task") == "regression"
+        return not self.task.kind.has_accuracy
 
 
 def read_run(run_dir: Path) -> RunFiles:

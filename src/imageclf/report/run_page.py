@@ -1,6 +1,5 @@
 """The report of one run."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,8 +51,6 @@ from imageclf.tasks.label_answers import marks
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
-# Among how many answers guessing chooses: with labels yes or no; the mean for each number has a loss of 1.
-_GUESSES = {"multilabel": 2.0, "regression": math.e}
 NO_PICTURES = ModelPictures(views=None, heatmaps=None)
 
 
@@ -121,7 +118,7 @@ def write_report(
         phases=phase_rows(run.metrics, len(run.predictions)),
         rates=_rates(run),
         curves=_curves(run),
-        fits=fit_rows(run.metrics, _GUESSES.get(str(run.summary.get("task")), len(run.classes))),
+        fits=fit_rows(run.metrics, run.task.answers(len(run.classes))),
         searches=_searches(run),
         validation=validation,
         labels=_labels(run) if run.has_labels and len(run.predictions) else None,

@@ -214,9 +214,7 @@ class Regression:
 
     def refuse(self, feature: str) -> None:
         """Refuse the feature, always."""
-        raise InputError(
-            f"{feature} does not know task=regression; docs/regression.md lists what does not"
-        )
+        raise InputError(f"{feature} does not know task=regression; docs/regression.md lists what does not")
 
 
 def _like(numbers: Sequence[float], tensor: Tensor) -> Tensor:
