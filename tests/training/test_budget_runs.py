@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imageclf import InputError
-from imageclf.configs import load_config
+from imageclf import InputError, Preempted
+from imageclf.configs import load_config, read_object
 from imageclf.data.sources.table import make_table
 from imageclf.schedule import Phase, Schedule, Workload
 from imageclf.training.budget.probe import few_of, pace_of, probe_schedule
@@ -48,8 +48,17 @@ def test_a_budget_below_one_epoch_of_each_phase_is_refused_with_what_that_takes(
     with pytest.raises(InputError) as refused:
         start("budget=47pictures")
     assert str(refused.value) == (
-        "budget=47pictures: with cycle_len=1 in every phase the run takes about 48 pictures; give more, or a "
+        "budget=47pictures: with cycle_len=1 in every phase the run takes 48 pictures; give more, or a "
         "schedule with fewer phases"
+    )
+
+
+def test_a_run_that_is_refused_for_its_budget_is_recorded_as_failed(command, tiny, tmp_path):
+    done = command("train", *tiny, "budget=1pictures", f"hydra.run.dir={tmp_path}")
+    failure = read_object(tmp_path / "failed.json")
+    assert (done.code, failure["status"]) == (1, "input")
+    assert str(failure["cause"]).startswith(
+        "budget=1pictures: with cycle_len=1 in every phase the run takes 48"
     )
 
 
@@ -86,6 +95,15 @@ def test_what_cannot_be_kept_is_refused(start, typed, words):
     with pytest.raises(InputError) as refused:
         start(*typed)
     assert words in str(refused.value)
+
+
+def test_a_signal_ends_a_measurement_at_once_and_nothing_of_it_stays(start, tmp_path):
+    send = "{_target_: probes.SendSignal, name: SIGTERM, epoch: 1, batch: 0, to: process, rank: 0}"
+    killed = tmp_path / "run" / ".probe"
+    killed.mkdir(parents=True)
+    with pytest.raises(Preempted, match=r"^ended by SIGTERM; start it again$"):
+        start("budget=2min", f"+callbacks.send={send}")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".hydra"]
 
 
 @pytest.mark.long
