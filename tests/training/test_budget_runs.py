@@ -62,6 +62,13 @@ def test_a_run_that_is_refused_for_its_budget_is_recorded_as_failed(command, tin
     )
 
 
+@pytest.mark.long
+def test_a_plan_for_a_time_estimates_it_once(command, tiny, tmp_path):
+    done = command("plan", *tiny, "budget=1min", f"hydra.run.dir={tmp_path}")
+    assert done.code == 0
+    assert "takes about" not in done.out
+
+
 def test_a_run_goes_on_with_the_very_same_config_by_the_command_that_began_it(start, tmp_path):
     start("budget=300pictures")
     config = tmp_path / "run" / "config.yaml"
@@ -87,6 +94,7 @@ def test_a_run_that_has_done_no_epoch_is_measured_anew_for_another_budget(start)
     ("typed", "words"),
     [
         (["budget=soon"], "budget=soon: give a time such as 90s, 10min or 1.5h, or"),
+        (["budget=600"], "budget=600: give a time such as 90s, 10min or 1.5h, or"),
         (["budget=1min", "trainer.devices=2"], "and this one trains on 2 ranks; give a number of training"),
         (["budget=1min", "+trainer.limit_train_batches=3"], "with trainer.limit_train_batches=3: both say"),
     ],
