@@ -62,6 +62,12 @@ def test_a_run_that_is_refused_for_its_budget_is_recorded_as_failed(command, tin
     )
 
 
+def test_a_measurement_is_not_judged_as_a_trial_of_a_search(start):
+    pruning = "_target_: imageclf.callbacks.search.pruning.Pruning, storage: ../study.log, study: a, trial: 0"
+    node = f"{{{pruning}, metric: val/acc, pruner: median, options: {{}}}}"
+    assert start("budget=2min", f"+callbacks.pruning={node}")["head"] > 4
+
+
 @pytest.mark.long
 def test_a_plan_for_a_time_estimates_it_once(command, tiny, tmp_path):
     done = command("plan", *tiny, "budget=1min", f"hydra.run.dir={tmp_path}")
