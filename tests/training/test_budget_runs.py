@@ -68,6 +68,10 @@ def test_a_measurement_is_not_judged_as_a_trial_of_a_search(start):
     assert start("budget=2min", f"+callbacks.pruning={node}")["head"] > 4
 
 
+def test_the_few_pictures_of_a_measurement_need_not_have_every_class(start):
+    assert start("budget=2min", "data.batch_size=1", "model.class_weights=balanced", "schedule.phases.finetune.bn=eval")["head"] > 4
+
+
 @pytest.mark.long
 def test_a_plan_for_a_time_estimates_it_once(command, tiny, tmp_path):
     done = command("plan", *tiny, "budget=1min", f"hydra.run.dir={tmp_path}")

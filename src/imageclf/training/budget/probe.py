@@ -131,6 +131,8 @@ def _measured(config: RunConfig, table: Table, folder: Path) -> Pace:
             caching=replace(config.data.caching, cache_dir=str(folder / "cache")),
         ),
         schedule=probe_schedule(config.schedule, loading.size),
+        # A few pictures may have none of some class, and weights of classes take no time.
+        model=replace(config.model, class_weights="none"),
         # A search judges its trials by their own cycles.
         callbacks={name: node for name, node in config.callbacks.items() if name != "pruning"},
         logger=None,
