@@ -40,6 +40,11 @@ def test_a_number_of_pictures_makes_every_phase_longer_in_proportion(start):
     assert start("budget=300pictures") == {"head": 8, "finetune": 4}
 
 
+def test_pictures_are_counted_without_opening_them(start, tmp_path):
+    start("budget=300pictures", f"data.cache_dir={tmp_path / 'cache'}")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_smaller_number_makes_every_phase_shorter(start):
     assert start("budget=72pictures") == {"head": 2, "finetune": 1}
 
