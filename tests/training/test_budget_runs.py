@@ -74,7 +74,8 @@ def test_a_measurement_is_not_judged_as_a_trial_of_a_search(start):
 
 
 def test_the_few_pictures_of_a_measurement_need_not_have_every_class(start):
-    assert start("budget=2min", "data.batch_size=1", "model.class_weights=balanced", "schedule.phases.finetune.bn=eval")["head"] > 4
+    typed = ("data.batch_size=1", "model.class_weights=balanced", "schedule.phases.finetune.bn=eval")
+    assert start("budget=2min", *typed)["head"] > 4
 
 
 @pytest.mark.long
