@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imageclf import InputError
-from imageclf.configs import load_config
+from imageclf import InputError, Preempted
+from imageclf.configs import load_config, read_object
 from imageclf.data.sources.table import make_table
 from imageclf.schedule import Phase, Schedule, Workload
 from imageclf.training.budget.probe import few_of, pace_of, probe_schedule
@@ -40,6 +40,11 @@ def test_a_number_of_pictures_makes_every_phase_longer_in_proportion(start):
     assert start("budget=300pictures") == {"head": 8, "finetune": 4}
 
 
+def test_pictures_are_counted_without_opening_them(start, tmp_path):
+    start("budget=300pictures", f"data.cache_dir={tmp_path / 'cache'}")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_smaller_number_makes_every_phase_shorter(start):
     assert start("budget=72pictures") == {"head": 2, "finetune": 1}
 
@@ -48,9 +53,36 @@ def test_a_budget_below_one_epoch_of_each_phase_is_refused_with_what_that_takes(
     with pytest.raises(InputError) as refused:
         start("budget=47pictures")
     assert str(refused.value) == (
-        "budget=47pictures: with cycle_len=1 in every phase the run takes about 48 pictures; give more, or a "
+        "budget=47pictures: with cycle_len=1 in every phase the run takes 48 pictures; give more, or a "
         "schedule with fewer phases"
     )
+
+
+def test_a_run_that_is_refused_for_its_budget_is_recorded_as_failed(command, tiny, tmp_path):
+    done = command("train", *tiny, "budget=1pictures", f"hydra.run.dir={tmp_path}")
+    failure = read_object(tmp_path / "failed.json")
+    assert (done.code, failure["status"]) == (1, "input")
+    assert str(failure["cause"]).startswith(
+        "budget=1pictures: with cycle_len=1 in every phase the run takes 48"
+    )
+
+
+def test_a_measurement_is_not_judged_as_a_trial_of_a_search(start):
+    pruning = "_target_: imageclf.callbacks.search.pruning.Pruning, storage: ../study.log, study: a, trial: 0"
+    node = f"{{{pruning}, metric: val/acc, pruner: median, options: {{}}}}"
+    assert start("budget=2min", f"+callbacks.pruning={node}")["head"] > 4
+
+
+def test_the_few_pictures_of_a_measurement_need_not_have_every_class(start):
+    typed = ("data.batch_size=1", "model.class_weights=balanced", "schedule.phases.finetune.bn=eval")
+    assert start("budget=2min", *typed)["head"] > 4
+
+
+@pytest.mark.long
+def test_a_plan_for_a_time_estimates_it_once(command, tiny, tmp_path):
+    done = command("plan", *tiny, "budget=1min", f"hydra.run.dir={tmp_path}")
+    assert done.code == 0
+    assert "takes about" not in done.out
 
 
 def test_a_run_goes_on_with_the_very_same_config_by_the_command_that_began_it(start, tmp_path):
@@ -78,6 +110,7 @@ def test_a_run_that_has_done_no_epoch_is_measured_anew_for_another_budget(start)
     ("typed", "words"),
     [
         (["budget=soon"], "budget=soon: give a time such as 90s, 10min or 1.5h, or"),
+        (["budget=600"], "budget=600: give a time such as 90s, 10min or 1.5h, or"),
         (["budget=1min", "trainer.devices=2"], "and this one trains on 2 ranks; give a number of training"),
         (["budget=1min", "+trainer.limit_train_batches=3"], "with trainer.limit_train_batches=3: both say"),
     ],
@@ -86,6 +119,15 @@ def test_what_cannot_be_kept_is_refused(start, typed, words):
     with pytest.raises(InputError) as refused:
         start(*typed)
     assert words in str(refused.value)
+
+
+def test_a_signal_ends_a_measurement_at_once_and_nothing_of_it_stays(start, tmp_path):
+    send = "{_target_: probes.SendSignal, name: SIGTERM, epoch: 1, batch: 0, to: process, rank: 0}"
+    killed = tmp_path / "run" / ".probe"
+    killed.mkdir(parents=True)
+    with pytest.raises(Preempted, match=r"^ended by SIGTERM; start it again$"):
+        start("budget=2min", f"+callbacks.send={send}")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".hydra"]
 
 
 @pytest.mark.long

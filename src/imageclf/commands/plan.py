@@ -17,6 +17,7 @@ from imageclf.data import ImageData
 from imageclf.evaluation.tta_presets import weighted_views
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Workload, passes_left, seconds_of
+from imageclf.schedule.budget import Budget
 from imageclf.system.machine import Machine
 from imageclf.system.printable import console
 from imageclf.system.progress import duration
@@ -42,8 +43,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
     console().print(phase_table(schedule, module, data))
     if scaling:
         print(scaling)
-    # Of a GPU, and of several ranks, a run says it after its first batches.
-    if trains_on(config.trainer) == "cpu" and num_ranks(config.trainer) == 1:
+    # A budget of time has said it. Of a GPU, and of several ranks, a run says it after its first batches.
+    is_said = config.budget is not None and Budget.read(config.budget).unit == "seconds"
+    if not is_said and trains_on(config.trainer) == "cpu" and num_ranks(config.trainer) == 1:
         print(duration_line(config, module, data))
     print(machine_line(config.trainer, data))
     write_plan(folder, schedule, module, data, found={})

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,13 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
         remove_refused_run(run_dir)
         raise
     # A refusal to resume is no failure of the run that is there.
-    with nullcontext() if has_begun(run_dir) else record_failure(run_dir):
+    recording = nullcontext if has_begun(run_dir) else partial(record_failure, run_dir)
+    with recording():
         config = check_job(cfg, run_dir, overrides)
     with requeue_when_preempted(), locked(run_dir):
-        if not prepare(cfg, run_dir, overrides):
+        with recording():
+            is_left = prepare(cfg, run_dir, overrides)
+        if not is_left:
             log.info("%s is finished already", run_dir)
             return
         with record_failure(run_dir):

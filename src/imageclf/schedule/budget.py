@@ -29,8 +29,8 @@ class Budget:
     unit: Literal["seconds", "pictures"]
 
     @classmethod
-    def read(cls, text: str) -> "Budget":
-        """Return the budget that is written as a number and a unit.
+    def read(cls, text: str | float) -> "Budget":
+        """Return the budget that is written as a number and a unit; a number alone is refused as others are.
 
         Raises:
             InputError: it is written otherwise, or is 0.
@@ -38,7 +38,7 @@ class Budget:
         >>> Budget.read("1.5h"), Budget.read("50000pictures")
         (Budget(amount=5400.0, unit='seconds'), Budget(amount=50000.0, unit='pictures'))
         """
-        found = _WRITTEN.fullmatch(text)
+        found = _WRITTEN.fullmatch(str(text))
         if found is None or float(found[1]) == 0:
             raise InputError(
                 f"budget={text}: give a time such as 90s, 10min or 1.5h, or a number of training pictures "

@@ -33,7 +33,7 @@ class Notice:
     Ctrl-C ends the run at once, in a process without a parent that decides.
 
     Args:
-        run_dir: of the run, for the message; None: there are no signal handlers.
+        run_dir: of the run, for the message; None: there is no config yet to go on with.
 
     Attributes:
         came: the signal that asked the run to end, or None.
@@ -53,7 +53,8 @@ class Notice:
 
     def end(self) -> NoReturn:
         """Raise what ends the run, with a message that says how to resume."""
-        raise ending(self.came, f"go on with: {resuming(self._run_dir or Path())}")
+        remedy = "start it again" if self._run_dir is None else f"go on with: {resuming(self._run_dir)}"
+        raise ending(self.came, remedy)
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal that asks the run to end."""
@@ -94,8 +95,12 @@ def resuming(run_dir: Path) -> str:
 
 
 @contextmanager
-def stop_notice(run_dir: Path) -> Iterator[Notice]:
-    """Handle every signal inside the block, and restore handlers and mask afterwards."""
+def stop_notice(run_dir: Path | None = None) -> Iterator[Notice]:
+    """Handle every signal inside the block, and restore handlers and mask afterwards.
+
+    Args:
+        run_dir: as `Notice` takes it.
+    """
     notice = Notice(run_dir)
     with _handled(STOPPING, notice.note), _masked(signal.SIG_UNBLOCK, STOPPING):
         yield notice

@@ -165,6 +165,9 @@ def build_trainer(
         num_sanity_val_steps=0,
         plugins=[CheckpointFiles(), *cluster_environment(os.environ)],
     )
+    # Lightning's handler of SIGTERM waits for the other ranks inside it, and ends the process as if all were
+    # well. No setting leaves it out: https://github.com/Lightning-AI/pytorch-lightning/pull/20825
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
 

@@ -105,7 +105,7 @@ class RunConfig:
     task: Task = MULTICLASS
     lr_scaling: LrScaling = "none"
     lr_batch_size: int = 64
-    budget: str | None = None
+    budget: str | float | None = None
 
 
 Config = TypeVar("Config", bound=RunConfig)

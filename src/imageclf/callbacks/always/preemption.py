@@ -50,11 +50,6 @@ class Preemption(pl.Callback):
     def __init__(self, notice: Notice) -> None:
         self._notice = notice
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep Lightning from installing its handler, which waits for the other ranks inside it."""
-        # No setting does: https://github.com/Lightning-AI/pytorch-lightning/pull/20825
-        trainer._signal_connector.register_signal_handlers = _install_nothing  # type: ignore[method-assign]
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From now on signals wait for a safe point."""
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
@@ -78,7 +73,3 @@ class Preemption(pl.Callback):
         """End the run if it has been saved to end here."""
         if self._notice.agreed:
             self._notice.end()
-
-
-def _install_nothing() -> None:
-    """Leave the handlers as they are."""

@@ -14,6 +14,7 @@ from imageclf.configs import to_plain
 from imageclf.schedule import Schedule
 from imageclf.schedule.budget import Budget, Cost, fitted, shortest
 from imageclf.system.progress import duration
+from imageclf.system.signals import stop_notice
 from imageclf.training.budget.probe import measure_pace
 from imageclf.training.logs import quiet
 from imageclf.training.parts.accelerator import total_ranks
@@ -43,15 +44,16 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
     config = for_ranks(parse(to_plain(cfg), RunConfig), os.environ)
     check_budget(config)
     budget = Budget.read(str(config.budget))
-    log.info("budget=%s: measuring how long the phases take", config.budget)
-    with _silent():
+    if budget.unit == "seconds":
+        log.info("budget=%s: measuring how long the phases take", config.budget)
+    with _silent(), stop_notice():
         cost = _cost(config, budget, run_dir)
     # Time that has passed by now is a part of it.
     spent = time.monotonic() - begun if budget.unit == "seconds" else 0.0
     least = spent + cost(shortest(config.schedule))
     if least > budget.amount:
         raise InputError(
-            f"budget={config.budget}: with cycle_len=1 in every phase the run takes about "
+            f"budget={config.budget}: with cycle_len=1 in every phase the run takes "
             f"{_words(least, budget)}; give more, or a schedule with fewer phases"
         )
     schedule = fitted(config.schedule, cost, budget.amount - spent)
@@ -88,11 +90,11 @@ def check_budget(config: RunConfig) -> None:
 
 def _cost(config: RunConfig, budget: Budget, run_dir: Path) -> Cost:
     """Return what tells the cost of a schedule in the budget's unit."""
-    # The run will find all of it done: that the pictures are whole, and their shrunk copies.
-    table = read_table(config.data, sides=stored_sides(config))
     if budget.unit == "seconds":
-        return measure_pace(config, table, run_dir).seconds
-    pictures = len(table.rows("train"))
+        # The run will find all of it done: that the pictures are whole, and their shrunk copies.
+        return measure_pace(config, read_table(config.data, sides=stored_sides(config)), run_dir).seconds
+    # None is opened: a run on a cluster is prepared where it is submitted. Broken ones make it shorter.
+    pictures = len(read_table(config.data, verify=False).rows("train"))
     return lambda schedule: float(schedule.epochs * pictures)
 
 
@@ -114,8 +116,8 @@ def _change(config: RunConfig, schedule: Schedule, whole: str) -> str:
         f"{name} {config.schedule.phases[name].epochs} to {phase.epochs}"
         for name, phase in schedule.phases.items()
     ]
-    return f"budget={config.budget}: epochs of {', '.join(changes)}; about {whole} in all"
+    return f"budget={config.budget}: epochs of {', '.join(changes)}; {whole} in all"
 
 
 def _words(amount: float, budget: Budget) -> str:
-    return duration(amount) if budget.unit == "seconds" else f"{amount:,.0f} pictures"
+    return f"about {duration(amount)}" if budget.unit == "seconds" else f"{amount:,.0f} pictures"

@@ -1,11 +1,11 @@
 """Measure how fast this machine is at a recipe: train on a few pictures, with all that a run does."""
 
+import shutil
 import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as pl
@@ -27,6 +27,7 @@ _EPOCHS = 3
 # Batches of an epoch; the first one is not measured.
 _BATCHES = 3
 _SEED = 0
+_FOLDER = ".probe"
 # In place of one that a search would find: any, since the weights are thrown away.
 _LR = 1e-4
 
@@ -71,8 +72,14 @@ def measure_pace(config: RunConfig, table: Table, run_dir: Path) -> Pace:
         table: of its pictures.
         run_dir: of the run: the probe writes beside it, where the run will write, and removes all of it.
     """
-    with TemporaryDirectory(prefix=".probe-", dir=run_dir) as folder:
-        return _measured(config, table, Path(folder))
+    folder = run_dir / _FOLDER
+    # Of a command that was killed.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        return _measured(config, table, folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def probe_schedule(schedule: Schedule, size: int) -> Schedule:
@@ -124,6 +131,10 @@ def _measured(config: RunConfig, table: Table, folder: Path) -> Pace:
             caching=replace(config.data.caching, cache_dir=str(folder / "cache")),
         ),
         schedule=probe_schedule(config.schedule, loading.size),
+        # A few pictures may have none of some class, and weights of classes take no time.
+        model=replace(config.model, class_weights="none"),
+        # A search judges its trials by their own cycles.
+        callbacks={name: node for name, node in config.callbacks.items() if name != "pruning"},
         logger=None,
     )
     few = few_of(table, _BATCHES * loading.pictures_a_step)
