@@ -160,8 +160,8 @@ def test_several_labels_are_learned_better_than_by_chance(tmp_path: Path, run: R
 
 
 @pytest.mark.long
-def test_numbers_are_learned_better_than_by_their_mean(tmp_path: Path) -> None:
-    figures = run("regression", str(tmp_path), "--pictures", "60", "--size", "32", "--overrides", *TINY)
+def test_numbers_are_learned_better_than_by_their_mean(tmp_path: Path, run: Run) -> None:
+    figures = run("regression", str(tmp_path), "--pictures", "150", "--size", "48", "--overrides", *TINY)
     assert figures.keys() == {"imageclf", "probe"}
     assert {"hue", "size", "r2", "r2_tta", "r2_reported"} < figures["imageclf"].keys()
     assert figures["probe"]["r2"] > 0

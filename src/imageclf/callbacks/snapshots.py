@@ -1,6 +1,7 @@
 """Save the weights at each cycle's end; at the end average them, and average their predictions."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +173,7 @@ class Snapshots(Callback):
             self._state.results |= {
                 f"val/{key}_{name}": value for key, value in candidates[name].named.items()
             }
-        score, value = next(iter(candidates[best].named.items()))
+        score, value = next(iter(candidates[best].named.items()), ("loss", math.nan))
         self._state.results |= {"best": best, f"val/{score}_best": value}
         self._state.results |= best_results(crossfitted_best(found, self._seed))
         self._state.results |= {"model": reported, "model/chosen": self._state.reports == "best"}

@@ -138,8 +138,9 @@ def read_candidates(run_dir: Path) -> list[CandidateScore]:
 
 
 def _candidate(name: str, node: Any) -> CandidateScore:
-    members, loss = (_mapping(node)[key] for key in ("members", "loss"))
-    accuracy = node.get("accuracy", math.nan)
+    members = _mapping(node)["members"]
+    # What is no number is not in the file.
+    accuracy, loss = (node.get(key, math.nan) for key in ("accuracy", "loss"))
     if not accepts(list[str], members) or not accepts(float, loss) or not _is_accuracy(accuracy):
         raise ValueError(f"the scores of {name[:100]}")
     return CandidateScore(name, members, accuracy, loss)

@@ -184,7 +184,8 @@ function ranked(probabilities) {
 
 function addCell(row, text, kind) {
   const cell = row.insertCell();
-  [cell.textContent, cell.className] = [text, kind];
+  cell.textContent = text;
+  if (kind) cell.className = kind;
 }
 
 function showBars(result, probabilities) {

@@ -108,7 +108,7 @@ def fitted_lengths(
         available: for all of them; at least what a length of 1 of each costs.
 
     >>> fitted_lengths({"head": 20, "finetune": 2}, {"head": 0.1, "finetune": 30.0}, 100.0)
-    {'head': 31, 'finetune': 3}
+    {'head': 33, 'finetune': 3}
     """
     factor = _factor(lengths, units, available)
     found = {name: max(1, int(factor * length)) for name, length in lengths.items()}
