@@ -12,7 +12,7 @@ from imageclf.configs.saved.numbers import read_json
 from imageclf.launch.jobs import Job, set_up
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends, states
-from imageclf.launch.slurm.submit import check_sweep, prepare_run, submit_runs
+from imageclf.launch.slurm.submit import check_sweep, prepare_run, submitted
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
 from imageclf.launch.sweep_folder import write_multirun
@@ -76,7 +76,8 @@ def _submitted(run: Job, config: DictConfig, resources: Mapping[str, Any], sweep
         return before
     options = check_jobs([run], config)
     prepare_run(run)
-    (job_id,) = submit_runs([run], resources, options, sweep_dir)
+    ((job_id, _),) = submitted([run], resources, options, sweep_dir)
+    print(f"job {job_id}: {run.run_dir}", flush=True)
     write_text(path, job_id)
     return job_id
 

@@ -72,12 +72,11 @@ def submit(
     if not typed_run_dir(config):
         write_multirun(config, sweep_dir)
     unfinished = _prepare_runs(runs)
-    jobs: dict[str, Job] = {}
+    ended: dict[int, State] = {}
     if unfinished and options.print:
         _print_script(config.hydra.job.name, unfinished, options, sweep_dir)
     elif unfinished:
-        jobs = submit_runs(unfinished, resources, options, sweep_dir)
-    ended = {jobs[job].number: state for job, state in _watched(jobs)} if options.wait else {}
+        ended = _run_all(unfinished, resources, options, sweep_dir)
     # Scripts take the last line of the output for the folder.
     print(sweep_dir, flush=True)
     return [_job_return(run, ended.get(run.number)) for run in runs]
@@ -148,33 +147,52 @@ def _print_script(name: str, runs: Sequence[Job], options: ClusterOptions, sweep
     print(f"{text}# to submit it: sbatch {path}")
 
 
-def submit_runs(
+def _run_all(
     runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
-) -> dict[str, Job]:
-    """Submit runs as an array, as several where the cluster takes none so large; return them by job id."""
+) -> dict[int, State]:
+    """Submit runs, and return the last state of each job by its run's number, of none if nobody waits."""
+    jobs: dict[str, Job] = {}
+    try:
+        for job, run in submitted(runs, resources, options, sweep_dir):
+            jobs[job] = run
+            print(f"job {job}: {run.run_dir}", flush=True)
+        return _ends(jobs) if options.wait else {}
+    except KeyboardInterrupt:
+        if jobs:
+            arrays = sorted({job.partition("_")[0] for job in jobs})
+            print(f"the jobs go on; scancel {' '.join(arrays)} ends them", file=sys.stderr)
+        raise
+
+
+def submitted(
+    runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
+) -> Iterator[tuple[str, Job]]:
+    """Submit runs as an array, as several where the cluster takes none so large; yield job ids and runs.
+
+    Raises:
+        InputError: sbatch refuses; what is not submitted by then leaves nothing behind.
+    """
     arrays = arrays_of(runs, most_in_array())
     at_once = {"array_parallelism": max(1, int(resources["array_parallelism"]) // len(arrays))}
     executor = _executor({**resources, **at_once}, options)
-    jobs: dict[str, Job] = {}
+    num_submitted = 0
     for array in arrays:
         executor.update_parameters(slurm_setup=[*recording([run.run_dir for run in array]), *setup(options)])
         try:
-            submitted = executor.map_array(
+            jobs = executor.map_array(
                 ArrayTask(),  # type: ignore[no-untyped-call]
                 [str(run.run_dir) for run in array],
             )
         except FailedJobError as error:
             # Leave nothing behind that has not started, so that the same command can be given again.
-            for run in runs[len(jobs) :]:
+            for run in runs[num_submitted:]:
                 if not (run.run_dir / "split.csv").exists():
                     shutil.rmtree(run.run_dir)
             remove_refused(sweep_dir)
-            gone = f" {len(jobs)} are submitted;" if jobs else ""
+            gone = f" {num_submitted} are submitted;" if num_submitted else ""
             raise InputError(f"sbatch refuses the jobs:{gone} {' '.join(str(error).split())}") from error
-        for job, run in zip(submitted, array, strict=True):
-            jobs[job.job_id] = run
-            print(f"job {job.job_id}: {run.run_dir}", flush=True)
-    return jobs
+        num_submitted += len(array)
+        yield from zip([job.job_id for job in jobs], array, strict=True)
 
 
 def arrays_of(runs: Sequence[Job], most: int) -> list[Sequence[Job]]:
@@ -201,16 +219,13 @@ def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
     return executor
 
 
-def _watched(jobs: Mapping[str, Job]) -> Iterator[tuple[str, State]]:
-    """Yield jobs with their last states as they end."""
-    try:
-        for job, state in ends(list(jobs)):
-            log.info("job %s is %s: %s", job, state.name, jobs[job].run_dir)
-            yield job, state
-    except KeyboardInterrupt:
-        arrays = sorted({job.partition("_")[0] for job in jobs})
-        print(f"the jobs go on; scancel {' '.join(arrays)} ends them", file=sys.stderr)
-        raise
+def _ends(jobs: Mapping[str, Job]) -> dict[int, State]:
+    """Return the last states of jobs by the numbers of their runs, once all have ended."""
+    found = {}
+    for job, state in ends(list(jobs)):
+        log.info("job %s is %s: %s", job, state.name, jobs[job].run_dir)
+        found[jobs[job].number] = state
+    return found
 
 
 def _job_return(run: Job, state: State | None) -> JobReturn:
