@@ -1,5 +1,6 @@
 import gc
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,24 +95,36 @@ def test_without_slots_batches_are_the_same(dataset):
     assert same(list(RequestLoader(dataset, 2).read(requests())), expected(dataset, requests()))
 
 
+def slots_of_five_epochs(loader):
+    """Return the addresses of all batches that come in slots, which are shared memory."""
+    addresses = [batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))]
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    ranges = [[int(end, 16) for end in line[0].split("-")] for line in lines if line[1].endswith("s")]
+    return [each for each in addresses if any(low <= each < high for low, high in ranges)]
+
+
+def assert_slots_are_used_again(loader):
+    # A slow machine may have none free at times: such a batch comes through the pipe.
+    found = slots_of_five_epochs(loader)
+    assert len(found) > 5 * BATCHES / 2
+    assert len(set(found)) <= AHEAD * 2 + 2
+
+
 def test_slots_are_used_again(loader):
-    addresses = {batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))}
-    assert len(addresses) <= AHEAD * 2 + 2
+    assert_slots_are_used_again(loader)
 
 
 def test_a_reading_that_was_left_early_gives_its_slots_back(loader):
     for epoch in range(5):
         list(islice(loader.read(requests(epoch)), 2))
-    addresses = {batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))}
-    assert len(addresses) <= AHEAD * 2 + 2
+    assert_slots_are_used_again(loader)
 
 
 def test_closing_gives_all_slots_back(loader):
     reading = loader.read(requests())
     next(reading)
     loader.close()
-    addresses = {batch.images.data_ptr() for epoch in range(5) for batch in loader.read(requests(epoch))}
-    assert len(addresses) <= AHEAD * 2 + 2
+    assert_slots_are_used_again(loader)
 
 
 def test_a_slot_is_free_again_when_the_last_view_is_gone():
