@@ -172,7 +172,7 @@ def test_a_page_says_each_label_that_reaches_its_threshold(web, mosaics, summary
     write_page(web, "run", "network", json.loads((web / "config.json").read_text()), str(runtime_package))
     page = shown(web / "index.html", [mosaics / "images/0.png"], {})
     assert page.log == ""
-    rows = re.findall(r'<tr class="(.*?)".*?<td class="">(\w+)</td>', page.html)
+    rows = re.findall(r'<tr class="(.*?)".*?<td>(\w+)</td>', page.html)
     found = dict(zip(CLASSES, page.found["0.png"], strict=True))
     expected = {
         name for name, least in zip(CLASSES, summary["thresholds"], strict=True) if found[name] >= least
