@@ -11,7 +11,7 @@ from imageclf import InputError
 JOIN = "|"
 """Between the numbers of a picture, in split.csv and predictions/*.csv."""
 
-# The square of a larger number may be none of float32.
+# The sum of a few squares of larger numbers would overflow float32.
 _LIMIT = 1e18
 
 # Parts of equal size by which pictures are dealt out, and pictures that each part has at least.

@@ -24,14 +24,14 @@ def epochs_alike(schedule: Schedule) -> list[int]:
 
 
 def searches(num_alike: int, num_batches: int, batch: int) -> bool:
-    """Return whether cuDNN searches in a batch of an epoch, which has `num_batches`.
+    """Return whether cuDNN searches for kernels in a training batch.
 
-    The last one may be smaller than the others, and what follows it is evaluated: for these it does not.
+    Not in the last one of an epoch: it may be smaller than the others, and the evaluation comes after it.
 
     Args:
         num_alike: epochs of the run that are like this one.
-        num_batches: of each.
-        batch: of the epoch, counted from 0.
+        num_batches: of each of these epochs.
+        batch: its index within the epoch, from 0.
     """
     return num_alike * num_batches >= MIN_STEPS and batch + 1 < num_batches
 
