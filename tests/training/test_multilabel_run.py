@@ -21,10 +21,13 @@ from web_page import shown
 
 import imageclf
 from imageclf import InputError
+from imageclf.commands.collect import CollectOptions, collect, write_files
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.commands.web_export import write_page
 from imageclf.report import write_report
+from imageclf.tasks.label_sets import rarest
+from imageclf.tasks.thresholds import best_threshold, best_thresholds, crossfitted_fbeta
 
 CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
 LESSON = phases(
@@ -105,6 +108,70 @@ def test_thresholds_are_tuned_on_held_out_pictures_alone(run_dir, summary, valid
     for place, threshold in enumerate(summary["thresholds"]):
         best = max(metrics.f1_score(truth[:, place], found[:, place] >= cut) for cut in found[:, place])
         assert metrics.f1_score(truth[:, place], found[:, place] >= threshold) == pytest.approx(best)
+    # A function of these predictions: the pictures in data.test have no part in it.
+    pair = found.astype(np.float32), truth.astype(np.float32)
+    assert summary["thresholds"] == list(best_thresholds(*pair, 1.0))
+    honest = crossfitted_fbeta(*pair, 1.0, rarest(pair[1]))
+    assert summary["model/f1_macro_crossfit"] == pytest.approx(honest)
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory, mosaics):
+    """Return a folder of two folds, each with pictures to predict, and what imageclf-collect wrote there."""
+    root = tmp_path_factory.mktemp("folds")
+    short = ["data.folds=2", "data.test=images", *phases(head={"lr": 1e-2, "unfreeze_to": "head"})]
+    for fold in (0, 1):
+        train_small(root / str(fold), mosaics, *MULTILABEL, *short, "task.beta=2", f"data.fold={fold}")
+    write_files(collect(CollectOptions(str(root), None, None)), root)
+    return root
+
+
+@pytest.mark.long
+def test_thresholds_of_folds_are_tuned_on_all_out_of_fold_predictions_and_on_nothing_else(folds):
+    joined = pd.read_csv(folds / "oof.csv", keep_default_na=False)
+    found, truth = joined[CLASSES].to_numpy(), marks(joined["label"])
+    learned = json.loads((folds / "thresholds.json").read_text())
+    assert len(joined) == 60
+    expected = {"thresholds": list(best_thresholds(found, truth.astype(float), 2.0)), "classes": CLASSES}
+    assert learned == {"task": "multilabel", **expected}
+
+
+@pytest.mark.long
+def test_folds_are_scored_together_with_thresholds_of_the_other_folds(folds):
+    joined = pd.read_csv(folds / "oof.csv", keep_default_na=False)
+    found, truth = joined[CLASSES].to_numpy(), marks(joined["label"])
+    taken = np.zeros_like(truth)
+    for fold in (0, 1):
+        own = joined["path"].isin(pd.read_csv(folds / f"{fold}/predictions/valid.csv")["path"]).to_numpy()
+        for place in range(len(CLASSES)):
+            cut = best_threshold(found[~own, place], truth[~own, place].astype(float), 2.0)
+            taken[own, place] = found[own, place] >= cut
+    row = pd.read_csv(folds / "folds.csv").iloc[0]
+    expected = {
+        "oof/map": metrics.average_precision_score(truth, found),
+        "oof/acc": metrics.accuracy_score(truth, found >= 0.5),
+        "oof/f2_macro": metrics.fbeta_score(truth, found >= 0.5, beta=2, average="macro"),
+        "oof/f2_macro_crossfit": metrics.fbeta_score(truth, taken, beta=2, average="macro"),
+    }
+    assert row[list(expected)].to_dict() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.long
+def test_an_ensemble_of_folds_decides_by_their_common_thresholds(folds, mosaics, tmp_path):
+    learned = folds / "thresholds.json"
+    options = {"run": [str(folds / "0"), str(folds / "1")], "data": str(mosaics / "images/0.png")}
+    predicted = predict_pictures(predict_options(**options, thresholds=str(learned)))
+    assert predicted.files[-1].name == "0-thresholds-mean-of-2.csv"
+    taken = predicted.table[CLASSES].to_numpy() >= json.loads(learned.read_text())["thresholds"]
+    assert (marks(predicted.table["prediction"]) == taken).all()
+
+
+def test_thresholds_of_other_classes_are_refused(run_dir, mosaics, tmp_path):
+    other = {"task": "multilabel", "thresholds": [0.5], "classes": ["birds"]}
+    (tmp_path / "thresholds.json").write_text(json.dumps(other))
+    options = {"run": str(run_dir), "data": str(mosaics / "images"), "output": str(tmp_path / "out.csv")}
+    with pytest.raises(InputError, match=r"thresholds\.json: its task or classes are not those of the run"):
+        predict_pictures(predict_options(**options, thresholds=str(tmp_path / "thresholds.json")))
 
 
 def test_imageclf_predict_decides_by_the_thresholds_of_the_run(run_dir, mosaics, summary, tmp_path, valid):
