@@ -223,6 +223,11 @@ def test_the_report_has_the_scores_of_each_label(report, summary, valid):
         assert re.search(rf"{name} ({mistakes} )?{has.sum()} {numbers}", report["labels"]), name
 
 
+def test_the_report_says_what_to_expect_of_the_thresholds_on_new_pictures(report, summary):
+    honest = f"their mean F1 is {summary['model/f1_macro_crossfit']:.2f}, which is what to expect on new ones"
+    assert honest in report["labels"]
+
+
 def test_the_report_shows_what_was_missed_and_what_was_invented(report):
     assert re.search(r"Missed labels .* no \w+ [\d.]+ % truth: \w+", report["mistakes"])
     assert re.search(r"Invented labels .* truth: no \w+", report["mistakes"])

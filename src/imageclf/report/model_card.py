@@ -65,8 +65,7 @@ def origin_of(weights: object, backbone: str, licence: str) -> str:
 
 
 def _names(classes: Sequence[str]) -> str:
-    shown = [f"`{name}`" for name in classes[:_MOST_NAMES]]
-    return joined([*shown, f"{len(classes) - _MOST_NAMES} more"] if len(classes) > _MOST_NAMES else shown)
+    return joined([f"`{name}`" for name in classes], _MOST_NAMES)
 
 
 def _count(summary: Mapping[str, object], key: str) -> int:

@@ -177,7 +177,7 @@ class Multilabel:
         targets = label_targets(predictions["label"].tolist(), classes)
         tuned_on = parts if self.threshold == "tuned" else None
         found = joint_label_scores(probabilities, targets, self._taken(probabilities), self.beta, tuned_on)
-        return {"loss": float(self.losses(probabilities, targets).mean()), **found}
+        return {**found, "loss": float(self.losses(probabilities, targets).mean())}
 
     def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
         """Return the thresholds that suit the predictions best, if they are to be tuned."""
