@@ -13,8 +13,6 @@ import pytest
 import torch
 from mosaics import MULTILABEL, make_mosaics
 from predicting import predict_options
-from resume_cases import Case, Setting
-from resume_runs import Runs, differences, go
 from sklearn import metrics
 from small_runs import phases, train_small
 from web_page import shown
@@ -293,16 +291,6 @@ def test_a_folder_of_classes_is_refused(pictures, tmp_path):
 def test_a_loss_of_one_class_is_refused(mosaics, tmp_path):
     with pytest.raises(InputError, match=r"model\.loss: CrossEntropyLoss takes each picture for one of the"):
         train_small(tmp_path, mosaics, *MULTILABEL, "model/loss=cross_entropy")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_a_run_with_several_labels_goes_on_bit_for_bit(ranks, tmp_path):
-    pictures = make_mosaics(tmp_path / "mosaics", 21, side=16).parent
-    runs, setting = Runs(tmp_path, pictures), Setting(ranks, 1, precompute=True, sizes="progressive")
-    run_dir = runs.stopped(Case("mid-epoch", 0, setting), *MULTILABEL)
-    go(run_dir, ranks)
-    assert differences(run_dir, runs.undisturbed(setting, *MULTILABEL)) == []
 
 
 @pytest.mark.long
