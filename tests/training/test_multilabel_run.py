@@ -164,10 +164,12 @@ def test_an_ensemble_of_folds_decides_by_their_common_thresholds(folds, mosaics,
     assert (marks(predicted.table["prediction"]) == taken).all()
 
 
-def test_thresholds_of_other_classes_are_refused(run_dir, mosaics, tmp_path):
+def test_thresholds_that_are_nowhere_or_of_other_classes_are_refused(run_dir, mosaics, tmp_path):
     other = {"task": "multilabel", "thresholds": [0.5], "classes": ["birds"]}
     (tmp_path / "thresholds.json").write_text(json.dumps(other))
     options = {"run": str(run_dir), "data": str(mosaics / "images"), "output": str(tmp_path / "out.csv")}
+    with pytest.raises(InputError, match="thresholds=nowhere: there is no such file"):
+        predict_pictures(predict_options(**options, thresholds="nowhere"))
     with pytest.raises(InputError, match=r"thresholds\.json: its task or classes are not those of the run"):
         predict_pictures(predict_options(**options, thresholds=str(tmp_path / "thresholds.json")))
 

@@ -107,11 +107,16 @@ def decided_by(file: str | None, task: Task, classes: Sequence[str]) -> Task:
     """Return a task that decides by a thresholds.json of imageclf-collect; None: as it is.
 
     Raises:
-        InputError: the file is damaged, or of another task or other classes.
+        InputError: the file is missing, damaged, or of another task or other classes.
     """
     if file is None:
         return task
-    found = read_object(Path(file).expanduser())
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"thresholds={file}: there is no such file; give the thresholds.json that imageclf-collect wrote"
+        )
+    found = read_object(path)
     if (found.get("task"), found.get("classes")) != (task.name, list(classes)):
         raise InputError(
             f"thresholds={file}: its task or classes are not those of the run, which is of task={task.name}; "
