@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 
-def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int) -> Tensor:
-    """Return views of pictures, uint8 `[B, size, size, 3]`; outside a picture, it is reflected.
+def resample(
+    pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int, channels: int = 3
+) -> Tensor:
+    """Return views of pictures, uint8 `[B, size, size, channels]`; outside a picture, it is reflected.
 
     It does for a batch what `warp` and `light` do for one picture, without a host sync. `resample_kernel`
     is the same as one CUDA kernel, and gives the same bits.
@@ -16,18 +18,23 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
         maps: from pixels of the views to pixels of the pictures, float32 `[B, 9]`.
         tables: of new values, uint8 `[B, 256]`.
         size: pixels a side of the views.
+        channels: of the pictures.
     """
     offset, width, height = (each[:, None, None] for each in places.unbind(1))
     x, y = _sources(maps, size)
     left, top = x.floor(), y.floor()
     x0, y0 = left.long(), top.long()
     columns = _reflected(x0, width), _reflected(x0 + 1, width)
-    lines = [offset + 3 * width * _reflected(each, height) for each in (y0, y0 + 1)]
-    upper, lower = (_between(pixels, [line + 3 * each for each in columns], x - left) for line in lines)
+    lines = [offset + channels * width * _reflected(each, height) for each in (y0, y0 + 1)]
+    # A window of a pixel's bytes at each byte: a colour is one element, and one read copies it.
+    colours = pixels.unfold(0, channels, 1)
+    upper, lower = (
+        _between(colours, [line + channels * each for each in columns], x - left) for line in lines
+    )
     values = upper + (y - top)[..., None] * (lower - upper)
     # To the nearest whole number, ties to even, as in OpenCV.
     found = tables.gather(1, values.round().long().flatten(1))
-    return found.view(-1, size, size, 3)
+    return found.view(-1, size, size, channels)
 
 
 def _sources(maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -46,9 +53,7 @@ def _reflected(places: Tensor, side: Tensor) -> Tensor:
     return torch.where(places < side, places, 2 * side - 1 - places)
 
 
-def _between(pixels: Tensor, starts: list[Tensor], share: Tensor) -> Tensor:
-    """Interpolate between two pixels: the colours `[B, size, size, 3]` at a fraction of the way."""
-    # A window of three bytes at each byte: a colour is one element, and one read copies it.
-    colours = pixels.unfold(0, 3, 1)
+def _between(colours: Tensor, starts: list[Tensor], share: Tensor) -> Tensor:
+    """Interpolate between two pixels: the colours `[B, size, size, C]` at a fraction of the way."""
     first, second = (colours[start].float() for start in starts)
     return first + share[..., None] * (second - first)

@@ -12,9 +12,11 @@ from torch import Tensor
 _BLOCK = 512
 
 
-def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int) -> Tensor:
+def resample(
+    pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int, channels: int = 3
+) -> Tensor:
     """Return views of pictures as `imageclf.data.views.resample.resample` does, bit for bit."""
-    images = torch.empty(len(places), size, size, 3, dtype=torch.uint8, device=pixels.device)
+    images = torch.empty(len(places), size, size, channels, dtype=torch.uint8, device=pixels.device)
     blocks = triton.cdiv(size * size, _BLOCK)
     # Triton launches on the current device, not on that of the tensors.
     with torch.cuda.device_of(pixels):  # type: ignore[no-untyped-call]
@@ -27,6 +29,7 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
             size,
             blocks,
             block=_BLOCK,
+            channels=channels,
             # A fused multiply-add rounds once, and torch's two operations round twice.
             enable_fp_fusion=False,
         )
@@ -47,6 +50,7 @@ def _resample(
     size: tl.tensor,
     blocks: tl.tensor,
     block: tl.constexpr,
+    channels: tl.constexpr,
 ) -> None:
     # A program makes a block of pixels of one view. 64 bits: stores have more than 2^31 bytes.
     picture = (tl.program_id(0) // blocks).to(tl.int64)
@@ -72,12 +76,12 @@ def _resample(
     y1 = _reflected(top.to(tl.int32) + 1, height).to(tl.int64) * width
 
     table = tables + picture * 256
-    image = images + (picture * size * size + pixel) * 3
-    for channel in tl.static_range(3):
-        a = tl.load(source + (y0 + x0) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        b = tl.load(source + (y0 + x1) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        c = tl.load(source + (y1 + x0) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        d = tl.load(source + (y1 + x1) * 3 + channel, mask=inside, other=0).to(tl.float32)
+    image = images + (picture * size * size + pixel) * channels
+    for channel in tl.static_range(channels):
+        a = tl.load(source + (y0 + x0) * channels + channel, mask=inside, other=0).to(tl.float32)
+        b = tl.load(source + (y0 + x1) * channels + channel, mask=inside, other=0).to(tl.float32)
+        c = tl.load(source + (y1 + x0) * channels + channel, mask=inside, other=0).to(tl.float32)
+        d = tl.load(source + (y1 + x1) * channels + channel, mask=inside, other=0).to(tl.float32)
         upper = a + (u - left) * (b - a)
         lower = c + (u - left) * (d - c)
         value = upper + (v - top) * (lower - upper)
