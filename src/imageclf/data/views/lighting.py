@@ -56,9 +56,9 @@ def light_16(picture: Picture, brightness: float, contrast: float, mean: float, 
 
 def mean_value(picture: Picture) -> float:
     """Return the mean over all pixels and channels of a picture `[H, W, C]`."""
-    channels = picture.shape[2]
+    channels: int = picture.shape[2]
     if channels > 4:
         return float(picture.mean())
     # Ten times as fast as NumPy's.
     means: Sequence[float] = cv2.mean(picture)
-    return float(sum(means[:channels])) / channels
+    return sum(means[:channels]) / channels
