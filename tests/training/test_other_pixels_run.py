@@ -1,4 +1,4 @@
-"""Pictures of 16 bits, and of five channels: trained, predicted, exported and shown with all that they have."""
+"""Pictures of 16 bits, and of five channels: trained, predicted and exported with all that they have."""
 
 import importlib.util
 import json

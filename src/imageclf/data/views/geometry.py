@@ -12,6 +12,8 @@ from imageclf.data.views.augmentation import Floats, Picture, Views
 
 Resize = Literal["crop", "squish", "pad", "random_resized_crop"]
 
+# Of pictures with other numbers of channels OpenCV rounds places to 1/32 of a pixel.
+_EXACT = (1, 3, 4)
 # OpenCV's own threads would fight the loader's workers and torch over the cores.
 cv2.setNumThreads(0)
 
@@ -112,10 +114,17 @@ def rescaled(shapes: Floats, others: Floats) -> Floats:
 
 
 def warp(picture: Picture, to_picture: Floats, result: Picture) -> None:
-    """Resample a picture bilinearly into `result` `[size, size, 3]`; outside of it, it is reflected.
+    """Resample a picture bilinearly into `result` `[size, size, C]`; outside of it, it is reflected.
 
     The map `[3, 3]` is from pixels of the result to pixels of the picture.
     """
+    channels = picture.shape[2]
+    if channels not in _EXACT:
+        for each in range(channels):
+            plane = np.empty((*result.shape[:2], 1), dtype=result.dtype)
+            warp(np.ascontiguousarray(picture[..., each, None]), to_picture, plane)
+            result[..., each] = plane[..., 0]
+        return
     size = (result.shape[1], result.shape[0])
     flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT
     if to_picture[2, 0] == 0 and to_picture[2, 1] == 0:

@@ -121,8 +121,13 @@ def cut_square(small: Any, shape: Any, size: int, resize: str, crop_pct: float) 
     start = share * (middle - scale * (size - 1) / 2) + (share - 1) / 2
     to_picture = np.column_stack([np.diag(share * scale), start])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    square = cv2.warpAffine(small, to_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
-    return square.reshape(size, size, -1)
+    # Of other numbers of channels OpenCV rounds places to 1/32 of a pixel.
+    parts = [small] if small.shape[2] in (1, 3, 4) else list(small.transpose(2, 0, 1))
+    squares = [
+        cv2.warpAffine(part, to_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+        for part in map(np.ascontiguousarray, parts)
+    ]
+    return np.dstack(squares)
 
 
 def _resample(picture: Any, height: int) -> Any:
