@@ -13,6 +13,7 @@ from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Shrunk, read_shrunk, shrunk
 from imageclf.data.views.viewing import Viewing
 from imageclf.model import ImageClassifier
+from imageclf.schedule.size import PictureSize
 from imageclf.tasks import MULTICLASS, Task
 
 
@@ -42,17 +43,17 @@ class Transform:
     An object rather than a function, so that a DataLoader's processes can be sent it.
 
     Args:
-        viewing: how a picture becomes a square.
-        size: pixels a side of the square.
+        viewing: how a picture becomes a view.
+        size: of the view.
         pixels: channels and bits of the network.
     """
 
     viewing: Viewing
-    size: int
+    size: PictureSize
     pixels: Pixels = RGB
 
     def __call__(self, picture: Given) -> Tensor:
-        """Return a picture as uint8 `[3, size, size]`, 0 to 255: the network itself normalises it.
+        """Return a picture as uint8 `[3, H, W]`, 0 to 255: the network itself normalises it.
 
         With `data.channels` and `data.bits` it has these channels, and is uint16 with 16 bits.
 
@@ -62,10 +63,10 @@ class Transform:
         Raises:
             InputError: it cannot be read, or is no picture.
         """
-        return square(self.read(picture), self.viewing, self.size, self.pixels)
+        return plain_view(self.read(picture), self.viewing, self.size, self.pixels)
 
     def read(self, picture: Given) -> Shrunk:
-        """Return a picture as its square is made from it, near that size.
+        """Return a picture as its view is made from it, near that size.
 
         Raises:
             InputError: it cannot be read, or is no picture.
@@ -77,8 +78,8 @@ class Transform:
         return shrunk(pixels(images[0], self.pixels), side, self.viewing.resize)
 
 
-def square(picture: Shrunk, viewing: Viewing, size: int, kind: Pixels) -> Tensor:
-    """Return the plain view of a picture, `[C, size, size]`."""
+def plain_view(picture: Shrunk, viewing: Viewing, size: PictureSize, kind: Pixels) -> Tensor:
+    """Return the plain view of a picture, `[C, H, W]`."""
     one = np.zeros(1, dtype=np.int64)
     augmentation, resize = viewing.augmentation, viewing.resize
     dataset = PictureDataset(

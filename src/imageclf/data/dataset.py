@@ -20,6 +20,7 @@ from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
 from imageclf.data.views.lighting import light, light_16, mean_value
 from imageclf.data.views.viewing import Viewing, changes_light
+from imageclf.schedule.size import PictureSize
 
 
 class PictureDataset(Dataset[Batch]):
@@ -46,7 +47,7 @@ class PictureDataset(Dataset[Batch]):
         self._shrunk = shrunk
         self.pixels = pixels
         # By size of the views; sizes without a store are read from the files.
-        self.stores: Mapping[int, StoredPictures] = {}
+        self.stores: Mapping[PictureSize, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self.labels = labels
@@ -71,7 +72,7 @@ class PictureDataset(Dataset[Batch]):
         return int(np.prod(request.shape(self.pixels.num_bytes)))
 
     def empty(self, request: Request) -> Picture:
-        """Return an array for the pictures of a request, `[B, size, size, C]`."""
+        """Return an array for the pictures of a request, `[B, H, W, C]`."""
         return np.empty(request.shape(self.pixels.channels), dtype=self.pixels.dtype)
 
     def shaped(self, memory: Memory, request: Request) -> Picture:
@@ -80,7 +81,7 @@ class PictureDataset(Dataset[Batch]):
         return values.reshape(request.shape(self.pixels.channels))
 
     def batch(self, request: Request, images: Picture) -> Batch:
-        """Return the batch of a request whose pictures are `images` `[B, size, size, C]`."""
+        """Return the batch of a request whose pictures are `images` `[B, H, W, C]`."""
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             features=None,
@@ -91,15 +92,15 @@ class PictureDataset(Dataset[Batch]):
         )
 
     def render(self, request: Request, images: Picture) -> None:
-        """Write the pictures of a request into `images` `[B, size, size, C]`.
+        """Write the pictures of a request into `images` `[B, H, W, C]`.
 
         Raises:
             InputError: a file cannot be read, or the transform of the user's own returns no picture.
         """
         self._render(self._read(request), request, images)
 
-    def side_of(self, size: int) -> int:
-        """Return the pixels a side that pictures are shrunk to for views of a size."""
+    def side_of(self, size: PictureSize) -> PictureSize:
+        """Return the size that pictures are shrunk to for views of a size."""
         return self.viewing.side_of(size)
 
     def _read(self, request: Request) -> list[Shrunk]:
@@ -110,19 +111,19 @@ class PictureDataset(Dataset[Batch]):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
 
-    def _reader(self, size: int) -> Callable[[int], Shrunk]:
+    def _reader(self, size: PictureSize) -> Callable[[int], Shrunk]:
         """Return what reads the picture of a row."""
         if self._shrunk is not None:
             return self._shrunk.__getitem__
         stored = self.stores.get(size)
         return partial(self._read_file, size=size) if stored is None else open_store(stored).read
 
-    def _read_file(self, row: int, size: int) -> Shrunk:
+    def _read_file(self, row: int, size: PictureSize) -> Shrunk:
         path, side = self._paths[row].decode(), self.side_of(size)
         return read_shrunk(path, size, side, self.viewing.resize, self.pixels)
 
     def _render(self, pictures: Sequence[Shrunk], request: Request, images: Picture) -> None:
-        """Write the views of pictures into `images` `[B, size, size, C]`."""
+        """Write the views of pictures into `images` `[B, H, W, C]`."""
         views = self.viewing.views(request)
         to_pictures = self._maps(pictures, request, views)
         lights = self._lights(pictures, views)

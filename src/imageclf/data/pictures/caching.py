@@ -19,6 +19,7 @@ from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.shrinking import StoreSpec, decode_all
 from imageclf.data.pictures.store import Form, StoredPictures, raw_bytes
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize, by_pixels, plain
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,12 @@ class Caching:
         return files_digest(paths, self.fingerprint)
 
     def stores(
-        self, paths: Sequence[str], sides: Mapping[int, int], resize: Resize, pixels: Pixels = RGB
-    ) -> dict[int, StoredPictures]:
+        self,
+        paths: Sequence[str],
+        sides: Mapping[PictureSize, PictureSize],
+        resize: Resize,
+        pixels: Pixels = RGB,
+    ) -> dict[PictureSize, StoredPictures]:
         """Return the stores of the pictures by size of the views; missing ones are written first.
 
         `sides` is the `stored_side` of each size.
@@ -85,7 +90,7 @@ class Caching:
     def specs(
         self,
         paths: Sequence[str],
-        sides: Mapping[int, int],
+        sides: Mapping[PictureSize, PictureSize],
         resize: Resize,
         choose: Callable[[How, int, int, bool], Form | None],
         pixels: Pixels = RGB,
@@ -101,7 +106,7 @@ class Caching:
         if form is None:
             return []
         kind = pixels.unmeasured()
-        return [StoreSpec(size, sides[size], resize, form, kind) for size in sorted(sides, reverse=True)]
+        return [StoreSpec(size, sides[size], resize, form, kind) for size in reversed(by_pixels(sides))]
 
     @contextmanager
     def staged(
@@ -127,7 +132,7 @@ class Caching:
             decode_all(paths, {wanted[0]: folder, **stages}, title, pixels=pixels)
 
     def _get(self, paths: Sequence[str], digest: str, spec: StoreSpec, build: Callable[[Path], None]) -> Path:
-        about = about_files(paths) | {"size": spec.size, "resize": spec.resize, "form": spec.form}
+        about = about_files(paths) | {"size": plain(spec.size), "resize": spec.resize, "form": spec.form}
         return self.folder.get("pictures", _key(digest, spec), about, build)
 
     def _has(self, digest: str, spec: StoreSpec) -> bool:

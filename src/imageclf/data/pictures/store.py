@@ -15,6 +15,7 @@ from imageclf.data.pictures.decode import read_picture, shape_of
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize, shrink, stored_size
+from imageclf.schedule.size import PictureSize, edges
 
 Form = Literal["raw", "jpeg"]
 
@@ -34,20 +35,23 @@ class Shrunk(NamedTuple):
     shape: tuple[int, int]
 
 
-def read_shrunk(path: str, size: int, side: int, resize: Resize, pixels: Pixels = RGB) -> Shrunk:
+def read_shrunk(
+    path: str, size: PictureSize, side: PictureSize, resize: Resize, pixels: Pixels = RGB
+) -> Shrunk:
     """Return a picture as views of `size` are made from it; `side` is the `stored_side` of that size."""
     return shrunk(read_picture(path, sufficient(size, side), pixels), side, resize)
 
 
-def shrunk(picture: Picture, side: int, resize: Resize) -> Shrunk:
+def shrunk(picture: Picture, side: PictureSize, resize: Resize) -> Shrunk:
     """Shrink a picture that was decoded at a sufficient scale."""
     shape = (picture.shape[1], picture.shape[0])
     return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
 
 
-def sufficient(size: int, side: int) -> int:
+def sufficient(size: PictureSize, side: PictureSize) -> int:
     """Return the pixels a side that a picture is decoded at, at least, before it is shrunk to `side`."""
-    return max(side, 2 * size)
+    # Both edges by the longer one: a file may be turned once it is decoded.
+    return max(*edges(side), 2 * max(edges(size)))
 
 
 @contextmanager
@@ -120,7 +124,7 @@ class Store:
         return Shrunk(values.reshape(height, width, self._kind.channels), (shape[0], shape[1]))
 
 
-def raw_bytes(paths: Sequence[str], side: int, resize: Resize, pixels: Pixels = RGB) -> int:
+def raw_bytes(paths: Sequence[str], side: PictureSize, resize: Resize, pixels: Pixels = RGB) -> int:
     """Estimate the bytes of a raw store from the sizes of some pictures spread over the list.
 
     Files that are missing or not pictures are not counted.

@@ -13,6 +13,7 @@ from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
 from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize
 from imageclf.system.words import counted
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class _BrokenError(Exception):
 def unreadable(
     paths: Sequence[str],
     caching: Caching,
-    sides: Mapping[int, int] = MappingProxyType({}),
+    sides: Mapping[PictureSize, PictureSize] = MappingProxyType({}),
     resize: Resize = "crop",
     pixels: Pixels = RGB,
 ) -> dict[int, str]:

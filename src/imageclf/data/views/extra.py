@@ -12,9 +12,9 @@ from imageclf.data.views.augmentation import Picture
 
 
 def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
-    """Return what a `transforms.extra` node has built as a function of a picture `[size, size, C]`.
+    """Return what a `transforms.extra` node has built as a function of a picture `[H, W, C]`.
 
-    A transform of torchvision gets a tensor `[C, size, size]`: it would return an array as it is.
+    A transform of torchvision gets a tensor `[C, H, W]`: it would return an array as it is.
 
     Args:
         built: by the node.

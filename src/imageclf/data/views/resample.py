@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from imageclf.schedule.size import PictureSize, edges
+
 
 def resample(
-    pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int, channels: int = 3
+    pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: PictureSize, channels: int = 3
 ) -> Tensor:
-    """Return views of pictures, uint8 `[B, size, size, channels]`; outside a picture, it is reflected.
+    """Return views of pictures, uint8 `[B, H, W, channels]`; outside a picture, it is reflected.
 
     It does for a batch what `warp` and `light` do for one picture, without a host sync. `resample_kernel`
     is the same as one CUDA kernel, and gives the same bits.
@@ -17,7 +19,7 @@ def resample(
         places: (offset, width, height) of the pictures among them, int64 `[B, 3]`.
         maps: from pixels of the views to pixels of the pictures, float32 `[B, 9]`.
         tables: of new values, uint8 `[B, 256]`.
-        size: pixels a side of the views.
+        size: of the views.
         channels: of the pictures.
     """
     offset, width, height = (each[:, None, None] for each in places.unbind(1))
@@ -34,13 +36,13 @@ def resample(
     values = upper + (y - top)[..., None] * (lower - upper)
     # To the nearest whole number, ties to even, as in OpenCV.
     found = tables.gather(1, values.round().long().flatten(1))
-    return found.view(-1, size, size, channels)
+    return found.view(-1, *edges(size), channels)
 
 
-def _sources(maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return x and y in its picture of each pixel of the views, `[B, size, size]` each."""
-    steps = torch.arange(size, dtype=torch.float32, device=maps.device)
-    x, y = steps[None, None, :], steps[None, :, None]
+def _sources(maps: Tensor, size: PictureSize) -> tuple[Tensor, Tensor]:
+    """Return x and y in its picture of each pixel of the views, `[B, H, W]` each."""
+    lines, columns = (torch.arange(each, dtype=torch.float32, device=maps.device) for each in edges(size))
+    x, y = columns[None, None, :], lines[None, :, None]
     m = maps[:, :, None, None].unbind(1)
     # No matmul: on a GPU it may round to TF32, whose steps are a pixel and more.
     depth = m[6] * x + m[7] * y + m[8]
@@ -54,6 +56,6 @@ def _reflected(places: Tensor, side: Tensor) -> Tensor:
 
 
 def _between(colours: Tensor, starts: list[Tensor], share: Tensor) -> Tensor:
-    """Interpolate between two pixels: the colours `[B, size, size, C]` at a fraction of the way."""
+    """Interpolate between two pixels: the colours `[B, H, W, C]` at a fraction of the way."""
     first, second = (colours[start].float() for start in starts)
     return first + share[..., None] * (second - first)
