@@ -172,8 +172,7 @@ def _write_web(
     readme = _write_onnx(models, expects, run, options, folder, prepare)
     about = {"classes": list(run.classes), "input": options.input, "prepare": prepare, **run.task.facts()}
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)
-    halved = 2 * max(prepare["side"], 2 * prepare["size"])
-    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION, halved=halved)
+    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION)
     return f"{about_page}\n\n{readme}"
 
 
