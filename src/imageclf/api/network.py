@@ -12,6 +12,7 @@ from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures.store import Shrunk, read_shrunk, shrunk
 from imageclf.data.views.viewing import Viewing
 from imageclf.model import ImageClassifier
+from imageclf.schedule.size import PictureSize
 from imageclf.tasks import MULTICLASS, Task
 
 
@@ -41,15 +42,15 @@ class Transform:
     An object rather than a function, so that a DataLoader's processes can be sent it.
 
     Args:
-        viewing: how a picture becomes a square.
-        size: pixels a side of the square.
+        viewing: how a picture becomes a view.
+        size: of the view.
     """
 
     viewing: Viewing
-    size: int
+    size: PictureSize
 
     def __call__(self, picture: Given) -> Tensor:
-        """Return a picture as uint8 `[3, size, size]`, 0 to 255: the network itself normalises it.
+        """Return a picture as uint8 `[3, H, W]`, 0 to 255: the network itself normalises it.
 
         Args:
             picture: a path, a PIL image, or an array as `Run.predict` takes it.
@@ -57,10 +58,10 @@ class Transform:
         Raises:
             InputError: it cannot be read, or is no picture.
         """
-        return square(self.read(picture), self.viewing, self.size)
+        return plain_view(self.read(picture), self.viewing, self.size)
 
     def read(self, picture: Given) -> Shrunk:
-        """Return a picture as its square is made from it, near that size.
+        """Return a picture as its view is made from it, near that size.
 
         Raises:
             InputError: it cannot be read, or is no picture.
@@ -72,8 +73,8 @@ class Transform:
         return shrunk(pixels(images[0]), side, self.viewing.resize)
 
 
-def square(picture: Shrunk, viewing: Viewing, size: int) -> Tensor:
-    """Return the plain view of a picture, uint8 `[3, size, size]`."""
+def plain_view(picture: Shrunk, viewing: Viewing, size: PictureSize) -> Tensor:
+    """Return the plain view of a picture, uint8 `[3, H, W]`."""
     one = np.zeros(1, dtype=np.int64)
     dataset = PictureDataset(
         [""], one - 1, viewing.augmentation, viewing.resize, viewing.crop_pct, viewing.seed, [picture]

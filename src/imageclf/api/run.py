@@ -110,7 +110,7 @@ class Run:
 
     @cached_property
     def transform(self) -> Transform:
-        """From a picture to the tensor that `model` takes, uint8 `[3, size, size]`."""
+        """From a picture to the tensor that `model` takes, uint8 `[3, H, W]`."""
         augmentation = augmentation_of(self.trained, self.dir, self.trust, is_drawn=False)
         resize, crop_pct = self.trained.resize, self._built.expects.crop_pct
         return Transform(Viewing(augmentation, resize, crop_pct, self.trained.seed), self.trained.size)

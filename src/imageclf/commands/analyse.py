@@ -76,7 +76,7 @@ def analyse(plain: Plain) -> DataAnalysis:
         classes=table.classes,
         problems=find_problems(pictures, twins, loading.size),
         size=loading.size,
-        warning=crop_warning(pictures, loading.resize, crop_pct),
+        warning=crop_warning(pictures, loading.resize, crop_pct, loading.size),
         samples=[
             draw_sample(paths[row], words[row], config, crop_pct)
             for row in sample_rows(pictures, config.task.names_in)

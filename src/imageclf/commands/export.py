@@ -24,6 +24,7 @@ from imageclf.model.weights.files import load_into
 from imageclf.model.weights.pretrained import licence_of
 from imageclf.report.model_card import model_card, origin_of
 from imageclf.report.run_files import read_candidates
+from imageclf.schedule.size import edges
 from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.system.printable import show
 from imageclf.training.check_keys import checked
@@ -183,4 +184,4 @@ def _readme(form: str, run: TrainedRun, **values: object) -> str:
         trim_blocks=True,
         autoescape=False,
     )
-    return environment.get_template(f"export_{form}.md.j2").render(run=run, **values)
+    return environment.get_template(f"export_{form}.md.j2").render(run=run, edges=edges(run.size), **values)

@@ -18,6 +18,7 @@ from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
 from imageclf.data.views.lighting import light, mean_value
 from imageclf.data.views.viewing import Viewing, changes_light
+from imageclf.schedule.size import PictureSize
 
 
 class PictureDataset(Dataset[Batch]):
@@ -41,7 +42,7 @@ class PictureDataset(Dataset[Batch]):
     ) -> None:
         self._shrunk = shrunk
         # By size of the views; sizes without a store are read from the files.
-        self.stores: Mapping[int, StoredPictures] = {}
+        self.stores: Mapping[PictureSize, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self.labels = labels
@@ -62,7 +63,7 @@ class PictureDataset(Dataset[Batch]):
         return self.batch(request, images)
 
     def batch(self, request: Request, images: NDArray[np.uint8]) -> Batch:
-        """Return the batch of a request whose pictures are `images` `[B, size, size, 3]`."""
+        """Return the batch of a request whose pictures are `images` `[B, H, W, 3]`."""
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             features=None,
@@ -73,15 +74,15 @@ class PictureDataset(Dataset[Batch]):
         )
 
     def render(self, request: Request, images: NDArray[np.uint8]) -> None:
-        """Write the pictures of a request into `images` `[B, size, size, 3]`.
+        """Write the pictures of a request into `images` `[B, H, W, 3]`.
 
         Raises:
             InputError: a file cannot be read, or the transform of the user's own returns no picture.
         """
         self._render(self._read(request), request, images)
 
-    def side_of(self, size: int) -> int:
-        """Return the pixels a side that pictures are shrunk to for views of a size."""
+    def side_of(self, size: PictureSize) -> PictureSize:
+        """Return the size that pictures are shrunk to for views of a size."""
         return self.viewing.side_of(size)
 
     def _read(self, request: Request) -> list[Shrunk]:
@@ -92,18 +93,18 @@ class PictureDataset(Dataset[Batch]):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
 
-    def _reader(self, size: int) -> Callable[[int], Shrunk]:
+    def _reader(self, size: PictureSize) -> Callable[[int], Shrunk]:
         """Return what reads the picture of a row."""
         if self._shrunk is not None:
             return self._shrunk.__getitem__
         stored = self.stores.get(size)
         return partial(self._read_file, size=size) if stored is None else open_store(stored).read
 
-    def _read_file(self, row: int, size: int) -> Shrunk:
+    def _read_file(self, row: int, size: PictureSize) -> Shrunk:
         return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self.viewing.resize)
 
     def _render(self, pictures: Sequence[Shrunk], request: Request, images: NDArray[np.uint8]) -> None:
-        """Write the views of pictures into `images` `[B, size, size, 3]`."""
+        """Write the views of pictures into `images` `[B, H, W, 3]`."""
         views = self.viewing.views(request)
         to_pictures = self._maps(pictures, request, views)
         tables = self._tables(pictures, views)

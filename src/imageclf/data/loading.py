@@ -8,6 +8,7 @@ from imageclf import InputError
 from imageclf.data.device_choice import DeviceStoring
 from imageclf.data.sampler import Oversample
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize
 from imageclf.system.machine import available_cores, num_workers, sharing_ranks
 
 
@@ -25,13 +26,13 @@ class Loading:
     """How pictures become batches.
 
     Args:
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
         batch_size: pictures a step and process, where a phase names none; auto: see `auto_batch_size`.
         global_batch_size: pictures a step of all processes together, in place of `batch_size`; the batch
             sizes of phases are then also of all processes. None: they are of each process.
         num_workers: processes that read training pictures, and as many for evaluation; auto: see
             `imageclf.system.machine.num_workers`.
-        resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
+        resize: crop, squish or pad (with reflection) to that size; random_resized_crop: a random part
             of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.
         on_error: raise, or skip pictures that cannot be read.
@@ -39,7 +40,7 @@ class Loading:
             are made there; auto: if it is a CUDA GPU and they fit; off.
     """
 
-    size: int
+    size: PictureSize
     batch_size: int | Literal["auto"]
     num_workers: int | Literal["auto"]
     resize: Resize
@@ -51,7 +52,7 @@ class Loading:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name, low in (("size", 1), ("batch_size", 1), ("num_workers", 0)):
+        for name, low in (("batch_size", 1), ("num_workers", 0)):
             value = getattr(self, name)
             if value != "auto" and value < low:
                 raise InputError(f"data.{name}={value}: give a whole number from {low}")

@@ -16,6 +16,7 @@ from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.weights.files import load_into
+from imageclf.schedule.size import PictureSize
 
 
 class Heatmaps(NamedTuple):
@@ -64,7 +65,7 @@ def heatmaps_of(
     trainer: pl.Trainer,
     module: ClassifierModule,
     data: ImageData,
-    size: int,
+    size: PictureSize,
     rows: NDArray[np.int64],
     classes: Sequence[int],
     weights: Path | None,
@@ -75,7 +76,7 @@ def heatmaps_of(
         trainer: knows device and precision.
         module: left as it is.
         data: the pictures.
-        size: pixels a side.
+        size: of the pictures.
         rows: of the table, in the order of the result.
         classes: number of the class of each row.
         weights: a file of them; None: those that the module has.

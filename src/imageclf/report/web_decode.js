@@ -63,7 +63,8 @@ async function decodeJpeg(bytes) {
 
 // How many pixels a side become one: as few as leave enough for the network.
 function jpegStep(width, height, { side, size }) {
-  const most = Math.floor(Math.min(width, height) / Math.max(side, 2 * size));
+  const enough = Math.max(...heightWidth(side), 2 * Math.max(...heightWidth(size)));
+  const most = Math.floor(Math.min(width, height) / enough);
   return [8, 4, 2].find((step) => step <= most) ?? 1;
 }
 

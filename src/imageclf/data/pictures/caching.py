@@ -18,6 +18,7 @@ from imageclf.data.pictures.fingerprint import Fingerprint, files_digest
 from imageclf.data.pictures.shrinking import StoreSpec, decode_all
 from imageclf.data.pictures.store import Form, StoredPictures, raw_bytes
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize, by_pixels, plain
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ class Caching:
         return files_digest(paths, self.fingerprint)
 
     def stores(
-        self, paths: Sequence[str], sides: Mapping[int, int], resize: Resize
-    ) -> dict[int, StoredPictures]:
+        self, paths: Sequence[str], sides: Mapping[PictureSize, PictureSize], resize: Resize
+    ) -> dict[PictureSize, StoredPictures]:
         """Return the stores of the pictures by size of the views; missing ones are written first.
 
         `sides` is the `stored_side` of each size.
@@ -84,7 +85,7 @@ class Caching:
     def specs(
         self,
         paths: Sequence[str],
-        sides: Mapping[int, int],
+        sides: Mapping[PictureSize, PictureSize],
         resize: Resize,
         choose: Callable[[How, int, int], Form | None],
     ) -> list[StoreSpec]:
@@ -98,7 +99,7 @@ class Caching:
         form = choose(self.cache, raw_total, self.folder.budget)
         if form is None:
             return []
-        return [StoreSpec(size, sides[size], resize, form) for size in sorted(sides, reverse=True)]
+        return [StoreSpec(size, sides[size], resize, form) for size in reversed(by_pixels(sides))]
 
     @contextmanager
     def staged(
@@ -124,7 +125,7 @@ class Caching:
 
     def _get(self, paths: Sequence[str], digest: str, spec: StoreSpec, build: Callable[[Path], None]) -> Path:
         size, _, resize, form = spec
-        about = about_files(paths) | {"size": size, "resize": resize, "form": form}
+        about = about_files(paths) | {"size": plain(size), "resize": resize, "form": form}
         return self.folder.get("pictures", _key(digest, spec), about, build)
 
     def _has(self, digest: str, spec: StoreSpec) -> bool:

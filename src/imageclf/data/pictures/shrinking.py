@@ -17,6 +17,7 @@ from imageclf.data.pictures.decode import num_frames, read_picture, read_scales
 from imageclf.data.pictures.store import Form, Shrunk, shrunk, sufficient, writing
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize, num_pixels
 from imageclf.system.progress import track
 
 # Visually lossless, at a fifth of the raw size.
@@ -31,10 +32,10 @@ _WIDEST = 2
 
 
 class StoreSpec(NamedTuple):
-    """What the pictures of a store are like: for views of `size` pixels a side, shrunk to `side`."""
+    """What the pictures of a store are like: for views of `size`, shrunk to `side`."""
 
-    size: int
-    side: int
+    size: PictureSize
+    side: PictureSize
     resize: Resize
     form: Form
 
@@ -67,7 +68,7 @@ def decode_all(
     """
     findings = Findings({}, [])
     specs = list(folders)
-    picture_bytes = sum(_WIDEST * 3 * spec.side**2 for spec in specs)
+    picture_bytes = sum(_WIDEST * 3 * num_pixels(spec.side) for spec in specs)
     parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, picture_bytes))))
     read = partial(read_part, paths=paths, specs=specs, checks=checks)
     with (

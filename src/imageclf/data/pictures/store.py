@@ -14,6 +14,7 @@ from PIL import Image
 from imageclf.data.pictures.decode import open_picture, read_picture
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize, shrink, stored_size
+from imageclf.schedule.size import PictureSize, edges
 
 Form = Literal["raw", "jpeg"]
 
@@ -33,20 +34,21 @@ class Shrunk(NamedTuple):
     shape: tuple[int, int]
 
 
-def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
+def read_shrunk(path: str, size: PictureSize, side: PictureSize, resize: Resize) -> Shrunk:
     """Return a picture as views of `size` are made from it; `side` is the `stored_side` of that size."""
     return shrunk(read_picture(path, at_least=sufficient(size, side)), side, resize)
 
 
-def shrunk(picture: Picture, side: int, resize: Resize) -> Shrunk:
+def shrunk(picture: Picture, side: PictureSize, resize: Resize) -> Shrunk:
     """Shrink a picture that was decoded at a sufficient scale."""
     shape = (picture.shape[1], picture.shape[0])
     return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
 
 
-def sufficient(size: int, side: int) -> int:
+def sufficient(size: PictureSize, side: PictureSize) -> int:
     """Return the pixels a side that a picture is decoded at, at least, before it is shrunk to `side`."""
-    return max(side, 2 * size)
+    # Both edges by the longer one: a file may be turned once it is decoded.
+    return max(*edges(side), 2 * max(edges(size)))
 
 
 @contextmanager
@@ -115,7 +117,7 @@ class Store:
             return Shrunk(np.asarray(image), (shape[0], shape[1]))
 
 
-def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
+def raw_bytes(paths: Sequence[str], side: PictureSize, resize: Resize) -> int:
     """Estimate the bytes of a raw store from the sizes of some pictures spread over the list.
 
     Files that are missing or not pictures are not counted.

@@ -12,6 +12,7 @@ from imageclf.data.pictures.caching import Caching, about_files, fitting_form
 from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
 from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize
 from imageclf.system.words import counted
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class _BrokenError(Exception):
 def unreadable(
     paths: Sequence[str],
     caching: Caching,
-    sides: Mapping[int, int] = MappingProxyType({}),
+    sides: Mapping[PictureSize, PictureSize] = MappingProxyType({}),
     resize: Resize = "crop",
 ) -> dict[int, str]:
     """Return the fault of every file that does not decode to its last row, by position.

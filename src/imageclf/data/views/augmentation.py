@@ -35,7 +35,7 @@ class Augmentation:
         dihedral: also turn by 0, 90, 180 or 270 degrees, for pictures taken from above.
         min_scale: smallest share of the picture's area that `data.resize=random_resized_crop` keeps.
         max_ratio: largest width to height of that crop, and height to width.
-        extra: called last with a view `[size, size, 3]`, uint8; returns another, see `checked_view`. The
+        extra: called last with a view `[H, W, 3]`, uint8; returns another, see `checked_view`. The
             generators of Python, NumPy and torch are seeded before each call.
 
     Raises:

@@ -9,12 +9,13 @@ import torch
 
 from imageclf import InputError
 from imageclf.data.views.augmentation import Picture
+from imageclf.schedule.size import PictureSize, edges
 
 
 def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
-    """Return what a `transforms.extra` node has built as a function of a picture `[size, size, 3]`.
+    """Return what a `transforms.extra` node has built as a function of a picture `[H, W, 3]`.
 
-    A transform of torchvision gets a tensor `[3, size, size]`: it would return an array as it is.
+    A transform of torchvision gets a tensor `[3, H, W]`: it would return an array as it is.
 
     Args:
         built: by the node.
@@ -34,22 +35,22 @@ def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
     return function
 
 
-def checked_view(returned: Any, size: int) -> Picture:
+def checked_view(returned: Any, size: PictureSize) -> Picture:
     """Return what a transform has made of a picture, as the array that it must be.
 
     Args:
         returned: by the transform.
-        size: pixels a side.
+        size: of the view.
 
     Raises:
-        InputError: it is no uint8 `[size, size, 3]`.
+        InputError: it is no uint8 `[H, W, 3]` of that size.
     """
-    array = np.asarray(returned)
-    if array.dtype != np.uint8 or array.shape != (size, size, 3):
+    array, (height, width) = np.asarray(returned), edges(size)
+    if array.dtype != np.uint8 or array.shape != (height, width, 3):
         kind = type(returned).__name__
         got = kind if array.dtype == object else f"{kind} {list(array.shape)} of {array.dtype}"
         raise InputError(
-            f"transforms.extra returns {got}, not an array [{size}, {size}, 3] of uint8, 0 to 255, as the "
+            f"transforms.extra returns {got}, not an array [{height}, {width}, 3] of uint8, 0 to 255, as the "
             "picture that it gets"
         )
     return array

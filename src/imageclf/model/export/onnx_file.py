@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.model.classifier import ImageClassifier
+from imageclf.schedule.size import PictureSize, edges
 from imageclf.tasks import MULTICLASS, Task
 
 Input = Literal["uint8", "float"]
@@ -43,7 +44,7 @@ class Probabilities(nn.Module):
 def write_onnx(
     models: Sequence[ImageClassifier],
     path: Path,
-    size: int,
+    size: PictureSize,
     input_type: Input,
     metadata: Mapping[str, object],
     task: Task = MULTICLASS,
@@ -53,7 +54,7 @@ def write_onnx(
     Args:
         models: of the same classes; the file holds all of them.
         path: of the file.
-        size: pixels a side.
+        size: of the pictures.
         input_type: uint8: pictures from 0 to 255; float: from 0 to 1.
         metadata: JSON values by name, stored in the file.
         task: what a label is.
@@ -70,7 +71,8 @@ def write_onnx(
     plain = [model.to(memory_format=torch.contiguous_format) for model in models]
     network = Probabilities(plain, scale=255.0 if input_type == "float" else 1.0, task=task).eval()
     # Two pictures: torch would take a batch of one for a fixed batch size.
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8 if input_type == "uint8" else torch.float32)
+    dtype = torch.uint8 if input_type == "uint8" else torch.float32
+    example = torch.zeros(2, 3, *edges(size), dtype=dtype)
     # Both log how many nodes they remove.
     for name in ("onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -14,24 +14,24 @@ from PIL import Image, ImageOps
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 
 
-def prepare(path: str | Path, size: int, side: int, resize: str, crop_pct: float) -> Any:
-    """Return the pixels of a file, uint8 `[size, size, 3]`; `prepare` in config.json has the options.
+def prepare(path: str | Path, size: Any, side: Any, resize: str, crop_pct: float) -> Any:
+    """Return the pixels of a file, uint8 `[height, width, 3]`; `prepare` in config.json has the options.
 
     Args:
         path: of a picture; of an animation, the first frame is taken.
-        size: pixels a side of the result.
-        side: that the picture is shrunk to before the one resampling that makes a square of it.
+        size: of the result: pixels a side, or height and width.
+        side: likewise, that the picture is shrunk to before the one resampling that gives it its size.
         resize: crop, squish or pad.
-        crop_pct: share of the shorter side that the crop keeps.
+        crop_pct: share that the crop keeps of the side that limits it.
     """
     with Image.open(path, formats=FORMATS) as image:
         # A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size.
-        image.draft("RGB", (max(side, 2 * size),) * 2)
+        image.draft("RGB", (max(np.max(side), 2 * np.max(size)),) * 2)
         image.load()
         picture = np.asarray(to_rgb(ImageOps.exif_transpose(image)))
     height, width = picture.shape[:2]
     small = shrink(picture, *small_size(width, height, side, resize))
-    return cut_square(small, np.array([width, height], dtype=np.float64), size, resize, crop_pct)
+    return cut_view(small, np.array([width, height], dtype=np.float64), size, resize, crop_pct)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -48,11 +48,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def small_size(width: int, height: int, side: int, resize: str) -> tuple[int, int]:
+def small_size(width: int, height: int, side: Any, resize: str) -> tuple[int, int]:
     """Return (width, height) of a picture after shrinking; it is never enlarged."""
+    high, wide = np.broadcast_to(side, 2).tolist()
     if resize == "squish":
-        return min(width, side), min(height, side)
-    share = min(1.0, side / (max if resize == "pad" else min)(width, height))
+        return min(width, wide), min(height, high)
+    share = min(1.0, (min if resize == "pad" else max)(wide / width, high / height))
     return max(1, round(width * share)), max(1, round(height * share))
 
 
@@ -63,18 +64,21 @@ def shrink(picture: Any, width: int, height: int) -> Any:
     return picture if picture.shape[0] == height else _resample(picture, height)
 
 
-def cut_square(small: Any, shape: Any, size: int, resize: str, crop_pct: float) -> Any:
-    """Return the square `[size, size, 3]` of a picture that was shrunk from `shape`, its (width, height)."""
-    edges = {"squish": shape, "pad": np.full(2, shape.max())}.get(resize, np.full(2, shape.min() * crop_pct))
-    scale, middle = edges / size, shape / 2 - 0.5
+def cut_view(small: Any, shape: Any, size: Any, resize: str, crop_pct: float) -> Any:
+    """Return the view `[height, width, 3]` of a picture that was shrunk from `shape`, its (width, height)."""
+    target = np.broadcast_to(size, 2)[::-1]
+    each, kept = shape / target, shape * crop_pct / target
+    scale = {"squish": each, "pad": np.full(2, each.max())}.get(resize, np.full(2, kept.min()))
+    middle = shape / 2 - 0.5
     # A mere crop starts at a whole pixel: copied pixels are not blurred.
-    whole = np.floor((shape - size) / 2 + 0.5) + (size - 1) / 2
+    whole = np.floor((shape - target) / 2 + 0.5) + (target - 1) / 2
     middle = np.where(scale == 1, whole, middle)
     share = np.array(small.shape[1::-1]) / shape
-    start = share * (middle - scale * (size - 1) / 2) + (share - 1) / 2
+    start = share * (middle - scale * (target - 1) / 2) + (share - 1) / 2
     to_picture = np.column_stack([np.diag(share * scale), start])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(small, to_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    width_height = (int(target[0]), int(target[1]))
+    return cv2.warpAffine(small, to_picture, width_height, flags=flags, borderMode=cv2.BORDER_REFLECT)
 
 
 def _resample(picture: Any, height: int) -> Any:

@@ -28,6 +28,7 @@ from imageclf.model.own_backbone import check_own, load_body, split_head
 from imageclf.model.weights.head_rows import keep_rows
 from imageclf.model.weights.pretrained import SOURCES, read_content
 from imageclf.schedule import RunState
+from imageclf.schedule.size import PictureSize, by_pixels
 from imageclf.tasks import MULTICLASS, Task
 
 # Optimizers with a mature fused implementation on CUDA.
@@ -39,7 +40,7 @@ _CHOSEN = ("fused", "foreach", "differentiable")
 def build_module(
     options: ModelOptions,
     counts: Mapping[str, int],
-    all_sizes: set[int],
+    all_sizes: set[PictureSize],
     metrics: Mapping[str, MetricFunction] | None = None,
     by_layer: bool = False,
     state: RunState | None = None,
@@ -51,7 +52,7 @@ def build_module(
     Args:
         options: the model node.
         counts: training pictures of each class, in class order.
-        all_sizes: pixels a side that the run will use.
+        all_sizes: of the pictures of the run.
         metrics: further scores of each validation, by name.
         by_layer: give each layer its own optimizer group.
         state: of the run.
@@ -105,19 +106,19 @@ def weights_file(weights: str) -> str:
 
 
 def build_network(
-    options: ModelOptions, num_classes: int, all_sizes: set[int]
+    options: ModelOptions, num_classes: int, all_sizes: set[PictureSize]
 ) -> tuple[ImageClassifier, DataConfig]:
     """Build backbone and head, and return what their weights expect of a picture.
 
     Args:
         options: the model node.
         num_classes: C.
-        all_sizes: pixels a side that the run will use.
+        all_sizes: of the pictures of the run.
 
     Raises:
         InputError: as `build_module`.
     """
-    size = min(all_sizes)
+    size = by_pixels(all_sizes)[0]
     if isinstance(options.backbone, str):
         backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
     else:

@@ -11,6 +11,7 @@ from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
+from imageclf.schedule.size import PictureSize, by_pixels
 from imageclf.system.world import WAIT, is_first_task
 from imageclf.training.run_config import DataOptions, RunConfig
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def read_table(
-    data: DataOptions, verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
+    data: DataOptions, verify: bool = True, sides: Mapping[PictureSize, PictureSize] = MappingProxyType({})
 ) -> Table:
     """Return the pictures of a data set, checked and split, and log what they are.
 
@@ -92,7 +93,10 @@ def _wait_for(path: Path) -> None:
 
 
 def without_broken(
-    table: Table, loading: Loading, caching: Caching, sides: Mapping[int, int] = MappingProxyType({})
+    table: Table,
+    loading: Loading,
+    caching: Caching,
+    sides: Mapping[PictureSize, PictureSize] = MappingProxyType({}),
 ) -> Table:
     """Decode every picture once; raise for those that do not decode, or leave them out.
 
@@ -119,8 +123,8 @@ def without_broken(
     return table.without(faults)
 
 
-def stored_sides(config: RunConfig) -> dict[int, int]:
-    """Return the side of the shrunk pictures for each size of a run, before its model is built.
+def stored_sides(config: RunConfig) -> dict[PictureSize, PictureSize]:
+    """Return the size of the shrunk pictures for each size of a run, before its model is built.
 
     Nothing where only the built model can tell.
     """
@@ -128,6 +132,6 @@ def stored_sides(config: RunConfig) -> dict[int, int]:
     crop_pct = expected_crop_pct(name) if isinstance(name, str) else None
     if crop_pct is None:
         return {}
-    sizes = sorted(config.schedule.sizes(config.data.loading.size))
+    sizes = by_pixels(config.schedule.sizes(config.data.loading.size))
     zoom, resize = config.transforms.max_zoom, config.data.loading.resize
     return {size: stored_side(size, resize, zoom, crop_pct) for size in sizes}
