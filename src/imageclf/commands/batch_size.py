@@ -131,10 +131,10 @@ def taken_by_pictures(config: RunConfig, data: ImageData, size: PictureSize, dev
         size: of the pictures.
         device: that trains.
     """
-    obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms)
+    obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms, data.table.pixels.bits)
     if obstacle is not None or not is_asked(config.data.loading.device_store, device):
         return 0
-    num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize)
+    num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize, data.table.pixels)
     return num_bytes if memory_obstacle(num_bytes, size, device) is None else 0
 
 
@@ -198,7 +198,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _random_batches(trainer: pl.Trainer, module: Any, size: PictureSize, number: int) -> Iterator[Batch]:
-    images = torch.randint(0, 256, (number, 3, *edges(size)), dtype=torch.uint8)
+    images = torch.randint(0, 256, (number, module.model.channels, *edges(size)), dtype=torch.uint8)
     labels = torch.from_numpy(module.task.targets(module.classes[:1] * number, module.classes))
     rows = torch.zeros(number, dtype=torch.long)
     batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, rows)

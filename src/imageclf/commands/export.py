@@ -97,6 +97,7 @@ def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trus
         "side": stored_side(run.size, run.resize, max_zoom, expects.crop_pct),
         "resize": "crop" if run.resize == "random_resized_crop" else run.resize,
         "crop_pct": expects.crop_pct,
+        **run.pixels.key,
     }
 
 
@@ -170,6 +171,11 @@ def _write_web(
     prepare: dict[str, Any],
 ) -> str:
     run.task.refuse("format=web")
+    if not run.pixels.is_rgb:
+        raise InputError(
+            f"format=web: a browser decodes pictures to RGB of 8 bits, and the run has {run.pixels}; give "
+            "format=onnx"
+        )
     readme = _write_onnx(models, expects, run, options, folder, prepare)
     about = {"classes": list(run.classes), "input": options.input, "prepare": prepare, **run.task.facts()}
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)

@@ -71,7 +71,8 @@ def trains_on(node: Mapping[str, Any]) -> str | None:
 
 def seconds_of_batch(module: ClassifierModule, size: PictureSize, pictures: int) -> float:
     """Return how long a forward pass takes: the second one, since the first warms up."""
-    images = torch.zeros(pictures, 3, *edges(size), dtype=torch.uint8).to(memory_format=torch.channels_last)
+    images = torch.zeros(pictures, module.model.channels, *edges(size), dtype=torch.uint8)
+    images = images.to(memory_format=torch.channels_last)
     module.model.eval()
     with torch.inference_mode():
         module.model(images)

@@ -30,17 +30,16 @@ class Request:
     weight: float = 1.0
     total: int = 0
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Return the shape of the pictures, `[B, H, W, 3]`."""
-        return len(self.rows), *edges(self.size), 3
+    def shape(self, channels: int) -> tuple[int, int, int, int]:
+        """Return the shape of the pictures, `[B, H, W, C]`."""
+        return len(self.rows), *edges(self.size), channels
 
 
 class Batch(NamedTuple):
     """Pictures or, instead of them, cached features.
 
     Args:
-        images: uint8 `[B, 3, H, W]`, stored channels-last, or None.
+        images: uint8 or uint16 `[B, C, H, W]`, stored channels-last, or None.
         features: `[B, F]`, or None.
         labels: class numbers `[B]`, -1 where unknown.
         rows: positions in the table `[B]`.

@@ -64,7 +64,7 @@ class ImageData(pl.LightningDataModule):
         self._features: FeatureSource | None = None
         self._requests = Requests(table, loading, schedule, seed)
         self._dataset = PictureDataset(
-            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed, shrunk
+            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed, shrunk, table.pixels
         )
         # Made at their first use, when device and stores are known.
         self._loaders: dict[str, RequestLoader] = {}
@@ -74,7 +74,9 @@ class ImageData(pl.LightningDataModule):
         """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""
         sides = {size: self.side_of(size) for size in by_pixels(self.sizes)}
         # Every rank asks: the first to come builds, the others wait for it.
-        self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
+        self._dataset.stores = self.caching.stores(
+            self.table.paths, sides, self.loading.resize, self.table.pixels
+        )
         self._on_device.choose(self.loading.device_store, sides, self._device)
 
     def use_features(self, source: FeatureSource) -> None:
@@ -195,8 +197,9 @@ class ImageData(pl.LightningDataModule):
     def _loader(self, use: Literal["train", "evaluation"]) -> RequestLoader:
         """Return the loader of training or of evaluation, which lives as long as the run."""
         if use not in self._loaders:
+            pixel = self.table.pixels.num_bytes
             shapes = ((self._requests.batch_size_of(at), self.size_of(at)) for at in self.schedule.places)
-            largest = max(3 * batch_size * num_pixels(size) for batch_size, size in shapes)
+            largest = max(pixel * batch_size * num_pixels(size) for batch_size, size in shapes)
             pinned = self._device.type == "cuda"
             self._loaders[use] = RequestLoader(self._dataset, self.num_workers, largest, pinned)
         return self._loaders[use]

@@ -13,6 +13,7 @@ from imageclf import InputError
 from imageclf.data.batch import Batch, Request
 from imageclf.data.dataset import PictureDataset
 from imageclf.data.device_store import DeviceStore, written_size
+from imageclf.data.pictures.pixels import Bits
 from imageclf.data.pictures.store import Form
 from imageclf.data.views.augmentation import Augmentation
 from imageclf.schedule.size import PictureSize
@@ -41,10 +42,12 @@ def is_asked(how: DeviceStoring, device: torch.device) -> bool:
     return how == "on" or (how == "auto" and device.type == "cuda")
 
 
-def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | None:
+def obstacle_of(form: Form | None, augmentation: Augmentation, bits: Bits = 8) -> Obstacle | None:
     """Return why views cannot be made on any device, or None; without a form there is no store."""
     if augmentation.extra is not None:
         return Obstacle("transforms.extra changes views on the CPU", "set transforms.extra=null")
+    if bits == 16:
+        return Obstacle("the pictures have 16 bits", "set data.bits=8")
     if form is None:
         return Obstacle("no shrunk pictures are kept", "set data.cache=raw")
     if form == "jpeg":
@@ -131,7 +134,7 @@ class DeviceStores:
     def _obstacle(self, size: PictureSize) -> Obstacle | None:
         stored = self._dataset.stores.get(size)
         form = None if stored is None else stored.form
-        obstacle = obstacle_of(form, self._dataset.viewing.augmentation)
+        obstacle = obstacle_of(form, self._dataset.viewing.augmentation, self._dataset.pixels.bits)
         if obstacle is not None or stored is None:
             return obstacle
         return memory_obstacle(stored.num_bytes, size, self._device)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from imageclf import InputError
 from imageclf.data.device_choice import DeviceStoring
+from imageclf.data.pictures.pixels import Bits
 from imageclf.data.sampler import Oversample
 from imageclf.data.views.geometry import Resize
 from imageclf.schedule.size import PictureSize
@@ -38,6 +39,8 @@ class Loading:
         on_error: raise, or skip pictures that cannot be read.
         device_store: on: the shrunk pictures of a size are kept on the device that trains, and their views
             are made there; auto: if it is a CUDA GPU and they fit; off.
+        channels: of a pixel; auto: see `imageclf.data.pictures.kinds.choose`.
+        bits: of a value; auto: likewise.
     """
 
     size: PictureSize
@@ -47,8 +50,10 @@ class Loading:
     oversample: Oversample
     on_error: Literal["raise", "skip"]
     device_store: DeviceStoring
-    # Runs of earlier versions have none.
+    # Runs of earlier versions have none of these.
     global_batch_size: int | None = None
+    channels: int | Literal["auto"] = "auto"
+    bits: Bits | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

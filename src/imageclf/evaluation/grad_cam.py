@@ -20,9 +20,9 @@ from imageclf.schedule.size import PictureSize
 
 
 class Heatmaps(NamedTuple):
-    """Pictures as the network saw them, uint8 `[N, H, W, 3]`, and how much each place spoke, `[N, h, w]`."""
+    """Pictures as the network saw them, `[N, H, W, C]`, and how much each place spoke, `[N, h, w]`."""
 
-    pictures: NDArray[np.uint8]
+    pictures: NDArray[Any]
     maps: NDArray[np.float32]
 
 
@@ -42,7 +42,7 @@ def grad_cam(features: Tensor, gradients: Tensor) -> Tensor:
 
 
 def class_maps(model: ImageClassifier, images: Tensor, classes: Tensor) -> Tensor | None:
-    """Return `grad_cam` of a class `[B]` of each of uint8 pictures `[B, 3, H, W]`.
+    """Return `grad_cam` of a class `[B]` of each of pictures `[B, C, H, W]`.
 
     None if the backbone's last features have no places, as the tokens of a vision transformer.
     """

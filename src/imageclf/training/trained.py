@@ -13,6 +13,7 @@ from imageclf.configs.keys import accepts, describe
 from imageclf.configs.options import ModelOptions
 from imageclf.configs.plain import select
 from imageclf.data import Augmentation
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
@@ -24,6 +25,7 @@ from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
 from imageclf.training.parts.module import build_module
+from imageclf.training.parts.pixels import load_pixels
 from imageclf.training.run_config import build_augmentation, build_task
 
 _MAPPING = Mapping[str, Any]
@@ -45,6 +47,7 @@ class TrainedRun(NamedTuple):
         classes: in class order.
         task: what a label is, with what it learned of the validation pictures.
         config: config.yaml as written; a node of it is built only after `check_node`.
+        pixels: what the pictures are decoded to.
     """
 
     backbone: str | dict[str, Any]
@@ -58,6 +61,7 @@ class TrainedRun(NamedTuple):
     classes: tuple[str, ...]
     task: Task
     config: dict[str, Any]
+    pixels: Pixels = RGB
 
     @property
     def network(self) -> str:
@@ -98,6 +102,7 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
         classes=classes,
         task=_task(config, trust, source).restored(summary, len(classes)),
         config=config,
+        pixels=load_pixels(run_dir),
     )
 
 
@@ -122,7 +127,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         mixing=None,
     )
     try:
-        module, expects = build_module(options, dict.fromkeys(run.classes, 1), run.sizes)
+        module, expects = build_module(options, dict.fromkeys(run.classes, 1), run.sizes, pixels=run.pixels)
     except InputError:
         raise
     # Values that no training has had may raise anything.

@@ -9,13 +9,12 @@ import torch
 
 from imageclf import InputError
 from imageclf.data.views.augmentation import Picture
-from imageclf.schedule.size import PictureSize, edges
 
 
 def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
-    """Return what a `transforms.extra` node has built as a function of a picture `[H, W, 3]`.
+    """Return what a `transforms.extra` node has built as a function of a picture `[H, W, C]`.
 
-    A transform of torchvision gets a tensor `[3, H, W]`: it would return an array as it is.
+    A transform of torchvision gets a tensor `[C, H, W]`: it would return an array as it is.
 
     Args:
         built: by the node.
@@ -35,23 +34,23 @@ def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
     return function
 
 
-def checked_view(returned: Any, size: PictureSize) -> Picture:
+def checked_view(returned: Any, given: Picture) -> Picture:
     """Return what a transform has made of a picture, as the array that it must be.
 
     Args:
         returned: by the transform.
-        size: of the view.
+        given: the picture that it got, of the same shape and type.
 
     Raises:
-        InputError: it is no uint8 `[H, W, 3]` of that size.
+        InputError: it is something else.
     """
-    array, (height, width) = np.asarray(returned), edges(size)
-    if array.dtype != np.uint8 or array.shape != (height, width, 3):
+    array = np.asarray(returned)
+    if array.dtype != given.dtype or array.shape != given.shape:
         kind = type(returned).__name__
         got = kind if array.dtype == object else f"{kind} {list(array.shape)} of {array.dtype}"
         raise InputError(
-            f"transforms.extra returns {got}, not an array [{height}, {width}, 3] of uint8, 0 to 255, as the "
-            "picture that it gets"
+            f"transforms.extra returns {got}, not an array {list(given.shape)} of {given.dtype}, 0 to "
+            f"{np.iinfo(given.dtype).max}, as the picture that it gets"
         )
     return array
 

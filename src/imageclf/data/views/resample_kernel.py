@@ -14,10 +14,12 @@ from imageclf.schedule.size import PictureSize, edges
 _BLOCK = 512
 
 
-def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: PictureSize) -> Tensor:
+def resample(
+    pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: PictureSize, channels: int = 3
+) -> Tensor:
     """Return views of pictures as `imageclf.data.views.resample.resample` does, bit for bit."""
     height, width = edges(size)
-    images = torch.empty(len(places), height, width, 3, dtype=torch.uint8, device=pixels.device)
+    images = torch.empty(len(places), height, width, channels, dtype=torch.uint8, device=pixels.device)
     blocks = triton.cdiv(height * width, _BLOCK)
     # Triton launches on the current device, not on that of the tensors.
     with torch.cuda.device_of(pixels):  # type: ignore[no-untyped-call]
@@ -31,6 +33,7 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
             width,
             blocks,
             block=_BLOCK,
+            channels=channels,
             # A fused multiply-add rounds once, and torch's two operations round twice.
             enable_fp_fusion=False,
         )
@@ -52,6 +55,7 @@ def _resample(
     columns: tl.tensor,
     blocks: tl.tensor,
     block: tl.constexpr,
+    channels: tl.constexpr,
 ) -> None:
     # A program makes a block of pixels of one view. 64 bits: stores have more than 2^31 bytes.
     picture = (tl.program_id(0) // blocks).to(tl.int64)
@@ -77,12 +81,12 @@ def _resample(
     y1 = _reflected(top.to(tl.int32) + 1, height).to(tl.int64) * width
 
     table = tables + picture * 256
-    image = images + (picture * area + pixel) * 3
-    for channel in tl.static_range(3):
-        a = tl.load(source + (y0 + x0) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        b = tl.load(source + (y0 + x1) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        c = tl.load(source + (y1 + x0) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        d = tl.load(source + (y1 + x1) * 3 + channel, mask=inside, other=0).to(tl.float32)
+    image = images + (picture * area + pixel) * channels
+    for channel in tl.static_range(channels):
+        a = tl.load(source + (y0 + x0) * channels + channel, mask=inside, other=0).to(tl.float32)
+        b = tl.load(source + (y0 + x1) * channels + channel, mask=inside, other=0).to(tl.float32)
+        c = tl.load(source + (y1 + x0) * channels + channel, mask=inside, other=0).to(tl.float32)
+        d = tl.load(source + (y1 + x1) * channels + channel, mask=inside, other=0).to(tl.float32)
         upper = a + (u - left) * (b - a)
         lower = c + (u - left) * (d - c)
         value = upper + (v - top) * (lower - upper)

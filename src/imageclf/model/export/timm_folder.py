@@ -56,6 +56,8 @@ def to_timm(
         InputError: the head has layers that are not torch's own.
     """
     arguments = _size_arguments(model.backbone, expects, size)
+    if model.channels != 3:
+        arguments["in_chans"] = model.channels
     stock = timm.create_model(backbone, num_classes=len(classes), **arguments)
     is_native = _take_over(stock, model, size)
     pretrained: Any = stock.pretrained_cfg
@@ -65,7 +67,7 @@ def to_timm(
         "label_names": list(classes),
         "model_args": arguments,
         "pretrained_cfg": {
-            "input_size": [3, *edges(size)],
+            "input_size": [model.channels, *edges(size)],
             "fixed_input_size": expects.fixed_size is not None,
             "interpolation": "bicubic",
             "crop_pct": expects.crop_pct,
@@ -121,7 +123,7 @@ def _take_over(stock: nn.Module, model: ImageClassifier, size: PictureSize) -> b
         return False
     missing, unexpected = stock.load_state_dict(model.backbone.state_dict(), strict=False)
     classifier.load_state_dict(linear.state_dict())
-    pictures = torch.randn(2, 3, *edges(size), generator=torch.Generator().manual_seed(0))
+    pictures = torch.randn(2, model.channels, *edges(size), generator=torch.Generator().manual_seed(0))
     model, stock = model.eval(), stock.eval()
     same = torch.allclose(stock(pictures), model.head(model.backbone(pictures)), rtol=1e-3, atol=1e-4)
     return same and not unexpected and all(re.search(r"(weight|bias)$", name) for name in missing)

@@ -4,15 +4,18 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
+from imageclf.data.pictures.kinds import choose, measured
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
 from imageclf.schedule.size import PictureSize, by_pixels
 from imageclf.system.world import WAIT, is_first_task
+from imageclf.training.parts.pixels import load_pixels, save_pixels
 from imageclf.training.run_config import DataOptions, RunConfig
 
 log = logging.getLogger(__name__)
@@ -25,18 +28,22 @@ def read_table(
 
     Args:
         data: where they are, and how they are split.
-        verify: whether every picture is decoded once.
+        verify: whether every picture is decoded once, and mean and spread are measured where they are needed.
         sides: see `without_broken`.
 
     Raises:
         InputError: the folder or CSV does not match the config, or a picture cannot be read.
     """
     table = data.read()
+    table = replace(table, pixels=choose(data.loading.channels, data.loading.bits, table.paths))
     if verify:
         table = without_broken(table, data.loading, data.caching, sides)
     split = data.splitting.apply(table)
     log.info(summary(split, data, is_given=not len(table.rows(""))))
-    return split
+    if not verify:
+        return split
+    paths = split.frame["path"].iloc[split.rows("train")].tolist()
+    return replace(split, pixels=measured(split.pixels, paths))
 
 
 def summary(table: Table, data: DataOptions, is_given: bool) -> str:
@@ -64,10 +71,14 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
     # The folder may change while a run waits to go on; its pictures may not.
     if not path.exists():
         if is_first_task(os.environ):
-            read_table(config.data, sides=stored_sides(config)).save(path)
+            table = read_table(config.data, sides=stored_sides(config))
+            # The others wait for the table.
+            save_pixels(table.pixels, run_dir)
+            table.save(path)
         else:
             _wait_for(path)
-    return Table.load(path, config.data.class_list.order, config.task)
+    table = Table.load(path, config.data.class_list.order, config.task)
+    return replace(table, pixels=load_pixels(run_dir))
 
 
 def check_held_out(table: Table, ranks: int) -> None:
@@ -111,7 +122,7 @@ def without_broken(
         InputError: pictures cannot be read and `on_error` is raise.
     """
     raises = loading.on_error == "raise"
-    faults = unreadable(table.paths, caching, sides if raises else {}, loading.resize)
+    faults = unreadable(table.paths, caching, sides if raises else {}, loading.resize, table.pixels)
     if not faults:
         return table
     sentence = describe(list(faults.values()))
