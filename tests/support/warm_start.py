@@ -152,9 +152,11 @@ if __name__ == "__main__":
     import runpy
     from importlib import import_module
 
+    gc.disable()
     for name in sys.argv[1:]:
         import_module(name)
     gc.freeze()
+    gc.enable()
     sys.argv = serve()
     # As the interpreter sets it up for a script; ours is the first entry now.
     given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
