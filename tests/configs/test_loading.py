@@ -54,6 +54,12 @@ def test_what_is_there_already_is_returned_and_nothing_more_is_left_alone(module
     assert len(made_since) == 1000
 
 
+def test_what_a_user_has_made_is_still_collected(module: str) -> None:
+    before = gc.get_freeze_count()
+    assert load(module, keep=False).ON is False
+    assert gc.get_freeze_count() <= before
+
+
 def test_it_works_on_after_an_import_that_failed(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_FAILURE")
     with pytest.raises(KeyError, match="NO_FAILURE"):
