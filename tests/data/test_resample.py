@@ -19,12 +19,13 @@ LIMIT = 0.05 if EXACT else 2.5
 
 def of_opencv(case):
     """Return what OpenCV makes of a case, picture by picture."""
-    results = np.empty((len(SHAPES), case.size, case.size, 3), dtype=np.uint8)
+    channels = case.channels
+    results = np.empty((len(SHAPES), case.size, case.size, channels), dtype=np.uint8)
     for result, (offset, width, height), to_picture, table in zip(
         results, case.places.tolist(), case.maps.numpy(), case.tables.numpy(), strict=True
     ):
-        pixels = case.pixels[offset : offset + 3 * width * height].numpy().reshape(height, width, 3)
-        warp(pixels, to_picture.astype(np.float64).reshape(3, 3), result)
+        pixels = case.pixels[offset : offset + channels * width * height].numpy()
+        warp(pixels.reshape(height, width, channels), to_picture.astype(np.float64).reshape(3, 3), result)
         light(result, table)
     return results
 

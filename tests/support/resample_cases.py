@@ -20,6 +20,7 @@ class Case(NamedTuple):
     maps: Tensor
     tables: Tensor
     size: int
+    channels: int = 3
 
 
 def turned(angle: float, scale: float, x: float, y: float, tilt: float = 0.0) -> list[float]:
@@ -28,10 +29,10 @@ def turned(angle: float, scale: float, x: float, y: float, tilt: float = 0.0) ->
     return [cos, -sin, x, sin, cos, y, tilt, -tilt / 2, 1.0]
 
 
-def case(to_picture: list[float], size: int, seed: int = 0) -> Case:
+def case(to_picture: list[float], size: int, seed: int = 0, channels: int = 3) -> Case:
     """Return a case of noisy pictures, one behind the other, each seen by the same map and lit by a table."""
     generator = np.random.default_rng(seed)
-    lengths = [3 * width * height for width, height in SHAPES]
+    lengths = [channels * width * height for width, height in SHAPES]
     offsets = np.cumsum([0, *lengths[:-1]])
     places = [(offset, *shape) for offset, shape in zip(offsets.tolist(), SHAPES, strict=True)]
     return Case(
@@ -40,6 +41,7 @@ def case(to_picture: list[float], size: int, seed: int = 0) -> Case:
         maps=torch.tensor([to_picture] * len(SHAPES), dtype=torch.float32),
         tables=torch.from_numpy(generator.integers(0, 256, (len(SHAPES), 256), dtype=np.uint8)),
         size=size,
+        channels=channels,
     )
 
 
@@ -51,6 +53,7 @@ CASES = {
     "far outside": case(turned(2.0, 1.3, 2000.7, -3100.2), 33),
     "from far away": case(turned(0.1, 9.3, -300, -333), 33),
     "less than a block": case(turned(0.3, 1.1, -4.3, 2.2), 16),
+    "of five channels": case(turned(0.3, 1.1, -4.3, 2.2), 16, channels=5),
     "whole blocks": case(turned(0.3, 1.1, -4.3, 2.2), 64),
 }
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -82,7 +83,8 @@ def predict_pictures(options: PredictOptions) -> Predicted:
     runs = [read_trained(run_dir, options.weights, options.trust) for run_dir in run_dirs]
     _check_classes(options.runs, runs)
     classes, task = runs[0].classes, runs[0].task.averaged([each.task for each in runs])
-    table, skipped = readable(unlabelled_table(options.data, classes, options.column), options.on_error)
+    given = replace(unlabelled_table(options.data, classes, options.column), pixels=runs[0].pixels)
+    table, skipped = readable(given, options.on_error)
     if not options.overwrite:
         check_same_rows(output, table)
     sample = None if options.sample is None else Path(options.sample).expanduser()
@@ -106,7 +108,7 @@ def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, p
     Raises:
         InputError: there are others and `on_error` is raise, or no picture can be read.
     """
-    faults = unreadable(table.paths, _NO_CACHE)
+    faults = unreadable(table.paths, _NO_CACHE, pixels=table.pixels)
     sentence = describe(list(faults.values())) if faults else ""
     if faults and on_error == "raise":
         which = "it" if len(faults) == 1 else "them"
@@ -142,7 +144,8 @@ def predict_table(
     )
     module.to(device)
     data = ImageData(
-        table=table,
+        # Runs that are averaged may have been trained on other channels of the same pictures.
+        table=replace(table, pixels=run.pixels),
         loading=_loading(run, options, is_read=shrunk is not None),
         # The data asks a schedule for the size and the batches of an epoch; here there is one.
         schedule=Schedule({"predict": Phase()}),

@@ -14,6 +14,7 @@ from imageclf.data import Augmentation, Caching, ClassList, Loading, Splitting, 
 from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
 from imageclf.schedule.lr_scaling import LrScaling
+from imageclf.schedule.size import read_size
 from imageclf.tasks import MULTICLASS, Task
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import (
@@ -173,7 +174,7 @@ def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
     return DataOptions(
         source=instantiate({name: value for name, value in node.items() if name in own}, "data"),
         splitting=_part(Splitting, node),
-        loading=_part(Loading, node),
+        loading=_part(Loading, {**node, "size": read_size(node["size"], "data.size")}),
         caching=_part(Caching, node),
         task=task,
         # A source of one's own may have used these names first.
