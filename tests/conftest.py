@@ -4,8 +4,6 @@ import gc
 import logging
 import os
 
-# Until the tests run: looking through all that is imported, again and again, takes a quarter of the time.
-gc.disable()
 # One thread per process: the runs are tiny, the cores are shared, and sums do not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 # The tests hold on the CPU of every machine, and so do the processes that they start: only the tests marked
@@ -30,6 +28,8 @@ from PIL import Image
 
 from imageclf.configs import CONF_DIR, ending, paths
 
+# Until the tests run: to look through all that these import, again and again, takes a quarter of the time.
+gc.disable()
 pytest_plugins = ["run_fixtures", "warm_start", "installed_wheel", "web_page"]
 
 COLOURS = ("blue", "green", "red")
