@@ -81,15 +81,19 @@ def to_yaml(values: Any) -> str:
     return text
 
 
-def to_saved(cfg: DictConfig) -> Plain:
+def to_saved(cfg: DictConfig, plain: Plain | None = None) -> Plain:
     """Return what `save_config` writes of a config.
+
+    Args:
+        cfg: as composed.
+        plain: what `to_plain` makes of it, where the caller knows it already.
 
     Raises:
         InputError: a secret would be written: a literal under a key of such a name, a password in an address,
             or a label that reads a secret from the environment.
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
-    kept: Plain = keep_environment(raw, to_plain(cfg), "")
+    kept: Plain = keep_environment(raw, plain or to_plain(cfg), "")
     return kept
 
 
