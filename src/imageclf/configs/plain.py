@@ -63,14 +63,18 @@ def select(config: Plain, key: str) -> Any:
     return node
 
 
-def save_config(cfg: DictConfig, path: Path) -> None:
+def save_config(cfg: DictConfig, path: Path, plain: Plain | None = None) -> None:
     """Write a resolved config; values that read the environment stay as written.
+
+    Args:
+        cfg: as composed.
+        path: of the file.
+        plain: as in `to_saved`.
 
     Raises:
         InputError: it holds a secret, see `to_saved`.
     """
-    kept = to_saved(cfg)
-    write_text(path, to_yaml(kept))
+    write_text(path, to_yaml(to_saved(cfg, plain)))
 
 
 def to_yaml(values: Any) -> str:

@@ -119,7 +119,7 @@ def prepare_run(run: Job) -> bool:
     config = run.config
     write_record(config, run.run_dir)
     with task_config(config, run.config) as cfg:
-        return prepare(cfg, run.run_dir, list(run.overrides))
+        return prepare(cfg, run.run_dir, list(run.overrides), run.plain)
 
 
 def _prepare_runs(runs: Sequence[Job]) -> list[Job]:
