@@ -169,7 +169,7 @@ def test_the_pixels_are_the_same_to_the_last_bit(resize, crop_pct, size, odd_pic
     augmentation = build_augmentation(config()["transforms"])
     dataset = PictureDataset(paths, np.zeros_like(rows), augmentation, resize, crop_pct, seed=0)
     request = Request(rows, np.zeros_like(rows), epoch=0, size=size)
-    images = np.empty(request.shape, dtype=np.uint8)
+    images = np.empty(request.shape(3), dtype=np.uint8)
     dataset.render(request, images)
     way = "crop" if resize == "random_resized_crop" else resize
     for path, image in zip(paths, images, strict=True):

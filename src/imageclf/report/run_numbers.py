@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from imageclf.analysis.confusion import class_scores, confusion_matrix
 from imageclf.analysis.fit import Fit, Verdict, unfreezing_drop, verdicts
 from imageclf.analysis.scores import auroc
+from imageclf.configs.saved.numbers import sizes_in
 from imageclf.report.page import Card, duration, score_text
 from imageclf.report.reported import ReportedModel
-from imageclf.schedule.size import by_pixels, read_size
 from imageclf.system.machine import Machine
 
 _CARDS = {
@@ -228,7 +228,7 @@ def _number(summary: Mapping[str, object], key: str) -> float:
 
 
 def _phase_row(name: str, epochs: pd.DataFrame, note: str) -> PhaseRow:
-    sizes = _sizes(_column(epochs, "size").dropna())
+    sizes = sizes_in(_column(epochs, "size").dropna())
     return PhaseRow(
         name=name,
         epochs=len(epochs),
@@ -238,14 +238,6 @@ def _phase_row(name: str, epochs: pd.DataFrame, note: str) -> PhaseRow:
         seconds=float(_column(epochs, "seconds").sum()),
         note=note,
     )
-
-
-def _sizes(cells: pd.Series) -> list[Any]:
-    """Return the sizes in cells, the smallest first: numbers, or texts where some pictures are not square."""
-    if pd.api.types.is_numeric_dtype(cells):
-        return sorted({int(cell) for cell in cells})
-    texts = {str(cell) for cell in cells if cell}
-    return by_pixels({read_size(int(text) if text.isdecimal() else text, "size") for text in texts})
 
 
 def _column(epochs: pd.DataFrame, name: str) -> pd.Series:

@@ -190,9 +190,8 @@ class Phase:
         """
         first = index_of(self.unfreeze_to, groups)
         if self.precompute and first < len(groups) - 1:
-            given = f"precompute=true with unfreeze_to={self.unfreeze_to}"
-            remedy = "set unfreeze_to=head, or precompute=false"
-            raise InputError(f"{given}: cached features need a frozen body; {remedy}")
+            given = f"precompute=true with unfreeze_to={self.unfreeze_to}: cached features need a frozen body"
+            raise InputError(f"{given}; set unfreeze_to=head, or precompute=false")
         return first
 
     def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, ClassList, Loading, Splitting
 from imageclf.schedule import Phase, check_names
+from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.printable import written
 
 # Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
@@ -162,6 +163,8 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
         if annotation is not None and not accepts(annotation, value):
             raise InputError(f"{full}={written(value)}: give {describe(annotation)}")
         check_range(full, value)
+        if annotation == PictureSize:
+            read_size(value, full)
     for name in rule.required:
         if name not in node:
             full = f"{key}.{name}".lstrip(".")

@@ -11,6 +11,7 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.configs.keys import accepts
 from imageclf.configs.saved.untrusted import read_if_there, read_object
+from imageclf.schedule.size import by_pixels, read_size
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.machine import Machine
 from imageclf.system.printable import written
@@ -123,6 +124,14 @@ def read_numbers(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
         _check_numbers(table[column], path)
     return table
+
+
+def sizes_in(cells: pd.Series) -> list[Any]:
+    """Return the sizes in a column of `read_numbers`, each once, the smallest first."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return sorted({int(cell) for cell in cells})
+    texts = {str(cell) for cell in cells if cell}
+    return by_pixels({read_size(int(text) if text.isdecimal() else text, "size") for text in texts})
 
 
 def _has_oblongs(sizes: pd.Series) -> bool:
