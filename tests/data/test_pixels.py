@@ -118,6 +118,10 @@ def test_auto_is_rgb_for_grey_pictures_as_it_was(tmp_path):
     assert choose("auto", "auto", [str(tmp_path / "grey.png")]) == RGB
 
 
+def test_8_bits_make_of_16_what_they_were_before(files):
+    assert choose("auto", 8, [files["deep.png"]]) == RGB
+
+
 def test_auto_is_rgb_where_only_some_have_16_bits_and_says_so(files, caplog):
     with caplog.at_level(logging.WARNING):
         assert choose("auto", "auto", [files["deep.png"], STAMP]) == RGB

@@ -15,7 +15,7 @@ triton = pytest.importorskip("triton", reason="torch brings Triton on Linux alon
 
 SIGNATURE = {
     **{"pixels": "*u8", "places": "*i64", "maps": "*fp32", "tables": "*u8", "images": "*u8"},
-    **{"size": "i32", "blocks": "i32", "block": "constexpr", "channels": "constexpr"},
+    **{"area": "i32", "columns": "i32", "blocks": "i32", "block": "constexpr", "channels": "constexpr"},
 }
 # From Ampere to Hopper: tens of the compute capability.
 GPUS = [80, 86, 89, 90]

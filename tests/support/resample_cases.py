@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imageclf.schedule.size import Oblong, PictureSize
+
 # (width, height) of pictures of all kinds.
 SHAPES = ((37, 50), (64, 64), (3, 90), (1, 1), (90, 3), (48, 20))
 
@@ -19,7 +21,7 @@ class Case(NamedTuple):
     places: Tensor
     maps: Tensor
     tables: Tensor
-    size: int
+    size: PictureSize
     channels: int = 3
 
 
@@ -29,7 +31,7 @@ def turned(angle: float, scale: float, x: float, y: float, tilt: float = 0.0) ->
     return [cos, -sin, x, sin, cos, y, tilt, -tilt / 2, 1.0]
 
 
-def case(to_picture: list[float], size: int, seed: int = 0, channels: int = 3) -> Case:
+def case(to_picture: list[float], size: PictureSize, seed: int = 0, channels: int = 3) -> Case:
     """Return a case of noisy pictures, one behind the other, each seen by the same map and lit by a table."""
     generator = np.random.default_rng(seed)
     lengths = [channels * width * height for width, height in SHAPES]
@@ -55,6 +57,8 @@ CASES = {
     "less than a block": case(turned(0.3, 1.1, -4.3, 2.2), 16),
     "of five channels": case(turned(0.3, 1.1, -4.3, 2.2), 16, channels=5),
     "whole blocks": case(turned(0.3, 1.1, -4.3, 2.2), 64),
+    "wide": case(turned(0.3, 1.1, -4.3, 2.2), Oblong(20, 41)),
+    "tall": case(turned(-0.2, 0.9, 5.1, -3.4, tilt=4e-3), Oblong(41, 20)),
 }
 
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -17,7 +19,10 @@ import imageclf
 from imageclf import InputError
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
-from imageclf.training.parts.pixels import load_pixels
+from imageclf.data.pictures.pixels import RGB
+from imageclf.training.parts.pixels import load_pixels, save_pixels
+from imageclf.training.parts.table import table_of_run
+from imageclf.training.run_config import read_run_config
 
 pytestmark = pytest.mark.long
 
@@ -100,6 +105,14 @@ def test_mean_and_spread_are_those_of_the_training_pictures(run_dir):
     assert pixels.std == pytest.approx(values.std(axis=0), rel=1e-6)
 
 
+def test_a_run_that_goes_on_does_not_measure_again(run_dir, tmp_path):
+    for name in ("config.yaml", "split.csv", "pixels.json"):
+        shutil.copy(run_dir / name, tmp_path)
+    written = replace(load_pixels(tmp_path), mean=(0.5,) * load_pixels(tmp_path).channels)
+    save_pixels(written, tmp_path)
+    assert table_of_run(tmp_path, read_run_config(tmp_path)).pixels == written
+
+
 def test_the_report_shows_them_and_where_the_network_looked(run_dir):
     page = (run_dir / "report.html").read_text()
     assert page.count("data:image/jpeg") > 8
@@ -148,4 +161,4 @@ def test_the_low_byte_is_not_learnt_from_8_bits(tmp_path):
             save_png(low_byte(label), tmp_path / "pictures" / label / str(number))
     run_dir = train_small(tmp_path / "run", tmp_path / "pictures", *LEARNING[:-1], "data.bits=8")
     assert json.loads((run_dir / "summary.json").read_text())["val/acc"] == 0.5
-    assert not (run_dir / "pixels.json").exists() or load_pixels(run_dir).bits == 8
+    assert load_pixels(run_dir) == RGB

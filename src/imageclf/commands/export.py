@@ -16,7 +16,6 @@ from imageclf.commands.web_export import VERSION, write_page
 from imageclf.configs import Trust
 from imageclf.configs.plain import select
 from imageclf.configs.saved.numbers import read_summary
-from imageclf.data.pictures.store import sufficient
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import DataConfig, ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
@@ -180,8 +179,7 @@ def _write_web(
     readme = _write_onnx(models, expects, run, options, folder, prepare)
     about = {"classes": list(run.classes), "input": options.input, "prepare": prepare, **run.task.facts()}
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)
-    halved = 2 * sufficient(run.size, prepare["side"])
-    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION, halved=halved)
+    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION)
     return f"{about_page}\n\n{readme}"
 
 

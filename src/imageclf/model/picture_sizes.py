@@ -110,7 +110,7 @@ def nearest(size: PictureSize, is_legal: Callable[[int], bool]) -> list[PictureS
 
     >>> nearest(100, lambda side: side % 14 == 0), nearest(20, lambda side: side % 32 == 0)
     ([98, 112], [32])
-    >>> [str(size) for size in nearest(Oblong(64, 100), lambda side: side % 32 == 0)]
+    >>> [str(size) for size in nearest(of_edges((64, 100)), lambda side: side % 32 == 0)]
     ['64x96', '64x128']
     """
     height, width = edges(size)

@@ -1,7 +1,5 @@
 // From a picture's file to probabilities, on the viewer's own machine. The steps are those of prepare.py.
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-
 // Of a size: pixels a side, or height and width.
 const heightWidth = (size) => (Array.isArray(size) ? size : [size, size]);
 
@@ -15,48 +13,6 @@ async function loadSession() {
   if (self.RUNTIME) ort.env.wasm.wasmBinary = bytesOf(self.RUNTIME.wasm).buffer;
   ort.env.wasm.numThreads = 1; // More need headers that only a server can send.
   return [ort, await ort.InferenceSession.create(bytesOf(self.MODEL), { executionProviders: ["wasm"] })];
-}
-
-// A file's pixels, RGB and upright, transparency on white; colour profiles are left out of account.
-async function decode(file) {
-  const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
-  const bitmap = await createImageBitmap(file, options).catch(() => {
-    throw new Error("This browser cannot show the file.");
-  });
-  const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  const pixels = new Uint8Array(3 * width * height);
-  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) pixels.set(data.subarray(from, from + 3), to);
-  return { pixels, width, height };
-}
-
-// A large JPEG is averaged over blocks first, where Pillow lets the decoder scale it down.
-async function readPicture(file) {
-  const picture = await decode(file);
-  const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
-  if (first !== 0xff || second !== 0xd8) return picture;
-  const { side, size } = ABOUT.prepare;
-  const most = Math.min(picture.width, picture.height) / Math.max(...heightWidth(side), 2 * Math.max(...heightWidth(size)));
-  return averaged(picture, [8, 4, 2].find((step) => step <= Math.floor(most)) ?? 1);
-}
-
-function averaged({ pixels, width, height }, step) {
-  if (step === 1) return { pixels, width, height };
-  const [w, h] = [Math.ceil(width / step), Math.ceil(height / step)];
-  const small = new Uint8Array(3 * w * h);
-  for (let i = 0; i < small.length; i++) {
-    const [channel, x, y] = [i % 3, Math.floor(i / 3) % w, Math.floor(i / (3 * w))];
-    let [sum, count] = [0, 0];
-    for (let row = y * step; row < Math.min(height, (y + 1) * step); row++)
-      for (let column = x * step; column < Math.min(width, (x + 1) * step); column++, count++)
-        sum += pixels[3 * (row * width + column) + channel];
-    small[i] = Math.round(sum / count);
-  }
-  return { pixels: small, width: w, height: h };
 }
 
 function smallSize(width, height, { side, resize }) {
@@ -154,7 +110,7 @@ function cutView(small, [width, height], { size, resize, crop_pct: share }) {
 }
 
 async function prepare(file) {
-  const picture = await readPicture(file);
+  const picture = await decode(file);
   const { width, height } = picture;
   return cutView(shrink(picture, ...smallSize(width, height, ABOUT.prepare)), [width, height], ABOUT.prepare);
 }

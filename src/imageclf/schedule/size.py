@@ -44,7 +44,7 @@ def read_size(value: Any, key: str) -> PictureSize:
     if len(sides) != 2 or not all(_is_side(each) for each in sides):
         text = str(value)[:100]
         raise InputError(
-            f"{key}={text}: give a whole number of pixels from 1 to {LARGEST}, or height and width as "
+            f"{key}={text}: give a whole number from 1 to {LARGEST}, pixels a side, or height and width as "
             "[128, 256] or 128x256"
         )
     return of_edges(sides)

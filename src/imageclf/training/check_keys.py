@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from omegaconf import DictConfig
@@ -119,9 +120,13 @@ def _data_rule(node: Plain) -> Rule:
 
 def _rule_of(*classes: Any, **more: Any) -> Rule:
     """Return the rule of a node that holds the fields of dataclasses, and more keys by annotation."""
-    types = {name: hint for each in classes for name, hint in get_type_hints(each).items()}
+    types = {name: hint for each in classes for name, hint in _hints(each).items()}
     required = [field.name for each in classes for field in fields(each) if field.default is MISSING]
     return Rule(types | more, tuple(required))
+
+
+# A sweep asks for the same ones a thousand times, and reading an annotation takes long.
+_hints = cache(get_type_hints)
 
 
 def _target_rules(config: Plain) -> dict[str, Rule]:
@@ -135,7 +140,7 @@ def _target_rules(config: Plain) -> dict[str, Rule]:
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = parameters_of(target)
     ours = target.__module__.startswith("imageclf.")
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    hints = _hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
     passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
     offered = tuple(name for name in passed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.

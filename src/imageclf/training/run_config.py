@@ -21,10 +21,10 @@ from imageclf.training.check_values import (
     check_batch_size,
     check_callbacks,
     check_class_weights,
-    check_device_store,
     check_model,
     check_trainer,
 )
+from imageclf.training.parts.pixels import check_pixels, given_pixels
 
 Node = Mapping[str, Any]
 """Plain values of a `_target_`, which is built later."""
@@ -147,7 +147,9 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     check_callbacks(parsed.callbacks, parsed.schedule)
     check_trainer(parsed.trainer)
     check_batch_size(parsed.data.loading)
-    check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
+    # What auto stands for only the files tell.
+    loading = parsed.data.loading
+    check_pixels(given_pixels(loading), parsed.transforms, parsed.data.caching, loading.device_store)
     check_model(parsed.model)
     check_class_weights(parsed.model)
     task.kind.check_mixing(parsed.model.mixing)

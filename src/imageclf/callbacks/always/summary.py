@@ -90,7 +90,10 @@ class Summary(Callback):
         if not predictions.task.kind.has_accuracy:
             # What stands for an accuracy are the metrics.
             self._state.results |= module.score(predictions, "model")
-        module.task = module.task.fitted(predictions.probabilities.numpy(), predictions.labels.numpy())
+        pair = predictions.probabilities.numpy(), predictions.labels.numpy()
+        module.task = module.task.fitted(*pair)
+        honest = module.task.crossfitted(*pair)
+        self._state.results |= {f"model/{name}": value for name, value in honest.items()}
         self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
 
     def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: PictureSize) -> None:

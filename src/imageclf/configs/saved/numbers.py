@@ -24,6 +24,7 @@ _TYPES: Mapping[str, Any] = Machine.__annotations__ | dict.fromkeys(
 # Accuracies of our own; a metric of the user's may be called acc_percent.
 _SHARES = re.compile(
     r"(val|test|model)/acc(_(tta|tta_gain|ensemble|(average|soup)(_bn)?|ema|best(_crossfit(_low|_high)?)?|low|high))?"
+    r"|model/f[\d.]+_macro_crossfit"
 )
 _SIZE = re.compile(r"\d{1,4}(x\d{1,4})?")
 MOST = 10**12

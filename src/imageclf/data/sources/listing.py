@@ -52,7 +52,7 @@ def find_root(root: str) -> str:
     path = os.path.normpath(Path(expanded).absolute())
     if root.strip() and Path(path).is_dir():
         return path
-    raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set.")
+    raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set")
 
 
 def is_picture(name: str) -> bool:

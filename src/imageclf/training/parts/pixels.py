@@ -5,7 +5,7 @@ from pathlib import Path
 
 from imageclf import InputError
 from imageclf.configs.saved.untrusted import read_object
-from imageclf.data import Augmentation, AutoAugment, Caching
+from imageclf.data import Augmentation, AutoAugment, Caching, Loading
 from imageclf.data.device_choice import DeviceStoring, likely_form, obstacle_of, refused
 from imageclf.data.pictures.pixels import RGB, Pixels, pixels_from
 from imageclf.model import DataConfig
@@ -29,6 +29,12 @@ def load_pixels(run_dir: Path) -> Pixels:
     """
     path = run_dir / FILE
     return pixels_from(read_object(path), str(path)) if path.is_file() else RGB
+
+
+def given_pixels(loading: Loading) -> Pixels:
+    """Return what a config says of the pixels; auto is RGB of 8 bits, as long as the files are unknown."""
+    channels, bits = loading.channels, loading.bits
+    return Pixels(RGB.channels if channels == "auto" else channels, RGB.bits if bits == "auto" else bits)
 
 
 def check_pixels(
