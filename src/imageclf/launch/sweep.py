@@ -26,7 +26,6 @@ from imageclf.system.command_line import override
 from imageclf.system.errors import Failure, RunError
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
-from imageclf.system.processes import fork_server
 from imageclf.system.progress import track
 from imageclf.system.signals import ending
 from imageclf.system.world import World
@@ -106,8 +105,6 @@ def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Itera
 
 def _begin(config: DictConfig) -> None:
     refuse_sweep(World.of_process())
-    # It loads torch while the jobs are composed here.
-    fork_server()
     set_up(config)
 
 
