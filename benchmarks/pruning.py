@@ -1,8 +1,9 @@
 """What does pruning save of a search, and is the best trial still as good? Whole searches with each pruner.
 
-`python benchmarks/pruning.py` takes some five minutes on an idle core. A trial is a linear layer on a backbone's
-features of the stamps, in nine cycles of an epoch, trained here in less than a second; what it tries, reports
-and is told is the package's own search. Each seed splits the pictures anew and draws other trials.
+`python benchmarks/pruning.py` takes some five minutes on an idle core. A trial is a linear layer on a
+backbone's features of the stamps, in nine cycles of an epoch, trained here in less than a second; what it
+tries, reports and is told is the package's own search. Each seed splits the pictures anew and draws other
+trials.
 """
 
 import argparse
