@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import read_object, to_plain
+from imageclf.configs import own_modules, read_config, read_object, to_plain
 from imageclf.configs.plain import Plain
 from imageclf.launch.ranks import run_ranks
 from imageclf.launch.slurm.requeue import requeue_when_preempted
@@ -97,7 +97,8 @@ def _close(run_dir: Path) -> None:
     summary = read_object(run_dir / "summary.json")
     # A debug run may have none.
     written = [name for name in RESULTS if (run_dir / name).exists()]
-    lines = closing_words(run_dir, summary, written) if summary else []
+    modules = own_modules(read_config(run_dir / "config.yaml"))
+    lines = closing_words(run_dir, summary, written, modules) if summary else []
     for line in lines:
         log.info("%s", line)
 

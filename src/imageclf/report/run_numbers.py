@@ -14,6 +14,7 @@ from imageclf.analysis.fit import Fit, Verdict, unfreezing_drop, verdicts
 from imageclf.analysis.scores import auroc
 from imageclf.report.page import Card, duration, score_text
 from imageclf.report.reported import ReportedModel
+from imageclf.schedule.size import by_pixels, read_size
 from imageclf.system.machine import Machine
 
 _CARDS = {
@@ -227,7 +228,7 @@ def _number(summary: Mapping[str, object], key: str) -> float:
 
 
 def _phase_row(name: str, epochs: pd.DataFrame, note: str) -> PhaseRow:
-    sizes = sorted({int(size) for size in _column(epochs, "size").dropna()})
+    sizes = _sizes(_column(epochs, "size").dropna())
     return PhaseRow(
         name=name,
         epochs=len(epochs),
@@ -237,6 +238,14 @@ def _phase_row(name: str, epochs: pd.DataFrame, note: str) -> PhaseRow:
         seconds=float(_column(epochs, "seconds").sum()),
         note=note,
     )
+
+
+def _sizes(cells: pd.Series) -> list[Any]:
+    """Return the sizes in cells, the smallest first: numbers, or texts where some pictures are not square."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return sorted({int(cell) for cell in cells})
+    texts = {str(cell) for cell in cells if cell}
+    return by_pixels({read_size(int(text) if text.isdecimal() else text, "size") for text in texts})
 
 
 def _column(epochs: pd.DataFrame, name: str) -> pd.Series:
