@@ -1,9 +1,12 @@
 """The probabilities of imageclf-predict are those of all exports, on every kind of file."""
 
+import base64
+import hashlib
 import importlib.util
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -14,6 +17,7 @@ import torch
 from predicting import predict_options
 from web_page import shown
 
+import imageclf
 from imageclf import InputError
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
@@ -87,6 +91,15 @@ def test_without_a_package_the_page_may_load_its_runtime_from_the_cdn_and_nothin
     assert re.findall(r"https?://[^\s;]+", policy) == [CDN, CDN]
     assert set(re.findall(r'"(https?://[^"]+)"', page)) == {f"{CDN}ort.wasm.bundle.min.mjs"}
     assert f"onnxruntime-web {VERSION} from cdn.jsdelivr.net" in (web / "README.md").read_text()
+
+
+def test_the_decoder_of_the_page_is_the_one_of_its_package_and_carries_its_licences(web):
+    notice, _, script = (web / "jpeg.js").read_text(encoding="utf-8").partition("*/\n")
+    assert "Redistributions in binary form must reproduce the above copyright notice" in notice
+    assert "based in part on the work of the Independent JPEG Group" in notice
+    carried = base64.b64decode(json.loads(script.removeprefix("self.JPEG = ").removesuffix(";\n")))
+    about = (Path(imageclf.__file__).parent / "report/vendored/README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(carried).hexdigest() in about
 
 
 def test_another_file_than_the_runtimes_package_is_refused(tmp_path):

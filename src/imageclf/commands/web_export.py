@@ -35,9 +35,12 @@ def write_page(
     Raises:
         InputError: there is no such package, or it lacks the runtime.
     """
-    decoder = files("imageclf.report").joinpath("vendored/jpeg-turbo.wasm").read_bytes()
+    vendored = files("imageclf.report").joinpath("vendored")
+    decoder = _script("JPEG", _base64(vendored.joinpath("jpeg-turbo.wasm").read_bytes()))
+    # It has to go wherever the decoder goes.
+    licence = vendored.joinpath("LICENSE.txt").read_text(encoding="utf-8")
     scripts = {
-        "jpeg.js": _script("JPEG", _base64(decoder)),
+        "jpeg.js": f"/*!\n{licence}*/\n{decoder}",
         "model.js": _script("MODEL", _base64((folder / "model.onnx").read_bytes())),
     }
     if runtime is not None:
