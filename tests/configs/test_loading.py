@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from imageclf.configs.loading import load
 
 COMMAND = "imageclf.commands.collect"
+BEGUN = Event()
 
 
 class Watch(MetaPathFinder):
@@ -65,6 +67,23 @@ def test_it_works_on_after_an_import_that_failed(module: str, monkeypatch: pytes
     with pytest.raises(KeyError, match="NO_FAILURE"):
         load(module)
     assert gc.isenabled()
+
+
+def test_a_module_that_another_thread_imports_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "slowly_imported"
+    lines = ["import threading", "BEGUN.set()", "threading.Event().wait(0.2)", "DONE = True"]
+    (tmp_path / f"{name}.py").write_text("from test_loading import BEGUN\n" + "\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    other = Thread(target=load, args=(name, False))
+    other.start()
+    BEGUN.wait()
+    try:
+        assert load(name, keep=False).DONE
+    finally:
+        other.join()
+        del sys.modules[name]
 
 
 def test_it_stays_off_where_it_was_off(module: str) -> None:

@@ -19,7 +19,8 @@ def load(name: str, keep: bool = True) -> Any:
             process that is not ours: what its user has made must be collected.
     """
     if name in sys.modules:
-        return sys.modules[name]
+        # Not from there: another thread may still be at it, and is waited for.
+        return import_module(name)
     enabled = gc.isenabled()
     gc.disable()
     try:
