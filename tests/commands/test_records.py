@@ -9,8 +9,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from omegaconf import OmegaConf
 
 from imageclf.commands.records import LOCK, find_folders, is_locked, read_record
+from imageclf.tasks import Multilabel
 
 HOUR = 3600
 
@@ -68,6 +70,15 @@ def test_predictions_are_read_of_folds_only(read, run_dir):
     assert (
         len(read().predictions) == len((run_dir / "predictions" / "valid.csv").read_text().splitlines()) - 1
     )
+
+
+def test_a_run_whose_settings_are_illegal_keeps_its_task(read, run_dir):
+    summary = json.loads((run_dir / "summary.json").read_text())
+    (run_dir / "summary.json").write_text(json.dumps(summary | {"task": "multilabel"}))
+    config = OmegaConf.load(run_dir / "config.yaml")
+    config.task = {"beta": 0}
+    OmegaConf.save(config, run_dir / "config.yaml")
+    assert read().task == Multilabel()
 
 
 def test_a_run_that_writes_is_running(read, unfinished):

@@ -168,12 +168,19 @@ def test_a_summary_counts_each_label_that_is_predicted():
     ]
 
 
+def test_a_label_that_is_no_class_is_refused_by_its_name():
+    with pytest.raises(InputError, match="the label 'fog' is not one of the 3 classes"):
+        TASK.targets(["dew", "dew|fog"], CLASSES)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"separator": ""}, "task.separator='' separates nothing"),
         ({"threshold": 1.0}, "task.threshold=1.0: give tuned, or a number between 0 and 1"),
         ({"beta": 0.0}, "task.beta=0.0: give a number above 0"),
+        # Its square would be too large for a float, at the end of the training.
+        ({"beta": 1e300}, "task.beta=1e[+]300: give a number above 0, up to 1000"),
     ],
 )
 def test_a_value_outside_its_range_is_refused(options, message):

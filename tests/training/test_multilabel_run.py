@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from mosaics import MULTILABEL, make_mosaics
+from PIL import Image
 from predicting import predict_options
 from sklearn import metrics
 from small_runs import phases, train_small
@@ -21,13 +22,15 @@ import imageclf
 from imageclf import InputError
 from imageclf.commands.collect import CollectOptions, collect, write_files
 from imageclf.commands.export import ExportOptions, export
-from imageclf.commands.predict import predict_pictures
+from imageclf.commands.predict import decided_by, predict_pictures
 from imageclf.commands.web_export import write_page
 from imageclf.report import write_report
+from imageclf.tasks import Multilabel
 from imageclf.tasks.label_sets import rarest
 from imageclf.tasks.thresholds import best_threshold, best_thresholds, crossfitted_fbeta
 
 CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
+STRICT = [0.5, 0.7, 0.9, 0.95, 1.0, 0.4]
 LESSON = phases(
     head={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True},
     finetune={"n_cycles": 2, "lr": 1e-3, "unfreeze_to": 0},
@@ -170,8 +173,48 @@ def test_thresholds_that_are_nowhere_or_of_other_classes_are_refused(run_dir, mo
     options = {"run": str(run_dir), "data": str(mosaics / "images"), "output": str(tmp_path / "out.csv")}
     with pytest.raises(InputError, match="thresholds=nowhere: there is no such file"):
         predict_pictures(predict_options(**options, thresholds="nowhere"))
-    with pytest.raises(InputError, match=r"thresholds\.json: its task or classes are not those of the run"):
+    with pytest.raises(InputError, match=r"thresholds\.json: it has no thresholds for the classes"):
         predict_pictures(predict_options(**options, thresholds=str(tmp_path / "thresholds.json")))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"thresholds": [0.5, 0.5, 0.5, 0.5, 0.5, float("nan")]}, "is damaged"),
+        ({"thresholds": [0.5]}, "is damaged"),
+        ({"thresholds": [True] * 6}, "is damaged"),
+        ({"threshold": 0.5}, "it has no thresholds"),
+        ({"thresholds": [0.5] * 6, "task": "regression"}, "it has no thresholds"),
+    ],
+    ids=["NaN", "too few", "no numbers", "none", "another task"],
+)
+def test_a_file_of_thresholds_may_come_from_anyone(content, said, tmp_path):
+    path = tmp_path / "thresholds.json"
+    path.write_text(json.dumps({"task": "multilabel", "classes": CLASSES, **content}))
+    with pytest.raises(InputError, match=rf"thresholds\.json:? {said}"):
+        decided_by(str(path), Multilabel(), CLASSES)
+
+
+@pytest.fixture
+def strict(tmp_path):
+    """Return a file of thresholds that few labels reach."""
+    path = tmp_path / "thresholds.json"
+    path.write_text(json.dumps({"task": "multilabel", "classes": CLASSES, "thresholds": STRICT}))
+    return path
+
+
+def test_python_decides_by_a_file_of_thresholds_too(run_dir, mosaics, strict):
+    run = imageclf.load(run_dir)
+    predicted = run.predict(mosaics / "images", thresholds=strict)
+    assert (marks(predicted.labels) == (predicted.probabilities >= np.array(STRICT))).all()
+    (said,) = run.predict(Image.open(predicted.paths[0]), thresholds=strict).labels
+    assert said == predicted.labels[0]
+
+
+def test_an_export_has_the_thresholds_of_a_file(run_dir, strict, tmp_path):
+    out = str(tmp_path / "out")
+    export(ExportOptions(str(run_dir), "timm", "final", "uint8", out, thresholds=str(strict)))
+    assert json.loads((tmp_path / "out/config.json").read_text())["thresholds"] == STRICT
 
 
 def test_imageclf_predict_decides_by_the_thresholds_of_the_run(run_dir, mosaics, summary, tmp_path, valid):

@@ -18,7 +18,7 @@ from imageclf.api.pictures import AnyPath, InMemory, Pictures, listed, table_in_
 from imageclf.api.prediction import Prediction
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.commands.export import load_trained
-from imageclf.commands.predict import predict_table, readable
+from imageclf.commands.predict import decided_by, predict_table, readable
 from imageclf.commands.predict_options import PredictOptions
 from imageclf.configs import Plain, Trust
 from imageclf.configs.plain import defaults_of
@@ -29,6 +29,7 @@ from imageclf.data.views.viewing import Viewing
 from imageclf.evaluation.tta_presets import Preset
 from imageclf.report.notebook import SHOWN, run_html
 from imageclf.system.printable import printable
+from imageclf.tasks import Task
 from imageclf.training.check_keys import check
 from imageclf.training.closing import result_rows
 from imageclf.training.trained import (
@@ -159,6 +160,7 @@ class Run:
         self,
         pictures: Pictures,
         *,
+        thresholds: AnyPath | None = None,
         tta: Preset | None = None,
         num_augmented: int | None = None,
         beta: float | None = None,
@@ -174,9 +176,9 @@ class Run:
             pictures: a path of a picture, of a folder of them at any depth or of a CSV of paths, a PIL image,
                 an array, or several of either kind; each file once. An array is uint8 `[H, W, 3]`, or another
                 that `PIL.Image.fromarray` takes, or has the channels of the run, and one of four dimensions
-                is as many pictures. A large JPEG
-                file is decoded at a fraction of its size, which its pixels in memory are not: their
-                probabilities are the same only nearly.
+                is as many pictures. A large JPEG file is decoded at a fraction of its size, which its pixels
+                in memory are not: their probabilities are only nearly the same.
+            thresholds: thresholds.json of imageclf-collect, by which several labels are decided.
             tta: views of test-time augmentation: fastai07, fastai2, fastai1 or five_crops.
             num_augmented: views besides the picture itself, of fastai07 and fastai2.
             beta: weight of the picture itself, 0 to 1.
@@ -192,23 +194,27 @@ class Run:
         paths, images = listed(pictures)
         chosen = {"tta": tta, "num_augmented": num_augmented, "beta": beta, "column": column}
         chosen |= {"batch_size": batch_size, "num_workers": num_workers, "on_error": on_error}
-        options = _options(self, paths, chosen | {"precision": precision})
+        chosen |= {"precision": precision, "thresholds": None if thresholds is None else str(thresholds)}
+        options = _options(self, paths, chosen)
+        task = decided_by(options.thresholds, self.trained.task, self.classes)
         with process_as_found():
-            return self._predict_files(paths, options) if paths else self._predict_images(images, options)
+            if paths:
+                return self._predict_files(paths, options, task)
+            return self._predict_images(images, options, task)
 
-    def _predict_files(self, paths: list[str], options: PredictOptions) -> Prediction:
+    def _predict_files(self, paths: list[str], options: PredictOptions, task: Task) -> Prediction:
         given = unlabelled_table(paths, self.classes, options.column)
         table, skipped = readable(replace(given, pixels=self.trained.pixels), options.on_error)
-        predictions = predict_table(self._built, table, options)
-        return Prediction(predictions_of(table, predictions), self.classes, skipped, task=self.trained.task)
+        predictions = predict_table(self._built, table, options)._replace(task=task)
+        return Prediction(predictions_of(table, predictions), self.classes, skipped, task=task)
 
-    def _predict_images(self, images: list[InMemory], options: PredictOptions) -> Prediction:
+    def _predict_images(self, images: list[InMemory], options: PredictOptions, task: Task) -> Prediction:
         shrunk = [self.transform.read(image) for image in images]
         table = table_in_memory(len(shrunk), self.classes)
-        predictions = predict_table(self._built, table, options, shrunk)
+        predictions = predict_table(self._built, table, options, shrunk)._replace(task=task)
         thumbnails = [shown(each.pixels) for each in shrunk[:SHOWN]]
         found = predictions_of(table, predictions)
-        return Prediction(found, self.classes, _nothing_skipped(), thumbnails, self.trained.task)
+        return Prediction(found, self.classes, _nothing_skipped(), thumbnails, task)
 
     @cached_property
     def _built(self) -> BuiltRun:

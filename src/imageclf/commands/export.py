@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from imageclf import InputError
+from imageclf.commands.predict import decided_by
 from imageclf.commands.web_export import VERSION, write_page
 from imageclf.configs import Trust
 from imageclf.configs.plain import select
@@ -44,6 +45,7 @@ class ExportOptions:
         input: values of the pictures that an ONNX file takes: uint8, 0 to 255, or float, 0 to 1.
         runtime: of the page: the package onnxruntime-web; None: the page loads it from a CDN.
         output: folder; None: `export/FORMAT` in the run directory.
+        thresholds: as in imageclf-predict.
         trust: as in imageclf-predict.
     """
 
@@ -53,6 +55,7 @@ class ExportOptions:
     input: Input
     output: str | None
     runtime: str | None = None
+    thresholds: str | None = None
     trust: str | Sequence[str] = ()
 
 
@@ -70,6 +73,7 @@ def export(options: ExportOptions) -> Path:
     run_dir = finished(options.run)
     folder = Path(options.output).expanduser() if options.output else run_dir / "export" / options.format
     run = read_trained(run_dir, options.weights, options.trust)
+    run = run._replace(task=decided_by(options.thresholds, run.task, run.classes))
     log.info("writing the export for %s, which may take a minute", options.format)
     models, expects = load_trained(run)
     prepare = preparation(run, run_dir, expects, options.trust)

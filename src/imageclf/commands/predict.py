@@ -109,7 +109,7 @@ def decided_by(file: str | None, task: Task, classes: Sequence[str]) -> Task:
     """Return a task that decides by a thresholds.json of imageclf-collect; None: as it is.
 
     Raises:
-        InputError: the file is missing, damaged, or of another task or other classes.
+        InputError: the file is missing, damaged, or has no thresholds of this task and these classes.
     """
     if file is None:
         return task
@@ -119,12 +119,18 @@ def decided_by(file: str | None, task: Task, classes: Sequence[str]) -> Task:
             f"thresholds={file}: there is no such file; give the thresholds.json that imageclf-collect wrote"
         )
     found = read_object(path)
-    if (found.get("task"), found.get("classes")) != (task.name, list(classes)):
+    same = (found.get("task"), found.get("classes")) == (task.name, list(classes))
+    if not same or found.get("thresholds") is None:
         raise InputError(
-            f"thresholds={file}: its task or classes are not those of the run, which is of task={task.name}; "
-            "give the thresholds.json that imageclf-collect wrote of folds with these classes"
+            f"thresholds={file}: it has no thresholds for the classes of this run of task={task.name}; give "
+            "the thresholds.json that imageclf-collect wrote for folds of task=multilabel with these classes"
         )
-    return task.restored(found, len(classes))
+    try:
+        return task.restored(found, len(classes))
+    except InputError:
+        raise InputError(
+            f"thresholds={file} is damaged: it has to hold a number from 0 to 1 for each class; collect again"
+        ) from None
 
 
 def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, pd.DataFrame]:

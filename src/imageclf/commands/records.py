@@ -84,7 +84,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
     flat = flatten(config)
     listed = summary.get("classes")
     classes = [str(name) for name in listed] if isinstance(listed, list) else []
-    predictions, usual = pd.DataFrame(), task_of({})
+    predictions = pd.DataFrame()
     # Large, and needed only to join folds.
     if flat.get("data.fold") is not None and classes:
         path = run_dir / "predictions" / "valid.csv"
@@ -102,7 +102,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         summary=summary,
         metrics=metrics,
         epochs=_read_or(run_dir, None, lambda: _num_epochs(config)),
-        task=_read_or(run_dir, usual, lambda: task_with(summary, flat)),
+        task=_read_or(run_dir, task_of(summary), lambda: task_with(summary, flat)),
         predictions=predictions,
         classes=classes,
         report=str(report.absolute()) if report.exists() else "",

@@ -52,8 +52,15 @@ def joined(names: Iterable[str]) -> str:
 
 
 def label_targets(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.float32]:
-    """Return 1 for each class that joined labels name and 0 for the others, `[N, C]`."""
+    """Return 1 for each class that joined labels name and 0 for the others, `[N, C]`.
+
+    Raises:
+        InputError: a label is not among `classes`.
+    """
     place = {name: index for index, name in enumerate(classes)}
+    strange = next((name for name in names_in(labels) if name not in place), None)
+    if strange is not None:
+        raise InputError(f"the label {strange!r} is not one of the {len(place)} classes: correct the label")
     targets = np.zeros((len(labels), len(classes)), dtype=np.float32)
     for row, text in enumerate(labels):
         targets[row, [place[name] for name in split_labels(text)]] = 1

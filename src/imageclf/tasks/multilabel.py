@@ -30,6 +30,9 @@ from imageclf.tasks.label_sets import (
 from imageclf.tasks.task import Read, Task, check_same, read_as
 from imageclf.tasks.thresholds import checked_thresholds, crossfitted_fbeta, tuned_thresholds
 
+# Far below it precision no longer counts; far above it its square is too large for a float.
+_MOST_BETA = 1000
+
 
 @dataclass(frozen=True)
 class Multilabel:
@@ -67,8 +70,8 @@ class Multilabel:
             raise InputError("task.separator='' separates nothing: give what is between two labels, or null")
         if self.threshold != "tuned" and not 0 < self.threshold < 1:
             raise InputError(f"task.threshold={self.threshold}: give tuned, or a number between 0 and 1")
-        if not 0 < self.beta < np.inf:
-            raise InputError(f"task.beta={self.beta}: give a number above 0")
+        if not 0 < self.beta <= _MOST_BETA:
+            raise InputError(f"task.beta={self.beta}: give a number above 0, up to {_MOST_BETA}")
 
     def read(self, source: Callable[..., Read]) -> Read:
         """Return what a source reads for this task.

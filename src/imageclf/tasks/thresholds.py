@@ -140,7 +140,7 @@ def checked_thresholds(found: Any, num_classes: int) -> tuple[float, ...]:
         InputError: they are not one number from 0 to 1 for each class.
     """
     numbers = found if isinstance(found, list) else []
-    legal = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
+    legal = all(type(each) in (int, float) and 0 <= each <= 1 for each in numbers)
     if len(numbers) != num_classes or not legal:
         raise InputError("summary.json is damaged: thresholds are one number from 0 to 1 for each class")
     return tuple(map(float, numbers))
