@@ -101,7 +101,7 @@ CASES = [
         lambda found: "upright" if found["shape"] == [64, 48] else "sideways",
     ),
     Case(
-        "A picture has 16 bits",
+        "A picture among others has 16 bits",
         deep,
         lambda found: "clipped to white" if found["white"] > 0.5 else "scaled to 8 bits",
     ),
@@ -113,7 +113,7 @@ CASES = [
     Case(
         "A class folder is empty",
         lambda folder: (folder / "train/odd").mkdir(),
-        lambda found: "kept, without a picture" if "odd" in found["classes"] else "left out in silence",
+        lambda found: "kept, without a picture" if "odd" in found["classes"] else "silently left out",
     ),
     Case(
         "A link leads back to its own folder",

@@ -195,7 +195,7 @@ def test_a_cmyk_jpeg_is_not_a_negative(tmp_path):
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.fault(
     "Pictures",
-    "A picture has 16 bits a channel",
+    "A picture among others has 16 bits per channel",
     "It is scaled to 8 bits by the range of its mode, not clipped to white",
 )
 def test_16_bits_are_scaled_to_8(tmp_path, suffix):
