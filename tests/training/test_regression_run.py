@@ -149,6 +149,18 @@ def test_a_run_of_a_single_number_can_be_predicted_with(pictures, given, tmp_pat
     np.testing.assert_allclose(found, valid[["size"]], rtol=1e-5)
 
 
+def test_the_same_pictures_may_be_predicted_again(run_dir, pictures, tmp_path):
+    options = {"run": str(run_dir), "data": str(pictures / "images"), "output": str(tmp_path / "out.csv")}
+    first, again = (predict_pictures(predict_options(**options)).table for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_python_has_the_validation_pictures_with_their_true_numbers(run_dir, valid):
+    validation = imageclf.load(run_dir).validation
+    assert validation.truth == valid["label"].tolist()
+    np.testing.assert_array_equal(validation.probabilities, valid[NUMBERS])
+
+
 @pytest.fixture(scope="module")
 def report(run_dir):
     """Return the text of each section of the report."""

@@ -137,8 +137,9 @@ class Run:
         path = self.dir / "predictions" / "valid.csv"
         if not path.exists():
             raise InputError(f"{self.dir} has no predictions of validation pictures: none was held out")
-        table = read_predictions(path, self.classes)
-        return Prediction(table, self.classes, _nothing_skipped(), task=self.trained.task)
+        task = self.trained.task
+        table = read_predictions(path, self.classes, are_numbers=not task.kind.has_accuracy)
+        return Prediction(table, self.classes, _nothing_skipped(), task=task)
 
     def most_wrong(self, n: int = SHOWN) -> Prediction:
         """Return the n validation pictures that were most confidently taken for a wrong class, worst first.

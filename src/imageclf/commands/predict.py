@@ -89,7 +89,7 @@ def predict_pictures(options: PredictOptions) -> Predicted:
     given = replace(unlabelled_table(options.data, classes, options.column), pixels=runs[0].pixels)
     table, skipped = readable(given, options.on_error)
     if not options.overwrite:
-        check_same_rows(output, table)
+        check_same_rows(output, table, are_numbers=not task.kind.has_accuracy)
     sample = None if options.sample is None else Path(options.sample).expanduser()
     if sample is not None:
         # Before the work: with other ids it would be in vain.

@@ -58,8 +58,13 @@ def check_output(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def check_same_rows(path: Path, table: Table) -> None:
+def check_same_rows(path: Path, table: Table, are_numbers: bool) -> None:
     """Refuse, before anything is predicted, to replace a file that has not the rows of a table.
+
+    Args:
+        path: of the file.
+        table: of the pictures.
+        are_numbers: whether there are numbers in place of probabilities.
 
     Raises:
         InputError: there is a file of other pictures, other classes, or of another kind.
@@ -67,7 +72,7 @@ def check_same_rows(path: Path, table: Table) -> None:
     if not path.exists():
         return
     try:
-        is_same = read_predictions(path, table.classes)["path"].tolist() == table.paths
+        is_same = read_predictions(path, table.classes, are_numbers)["path"].tolist() == table.paths
     except (InputError, ValueError):
         is_same = False
     if not is_same:
