@@ -28,7 +28,8 @@ SCORES = (
     "test/",
     "oof/",
     "model/acc",
-    "model/f",
+    # F-beta of any beta; a config group of the user's may be called model/fusion.
+    *(f"model/f{digit}" for digit in range(10)),
     "model/r2",
     "model/mae",
     "model/rmse",
