@@ -9,14 +9,14 @@ from typing import Any
 def load(name: str, keep: bool = True) -> Any:
     """Import a module with all that it imports, and return it.
 
-    Until it is there the garbage collector rests. Nearly all of the million objects that torch and Lightning
-    come with stay, and to look through them again and again takes a fifth of the time of the import.
+    The garbage collector is off until then. Nearly all of the million objects that torch and Lightning make
+    are kept, and to look through them again and again takes a fifth of the time of the import.
 
     Args:
         name: of the module.
-        keep: leave all that exists by now out of later collections, too: a full one is faster for it, as is
-            the end of the process, and pages of memory that forked processes share stay shared. Not for a
-            process that is not ours: what its user has made must be collected.
+        keep: leave all that exists by then out of later collections, too. That makes full collections and the
+            end of the process faster, and keeps pages of memory shared with forked processes. Not for the
+            process of somebody else's program: what that has made must be collected.
     """
     if name in sys.modules:
         # Not from there: another thread may still be at it, and is waited for.

@@ -1,4 +1,4 @@
-"""What the fork server imports by this name, once for all its processes."""
+"""Imported by the fork server as it starts, so that its processes need not load anything themselves."""
 
 from imageclf.configs.loading import load
 

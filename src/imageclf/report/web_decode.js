@@ -100,9 +100,9 @@ function webpExif(bytes, text) {
 
 // The orientation in EXIF data, which start like a TIFF file; 0: they have none.
 function orientation(bytes, start) {
-  const view = new DataView(bytes.buffer, start);
-  const little = view.getUint16(0) === 0x4949;
   try {
+    const view = new DataView(bytes.buffer, start);
+    const little = view.getUint16(0) === 0x4949;
     const first = view.getUint32(4, little);
     const entries = Array.from({ length: view.getUint16(first, little) }, (_, i) => first + 2 + 12 * i);
     const entry = entries.find((each) => view.getUint16(each, little) === 0x0112);
