@@ -106,16 +106,19 @@ def test_fewer_validation_pictures_than_ranks_are_refused(composed, tiny) -> Non
         check_data(data, ranks=16)
 
 
-def search(wait: bool):
+def search(wait: bool = True, prints: bool = False):
     """Return as much of a search's config as is looked at."""
     sweeper = {"_target_": "hydra_plugins.imageclf_search.sweeper.SearchSweeper"}
     hydra = {"job": {"config_name": "train"}, "overrides": {"hydra": []}, "sweeper": sweeper}
-    return OmegaConf.create({"hydra": hydra, "cluster": {"wait": wait, "print": False}})
+    return OmegaConf.create({"hydra": hydra, "cluster": {"wait": wait, "print": prints}})
 
 
-def test_a_search_that_does_not_wait_for_scores_is_refused() -> None:
-    with pytest.raises(InputError, match=r"cluster\.wait=false: a search waits for the scores"):
-        check_sweep(search(wait=False), 1)
+@pytest.mark.parametrize(
+    ("given", "key"), [({"wait": False}, "cluster.wait=false"), ({"prints": True}, "cluster.print=true")]
+)
+def test_a_search_that_does_not_wait_for_scores_is_refused(given: dict[str, bool], key: str) -> None:
+    with pytest.raises(InputError, match=f"{key}: a search submits its runs and waits for their scores"):
+        check_sweep(search(**given), 1)
 
 
 def test_the_check_of_a_search_that_waits_gets_as_far_as_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:

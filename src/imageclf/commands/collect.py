@@ -163,9 +163,9 @@ def write_files(runs: Runs, out: Path) -> Path:
 def _write_learned(facts: Mapping[str, object], group: Folds, path: Path) -> None:
     write_json(path, {**facts, "classes": list(group.runs[0].classes)})
     log.info(
-        "thresholds of the classes, tuned on all out-of-fold predictions, are in %s: imageclf-predict "
-        "thresholds=%s decides by them",
-        *(path, path),
+        "thresholds of the classes, tuned on the held-out pictures of %d of %d folds, are in %s; "
+        "imageclf-predict and imageclf-export take them by thresholds=%s",
+        *(len(group.runs), group.number, path, path),
     )
 
 

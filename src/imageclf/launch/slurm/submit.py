@@ -101,9 +101,8 @@ def check_sweep(config: DictConfig, num_jobs: int) -> None:
             f"give hydra.sweep.dir={run_dir}"
         )
     if searches and (config.cluster.print or not config.cluster.wait):
-        raise InputError(
-            "cluster.wait=false: a search waits for the scores of its runs; give cluster.wait=true"
-        )
+        given = "cluster.print=true" if config.cluster.print else "cluster.wait=false"
+        raise InputError(f"{given}: a search submits its runs and waits for their scores; leave it out")
     if not config.cluster.print and shutil.which("sbatch") is None:
         raise InputError(
             "cluster=slurm: there is no sbatch here; start the command on a login node of the cluster"
