@@ -26,7 +26,7 @@ class BatchLike(Protocol):
 
     @property
     def images(self) -> Tensor | None:
-        """Return uint8 pictures `[B, 3, H, W]`."""
+        """Return pictures `[B, C, H, W]`, uint8 or uint16."""
 
     @property
     def features(self) -> Tensor | None:

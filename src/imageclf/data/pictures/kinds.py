@@ -45,7 +45,7 @@ def choose(channels: int | Literal["auto"], bits: Bits | Literal["auto"], paths:
     found = Counter(each for each in map(native_of, some_of(paths, _LOOKED_AT)) if each is not None)
     alike = next(iter(found)) if len(found) == 1 else RGB
     depth = alike.bits if bits == "auto" else bits
-    # Three channels are what it was for grey pictures of 8 bits.
+    # Grey pictures of 8 bits are read as RGB: pretrained weights are made for three channels.
     is_usual = depth == 8 and alike.channels in (1, 3)
     count = RGB.channels if is_usual else alike.channels
     chosen = Pixels(count if channels == "auto" else channels, depth)
