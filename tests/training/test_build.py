@@ -254,6 +254,12 @@ def test_a_value_out_of_range_is_refused_by_its_key(override, sentence, parsed):
     assert str(refused.value).startswith(sentence)
 
 
+def test_a_transform_that_returns_no_picture_is_refused_before_a_phase_augments(parsed):
+    given = parsed("transforms.extra={_target_: numpy.sqrt, _partial_: true}")
+    with pytest.raises(InputError, match=r"^transforms\.extra returns ndarray .* of float16, not an array"):
+        build_parts(given, read_table(given.data, verify=False))
+
+
 def test_what_the_program_hands_to_a_callback_arrives_as_itself(parsed):
     given = parsed()
     built = instantiate(given.callbacks["unfreezing"], "callbacks.unfreezing", schedule=given.schedule)

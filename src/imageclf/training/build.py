@@ -22,10 +22,12 @@ from imageclf.callbacks.callback import in_order
 from imageclf.configs import instantiate
 from imageclf.configs.options import Offered
 from imageclf.data import ImageData, Table
+from imageclf.data.views.extra import try_extra
 from imageclf.model import ClassifierModule, compile_backbone
 from imageclf.model.layout import is_channels_last
 from imageclf.model.weights.files import CheckpointFiles
 from imageclf.schedule import RunState, Schedule
+from imageclf.schedule.size import by_pixels, edges
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
 from imageclf.training.extras import labels_of
@@ -62,6 +64,9 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
     state = RunState()
     sizes = schedule.sizes(size)
+    if config.transforms.extra is not None:
+        smallest = edges(by_pixels(sizes)[0])
+        try_extra(config.transforms.extra, (*smallest, table.pixels.channels), table.pixels.dtype)
     # The table's: it has measured the training pictures.
     task, pictures = table.task, len(table.rows("train"))
     module, expects = build_module(
