@@ -19,7 +19,7 @@ from imageclf.data.pictures.arrays import shown
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import _VERSION, _key
 from imageclf.data.pictures.inspect import inspect_picture
-from imageclf.data.pictures.kinds import choose, measured, read_shown
+from imageclf.data.pictures.kinds import choose_pixels, measured, read_shown
 from imageclf.data.pictures.pixels import RGB, Pixels, pixels_from
 from imageclf.data.pictures.shrinking import StoreSpec
 from imageclf.data.pictures.store import open_store
@@ -85,7 +85,7 @@ def three_pages(tmp_path):
 
 
 def test_auto_reads_three_pages_as_three_channels(three_pages):
-    chosen = choose("auto", "auto", [three_pages])
+    chosen = choose_pixels("auto", "auto", [three_pages])
     np.testing.assert_array_equal(
         read_picture(three_pages, None, chosen), BANDS[..., :3].astype(np.uint16) * 257
     )
@@ -164,22 +164,27 @@ def test_a_cut_array_is_refused(files, tmp_path):
     ],
 )
 def test_auto_is_what_loses_nothing(files, names, expected):
-    assert choose("auto", "auto", [files.get(name, name) for name in names]) == expected
+    assert choose_pixels("auto", "auto", [files.get(name, name) for name in names]) == expected
 
 
 def test_auto_is_rgb_for_grey_pictures_as_it_was(tmp_path):
     Image.fromarray(noise(9, 9)[..., 0]).save(tmp_path / "grey.png")
-    assert choose("auto", "auto", [str(tmp_path / "grey.png")]) == RGB
+    assert choose_pixels("auto", "auto", [str(tmp_path / "grey.png")]) == RGB
 
 
 def test_8_bits_make_of_16_what_they_were_before(files):
-    assert choose("auto", 8, [files["deep.png"]]) == RGB
+    assert choose_pixels("auto", 8, [files["deep.png"]]) == RGB
 
 
 def test_auto_is_rgb_where_only_some_have_16_bits_and_says_so(files, caplog):
     with caplog.at_level(logging.WARNING):
-        assert choose("auto", "auto", [files["deep.png"], STAMP]) == RGB
+        assert choose_pixels("auto", "auto", [files["deep.png"], STAMP]) == RGB
     assert "1 channel of 16 bits and 3 channels of 8 bits: all are read as 3 channels of 8" in caplog.text
+
+
+def test_auto_says_how_to_read_the_files_as_most_of_them_are(files, three_pages, caplog):
+    choose_pixels("auto", "auto", [files["bands.npy"], three_pages, files["pages.tif"]])
+    assert "; data.channels=5 data.bits=8 reads them as most are" in caplog.text
 
 
 def test_the_stores_of_rgb_pictures_are_found_under_the_keys_that_they_had():

@@ -174,9 +174,8 @@ class Run:
             pictures: a path of a picture, of a folder of them at any depth or of a CSV of paths, a PIL image,
                 an array, or several of either kind; each file once. An array is uint8 `[H, W, 3]`, or another
                 that `PIL.Image.fromarray` takes, or has the channels of the run, and one of four dimensions
-                is as many pictures. A large JPEG
-                file is decoded at a fraction of its size, which its pixels in memory are not: their
-                probabilities are the same only nearly.
+                is as many pictures. A large JPEG file is decoded at a fraction of its size, which its pixels
+                in memory are not: their probabilities are the same only nearly.
             tta: views of test-time augmentation: fastai07, fastai2, fastai1 or five_crops.
             num_augmented: views besides the picture itself, of fastai07 and fastai2.
             beta: weight of the picture itself, 0 to 1.
