@@ -109,17 +109,25 @@ def test_grey_or_rgb_takes_the_first_page(three_pages, pixels):
 
 @pytest.mark.parametrize(
     ("name", "pixels"),
-    [("deep.png", DEEP), ("colour.png", Pixels(3, 16)), ("pages.tif", FIVE), ("bands.npy", FIVE)],
+    [
+        ("deep.png", DEEP),
+        ("colour.png", Pixels(3, 16)),
+        ("pages.tif", FIVE),
+        ("bands.npy", FIVE),
+        (STAMP, DEEP),
+        (STAMP, Pixels(3, 16)),
+    ],
 )
 def test_the_prepare_py_of_an_export_reads_the_same(files, name, pixels):
-    found = fit(read_planes(files[name], pixels.channels), pixels.channels, pixels.bits)
-    np.testing.assert_array_equal(found, read_picture(files[name], None, pixels))
+    path, at_least = files.get(name, name), 16
+    found = fit(read_planes(path, at_least, pixels.channels), pixels.channels, pixels.bits)
+    np.testing.assert_array_equal(found, read_picture(path, at_least, pixels))
 
 
 def test_the_prepare_py_of_an_export_refuses_other_pages(files, three_pages):
-    assert read_planes(three_pages, 1).shape == (30, 40, 1)
+    assert read_planes(three_pages, 64, 1).shape == (30, 40, 1)
     with pytest.raises(AssertionError, match="it has 3 pages, and the network 5 channels"):
-        read_planes(three_pages, 5)
+        read_planes(three_pages, 64, 5)
 
 
 def test_an_archive_of_arrays_is_no_picture(tmp_path):

@@ -31,11 +31,11 @@ def prepare(
         channels: of the result; 1: grey.
         bits: 8: uint8; 16: uint16.
     """
+    at_least = max(np.max(side), 2 * np.max(size))
     if channels in (1, 3) and bits == 8 and not str(path).lower().endswith(".npy"):
-        at_least = max(np.max(side), 2 * np.max(size))
         picture = read_8_bit(path, at_least, "L" if channels == 1 else "RGB")
     else:
-        picture = fit(read_planes(path, channels), channels, bits)
+        picture = fit(read_planes(path, at_least, channels), channels, bits)
     height, width = picture.shape[:2]
     small = shrink(picture, *small_size(width, height, side, resize))
     return cut_view(small, np.array([width, height], dtype=np.float64), size, resize, crop_pct)
@@ -51,12 +51,13 @@ def read_8_bit(path: str | Path, at_least: int, mode: str) -> Any:
     return picture if picture.ndim == 3 else picture[..., None]
 
 
-def read_planes(path: str | Path, channels: int) -> Any:
+def read_planes(path: str | Path, at_least: int, channels: int) -> Any:
     """Return what an array, a picture of 16 bits, or one page of it per channel holds, `[H, W, C]`."""
     if str(path).lower().endswith(".npy"):
         planes = np.load(path, allow_pickle=False)
         return planes[..., None] if planes.ndim == 2 else planes
     with Image.open(path, formats=FORMATS) as image:
+        image.draft("L" if channels == 1 else "RGB", (at_least, at_least))
         count = getattr(image, "n_frames", 1) if image.format == "TIFF" and image.mode in SINGLE else 1
         is_paged = 1 < count == channels
         assert is_paged or 1 in (count, channels), (
