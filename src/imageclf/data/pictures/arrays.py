@@ -74,11 +74,12 @@ def fitted(array: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
 def shown(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """Return pixels `[H, W, C]` as RGB to look at, uint8 `[H, W, 3]`.
 
-    Of 16 bits, what lies between the darkest and the brightest value; of more than three channels, the first
-    three; of two, the first.
+    Of 16 bits, what lies between the darkest and the brightest value, where these differ; of more than three
+    channels, the first three; of two, the first.
     """
     if picture.dtype == np.uint16:
         low, high = int(picture.min()), int(picture.max())
-        picture = ((picture - np.float32(low)) * (255 / max(1, high - low))).round().astype(np.uint8)
+        low, high = (low, high) if low < high else (0, 65535)
+        picture = ((picture - np.float32(low)) * (255 / (high - low))).round().astype(np.uint8)
     chosen = picture[..., :3] if picture.shape[2] >= 3 else picture[..., :1].repeat(3, axis=2)
     return np.ascontiguousarray(chosen)
