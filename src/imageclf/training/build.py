@@ -22,6 +22,7 @@ from imageclf.callbacks.callback import in_order
 from imageclf.configs import instantiate
 from imageclf.configs.options import Offered
 from imageclf.data import ImageData, Table
+from imageclf.data.pictures.pixels import Pixels
 from imageclf.data.views.extra import try_extra
 from imageclf.model import ClassifierModule, compile_backbone
 from imageclf.model.layout import is_channels_last
@@ -64,9 +65,7 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
     state = RunState()
     sizes = schedule.sizes(size)
-    if config.transforms.extra is not None:
-        smallest = edges(by_pixels(sizes)[0])
-        try_extra(config.transforms.extra, (*smallest, table.pixels.channels), table.pixels.dtype)
+    _try_extra(config, table.pixels)
     # The table's: it has measured the training pictures.
     task, pictures = table.task, len(table.rows("train"))
     module, expects = build_module(
@@ -98,6 +97,14 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     asked, on_cuda = config.model.channels_last, may_use_cuda(config.trainer)
     module.model.arrange(is_channels_last(asked, module.model.backbone, on_cuda, steps))
     return Parts(schedule, module, data)
+
+
+def _try_extra(config: RunConfig, pixels: Pixels) -> None:
+    """Try a transform of the user's own at the smallest size that is augmented, if there is any."""
+    places, whole = config.schedule.places, config.data.loading.size
+    sizes = by_pixels({place.size or whole for place in places if place.phase.augment})
+    if config.transforms.extra is not None and sizes:
+        try_extra(config.transforms.extra, (*edges(sizes[0]), pixels.channels), pixels.dtype)
 
 
 def build_callbacks(
