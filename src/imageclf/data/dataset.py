@@ -26,7 +26,7 @@ class PictureDataset(Dataset[Batch]):
 
     A picture is shrunk to near the requested size, once for all if there is a store of that size, and
     every view of it is one resampling from there. Paths and labels `[N]`, -1 where unknown, are those of
-    the table's rows; `crop_pct` is the share of the shorter side that the plain view's crop keeps.
+    the table's rows; `crop_pct` is that of `maps`, for the plain view.
     Pictures that are in memory are given as `shrunk`, for views of one size, and their paths are not read.
     `pixels` says how many channels and bits the pictures have.
     """

@@ -30,7 +30,7 @@ class DataConfig:
     Args:
         mean: per channel, of values in [0, 1].
         std: per channel, of values in [0, 1].
-        crop_pct: share of the shorter side that the centre crop of evaluation keeps.
+        crop_pct: share that the centre crop of evaluation keeps of the side that limits it.
         fixed_size: pixels a side where the architecture takes no other, else None.
     """
 
