@@ -7,7 +7,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from imageclf import InputError
-from imageclf.data.views.extra import as_extra, checked_view
+from imageclf.data.views.extra import as_extra, checked_view, try_extra
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
@@ -49,3 +49,24 @@ def test_what_is_no_picture_of_that_size_is_refused(returned: object, said: str)
         InputError, match=rf"^transforms\.extra returns {said}, not an array \[8, 8, 3\] of uint8"
     ):
         checked_view(returned, PICTURE)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_transform_is_tried_on_a_picture_like_those_of_the_run(dtype: type) -> None:
+    with pytest.raises(InputError, match=rf"not an array \[8, 16, 5\] of {dtype.__name__}, 0 to "):
+        try_extra(np.sqrt, (8, 16, 5), np.dtype(dtype))
+    try_extra(np.flipud, (8, 16, 5), np.dtype(dtype))
+
+
+def test_trying_a_transform_leaves_the_random_generators_as_they_were() -> None:
+    def noise(picture: np.ndarray) -> np.ndarray:
+        torch.rand(1)
+        picture[:] = np.random.randint(0, 256, picture.shape)
+        return picture
+
+    torch.manual_seed(1)
+    expected, before = torch.rand(1), np.random.get_state()[1].tolist()
+    torch.manual_seed(1)
+    try_extra(noise, (8, 8, 3), np.dtype(np.uint8))
+    assert torch.equal(torch.rand(1), expected)
+    assert np.random.get_state()[1].tolist() == before

@@ -4,9 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from imageclf import InputError
+from imageclf.commands.prefetch import prefetch
 from imageclf.configs import CONF_DIR, read_object, to_plain
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.slurm.array_task import ArrayTask
@@ -14,6 +16,7 @@ from imageclf.launch.slurm.arrays import arrays_of
 from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here
 from imageclf.launch.slurm.sbatch import recording, script
 from imageclf.launch.slurm.submit import check_sweep
+from imageclf.model import create_backbone
 from imageclf.training.parts.accelerator import num_ranks
 
 # Writes the script, and needs no sbatch here.
@@ -89,6 +92,15 @@ def test_weights_that_need_no_file_of_their_own_are_accepted(weights: str) -> No
 def test_a_file_of_weights_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such file"):
         check_weights_are_here({"backbone": "test_resnet", "weights": str(tmp_path / "mine.pth")})
+
+
+def test_a_run_whose_weights_a_job_starts_from_is_the_file_that_it_reports(tmp_path: Path) -> None:
+    (tmp_path / "snapshots").mkdir()
+    state = create_backbone("test_resnet", "none").state_dict()
+    torch.save({"state_dict": state, "classes": ["a"]}, tmp_path / "snapshots" / "final.ckpt")
+    model = {"backbone": "test_resnet", "weights": str(tmp_path)}
+    assert check_weights_are_here(model) == tmp_path / "snapshots" / "final.ckpt"
+    assert prefetch(model).startswith("there is nothing to fetch: test_resnet has its weights in ")
 
 
 @pytest.mark.fault(

@@ -11,6 +11,7 @@ from imageclf import InputError
 from imageclf.model import DataConfig, FastaiHead, ImageClassifier, LinearHead, create_backbone, data_config
 from imageclf.model.export import timm_folder
 from imageclf.model.export.timm_folder import layers_as_code, to_timm
+from imageclf.schedule.size import Oblong
 
 FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "test_byobnet", "test_mambaout"]
 
@@ -63,6 +64,15 @@ def test_a_transformer_that_has_seen_several_sizes_takes_them_in_stock_timm():
         pictures = torch.randn(4, 3, size, size)
         wanted = model.head(model.backbone(pictures))
         torch.testing.assert_close(found(pictures), wanted, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_transformer_of_wide_pictures_takes_them_in_stock_timm():
+    wide = Oblong(64, 128)
+    model, expects = classifier("test_vit", LinearHead, wide)
+    found = rebuilt(to_timm(model, "test_vit", ("a", "b", "c"), expects, wide, "crop"), nn.Identity())
+    pictures = torch.randn(4, 3, *wide)
+    torch.testing.assert_close(found(pictures), model.head(model.backbone(pictures)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("backbone", FAMILIES)

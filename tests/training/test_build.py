@@ -26,6 +26,12 @@ class Bell(pl.Callback):
     """A user's own callback."""
 
 
+def large(picture):
+    """Return a picture as it is: a transform that takes large ones alone."""
+    assert len(picture) >= 64, f"{len(picture)} pixels are too few"
+    return picture
+
+
 def without(*names: str) -> dict:
     return {name: node for name, node in NODES.items() if name not in names}
 
@@ -252,6 +258,21 @@ def test_a_value_out_of_range_is_refused_by_its_key(override, sentence, parsed):
         given = parsed(override)
         build_parts(given, read_table(given.data, verify=False))
     assert str(refused.value).startswith(sentence)
+
+
+def test_a_transform_that_returns_no_picture_is_refused_before_a_phase_augments(parsed):
+    given = parsed("transforms.extra={_target_: numpy.sqrt, _partial_: true}")
+    with pytest.raises(InputError, match=r"^transforms\.extra returns ndarray .* of float16, not an array"):
+        build_parts(given, read_table(given.data, verify=False))
+
+
+def test_a_transform_is_tried_at_a_size_that_is_augmented(parsed):
+    own = f"transforms.extra={{_target_: {__name__}.large, _partial_: true}}"
+    given, phase = parsed(own), Phase(lr=1e-3, unfreeze_to=0, size=32)
+    plain = {"start": replace(phase, augment=False), "tune": replace(phase, size=64)}
+    build_parts(replace(given, schedule=Schedule(plain)), read_table(given.data, verify=False))
+    with pytest.raises(AssertionError, match="32 pixels are too few"):
+        build_parts(replace(given, schedule=Schedule({"tune": phase})), read_table(given.data, verify=False))
 
 
 def test_what_the_program_hands_to_a_callback_arrives_as_itself(parsed):

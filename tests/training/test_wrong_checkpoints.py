@@ -194,6 +194,7 @@ def test_a_checkpoint_that_no_run_has_saved_is_one_sentence(
         ({"position": [0, 9]}, "it has done 9 batches of epoch 0, which has 3 in this run"),
         ({"optimizer_states": [{}]}, "it has no state of an optimizer"),
         ({"state_dict": {"model.head.1.weight": torch.ones(1)}}, "its model is another one"),
+        ({"grid": [4, 16]}, "its position embeddings are for pictures of another shape"),
     ],
 )
 @pytest.mark.sampled(3)

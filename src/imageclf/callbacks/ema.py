@@ -65,7 +65,7 @@ class Ema(Callback):
         """Save the average for Snapshots to compare."""
         module: Any = pl_module
         if self._average is not None:
-            self._folder.save(trainer, "ema", module.classes, self._average.module.state_dict)
+            self._folder.save(trainer, "ema", module, self._average.module.state_dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average."""

@@ -83,6 +83,7 @@ def feature_key(
     return content_key(
         version=_VERSION,
         files=data.caching.digest(paths),
+        **data.table.pixels.key,
         picture=[size, data.side_of(size), data.loading.resize, data.crop_pct, data.is_lossy(size)],
         # Views that are made there are rounded differently.
         on_device=data.is_on_device(size),

@@ -135,7 +135,7 @@ class Snapshots(Callback):
         self._folder.save(
             run.trainer,
             "average",
-            run.module.classes,
+            run.module,
             lambda: average_weights([self._folder.load(name) for name in names[-self._last :]]),
         )
         self._refresh(run, "average", names)
@@ -204,7 +204,7 @@ class Snapshots(Callback):
             return mixture
 
         soup = greedy_soup(snapshots, self._folder.load, judged)
-        self._folder.save(run.trainer, "soup", run.module.classes, lambda: soup.state)
+        self._folder.save(run.trainer, "soup", run.module, lambda: soup.state)
         mixed = validated(["soup"], soup.members, soup.score.predictions)
         soups = {"soup": mixed._replace(choices=tried)}
         if self._refresh_bn:
@@ -216,4 +216,4 @@ class Snapshots(Callback):
         return validated([name], members, run.predict(self._folder.load(name)))
 
     def _save(self, trainer: pl.Trainer, name: str, module: Any) -> None:
-        self._folder.save(trainer, name, module.classes, module.model.state_dict)
+        self._folder.save(trainer, name, module, module.model.state_dict)

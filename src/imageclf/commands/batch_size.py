@@ -198,7 +198,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _random_batches(trainer: pl.Trainer, module: Any, size: PictureSize, number: int) -> Iterator[Batch]:
-    images = torch.randint(0, 256, (number, module.model.channels, *edges(size)), dtype=torch.uint8)
+    images = torch.randint(0, 256, (number, module.model.channels, *edges(size))).to(module.model.dtype)
     labels = torch.from_numpy(module.task.targets(module.classes[:1] * number, module.classes))
     rows = torch.zeros(number, dtype=torch.long)
     batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, rows)

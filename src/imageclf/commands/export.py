@@ -59,6 +59,23 @@ class ExportOptions:
     trust: str | Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A trained model as it is written.
+
+    Args:
+        run: that trained it.
+        models: classifiers of the same classes, whose probabilities are averaged.
+        expects: what they expect of a picture.
+        prepare: options of `prepare` in prepare.py, with which it does what imageclf-predict does.
+    """
+
+    run: TrainedRun
+    models: Sequence[ImageClassifier]
+    expects: DataConfig
+    prepare: dict[str, Any]
+
+
 def run(cfg: DictConfig, folder: Path) -> None:
     """Write the folder, and print where it is."""
     show(export(checked(cfg, ExportOptions)))
@@ -76,9 +93,9 @@ def export(options: ExportOptions) -> Path:
     run = run._replace(task=decided_by(options.thresholds, run.task, run.classes))
     log.info("writing the export for %s, which may take a minute", options.format)
     models, expects = load_trained(run)
-    prepare = preparation(run, run_dir, expects, options.trust)
+    exported = Exported(run, models, expects, preparation(run, run_dir, expects, options.trust))
     write = {"timm": _write_timm, "onnx": _write_onnx, "web": _write_web}[options.format]
-    readme = write(models, expects, run, options, folder, prepare)
+    readme = write(exported, options, folder)
     write_text(folder / "README.md", f"{readme}\n\n{card(run, run_dir, options.weights)}\n")
     write_text(folder / "prepare.py", files("imageclf.model.export").joinpath("prepare.py").read_text())
     return folder
@@ -94,7 +111,7 @@ def card(run: TrainedRun, run_dir: Path, weights: str) -> str:
 
 
 def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trust) -> dict[str, Any]:
-    """Return the options with which `prepare` in prepare.py does what imageclf-predict does."""
+    """Return the options of `prepare` in prepare.py; see `Exported`."""
     max_zoom = augmentation_of(run, run_dir, trust, is_drawn=False).max_zoom
     return {
         "size": run.size,
@@ -118,14 +135,8 @@ def load_trained(run: TrainedRun) -> tuple[list[ImageClassifier], DataConfig]:
     return models, expects
 
 
-def _write_timm(
-    models: Sequence[ImageClassifier],
-    expects: DataConfig,
-    run: TrainedRun,
-    options: ExportOptions,
-    folder: Path,
-    prepare: dict[str, Any],
-) -> str:
+def _write_timm(exported: Exported, options: ExportOptions, folder: Path) -> str:
+    run, models = exported.run, exported.models
     if len(models) > 1:
         raise InputError(
             f"weights={options.weights} is an ensemble of {len(models)} networks, and format=timm "
@@ -133,55 +144,49 @@ def _write_timm(
         )
     if not isinstance(run.backbone, str):
         raise InputError(f"format=timm: {run.network} is not a model of timm; give format=onnx")
-    content = to_timm(models[0], run.backbone, run.classes, expects, run.size, run.resize)
+    content = to_timm(models[0], run.backbone, run.classes, exported.expects, run.size, run.resize)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", lambda path: save_file(content.state, path))
     if content.head:
         write_atomically(folder / "head.safetensors", lambda path: save_file(content.head_state, path))
-    write_json(folder / "config.json", content.config | {"prepare": prepare} | run.task.facts())
+    write_json(folder / "config.json", content.config | {"prepare": exported.prepare} | run.task.facts())
     return _readme("timm", run, head=content.head)
 
 
-def _write_onnx(
-    models: Sequence[ImageClassifier],
-    expects: DataConfig,
-    run: TrainedRun,
-    options: ExportOptions,
-    folder: Path,
-    prepare: dict[str, Any],
-) -> str:
+def _write_onnx(exported: Exported, options: ExportOptions, folder: Path) -> str:
+    run = exported.run
     about = {
         "classes": list(run.classes),
         "size": run.size,
         "input": options.input,
         "resize": run.resize,
-        **asdict(expects),
-        "prepare": prepare,
+        **asdict(exported.expects),
+        "prepare": exported.prepare,
         **run.task.facts(),
     }
     write_atomically(
-        folder / "model.onnx", lambda path: write_onnx(models, path, run.size, options.input, about, run.task)
+        folder / "model.onnx",
+        lambda path: write_onnx(exported.models, path, run.size, options.input, about, run.task),
     )
     write_json(folder / "config.json", about)
     return _readme("onnx", run, input=options.input)
 
 
-def _write_web(
-    models: Sequence[ImageClassifier],
-    expects: DataConfig,
-    run: TrainedRun,
-    options: ExportOptions,
-    folder: Path,
-    prepare: dict[str, Any],
-) -> str:
+def _write_web(exported: Exported, options: ExportOptions, folder: Path) -> str:
+    run = exported.run
     run.task.refuse("format=web")
     if not run.pixels.is_rgb:
         raise InputError(
             f"format=web: a browser decodes pictures to RGB of 8 bits, and the run has {run.pixels}; give "
             "format=onnx"
         )
-    readme = _write_onnx(models, expects, run, options, folder, prepare)
-    about = {"classes": list(run.classes), "input": options.input, "prepare": prepare, **run.task.facts()}
+    readme = _write_onnx(exported, options, folder)
+    about = {
+        "classes": list(run.classes),
+        "input": options.input,
+        "prepare": exported.prepare,
+        **run.task.facts(),
+    }
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)
     about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION)
     return f"{about_page}\n\n{readme}"

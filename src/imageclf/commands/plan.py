@@ -71,7 +71,7 @@ def trains_on(node: Mapping[str, Any]) -> str | None:
 
 def seconds_of_batch(module: ClassifierModule, size: PictureSize, pictures: int) -> float:
     """Return how long a forward pass takes: the second one, since the first warms up."""
-    images = torch.zeros(pictures, module.model.channels, *edges(size), dtype=torch.uint8)
+    images = torch.zeros(pictures, module.model.channels, *edges(size), dtype=module.model.dtype)
     images = images.to(memory_format=torch.channels_last)
     module.model.eval()
     with torch.inference_mode():

@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from imageclf.model import create_backbone
-from imageclf.model.weights.pretrained import cached_file
+from imageclf.model.weights.pretrained import SOURCES, cached_file
 from imageclf.training.check_keys import checked
+from imageclf.training.parts.module import weights_file
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def prefetch(model: Mapping[str, Any]) -> str:
     if not isinstance(backbone, str):
         return f"there is nothing to fetch: {backbone['_target_']} is not a model of timm"
     # Building the model fetches exactly what a training loads, and refuses a wrong file.
-    create_backbone(backbone, weights)
+    create_backbone(backbone, weights if weights in SOURCES else weights_file(weights))
     if weights == "hub":
         return f"the weights of {backbone} are in {cached_file(backbone) or 'the cache of timm'}"
     places = {"none": "is drawn at random", "packaged": "has its weights in an installed package"}

@@ -33,7 +33,7 @@ class ImageData(pl.LightningDataModule):
         loading: how they become batches.
         schedule: what holds at an epoch.
         augmentation: of the phases that augment.
-        crop_pct: share of the shorter side that the plain view's crop keeps.
+        crop_pct: share that the plain view's crop keeps of the side that limits it.
         seed: of order and draws.
         caching: what is kept between runs.
         state: of the run; it says where to start. None: at the first batch.

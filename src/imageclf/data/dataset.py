@@ -1,9 +1,7 @@
 """The dataset of pictures: a request holds all instructions, the dataset has no state."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Shrunk, StoredPictures, open_store, read_shrunk
 from imageclf.data.slots import Memory
 from imageclf.data.views.augmentation import Augmentation, Floats, Picture, Views
-from imageclf.data.views.extra import checked_view
+from imageclf.data.views.extra import checked_view, seeded
 from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
 from imageclf.data.views.lighting import light, light_16, mean_value
@@ -28,7 +26,7 @@ class PictureDataset(Dataset[Batch]):
 
     A picture is shrunk to near the requested size, once for all if there is a store of that size, and
     every view of it is one resampling from there. Paths and labels `[N]`, -1 where unknown, are those of
-    the table's rows; `crop_pct` is the share of the shorter side that the plain view's crop keeps.
+    the table's rows; `crop_pct` is that of `maps`, for the plain view.
     Pictures that are in memory are given as `shrunk`, for views of one size, and their paths are not read.
     `pixels` says how many channels and bits the pictures have.
     """
@@ -134,7 +132,7 @@ class PictureDataset(Dataset[Batch]):
             if lights:
                 lights[index](images[index])
             if extra is not None and varied[index]:
-                changed = _seeded(extra, images[index], int(views.seed[index]))
+                changed = seeded(extra, images[index], int(views.seed[index]))
                 images[index] = checked_view(changed, images[index])
 
     def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
@@ -155,18 +153,3 @@ class PictureDataset(Dataset[Batch]):
             partial(light_16, brightness=brightness, contrast=contrast, mean=mean, white=white)
             for brightness, contrast, mean in changes
         ]
-
-
-def _seeded(extra: Callable[[Picture], Any], picture: Picture, seed: int) -> Any:
-    """Call a transform that draws from the global generators, and restore them afterwards."""
-    python, numpy, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    # Not torch.manual_seed: it would ask for CUDA.
-    torch.default_generator.manual_seed(seed)
-    try:
-        return extra(picture)
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(torchs)

@@ -39,7 +39,7 @@ class Loading:
         on_error: raise, or skip pictures that cannot be read.
         device_store: on: the shrunk pictures of a size are kept on the device that trains, and their views
             are made there; auto: if it is a CUDA GPU and they fit; off.
-        channels: of a pixel; auto: see `imageclf.data.pictures.kinds.choose`.
+        channels: of a pixel; auto: see `imageclf.data.pictures.kinds.choose_pixels`.
         bits: of a value; auto: likewise.
     """
 

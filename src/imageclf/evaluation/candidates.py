@@ -10,7 +10,7 @@ import torch
 from imageclf import InputError
 from imageclf.analysis.crossfit import Crossfitted, PictureScores, crossfitted
 from imageclf.configs import read_object
-from imageclf.model import Predictions, Score, average_probabilities
+from imageclf.model import ClassifierModule, Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
 from imageclf.model.weights.files import save_tensors
 from imageclf.system.files import inside, write_json
@@ -123,11 +123,11 @@ class SnapshotFolder:
         return state
 
     def save(
-        self, trainer: pl.Trainer, name: str, classes: Sequence[str], weights: Callable[[], State]
+        self, trainer: pl.Trainer, name: str, module: ClassifierModule, weights: Callable[[], State]
     ) -> None:
-        """Write weights; a collective call, in which only the first rank calls `weights`."""
+        """Write weights of a module; a collective call, in which only the first rank calls `weights`."""
         if trainer.is_global_zero:
-            save_tensors({"state_dict": weights(), "classes": list(classes)}, self._path(name))
+            save_tensors({"state_dict": weights(), **module.weights_note()}, self._path(name))
         trainer.strategy.barrier(f"{name} is written")
 
     def write_list(self, candidates: dict[str, Candidate], best: str, reported: str) -> None:

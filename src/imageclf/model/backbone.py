@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.model.picture_sizes import check_sizes, size_options, takes_option
-from imageclf.model.weights.pretrained import body_weights, cached_file, check_reachable, load_weights
+from imageclf.model.weights.positions import NAME, fitted_positions
+from imageclf.model.weights.pretrained import (
+    Weights,
+    body_weights,
+    cached_file,
+    check_reachable,
+    load_weights,
+)
 from imageclf.schedule.size import Oblong, PictureSize, by_pixels, edges
 
 
@@ -23,7 +30,7 @@ class DataConfig:
     Args:
         mean: per channel, of values in [0, 1].
         std: per channel, of values in [0, 1].
-        crop_pct: share of the shorter side that the centre crop of evaluation keeps.
+        crop_pct: share that the centre crop of evaluation keeps of the side that limits it.
         fixed_size: pixels a side where the architecture takes no other, else None.
     """
 
@@ -44,8 +51,8 @@ def create_backbone(
 
     Args:
         name: any name that timm knows.
-        weights: hub, packaged, none, or the path of a file; timm resamples position embeddings of another
-            picture size.
+        weights: hub, packaged, none, or the path of a file; position embeddings of another picture size are
+            resampled.
         size: of the pictures, one or several; None: the architecture's own.
         drop_path_rate: fraction of the pictures that skip the last block in training, falling to 0 at the
             first block; None: the architecture's own.
@@ -57,16 +64,16 @@ def create_backbone(
     """
     check_known(name, weights)
     # Before the model, which takes time to build.
-    state = load_weights(weights, name)
+    loaded = load_weights(weights, name)
     sizes = [size] if isinstance(size, int | Oblong) else by_pixels(size or ())
     options = size_options(name, sizes)
     check_sizes(name, sizes, options)
     options |= {"num_classes": 0, "pretrained": weights == "hub", **_drop_path(name, drop_path_rate)}
     options |= {} if channels == 3 else {"in_chans": channels}
     backbone = _create(name, options)
-    if state is not None:
+    if loaded is not None:
         # Strict: a tensor that silently stays random costs days.
-        _load(backbone, state, name, options)
+        _load(backbone, loaded, name, options)
     return backbone
 
 
@@ -179,12 +186,13 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
         ) from error
 
 
-def _load(backbone: nn.Module, state: dict[str, Tensor], name: str, options: dict[str, Any]) -> None:
+def _load(backbone: nn.Module, loaded: Weights, name: str, options: dict[str, Any]) -> None:
     expected = backbone.state_dict()
-    state = body_weights(state, set(expected))
+    state = fitted_positions(body_weights(loaded.state, set(expected)), backbone, loaded.grid)
     try:
         if any(state[key].shape != expected[key].shape for key in expected):
-            state = _resampled(state, name, options)
+            done = {NAME: state[NAME]} if NAME in state and state[NAME].shape == expected[NAME].shape else {}
+            state = _resampled(state, name, options) | done
         backbone.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(

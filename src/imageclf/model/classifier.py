@@ -41,6 +41,11 @@ class ImageClassifier(nn.Module):
         """Return C, the channels of a picture."""
         return self.mean.shape[1]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type of a picture's values."""
+        return torch.uint8 if self.top == 255 else torch.uint16
+
     def arrange(self, channels_last: bool) -> None:
         """Lay out weights of convolutions, and pictures from now on, channels-last or contiguous."""
         self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
@@ -57,7 +62,9 @@ class ImageClassifier(nn.Module):
             # Two kernels instead of four, each of which reads and writes the whole batch.
             scale = 1 / (self.top * self.std)
             # Torch multiplies no uint16.
-            return ((images if self.top == 255 else images.float()) * scale).sub_(self.mean / self.std)
+            return ((images if self.dtype == torch.uint8 else images.float()) * scale).sub_(
+                self.mean / self.std
+            )
         return (images.float() / self.top - self.mean) / self.std
 
     def features(self, images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from imageclf.model.classifier import ImageClassifier
 from imageclf.model.groups import LayerGroups, parameter_groups
 from imageclf.model.metrics import MetricFunction, further_scores
 from imageclf.model.predictions import Collector, Predictions, gather_rows
+from imageclf.model.weights.positions import grid_note
 from imageclf.schedule import RunState
 from imageclf.tasks import MULTICLASS, Task
 
@@ -26,7 +27,7 @@ class BatchLike(Protocol):
 
     @property
     def images(self) -> Tensor | None:
-        """Return uint8 pictures `[B, 3, H, W]`."""
+        """Return pictures `[B, C, H, W]`, uint8 or uint16."""
 
     @property
     def features(self) -> Tensor | None:
@@ -179,8 +180,12 @@ class ClassifierModule(pl.LightningModule):
         return Predictions(rows[order], labels[order], probabilities[order], self.task)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the class names with the weights."""
-        checkpoint["classes"] = list(self.classes)
+        """Store with the weights what they are for."""
+        checkpoint.update(self.weights_note())
+
+    def weights_note(self) -> dict[str, Any]:
+        """Return what a file says of the weights: class names, and the grid of patches unless square."""
+        return {"classes": list(self.classes), **grid_note(self.model.backbone)}
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer over all layer groups; their learning rates are set at every batch."""

@@ -76,11 +76,11 @@ def load_body(body: nn.Module, weights: str) -> None:
     Raises:
         InputError: the file is not of this body.
     """
-    state = load_weights(weights, "")
-    if state is None:
+    loaded = load_weights(weights, "")
+    if loaded is None:
         return
     try:
-        body.load_state_dict(body_weights(state, set(body.state_dict())))
+        body.load_state_dict(body_weights(loaded.state, set(body.state_dict())))
     except RuntimeError as error:
         raise InputError(
             f"model.weights={weights}: tensors of the file have other shapes than those of "

@@ -22,10 +22,13 @@ from imageclf.callbacks.callback import in_order
 from imageclf.configs import instantiate
 from imageclf.configs.options import Offered
 from imageclf.data import ImageData, Table
+from imageclf.data.pictures.pixels import Pixels
+from imageclf.data.views.extra import try_extra
 from imageclf.model import ClassifierModule, compile_backbone
 from imageclf.model.layout import is_channels_last
 from imageclf.model.weights.files import CheckpointFiles
 from imageclf.schedule import RunState, Schedule
+from imageclf.schedule.size import by_pixels, edges
 from imageclf.system.signals import Notice
 from imageclf.system.world import Environment, job_id, num_tasks
 from imageclf.training.extras import labels_of
@@ -62,6 +65,7 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
     state = RunState()
     sizes = schedule.sizes(size)
+    _try_extra(config, table.pixels)
     # The table's: it has measured the training pictures.
     task, pictures = table.task, len(table.rows("train"))
     module, expects = build_module(
@@ -93,6 +97,14 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     asked, on_cuda = config.model.channels_last, may_use_cuda(config.trainer)
     module.model.arrange(is_channels_last(asked, module.model.backbone, on_cuda, steps))
     return Parts(schedule, module, data)
+
+
+def _try_extra(config: RunConfig, pixels: Pixels) -> None:
+    """Try a transform of the user's own at the smallest size that is augmented, if there is any."""
+    places, whole = config.schedule.places, config.data.loading.size
+    sizes = by_pixels({place.size or whole for place in places if place.phase.augment})
+    if config.transforms.extra is not None and sizes:
+        try_extra(config.transforms.extra, (*edges(sizes[0]), pixels.channels), pixels.dtype)
 
 
 def build_callbacks(

@@ -11,6 +11,7 @@ from imageclf import InputError
 from imageclf.data import ImageData
 from imageclf.model import ClassifierModule
 from imageclf.model.weights.files import is_whole, read_saved
+from imageclf.model.weights.positions import noted_grid
 
 # What a checkpoint must have, beside its position, for the Trainer to restore it.
 _PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "pytorch-lightning_version")
@@ -54,6 +55,7 @@ def check_fits(path: Path, module: ClassifierModule, data: ImageData, num_ranks:
     reason = (
         _other_classes(content.get("classes"), module.classes)
         or _other_tensors(content["state_dict"], module.state_dict())
+        or _other_grid(content, module)
         or _other_optimizer(content["optimizer_states"], module.configure_optimizers())
         or (_other_pictures(content.get("table"), data) if is_own else "")
         or _other_place(content, data, num_ranks, is_own)
@@ -99,6 +101,12 @@ def _other_tensors(saved: Mapping[str, Any], own: Mapping[str, Tensor]) -> str:
     names = [name for name in own if getattr(saved.get(name), "shape", None) != own[name].shape]
     names += saved.keys() - own.keys()
     return f"its model is another one, and differs in {names[0]}" if names else ""
+
+
+def _other_grid(saved: Mapping[str, Any], module: ClassifierModule) -> str:
+    """Return that position embeddings are for pictures of another shape, or nothing: there may be as many."""
+    is_same = noted_grid(saved) == noted_grid(module.weights_note())
+    return "" if is_same else "its position embeddings are for pictures of another shape"
 
 
 def _other_optimizer(saved: Any, own: Optimizer) -> str:

@@ -8,16 +8,14 @@ from numpy.typing import NDArray
 
 from imageclf.data.pictures.pixels import MAX_CHANNELS, Pixels
 
-SUFFIX = ".npy"
-"""Of an array in a file, as `numpy.save` writes it."""
-
+_SUFFIX = ".npy"
 # ITU-R 601, as in Pillow.
 _LUMA = np.array([299, 587, 114], dtype=np.float64) / 1000
 
 
 def is_array(path: str | Path) -> bool:
-    """Return whether a file holds an array, by its suffix."""
-    return str(path).lower().endswith(SUFFIX)
+    """Return whether a file holds an array, as `numpy.save` writes it, by its suffix."""
+    return str(path).lower().endswith(_SUFFIX)
 
 
 def read_array(path: str | Path) -> NDArray[Any]:
@@ -26,9 +24,8 @@ def read_array(path: str | Path) -> NDArray[Any]:
     Raises:
         ValueError: it holds something else.
     """
-    # A pickle could run code.
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return as_picture(array)
+    # Not numpy.load: it also opens archives of arrays and, if asked to, pickles, which could run code.
+    return as_picture(np.lib.format.open_memmap(path, mode="r"))
 
 
 def as_picture(array: NDArray[Any]) -> NDArray[Any]:

@@ -29,7 +29,9 @@ _MEASURED = 1000
 _CHUNK = 16
 
 
-def choose(channels: int | Literal["auto"], bits: Bits | Literal["auto"], paths: Sequence[str]) -> Pixels:
+def choose_pixels(
+    channels: int | Literal["auto"], bits: Bits | Literal["auto"], paths: Sequence[str]
+) -> Pixels:
     """Return the pixels that a data set is decoded to, and log it where they are not RGB of 8 bits.
 
     auto is 3 channels of 8 bits, grey pictures included, unless this would lose something in every one of the
@@ -45,15 +47,15 @@ def choose(channels: int | Literal["auto"], bits: Bits | Literal["auto"], paths:
     found = Counter(each for each in map(native_of, some_of(paths, _LOOKED_AT)) if each is not None)
     alike = next(iter(found)) if len(found) == 1 else RGB
     depth = alike.bits if bits == "auto" else bits
-    # Three channels are what it was for grey pictures of 8 bits.
+    # Grey pictures of 8 bits are read as RGB: pretrained weights are made for three channels.
     is_usual = depth == 8 and alike.channels in (1, 3)
     count = RGB.channels if is_usual else alike.channels
     chosen = Pixels(count if channels == "auto" else channels, depth)
     if len(found) > 1:
-        kinds = joined([str(each) for each in sorted(found, key=str)])
-        log.warning(
-            "the pictures have %s: all are read as %s; data.channels and data.bits choose", kinds, chosen
-        )
+        kinds, most = joined([str(each) for each in sorted(found, key=str)]), found.most_common(1)[0][0]
+        keys = f"data.channels={most.channels} data.bits={most.bits}"
+        remedy = "" if most == chosen else f"; {keys} reads them as most are"
+        log.warning("the pictures have %s: all are read as %s%s", kinds, chosen, remedy)
     elif not chosen.is_rgb:
         log.info("the pictures are read as %s (data.channels=%s data.bits=%s)", chosen, channels, bits)
     return chosen

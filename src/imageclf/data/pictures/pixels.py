@@ -60,7 +60,7 @@ class Pixels:
     def white(self) -> float:
         """Return what a brightness is a fraction of: the largest value, or what 16 bits use of it.
 
-        White is four standard deviations above black in photos; of pictures of 16 bits so is this.
+        In photos, white lies about four standard deviations above black; with 16 bits it is taken to do so.
         """
         if self.bits == 8 or self.std is None:
             return float(self.top)

@@ -30,7 +30,8 @@ def native(image: Image.Image) -> Pixels:
     # Whether 32 bits hold more than 16 only their values tell.
     bits: Bits = 16 if image.mode.startswith("I;16") or _is_deep_colour(image) else 8
     if pages > 1:
-        return Pixels(pages, bits)
+        # Three channels of 8 bits are RGB, for which the first page is taken.
+        return Pixels(pages, 16 if pages == 3 else bits)
     if bits == 16:
         return Pixels(3 if image.mode == "RGB" else 1, bits)
     return RGB
@@ -46,14 +47,18 @@ def planes_of(image: Image.Image, channels: int, decoded: Change, opaque: Change
         opaque: puts what is transparent on white.
 
     Raises:
-        ValueError: values of 32 bits are not whole numbers of 16.
+        ValueError: there are several pages, but not one for each of several channels, or values of 32 bits
+            are not whole numbers of 16.
     """
-    if channels == _pages(image) > 1:
-        pages = []
+    pages = _pages(image)
+    if 1 < pages != channels > 1:
+        raise ValueError(f"it has {pages} pages, and data.channels is {channels}")
+    if pages == channels > 1:
+        planes = []
         for number in range(channels):
             image.seek(number)
-            pages.append(_values(decoded(image)))
-        return np.concatenate(pages, axis=2)
+            planes.append(_values(decoded(image)))
+        return np.concatenate(planes, axis=2)
     if _is_deep_colour(image):
         return _deep_colour(image, decoded)
     image = decoded(image)

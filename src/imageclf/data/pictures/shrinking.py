@@ -110,7 +110,7 @@ def read_part(
                 raise
             findings.faults[row] = str(error)
     # Else pages are channels.
-    if checks and pixels.takes_jpeg:
+    if checks and (pixels.is_rgb or pixels.channels == 1):
         whole = (row for row in rows if row not in findings.faults)
         findings.animated.extend(row for row in whole if _is_animated(paths[row]))
     columns = [[picture[place] for picture in pictures] for place in range(len(specs))]

@@ -41,7 +41,7 @@ def unreadable(
     `pixels` has a fault.
     """
     if caching.cache == "none":
-        return _log_animated(paths, decode_all(paths, {}, _TITLE, True, pixels)).faults
+        return _log_animated(paths, decode_all(paths, {}, _TITLE, checks=True, pixels=pixels)).faults
     digest = caching.digest(paths)
     key = content_key(files=digest, pillow=version("pillow"), **pixels.key)
     if not paths or caching.folder.find("verified", key):
@@ -65,7 +65,7 @@ def _check(
 ) -> None:
     """Decode all files; the entry stays empty, and its existence means that no file has a fault."""
     with caching.staged(folder, paths, digest, wanted) as stages:
-        findings = _log_animated(paths, decode_all(paths, stages, _TITLE, True, pixels))
+        findings = _log_animated(paths, decode_all(paths, stages, _TITLE, checks=True, pixels=pixels))
         if findings.faults:
             raise _BrokenError(findings.faults)
 

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imageclf import InputError
+from imageclf.data.pictures.arrays import is_array
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.conventions import is_output
 from imageclf.system.words import counted
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of pictures, in any case; `data.pictures.decode.FORMATS` says what may be in the files."""
-
-ARRAY_SUFFIX = ".npy"
-"""Of an array in a file, which is a picture in a folder that holds neither other pictures nor folders."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ class Listing(NamedTuple):
 
     Args:
         folders: its subfolders.
-        pictures: files with a picture suffix, or arrays; see `ARRAY_SUFFIX`.
+        pictures: files with a picture suffix; arrays where there are neither these nor folders.
         others: files without one.
         hidden: files and folders whose names start with a dot or belong to the operating system.
         outputs: folders of runs and caches, each with a slash at its end; nothing in them is listed.
@@ -77,7 +75,7 @@ def read_folder(path: str) -> Listing:
     pictures = [name for name in is_folder if not is_folder[name] and is_picture(name)]
     if not pictures and not folders:
         # Beside pictures it is something else, such as their features.
-        pictures = [name for name in is_folder if name[0] != "." and name.lower().endswith(ARRAY_SUFFIX)]
+        pictures = [name for name in is_folder if name[0] != "." and is_array(name)]
     chosen = set(pictures)
     others = [name for name in is_folder if not is_folder[name] and name not in chosen]
     return Listing(

@@ -1,5 +1,6 @@
 """A transform of the user's own, `transforms.extra`: what it is given, and what it must return."""
 
+import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,6 +33,37 @@ def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
         return partial(_on_tensor, built)
     function: Callable[[Picture], Any] = built
     return function
+
+
+def try_extra(extra: Callable[[Picture], Any], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    """Refuse a transform that returns no picture before a run starts, which may augment only later.
+
+    Args:
+        extra: is called once, with noise.
+        shape: of a view, `[H, W, C]`.
+        dtype: of its values.
+
+    Raises:
+        InputError: as `checked_view`.
+    """
+    draws, white = np.random.default_rng(0), np.iinfo(dtype).max
+    picture = draws.integers(0, white, shape, dtype, endpoint=True)
+    checked_view(seeded(extra, picture, 0), picture)
+
+
+def seeded(extra: Callable[[Picture], Any], picture: Picture, seed: int) -> Any:
+    """Call a transform that draws from the global generators, and restore them afterwards."""
+    python, numpy, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    # Not torch.manual_seed: it would ask for CUDA.
+    torch.default_generator.manual_seed(seed)
+    try:
+        return extra(picture)
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(torchs)
 
 
 def checked_view(returned: Any, given: Picture) -> Picture:

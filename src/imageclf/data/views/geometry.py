@@ -31,7 +31,7 @@ def stored_side(
         size: of the views.
         resize: how a picture becomes a view.
         max_zoom: largest zoom of a view.
-        crop_pct: share of the shorter side that the plain view's crop keeps.
+        crop_pct: that of `maps`, for the plain view.
     """
     detail = 2.0 if resize == "random_resized_crop" else max(1.25, max_zoom, 1 / crop_pct)
     return of_edges(max(round(detail * edge), edge + 32) for edge in edges(size))
@@ -73,7 +73,7 @@ def scaled_sizes(shapes: Floats, size: PictureSize, resize: Resize, crop_pct: Fl
         size: of the result.
         resize: crop: the picture just covers `size / crop_pct`; squish: it becomes `size`; pad: it just lies
             within `size`, the rest is filled by reflection.
-        crop_pct: share of that side which the crop leaves whole that it keeps, `[B]`; crop only.
+        crop_pct: share that the crop keeps of the side that limits it, `[B]`; crop only.
     """
     target = _width_height(size)
     if resize == "squish":
@@ -98,7 +98,7 @@ def maps(shapes: Floats, size: PictureSize, resize: Resize, views: Views, crop_p
         size: of the results.
         resize: how a picture becomes a view.
         views: of the batch.
-        crop_pct: share of the shorter side that the crop keeps, `[B]`; crop only.
+        crop_pct: share that the crop keeps of the side that limits it, `[B]`; crop only.
     """
     windows, inside = _windows(shapes, size, resize, views, crop_pct)
     target = _width_height(size)

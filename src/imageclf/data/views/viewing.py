@@ -16,7 +16,7 @@ from imageclf.schedule.size import PictureSize
 
 @dataclass(frozen=True)
 class Viewing:
-    """How views are drawn; `crop_pct` is the share of the shorter side that the plain view's crop keeps."""
+    """How views are drawn; `crop_pct` is that of `maps`, for the plain view."""
 
     augmentation: Augmentation
     resize: Resize

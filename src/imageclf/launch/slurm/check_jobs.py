@@ -15,6 +15,7 @@ from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
 from imageclf.system.progress import track
 from imageclf.training.parts.accelerator import num_ranks
+from imageclf.training.parts.module import weights_file
 from imageclf.training.parts.table import check_held_out
 from imageclf.training.run_config import build_task, data_options
 
@@ -111,9 +112,13 @@ def check_weights_are_here(model: dict[str, Any]) -> Path | None:
     weights, backbone = model["weights"], model["backbone"]
     if weights == "none":
         return None
-    if weights != "hub":
+    if weights == "packaged":
         load_weights(weights, backbone)
-        return None if weights == "packaged" else Path(weights)
+        return None
+    if weights != "hub":
+        file = weights_file(weights)
+        load_weights(file, backbone)
+        return Path(file)
     found = cached_file(backbone)
     if found is None:
         raise InputError(

@@ -69,12 +69,10 @@ def write_onnx(
         raise InputError("format=onnx needs the package onnx: pip install 'imageclf[export]'") from error
     # ONNX has no strides such as channels-last.
     plain = [model.to(memory_format=torch.contiguous_format) for model in models]
-    channels, top = models[0].channels, models[0].top
-    network = Probabilities(plain, scale=float(top) if input_type == "float" else 1.0, task=task).eval()
-    whole = torch.uint8 if top == 255 else torch.uint16
+    scale, dtype = (1.0, plain[0].dtype) if input_type == "uint8" else (float(plain[0].top), torch.float32)
+    network = Probabilities(plain, scale, task).eval()
     # Two pictures: torch would take a batch of one for a fixed batch size.
-    dtype = whole if input_type == "uint8" else torch.float32
-    example = torch.zeros(2, channels, *edges(size), dtype=dtype)
+    example = torch.zeros(2, plain[0].channels, *edges(size), dtype=dtype)
     # Both log how many nodes they remove.
     for name in ("onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)

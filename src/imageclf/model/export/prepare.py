@@ -12,6 +12,9 @@ from PIL import Image, ImageOps
 
 # Pillow's names of the formats that a training reads; PostScript, for one, would be run by Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+# Pillow's names of grey pictures with more than 8 bits, and of pictures with one channel.
+DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
+SINGLE = ("1", "L", *DEEP)
 
 
 def prepare(
@@ -28,11 +31,11 @@ def prepare(
         channels: of the result; 1: grey.
         bits: 8: uint8; 16: uint16.
     """
+    at_least = max(np.max(side), 2 * np.max(size))
     if channels in (1, 3) and bits == 8 and not str(path).lower().endswith(".npy"):
-        at_least = max(np.max(side), 2 * np.max(size))
         picture = read_8_bit(path, at_least, "L" if channels == 1 else "RGB")
     else:
-        picture = fit(read_planes(path, channels), channels, bits)
+        picture = fit(read_planes(path, at_least, channels), channels, bits)
     height, width = picture.shape[:2]
     small = shrink(picture, *small_size(width, height, side, resize))
     return cut_view(small, np.array([width, height], dtype=np.float64), size, resize, crop_pct)
@@ -48,13 +51,18 @@ def read_8_bit(path: str | Path, at_least: int, mode: str) -> Any:
     return picture if picture.ndim == 3 else picture[..., None]
 
 
-def read_planes(path: str | Path, channels: int) -> Any:
+def read_planes(path: str | Path, at_least: int, channels: int) -> Any:
     """Return what an array, a picture of 16 bits, or one page of it per channel holds, `[H, W, C]`."""
     if str(path).lower().endswith(".npy"):
         planes = np.load(path, allow_pickle=False)
         return planes[..., None] if planes.ndim == 2 else planes
     with Image.open(path, formats=FORMATS) as image:
-        is_paged = 1 < channels == getattr(image, "n_frames", 1)
+        image.draft("L" if channels == 1 else "RGB", (at_least, at_least))
+        count = getattr(image, "n_frames", 1) if image.format == "TIFF" and image.mode in SINGLE else 1
+        is_paged = 1 < count == channels
+        assert is_paged or 1 in (count, channels), (
+            f"it has {count} pages, and the network {channels} channels"
+        )
         deep = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if ";16" in str(image.tile) else None
         if image.mode == "RGB" and deep is not None and deep.dtype == np.uint16:
             return deep[..., 2::-1]
@@ -63,8 +71,7 @@ def read_planes(path: str | Path, channels: int) -> Any:
             image.seek(number)
             page = ImageOps.exif_transpose(image)
             with_alpha = page.mode in {4: ("RGBA", "CMYK"), 2: ("LA",)}.get(channels, ())
-            is_grey = page.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
-            values = np.asarray(page if is_grey or with_alpha else to_8_bit(page).convert("RGB"))
+            values = np.asarray(page if page.mode in SINGLE or with_alpha else to_8_bit(page).convert("RGB"))
             values = values.astype(np.uint8) * 255 if values.dtype == np.bool_ else values
             pages.append(values if values.dtype == np.uint8 else values.astype(np.uint16))
     return np.dstack(pages) if is_paged or pages[0].ndim == 2 else pages[0]
@@ -84,7 +91,7 @@ def fit(planes: Any, channels: int, bits: int) -> Any:
 
 def to_8_bit(image: Image.Image) -> Image.Image:
     """Return a picture of any mode with 8 bits: transparency on white."""
-    if image.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
+    if image.mode in DEEP:
         values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
         # By convention 32 bits hold 8 or 16; floats may also run from 0 to 1.
         is_small = image.mode in ("I", "F") and values.max() <= 255

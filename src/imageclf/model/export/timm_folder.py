@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from imageclf import InputError
 from imageclf.model.backbone import DataConfig
 from imageclf.model.classifier import ImageClassifier
-from imageclf.schedule.size import PictureSize, edges
+from imageclf.schedule.size import PictureSize, edges, of_edges
 
 # timm's crop mode for each value of `data.resize`.
 _CROP_MODES = {"crop": "center", "squish": "squash", "pad": "border", "random_resized_crop": "center"}
@@ -108,7 +108,7 @@ def _size_arguments(backbone: Any, expects: DataConfig, size: PictureSize) -> di
     """Return the options of `timm.create_model` that a backbone was built with for its picture sizes."""
     if getattr(backbone, "dynamic_img_size", False):
         # The size of its position embeddings.
-        return {"img_size": backbone.patch_embed.img_size[0], "dynamic_img_size": True}
+        return {"img_size": of_edges(backbone.patch_embed.img_size), "dynamic_img_size": True}
     return {} if expects.fixed_size is None else {"img_size": size}
 
 

