@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 
 from gpu_jobs import Event, Job, Setting, SkippedError
 
-_PRELOADED = ["imageclf.worker", "imageclf.launch.start", "hydra.main", "gpu_runs"]
+_PRELOADED = ["imageclf.launch.preloaded", "gpu_runs"]
 # Characters of what a job prints that are kept.
 _KEPT = 100_000
 # Seconds for a process to end once it has said all: its data workers and its device take a moment.

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
+from contest import probe_features, standardised, train_lesson
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-BACKBONE = "tf_efficientnet_lite0"
 MEASURED = Path(__file__).parents[1] / "tests" / "support" / "measured.py"
 NUMBERS = ["hue", "size"]
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
@@ -69,11 +68,8 @@ def train_ours(table: pd.DataFrame, options: argparse.Namespace) -> Scores:
     """Train with imageclf-train, and return the scores of the final weights and of the reported model."""
     import imageclf
 
-    overrides = ["task=regression", "data=csv", f"data.root={options.folder}", "data.csv=split.csv"]
-    overrides += ["data.images=images", "data.suffix=null", "data.valid_column=is_valid"]
-    overrides += [f"data.label_column=[{','.join(NUMBERS)}]", f"data.size={options.size}"]
-    overrides += ["data.resize=squish", "~callbacks.report", *options.overrides]
-    run = imageclf.train(*overrides, run_dir=options.folder / "run")
+    numbers = ["task=regression", f"data.label_column=[{','.join(NUMBERS)}]"]
+    run = train_lesson(options.folder, options.size, [*numbers, *options.overrides])
     files = [options.folder / "images" / name for name in table.loc[table["is_valid"], "image"]]
     final = imageclf.load(options.folder / "run", weights="final")
     return {
@@ -83,20 +79,10 @@ def train_ours(table: pd.DataFrame, options: argparse.Namespace) -> Scores:
     }
 
 
-@torch.no_grad()
 def probe(table: pd.DataFrame, options: argparse.Namespace) -> Scores:
     """Fit a ridge regression of each number, on features of the pretrained weights."""
-    from honest_linear import squared
-
-    from imageclf.model.backbone import create_backbone, data_config
-
-    network = create_backbone(BACKBONE, "packaged", options.size).eval()
-    expected = data_config(network)
-    mean, std = (torch.tensor(each)[:, None, None] for each in (expected.mean, expected.std))
-    files = [options.folder / "images" / name for name in table["image"]]
-    pixels = torch.stack([(squared(file, options.size) - mean) / std for file in files])
-    features = torch.cat([network(batch) for batch in torch.split(pixels, 64)])
-    features = ((features - features.mean(0)) / (features.std(0) + 1e-6)).numpy()
+    features = probe_features([options.folder / "images" / name for name in table["image"]], options.size)
+    features = standardised(features, features)
     held_out, truth = table["is_valid"].to_numpy(), table[NUMBERS].to_numpy()
     models = [Ridge(penalty).fit(features[~held_out], truth[~held_out]) for penalty in PENALTIES]
     # Each number has the penalty that suits it.

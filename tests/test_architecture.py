@@ -176,7 +176,7 @@ def test_only_mains_import_inside_a_function_and_only_to_keep_torch_out_of_help(
     inside = {(each.importer, each.inside) for each in OURS if each.inside is not None}
     mains = {(module, function) for module, function in inside if floor_of(module) == MAINS}
     # The others call `run` of their file in commands/ by its name.
-    assert mains == {("train", "follow"), ("new", "_write")}
+    assert mains == {("new", "_write")}
     # Triton is there on a machine with a GPU alone.
     assert inside - mains == {("data.device_store", "fastest_on")}
 

@@ -411,6 +411,7 @@ def test_many_loggers_are_all_but_the_csv(config_with):
         ("dogs_vs_cats_resnext50", "resnext50_32x4d", {299}, "auto"),
         ("dog_breeds", "resnext101_64x4d", {224, 299}, "auto"),
         ("planet", "resnet34", {128, 256}, "auto"),
+        ("chest_xray", "resnet34", {128, 224}, "auto"),
     ],
 )
 def test_an_experiment_trains_the_lessons_model_at_the_lessons_sizes(

@@ -39,7 +39,7 @@ BREEDS = sorted(
         "soft-coated_wheaten_terrier",
     ]
 )
-EXPERIMENTS = ["dogs_vs_cats", "dogs_vs_cats_resnext50", "dog_breeds", "planet", "pawpularity"]
+EXPERIMENTS = ["dogs_vs_cats", "dogs_vs_cats_resnext50", "dog_breeds", "planet", "pawpularity", "chest_xray"]
 WEATHER = ["clear", "cloudy", "haze"]
 GROUND = ["agriculture", "primary", "road", "water"]
 
@@ -109,11 +109,26 @@ def pawpularity(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(dogs_vs_cats, dog_breeds, planet, pawpularity, tmp_path_factory, warm_start) -> dict[str, Path]:
+def chest_xray(tmp_path_factory) -> Path:
+    """Draw DIR/{train,val,test}/{NORMAL,PNEUMONIA}: grey JPEGs, of which some are stored as RGB."""
+    root = tmp_path_factory.mktemp("chest_xray")
+    for split, count in (("train", 20), ("val", 2), ("test", 3)):
+        for shade, name in ((0, "NORMAL"), (150, "PNEUMONIA")):
+            for number in range(count):
+                path = root / split / name / f"person{number}_virus_{number}.jpeg"
+                draw(path, shade)
+                Image.open(path).convert("L").convert("RGB" if number % 5 == 0 else "L").save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(
+    dogs_vs_cats, dog_breeds, planet, pawpularity, chest_xray, tmp_path_factory, warm_start
+) -> dict[str, Path]:
     """Train each experiment in a process of its own; return the run directories."""
     folder = tmp_path_factory.mktemp("cwd")
     roots = {"dogs_vs_cats": dogs_vs_cats, "dogs_vs_cats_resnext50": dogs_vs_cats, "dog_breeds": dog_breeds}
-    roots |= {"planet": planet, "pawpularity": pawpularity}
+    roots |= {"planet": planet, "pawpularity": pawpularity, "chest_xray": chest_xray}
     more = {"dogs_vs_cats": ["data.test=test1", "analysis.submission=labels"]}
     found = {}
     for name in EXPERIMENTS:
@@ -155,6 +170,7 @@ def test_an_experiment_is_filed_under_its_name(runs, name):
         ("dog_breeds", 480, 120, 7),
         ("planet", 32, 8, 5),
         ("pawpularity", 24, 6, 3),
+        ("chest_xray", 32, 8, 6),
     ],
 )
 def test_an_experiment_finds_its_pictures(runs, name, train, valid, test):
@@ -209,6 +225,11 @@ def test_the_pawpularity_submission_has_a_number_of_each_photo(runs):
     assert list(submission.columns) == ["id", "Pawpularity"]
     assert np.isfinite(submission["Pawpularity"]).sum() == 3
     assert json.loads((runs["pawpularity"] / "summary.json").read_text())["model/rmse"] > 0
+
+
+def test_the_xrays_are_trained_and_tested_in_one_channel(runs):
+    assert json.loads((runs["chest_xray"] / "pixels.json").read_text())["channels"] == 1
+    assert 0 <= json.loads((runs["chest_xray"] / "summary.json").read_text())["test/acc"] <= 1
 
 
 def test_without_test_pictures_there_is_no_submission(runs):

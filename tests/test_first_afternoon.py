@@ -4,13 +4,12 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import wait_until
+from warm_start import WarmProcess, WarmStart
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/first-afternoon.md").read_text(encoding="utf-8")
@@ -47,27 +46,17 @@ def afternoon(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(command: str, folder: Path) -> "subprocess.Popen[str]":
+def start(command: str, folder: Path, warm_start: WarmStart) -> WarmProcess:
     """Start a command as the page has it, made small."""
     main, *words = shlex.split(command)
     goes_on = "ckpt_path=auto" in words
     small = SMALL if main in TRAINING and not goes_on else []
-    executable = str(Path(sys.executable).with_name(main))
-    return subprocess.Popen(
-        [executable, *words, *small],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return warm_start.begin(folder, *words, *small, main=main)
 
 
-def interrupt(process: "subprocess.Popen[str]", metrics: Path) -> None:
+def interrupt(process: WarmProcess, metrics: Path) -> None:
     """Press Ctrl-C once an epoch has ended."""
-    deadline = time.monotonic() + 120
-    while not metrics.exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(metrics.exists, f"no epoch ended: {metrics}", 120)
     process.send_signal(signal.SIGINT)
 
 
@@ -79,7 +68,7 @@ def pattern(line: str) -> str:
 
 
 @pytest.mark.long
-def test_each_step_runs_and_prints_what_the_page_shows(afternoon: Path) -> None:
+def test_each_step_runs_and_prints_what_the_page_shows(afternoon: Path, warm_start: WarmStart) -> None:
     assert [kind for kind, _ in BLOCKS].count("bash") == 10
     text = ""
     for kind, block in BLOCKS:
@@ -89,11 +78,11 @@ def test_each_step_runs_and_prints_what_the_page_shows(afternoon: Path) -> None:
             continue
         text = ""
         for command in block.splitlines():
-            process = start(command, afternoon)
+            process = start(command, afternoon, warm_start)
             interrupted = "hydra.run.dir=runs/photos" in command and "ckpt_path" not in command
             if interrupted:
                 interrupt(process, afternoon / "runs/photos/metrics.csv")
-            text += process.communicate()[0]
+            text += "".join(process.communicate())
             assert process.returncode == (130 if interrupted else 0), f"{command}\n{text}"
     assert (afternoon / "runs/photos/report.html").exists()
     assert len(list((afternoon / "runs/train").glob("*/[0-3]/summary.json"))) == 4

@@ -40,7 +40,8 @@ class _Package(types.ModuleType):
             with warnings.catch_warnings():
                 # tqdm, in a notebook without its widgets: none of its bars is used.
                 warnings.filterwarnings("ignore", "IProgress not found")
-                return getattr(importlib.import_module("imageclf.api"), name)
+                loading = importlib.import_module("imageclf.configs.loading")
+                return getattr(loading.load("imageclf.api", keep=False), name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from imageclf.configs import command, recorded, run_main
+from imageclf.configs.loading import load
 from imageclf.system.world import World
 
 compose_and_train = command("train", __doc__)
@@ -11,10 +12,7 @@ compose_and_train = command("train", __doc__)
 @recorded
 def follow() -> None:
     """Train the run that the first task has composed."""
-    # Imported here: --help and Tab need no torch.
-    from imageclf.launch.tasks import train_broadcast_run
-
-    train_broadcast_run()
+    load("imageclf.launch.tasks").train_broadcast_run()
 
 
 def main() -> NoReturn:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from imageclf import InputError
 from imageclf.configs import Trust, read_config, recorded, run_main
+from imageclf.configs.loading import load
 from imageclf.configs.saved.trust import check_target, targets_of
-from imageclf.launch.tasks import train_task
 
 
 @recorded
@@ -19,11 +19,12 @@ def job() -> None:
     given = [each for each in sys.argv[1:] if not each.startswith("trust=")]
     if len(given) != 1 or not Path(given[0], "config.yaml").is_file():
         raise InputError(f"{' '.join(sys.argv[1:])}: give one run directory, which holds config.yaml")
+    tasks = load("imageclf.launch.tasks")
     trusted = [
         each.removeprefix("trust=").strip("[]").split(",") for each in sys.argv[1:] if each not in given
     ]
     check_code(Path(given[0]), [name.strip() for names in trusted for name in names])
-    train_task(Path(given[0]))
+    tasks.train_task(Path(given[0]))
 
 
 def check_code(run_dir: Path, trust: Trust) -> None:

@@ -8,7 +8,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from imageclf import InputError
 from imageclf.analysis.scores import (
     accuracy,
+    average_precision,
     log_loss,
+    mean_precision,
     picture_losses,
     reliability,
     standard_error,
@@ -28,6 +30,21 @@ def test_accuracy_is_that_of_scikit_learn():
 def test_log_loss_is_that_of_scikit_learn():
     expected = metrics.log_loss(LABELS, PROBABILITIES, labels=range(7))
     assert log_loss(PROBABILITIES, LABELS) == pytest.approx(expected)
+
+
+def test_the_average_precision_is_that_of_scikit_learn_also_among_equal_probabilities():
+    for digits in (1, 6):
+        probabilities = PROBABILITIES.round(digits)
+        expected = [
+            metrics.average_precision_score(each == LABELS, probabilities[:, each]) for each in range(7)
+        ]
+        found = [average_precision(each == LABELS, probabilities[:, each]) for each in range(7)]
+        assert found == pytest.approx(expected, abs=1e-12)
+        truth = LABELS[:, None] == np.arange(8)
+        # No picture has the last class.
+        assert mean_precision(truth, np.c_[probabilities, probabilities[:, 0]]) == pytest.approx(
+            np.mean(expected)
+        )
 
 
 def test_the_standard_error_of_the_log_loss_is_that_of_scipy():

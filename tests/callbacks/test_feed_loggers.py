@@ -7,8 +7,8 @@ from PIL import Image
 
 from imageclf.analysis import predictions_table
 from imageclf.callbacks.always.loggers import numbers, send_file, send_picture, top_rates
-from imageclf.report.plots.outcome import outcome_pictures
-from imageclf.tasks import MULTICLASS, Multilabel
+from imageclf.report.plots.outcome import label_figures, number_figures, outcome_pictures
+from imageclf.tasks import MULTICLASS, Multilabel, Regression
 from imageclf.training.parts.loggers import build_loggers, with_id
 
 WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "id": None}
@@ -55,9 +55,30 @@ def test_the_most_wrong_pictures_are_shown(tmp_path):
     assert (pixels == 225).all(axis=2).sum() > 10_000
 
 
-def test_of_several_labels_the_wrong_ones_are_shown_and_no_confusion(tmp_path):
+def test_of_several_labels_each_one_and_the_wrong_ones_are_shown(tmp_path):
     rows = table(tmp_path, ["", "cat|dog"]).assign(prediction=["dog", "cat|dog"])
-    assert list(outcome_pictures(rows, ("cat", "dog"), Multilabel(), tmp_path)) == ["most_wrong"]
+    assert list(outcome_pictures(rows, ("cat", "dog"), Multilabel(), tmp_path)) == ["labels", "most_wrong"]
+
+
+def test_a_bar_of_a_label_has_what_was_found_missed_and_invented(tmp_path):
+    rows = table(tmp_path, ["cat", "cat|dog", "", "cat"]).assign(prediction=["cat", "dog", "dog", "cat"])
+    (axes,) = label_figures(rows, ("cat", "dog"))["labels"].axes
+    bars = {each.get_label(): [bar.get_width() for bar in each] for each in axes.containers}
+    assert bars == {"found": [2, 1], "missed": [1, 0], "invented": [0, 1]}
+    assert [text.get_text() for text in axes.texts] == ["F1 0.80", "F1 0.67"]
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures"), [(["age"], ["numbers"]), (["age", "x"], ["numbers_1", "numbers_2"])]
+)
+def test_numbers_are_shown_over_the_truth(tmp_path, names, pictures):
+    labels, numbers = ["|".join(str(row + 7) for _ in names) for row in range(3)], np.ones((3, len(names)))
+    rows = predictions_table(list("abc"), list("abc"), labels, numbers, names, Regression().decide)
+    assert list(outcome_pictures(rows, names, Regression(), tmp_path)) == pictures
+    figure = number_figures(rows, names)[pictures[0]]
+    points = figure.axes[0].collections[0].get_offsets()
+    assert points.tolist() == [[7, 1], [8, 1], [9, 1]]
+    assert figure.get_suptitle() == "age"
 
 
 def test_a_layer_group_has_the_highest_of_its_rates():

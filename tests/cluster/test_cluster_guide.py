@@ -48,6 +48,8 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     server: SlurmServer, pictures: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(pictures, tmp_path / "PICTURES")
+    # The command says that it is none of the pictures; in a script that would be no line of shell.
+    (tmp_path / "PICTURES/notes.txt").touch()
     # The last two go on with what the one before them began.
     started = [begin(server, tmp_path, command) for command in COMMANDS[:-2]]
     printed = [finish(process)[0] for process in started]
@@ -58,7 +60,11 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
     server.wait_for(first, "COMPLETED", "FAILED")
     assert (run_dir / "report.html").exists()
     assert (run_dir.parent / ".submitit").is_dir()
-    assert (tmp_path / printed[2][-1] / "sbatch.sh").exists()
+    (script,) = tmp_path.glob("runs/train/*/sbatch.sh")
+    piped = f"{printed[2][0].removeprefix('Submitted batch job ')}_0"
+    server.wait_for(piped, "COMPLETED", "FAILED")
+    assert server.job(piped)["JobState"] == "COMPLETED"
+    assert (script.parent / "0/summary.json").exists()
     jobs = jobs_of(printed[3])
     assert {server.job(job)["NumNodes"] for job in jobs} == {"2"}
     sweep = tmp_path / "runs/two-nodes"
@@ -70,7 +76,8 @@ def test_the_guide_leads_to_a_finished_sweep_on_two_nodes(
 
 
 def begin(server: SlurmServer, folder: Path, command: str) -> "subprocess.Popen[str]":
-    """Start a command of the guide."""
-    main, *words = shlex.split(command)
+    """Start a command of the guide; what it prints may be piped to another one."""
+    typed, _, taker = command.partition(" | ")
+    main, *words = shlex.split(typed)
     small = SMALL if main == "imageclf-train" else ()
-    return start(server, folder, *words, *small, main=main.removeprefix("imageclf-"))
+    return start(server, folder, *words, *small, main=main.removeprefix("imageclf-"), taker=taker)

@@ -8,9 +8,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from packaging.requirements import Requirement
 
 from imageclf import InputError
-from imageclf.commands.new import new_project, next_steps
+from imageclf.commands.new import new_project, next_steps, requirement
 
 TEMPLATES = Path(__file__).parents[2] / "src/imageclf/project"
 
@@ -23,6 +24,23 @@ def test_each_template_becomes_a_file_with_the_name_filled_in(tmp_path):
     assert len(made) == len(list(TEMPLATES.rglob("*.j2"))) > 10
     assert {each for each in made if "{{" in each.read_text() or "NAME" in each.name} == set()
     assert (folder / "src/petals/loss.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ({}, "imageclf[demo,export]"),
+        ({"url": "file:///a.whl", "archive_info": {}}, "imageclf[demo,export] @ file:///a.whl"),
+        (
+            {"url": "https://host/it.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
+            "imageclf[demo,export] @ git+https://host/it.git@c0ffee",
+        ),
+    ],
+    ids=["index", "wheel", "git"],
+)
+def test_the_project_requires_the_package_from_where_it_was_installed(origin, expected):
+    assert requirement(origin) == expected
+    Requirement(expected)
 
 
 def test_the_script_of_ci_can_be_run(tmp_path):

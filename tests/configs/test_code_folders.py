@@ -82,7 +82,7 @@ def test_a_folder_of_any_name_is_remembered_for_the_processes_that_a_command_sta
 def test_a_module_that_is_nowhere_is_refused_with_the_places_and_the_remedy(here: Path) -> None:
     assert refusal("own_nowhere.Loss") == (
         f"no installed package is called own_nowhere, and there is no own_nowhere.py in {here}; start the "
-        "command in the folder of your code, or give --config-dir=FOLDER"
+        "command in the folder of your code, give --config-dir=FOLDER, or install the project that has it"
     )
 
 

@@ -15,7 +15,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 def test_a_transform_of_torchvision_changes_the_picture() -> None:
     posterize = as_extra(v2.RandomPosterize(bits=1, p=1.0), "torchvision.transforms.v2.RandomPosterize")
     # One bit of eight is left.
-    assert np.array_equal(checked_view(posterize(PICTURE), 8), PICTURE & 128)
+    assert np.array_equal(checked_view(posterize(PICTURE), PICTURE), PICTURE & 128)
 
 
 def test_a_function_gets_the_picture_as_it_is() -> None:
@@ -28,8 +28,8 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 
 def test_an_array_and_an_image_are_pictures() -> None:
-    assert checked_view(PICTURE, 8) is PICTURE
-    assert np.array_equal(checked_view(Image.fromarray(PICTURE), 8), PICTURE)
+    assert checked_view(PICTURE, PICTURE) is PICTURE
+    assert np.array_equal(checked_view(Image.fromarray(PICTURE), PICTURE), PICTURE)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_what_is_no_picture_of_that_size_is_refused(returned: object, said: str)
     with pytest.raises(
         InputError, match=rf"^transforms\.extra returns {said}, not an array \[8, 8, 3\] of uint8"
     ):
-        checked_view(returned, 8)
+        checked_view(returned, PICTURE)

@@ -10,6 +10,7 @@ from resample_cases import CASES, SHAPES, far_behind
 from imageclf.data.views.geometry import warp
 from imageclf.data.views.lighting import light
 from imageclf.data.views.resample import resample
+from imageclf.schedule.size import edges
 
 NO_CHANGE = torch.arange(256, dtype=torch.uint8)[None]
 # OpenCV 4 rounds places to 1/32 of a pixel, which in noise is up to two steps; 5 does not.
@@ -19,12 +20,14 @@ LIMIT = 0.05 if EXACT else 2.5
 
 def of_opencv(case):
     """Return what OpenCV makes of a case, picture by picture."""
-    results = np.empty((len(SHAPES), case.size, case.size, 3), dtype=np.uint8)
+    results = np.empty((len(SHAPES), *edges(case.size), case.channels), dtype=np.uint8)
     for result, (offset, width, height), to_picture, table in zip(
         results, case.places.tolist(), case.maps.numpy(), case.tables.numpy(), strict=True
     ):
-        pixels = case.pixels[offset : offset + 3 * width * height].numpy().reshape(height, width, 3)
-        warp(pixels, to_picture.astype(np.float64).reshape(3, 3), result)
+        pixels = case.pixels[offset : offset + case.channels * width * height].numpy()
+        warp(
+            pixels.reshape(height, width, case.channels), to_picture.astype(np.float64).reshape(3, 3), result
+        )
         light(result, table)
     return results
 

@@ -15,7 +15,7 @@ triton = pytest.importorskip("triton", reason="torch brings Triton on Linux alon
 
 SIGNATURE = {
     **{"pixels": "*u8", "places": "*i64", "maps": "*fp32", "tables": "*u8", "images": "*u8"},
-    **{"size": "i32", "blocks": "i32", "block": "constexpr"},
+    **{"area": "i32", "columns": "i32", "blocks": "i32", "block": "constexpr", "channels": "constexpr"},
 }
 # From Ampere to Hopper: tens of the compute capability.
 GPUS = [80, 86, 89, 90]
@@ -53,7 +53,8 @@ def compiled(request, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
-        source = ASTSource(resample_kernel._resample, SIGNATURE, {"block": resample_kernel._BLOCK})
+        constants = {"block": resample_kernel._BLOCK, "channels": 3}
+        source = ASTSource(resample_kernel._resample, SIGNATURE, constants)
         target = GPUTarget("cuda", request.param, 32)
         return triton.compile(source, target=target, options={"enable_fp_fusion": False})
 
@@ -73,4 +74,4 @@ def test_it_is_compiled_once_whatever_the_sizes_and_addresses():
 
     parameters = resample_kernel._resample.params
     assert [each.name for each in parameters] == list(SIGNATURE)
-    assert [each.name for each in parameters if not each.do_not_specialize] == ["block"]
+    assert [each.name for each in parameters if not each.do_not_specialize] == ["block", "channels"]

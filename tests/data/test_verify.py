@@ -33,9 +33,9 @@ def decoded(monkeypatch):
     """Note every file that is decoded, and decode it."""
     noted = []
 
-    def read(path, at_least=None):
+    def read(path, *how):
         noted.append(path)
-        return read_picture(path, at_least)
+        return read_picture(path, *how)
 
     read_picture = shrinking.read_picture
     monkeypatch.setattr(shrinking, "read_picture", read)

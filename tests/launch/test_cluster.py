@@ -10,9 +10,10 @@ from imageclf import InputError
 from imageclf.configs import CONF_DIR, read_object, to_plain
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.slurm.array_task import ArrayTask
+from imageclf.launch.slurm.arrays import arrays_of
 from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here
 from imageclf.launch.slurm.sbatch import recording, script
-from imageclf.launch.slurm.submit import arrays_of, check_sweep
+from imageclf.launch.slurm.submit import check_sweep
 from imageclf.training.parts.accelerator import num_ranks
 
 # Writes the script, and needs no sbatch here.

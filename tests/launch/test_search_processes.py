@@ -22,6 +22,7 @@ SEARCH = [
     "hydra.sweep.dir=sweep",
     "hydra.sweeper.n_trials=5",
     "hydra.launcher.n_jobs=2",
+    "hydra.sweeper.pruner=median",
     "hydra.sweeper.median.n_startup_trials=1",
 ]
 

@@ -98,15 +98,22 @@ def test_a_killed_task_ends_the_other_and_the_restarted_run_is_the_undisturbed_o
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("SIGUSR1", [f"--signals-to-handle={GUIDE.partition('--signals-to-handle=')[2].split('`')[0]}"]),
+        # What it gets when its terminal is closed; it handles that one by itself.
+        ("SIGHUP", []),
+    ],
+)
 def test_a_signal_to_torchrun_is_one_to_its_tasks_which_save_and_are_not_started_again(
-    pictures: Path, tmp_path: Path
+    pictures: Path, tmp_path: Path, name: str, flags: list[str]
 ) -> None:
-    passed_on = f"--signals-to-handle={GUIDE.partition('--signals-to-handle=')[2].split('`')[0]}"
-    send = "+callbacks.send={_target_: probes.SendSignal, name: SIGUSR1, epoch: 3, batch: 1, to: launcher}"
+    send = f"+callbacks.send={{_target_: probes.SendSignal, name: {name}, epoch: 3, batch: 1, to: launcher}}"
     typed = overrides(pictures, send, "hydra.run.dir=run")
-    done = torchrun(tmp_path, "imageclf.train", *typed, flags=[passed_on], restarts=1)
+    done = torchrun(tmp_path, "imageclf.train", *typed, flags=flags, restarts=1)
     assert done.returncode == 1
-    assert "imageclf: ended by SIGUSR1; go on with: imageclf-train hydra.run.dir=" in done.stderr
+    assert f"imageclf: ended by {name}; go on with: imageclf-train hydra.run.dir=" in done.stderr
     assert read_object(tmp_path / "run/failed.json")["status"] == "preempted"
     assert (tmp_path / "run/checkpoints/last.ckpt").exists()
     assert (tmp_path / "run/train.log").read_text().count("trains on cpu") == 1

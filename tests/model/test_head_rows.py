@@ -33,6 +33,15 @@ def test_classes_that_stay_keep_their_rows_wherever_they_are_now(kind, caplog):
     assert "the head keeps what it knows of 2 classes: emu and cat; fox and gnu start anew" in caplog.text
 
 
+def test_of_a_thousand_classes_eight_are_named(caplog):
+    caplog.set_level(logging.INFO)
+    old, new = ([f"c{number}" for number in range(start, start + 1000)] for start in (0, 500))
+    keep_rows(LinearHead(5, 1000), new, content(LinearHead(5, 1000), old))
+    named = ", ".join(f"c{number}" for number in range(500, 508))
+    assert f"of 500 classes: {named} and 492 more; c1000, c1001" in caplog.text
+    assert "c1007 and 492 more start anew" in caplog.text
+
+
 def test_layers_below_the_last_are_those_of_the_older_head():
     old, new = FastaiHead(5, 3), FastaiHead(5, 4)
     old[0].running_mean.fill_(0.5)

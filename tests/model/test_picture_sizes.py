@@ -15,6 +15,7 @@ from imageclf.model import (
     picture_sizes,
 )
 from imageclf.model.picture_sizes import check_sizes, fixed_size, nearest, size_options
+from imageclf.schedule.size import Oblong, edges
 
 # Of each way that timm's transformers have with positions: absolute, with tokens, rotary.
 DYNAMIC = [
@@ -27,7 +28,7 @@ SWIN = "swin_tiny_patch4_window7_224"
 
 def pictures(size):
     """Draw two normalised pictures."""
-    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    return torch.randn(2, 3, *edges(size), generator=torch.Generator().manual_seed(0))
 
 
 @cache
@@ -51,7 +52,9 @@ def folder(tmp_path_factory):
 # torch, where timm resamples the tables of windows that shrink with the picture (timm/layers/interpolate.py).
 @pytest.mark.filterwarnings("ignore:torch.searchsorted:UserWarning")
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multidimensional indexing:UserWarning")
-@pytest.mark.parametrize(("name", "size"), [*DYNAMIC, ("test_vit", 192), (SWIN, 112)])
+@pytest.mark.parametrize(
+    ("name", "size"), [*DYNAMIC, ("test_vit", Oblong(96, 192)), (SWIN, Oblong(112, 224))]
+)
 @pytest.mark.sampled(3)
 def test_weights_of_another_size_are_loaded_as_timm_loads_them(name, size, folder):
     path = trained(name, folder)
@@ -114,6 +117,15 @@ def test_an_architecture_is_built_for_the_sizes_that_it_will_see(name, sizes, op
     assert size_options(name, sizes) == options
 
 
+def test_wide_and_tall_pictures_are_among_the_several_sizes_of_a_transformer(folder):
+    path, wide = trained("test_vit", folder), Oblong(64, 128)
+    several = create_backbone("test_vit", path, {96, wide, Oblong(128, 64)}).eval()
+    alone = create_backbone("test_vit", path, wide).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(several(pictures(wide)), alone(pictures(wide)), rtol=1e-4, atol=1e-4)
+        assert several(pictures(Oblong(128, 64))).shape == several(pictures(96)).shape
+
+
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("name", "sizes", "near"),
@@ -126,6 +138,7 @@ def test_an_architecture_is_built_for_the_sizes_that_it_will_see(name, sizes, op
         ("dla46_c", [64, 80], "80 px, but of 64 and 96"),
         ("crossvit_9_240", [224], "224 px, but of 120 and 240"),
         (SWIN, [65], "65 px, but of 64 and 72"),
+        ("test_vit", [Oblong(64, 100)], "64x100 px, but of 64x96 and 64x112"),
     ],
 )
 def test_a_size_that_does_not_fit_is_refused_with_those_nearby(name, sizes, near):

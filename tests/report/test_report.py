@@ -309,9 +309,10 @@ def test_a_directory_that_holds_no_run_is_refused(tmp_path):
         write_report(tmp_path)
 
 
-def test_an_accuracy_that_is_none_is_refused(run_dir):
-    (run_dir / "summary.json").write_text('{"val/acc_best_crossfit_low": 7}')
-    with pytest.raises(InputError, match="val/acc_best_crossfit_low"):
+@pytest.mark.parametrize("name", ["val/acc_best_crossfit_low", "model/f1_macro_crossfit"])
+def test_a_share_that_is_none_is_refused(run_dir, name):
+    (run_dir / "summary.json").write_text(f'{{"{name}": 7}}')
+    with pytest.raises(InputError, match=name):
         write_report(run_dir)
 
 

@@ -1,6 +1,7 @@
 """Tiny runs, submitted by the command as a user does, and trained here to compare with."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,15 @@ SLURM = ("cluster=slurm", "cluster.shared_paths=[/]")
 TWO_RANKS = ("trainer=ddp", "trainer.accelerator=cpu")
 
 
-def start(server: SlurmServer, folder: Path, *arguments: str, main: str = "train") -> "subprocess.Popen[str]":
-    """Start `imageclf-train`, or another main, on the login node, in a folder."""
+def start(
+    server: SlurmServer, folder: Path, *arguments: str, main: str = "train", taker: str = ""
+) -> "subprocess.Popen[str]":
+    """Start `imageclf-train`, or another main, on the login node, in a folder, perhaps piped to a taker."""
     paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    command = [sys.executable, "-m", f"imageclf.{main}", *arguments]
+    piped = ["bash", "-o", "pipefail", "-c", f"{shlex.join(command)} | {taker}"]
     return subprocess.Popen(
-        [sys.executable, "-m", f"imageclf.{main}", *arguments],
+        piped if taker else command,
         cwd=folder,
         env={**server.environment, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,

@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 
 FORK_SERVER = multiprocessing.get_context("forkserver")
-FORK_SERVER.set_forkserver_preload(["imageclf.worker"])
+FORK_SERVER.set_forkserver_preload(["imageclf.launch.preloaded"])
 
 
 def as_from_a_shell() -> None:

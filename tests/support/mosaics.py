@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,14 @@ STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 MULTILABEL = ["task=multilabel", "data=csv", "data.images=images", "data.suffix=null"]
 
 
-def make_mosaics(root: Path, number: int, seed: int = 0, side: int = 48, separator: str = " ") -> Path:
+def make_mosaics(
+    root: Path,
+    number: int,
+    seed: int = 0,
+    side: int = 48,
+    separator: str = " ",
+    stamps: Sequence[Path] | None = None,
+) -> Path:
     """Write so many mosaics and `labels.csv`, and return the CSV; every seventh mosaic is empty.
 
     Args:
@@ -21,9 +29,10 @@ def make_mosaics(root: Path, number: int, seed: int = 0, side: int = 48, separat
         seed: of the draws.
         side: pixels a side of a place; a mosaic has twice as many.
         separator: between the labels in a cell.
+        stamps: that are drawn from; None: all of them.
     """
     generator = np.random.default_rng(seed)
-    files = sorted(STAMPS.glob("*/*.*"))
+    files = sorted(STAMPS.glob("*/*.*")) if stamps is None else list(stamps)
     (root / "images").mkdir(parents=True)
     rows = []
     for index in range(number):

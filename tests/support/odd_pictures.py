@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 Save = Callable[[Image.Image, Path], None]
 
 
 def write_odd_pictures(photo: Path, folder: Path) -> list[Path]:
-    """Write about 60 files into a folder, and return their paths."""
+    """Write about 75 files into a folder, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     with Image.open(photo) as opened:
         picture = _large(opened.convert("RGB"))
@@ -19,6 +19,8 @@ def write_odd_pictures(photo: Path, folder: Path) -> list[Path]:
         *_modes(picture),
         *_shapes(picture),
         *_encodings(picture),
+        *_jpegs(picture),
+        *_colours(picture),
     ]:
         image.save(folder / name, **options)
     return sorted(folder.iterdir())
@@ -82,3 +84,34 @@ def _encodings(picture: Image.Image):
     yield "moving.gif", frames[0], {"save_all": True, "append_images": frames[1:]}
     yield "moving.webp", picture, {"save_all": True, "append_images": [picture.rotate(180)]}
     yield "pages.tif", picture, {"save_all": True, "append_images": [picture.rotate(180)]}
+
+
+def _jpegs(picture: Image.Image):
+    large = picture.resize((1401, 1050))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 8
+    packet = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    yield "turned-large.jpg", large, {"exif": exif}
+    yield "turned-by-xmp.jpg", picture, {"xmp": packet}
+    yield "cmyk-large.jpg", large.convert("CMYK"), {}
+    yield "progressive-large.jpg", large, {"progressive": True, "subsampling": 1}
+    yield "full-colour.jpg", picture, {"subsampling": 0}
+    yield "half-colour.jpg", picture, {"subsampling": 1}
+    yield "rgb.jpg", picture, {"keep_rgb": True}
+    yield "restarts.jpg", picture, {"restart_marker_rows": 1}
+    yield "two.jpg", picture, {"format": "MPO", "save_all": True, "append_images": [picture.rotate(180)]}
+
+
+def _colours(picture: Image.Image):
+    see_through = picture.copy()
+    see_through.putalpha(Image.linear_gradient("L").resize(picture.size))
+    for suffix in ("jpg", "png", "webp"):
+        yield f"profile.{suffix}", picture, {"icc_profile": _swapped_profile()}
+    yield "alpha.bmp", see_through, {}
+    yield "alpha-palette.png", see_through.quantize(64), {}
+
+
+def _swapped_profile() -> bytes:
+    """Return a colour profile that shows red as blue: whoever applies it cannot be overlooked."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"____", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"____", b"bXYZ", 1)

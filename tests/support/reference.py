@@ -30,16 +30,17 @@ def one_view(views: Views, index: int) -> dict[str, Any]:
 
 
 def window_of(
-    width: int, height: int, size: int, resize: str, view: dict[str, Any], crop_pct: float
+    width: int, height: int, size: tuple[int, int], resize: str, view: dict[str, Any], crop_pct: float
 ) -> Floats:
-    """Return (width, height) in pixels of what a view shows of a picture."""
+    """Return (width, height) in pixels of what a view of a (width, height) shows of a picture."""
+    across, down = width / size[0], height / size[1]
     if resize == "random_resized_crop":
-        window = _first_that_fits(width, height, view["crops"])[0]
+        window = _first_that_fits(width, height, view["crops"], size[0] / size[1])[0]
     elif resize == "squish":
         window = np.array([width, height], dtype=np.float64)
     else:
-        side = max(width, height) if resize == "pad" else crop_pct * min(width, height)
-        window = np.array([side, side], dtype=np.float64)
+        scale = max(across, down) if resize == "pad" else crop_pct * min(across, down)
+        window = scale * np.array(size, dtype=np.float64)
     return window / view["zoom"]
 
 
@@ -48,61 +49,68 @@ def look_up(
     y: Floats,
     width: int,
     height: int,
-    size: int,
+    size: tuple[int, int],
     resize: str,
     window: Floats,
     view: dict[str, Any],
 ) -> tuple[Floats, Floats]:
-    """Return where points of a view, 0 to `size`, lie in its picture, 0 to its width and height."""
-    x, y = x - size / 2, y - size / 2
+    """Return where points of a view, 0 to its (width, height), lie in its picture, 0 to its own."""
+    wide, high = size
+    x, y = x - wide / 2, y - high / 2
     if view["mirror"]:
         x = -x
-    for _ in range(view["turns"]):
+    # What is not square is turned upside down or not at all.
+    for _ in range(view["turns"] if wide == high else view["turns"] // 2 * 2):
         x, y = -y, x
+    # Of pixels of the view, whose sides may differ: a rotation there, a change of perspective by halves.
     x, y = _rotated(x, y, view["angle"])
-    x, y = _in_perspective(x / (size / 2), y / (size / 2), view["warp_x"], view["warp_y"])
+    x, y = _in_perspective(x / (wide / 2), y / (high / 2), view["warp_x"], view["warp_y"])
     placed = view
-    if resize == "random_resized_crop" and not _first_that_fits(width, height, view["crops"])[1]:
+    if resize == "random_resized_crop" and not _first_that_fits(width, height, view["crops"], wide / high)[1]:
         placed = {"x": 0.5, "y": 0.5}
     # The picture, as large as the view sees it, less the view: where a crop may be put.
     room = np.array([width, height]) * size / window - size
     left, top = _rotated((placed["x"] - 0.5) * room[0], (placed["y"] - 0.5) * room[1], view["angle"])
-    x = width / 2 + left * window[0] / size + x * window[0] / 2
-    y = height / 2 + top * window[1] / size + y * window[1] / 2
+    x = width / 2 + left * window[0] / wide + x * window[0] / 2
+    y = height / 2 + top * window[1] / high + y * window[1] / 2
     return x, y
 
 
 def render(
     picture: NDArray[np.uint8],
-    size: int,
+    size: int | tuple[int, int],
     resize: str,
     view: dict[str, Any],
     lighting: str,
     crop_pct: float = 1.0,
 ) -> Floats:
-    """Return a view [size, size, 3] of a picture, 0 to 255."""
+    """Return a view [H, W, 3] of a picture, 0 to 255; of a size other than a square, (height, width)."""
     height, width = picture.shape[:2]
-    window = window_of(width, height, size, resize, view, crop_pct)
-    finer = max(2, math.ceil(2 * window.max() / size))
-    steps = (np.arange(size * finer) + 0.5) / finer
-    x, y = look_up(*np.meshgrid(steps, steps), width, height, size, resize, window, view)
+    high, wide = size if isinstance(size, tuple) else (size, size)
+    window = window_of(width, height, (wide, high), resize, view, crop_pct)
+    finer = max(2, math.ceil(2 * (window / [wide, high]).max()))
+    columns, lines = ((np.arange(side * finer) + 0.5) / finer for side in (wide, high))
+    x, y = look_up(*np.meshgrid(columns, lines), width, height, (wide, high), resize, window, view)
     # OpenCV counts from the centre of the first pixel.
     x, y = (_reflected(x, width) - 0.5).astype(np.float32), (_reflected(y, height) - 0.5).astype(np.float32)
     source = picture.astype(np.float32)
     samples = cv2.remap(source, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     # The samples of a pixel are whole ones, so this is their mean.
-    pixels = cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA).clip(0, 255)
+    pixels = cv2.resize(samples, (wide, high), interpolation=cv2.INTER_AREA).clip(0, 255)
     return _lit(pixels, picture.mean(), view["brightness"], view["contrast"], lighting)
 
 
-def _first_that_fits(width: int, height: int, crops: Floats) -> tuple[Floats, bool]:
-    """Return the window of the first try that lies inside, else torchvision's of the largest ratio."""
-    for share, ratio in crops[:-1]:
+def _first_that_fits(width: int, height: int, crops: Floats, shape: float) -> tuple[Floats, bool]:
+    """Return the window of the first try that lies inside, else torchvision's of the largest ratio.
+
+    Ratios are relative to `shape`, the width of the view to its height.
+    """
+    for share, ratio in zip(crops[:-1, 0], shape * crops[:-1, 1], strict=True):
         window = np.sqrt(share * width * height) * np.array([math.sqrt(ratio), 1 / math.sqrt(ratio)])
         if window[0] <= width and window[1] <= height:
             return window, True
     largest = crops[-1, 1]
-    return np.array([min(width, largest * height), min(height, largest * width)]), False
+    return np.array([min(width, largest * shape * height), min(height, largest / shape * width)]), False
 
 
 def _reflected(places: Floats, side: int) -> Floats:

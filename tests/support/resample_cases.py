@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imageclf.schedule.size import Oblong, PictureSize
+
 # (width, height) of pictures of all kinds.
 SHAPES = ((37, 50), (64, 64), (3, 90), (1, 1), (90, 3), (48, 20))
 
@@ -19,7 +21,8 @@ class Case(NamedTuple):
     places: Tensor
     maps: Tensor
     tables: Tensor
-    size: int
+    size: PictureSize
+    channels: int = 3
 
 
 def turned(angle: float, scale: float, x: float, y: float, tilt: float = 0.0) -> list[float]:
@@ -28,10 +31,10 @@ def turned(angle: float, scale: float, x: float, y: float, tilt: float = 0.0) ->
     return [cos, -sin, x, sin, cos, y, tilt, -tilt / 2, 1.0]
 
 
-def case(to_picture: list[float], size: int, seed: int = 0) -> Case:
+def case(to_picture: list[float], size: PictureSize, seed: int = 0, channels: int = 3) -> Case:
     """Return a case of noisy pictures, one behind the other, each seen by the same map and lit by a table."""
     generator = np.random.default_rng(seed)
-    lengths = [3 * width * height for width, height in SHAPES]
+    lengths = [channels * width * height for width, height in SHAPES]
     offsets = np.cumsum([0, *lengths[:-1]])
     places = [(offset, *shape) for offset, shape in zip(offsets.tolist(), SHAPES, strict=True)]
     return Case(
@@ -40,6 +43,7 @@ def case(to_picture: list[float], size: int, seed: int = 0) -> Case:
         maps=torch.tensor([to_picture] * len(SHAPES), dtype=torch.float32),
         tables=torch.from_numpy(generator.integers(0, 256, (len(SHAPES), 256), dtype=np.uint8)),
         size=size,
+        channels=channels,
     )
 
 
@@ -51,7 +55,10 @@ CASES = {
     "far outside": case(turned(2.0, 1.3, 2000.7, -3100.2), 33),
     "from far away": case(turned(0.1, 9.3, -300, -333), 33),
     "less than a block": case(turned(0.3, 1.1, -4.3, 2.2), 16),
+    "of five channels": case(turned(0.3, 1.1, -4.3, 2.2), 16, channels=5),
     "whole blocks": case(turned(0.3, 1.1, -4.3, 2.2), 64),
+    "wide": case(turned(0.3, 1.1, -4.3, 2.2), Oblong(20, 41)),
+    "tall": case(turned(-0.2, 0.9, 5.1, -3.4, tilt=4e-3), Oblong(41, 20)),
 }
 
 

@@ -50,7 +50,9 @@ FEATURES = ["model.mixing.mixup=0.4", "model.mixing.erase=0.3", "callbacks.tta.w
 
 def overrides(setting: Setting) -> list[str]:
     """Return what is typed for a setting: global batches of 4 pictures, and of 6 where they are larger."""
-    large = {"size": 48, "batch_size": 6 // setting.ranks} if setting.sizes == "progressive" else {}
+    # With all features, a size that is not square.
+    size = "32x64" if setting.features else 48
+    large = {"size": size, "batch_size": 6 // setting.ranks} if setting.sizes == "progressive" else {}
     momentum = {"shape": "onecycle", "moms": [0.95, 0.85, 0.95]} if setting.features else {}
     lr = "auto" if setting.features else 1e-3
     named = phases(

@@ -4,6 +4,7 @@ import pandas as pd
 
 from imageclf.analysis import RunRecord, predictions_table
 from imageclf.analysis.run_settings import flatten
+from imageclf.tasks import MULTICLASS
 
 
 def record(name="0", config=None, accuracies=(0.5,), **given) -> RunRecord:
@@ -13,7 +14,7 @@ def record(name="0", config=None, accuracies=(0.5,), **given) -> RunRecord:
     defaults = {
         "status": "finished", "cause": "", "choices": {}, "metrics": metrics, "epochs": len(accuracies),
         "summary": {"val/acc": accuracies[-1], "val/acc_best": max(accuracies)} if accuracies else {},
-        "predictions": pd.DataFrame(), "classes": [], "report": "",
+        "task": MULTICLASS, "predictions": pd.DataFrame(), "classes": [], "report": "",
     }  # fmt: skip
     return RunRecord(name=name, config=flatten(config or {}), **(defaults | given))
 

@@ -75,10 +75,10 @@ class WarmStart:
         code = self.ask(-pid)
         return subprocess.CompletedProcess(words, code, out.read_text("utf-8"), err.read_text("utf-8"))
 
-    def begin(self, folder: Path, *arguments: str) -> WarmProcess:
-        """Start imageclf-train in a folder, in a session of its own; it finds the probes of the tests."""
+    def begin(self, folder: Path, *arguments: str, main: str = "imageclf-train") -> WarmProcess:
+        """Start a command in a folder, in a session of its own; it finds the probes of the tests."""
         scratch = TemporaryDirectory()
-        words = [str(Path(sys.executable).with_name("imageclf-train")), *arguments]
+        words = [str(Path(sys.executable).with_name(main)), *arguments]
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         outputs = [str(Path(scratch.name, name)) for name in ("stdout", "stderr")]
         pid = self.ask([True, words, str(folder), os.environ | {"PYTHONPATH": path}, *outputs])
@@ -152,9 +152,11 @@ if __name__ == "__main__":
     import runpy
     from importlib import import_module
 
+    gc.disable()
     for name in sys.argv[1:]:
         import_module(name)
     gc.freeze()
+    gc.enable()
     sys.argv = serve()
     # As the interpreter sets it up for a script; ours is the first entry now.
     given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]

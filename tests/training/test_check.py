@@ -93,7 +93,11 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
     [
         ("seed=first", "seed=first: give a whole number"),
         ("seed=null", "seed=null: give a whole number"),
-        ("data.size=[32]", "data.size=[32]: give a whole number"),
+        (
+            "data.size=[32]",
+            "data.size=[32]: give a whole number from 1 to 8192, pixels a side, or height and width as "
+            "[128, 256] or 128x256",
+        ),
         ("data.resize=crp", "data.resize=crp: give crop, squish, pad or random_resized_crop"),
         ("data.fold=last", "data.fold=last: give a whole number or null"),
         ("transforms.dihedral=2", "transforms.dihedral=2: give true or false"),

@@ -38,6 +38,12 @@ def test_the_result_is_a_table_in_words_and_the_commands_that_come_next():
     ]
 
 
+def test_the_commands_trust_the_code_of_the_users_own_network():
+    words = closing_words(Path("/runs/1"), SUMMARY, RESULTS, ["petals.head"])
+    assert words[-2].endswith("imageclf-predict run=/runs/1 'trust=[petals.head]' data=FOLDER")
+    assert words[-1].endswith("imageclf-export run=/runs/1 'trust=[petals.head]' format=onnx")
+
+
 def test_a_model_that_was_chosen_on_these_pictures_has_what_is_to_be_expected_of_it():
     crossfit = {"": 0.9483, "_low": 0.8601, "_high": 0.9823}
     chosen = {f"val/acc_best_crossfit{end}": value for end, value in crossfit.items()}

@@ -214,6 +214,30 @@ def test_a_preempted_run_is_told_from_one_that_failed(tmp_path, monkeypatch):
     assert "preempting" in {each.WhichOneof("record_type") for each in records(file)}
 
 
+def test_a_run_of_wandb_that_was_there_is_logged_into(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    node = {"_target_": WANDB, "save_dir": str(tmp_path), "id": "3k2v9x1a"}
+    with opened(build_loggers({"mine": node}, tmp_path), tmp_path):
+        wandb.log({"score": 1})
+    wandb.teardown()
+    (file,) = tmp_path.glob("wandb/offline-run-*-3k2v9x1a/*.wandb")
+    (run,) = [each.run for each in records(file) if each.HasField("run")]
+    assert run.run_id == "3k2v9x1a"
+
+
+def test_a_run_of_wandb_that_a_notebook_began_is_used_and_left_open(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    begun = wandb.init(dir=tmp_path)
+    loggers = build_loggers({"mine": {"_target_": WANDB, "save_dir": str(tmp_path)}}, tmp_path)
+    with pytest.warns(UserWarning, match="already"), opened(loggers, tmp_path):
+        assert loggers["mine"].experiment is begun
+    assert wandb.run is begun
+    wandb.log({"after": 1})
+    wandb.teardown()
+
+
 def test_a_place_that_mlflow_refuses_is_said_in_a_sentence(tmp_path):
     # What runs of earlier versions have.
     node = {"_target_": "lightning.pytorch.loggers.MLFlowLogger", "tracking_uri": f"file:{tmp_path}/mlruns"}

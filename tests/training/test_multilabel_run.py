@@ -13,18 +13,19 @@ import pytest
 import torch
 from mosaics import MULTILABEL, make_mosaics
 from predicting import predict_options
-from resume_cases import Case, Setting
-from resume_runs import Runs, differences, go
 from sklearn import metrics
 from small_runs import phases, train_small
 from web_page import shown
 
 import imageclf
 from imageclf import InputError
+from imageclf.commands.collect import CollectOptions, collect, write_files
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.commands.web_export import write_page
 from imageclf.report import write_report
+from imageclf.tasks.label_sets import rarest
+from imageclf.tasks.thresholds import best_threshold, best_thresholds, crossfitted_fbeta
 
 CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
 LESSON = phases(
@@ -105,6 +106,72 @@ def test_thresholds_are_tuned_on_held_out_pictures_alone(run_dir, summary, valid
     for place, threshold in enumerate(summary["thresholds"]):
         best = max(metrics.f1_score(truth[:, place], found[:, place] >= cut) for cut in found[:, place])
         assert metrics.f1_score(truth[:, place], found[:, place] >= threshold) == pytest.approx(best)
+    # A function of these predictions: the pictures in data.test have no part in it.
+    pair = found.astype(np.float32), truth.astype(np.float32)
+    assert summary["thresholds"] == list(best_thresholds(*pair, 1.0))
+    honest = crossfitted_fbeta(*pair, 1.0, rarest(pair[1]))
+    assert summary["model/f1_macro_crossfit"] == pytest.approx(honest)
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory, mosaics):
+    """Return a folder of two folds, each with pictures to predict, and what imageclf-collect wrote there."""
+    root = tmp_path_factory.mktemp("folds")
+    short = ["data.folds=2", "data.test=images", *phases(head={"lr": 1e-2, "unfreeze_to": "head"})]
+    for fold in (0, 1):
+        train_small(root / str(fold), mosaics, *MULTILABEL, *short, "task.beta=2", f"data.fold={fold}")
+    write_files(collect(CollectOptions(str(root), None, None)), root)
+    return root
+
+
+@pytest.mark.long
+def test_thresholds_of_folds_are_tuned_on_all_out_of_fold_predictions_and_on_nothing_else(folds):
+    joined = pd.read_csv(folds / "oof.csv", keep_default_na=False)
+    found, truth = joined[CLASSES].to_numpy(), marks(joined["label"])
+    learned = json.loads((folds / "thresholds.json").read_text())
+    assert len(joined) == 60
+    expected = {"thresholds": list(best_thresholds(found, truth.astype(float), 2.0)), "classes": CLASSES}
+    assert learned == {"task": "multilabel", **expected}
+
+
+@pytest.mark.long
+def test_folds_are_scored_together_with_thresholds_of_the_other_folds(folds):
+    joined = pd.read_csv(folds / "oof.csv", keep_default_na=False)
+    found, truth = joined[CLASSES].to_numpy(), marks(joined["label"])
+    taken = np.zeros_like(truth)
+    for fold in (0, 1):
+        own = joined["path"].isin(pd.read_csv(folds / f"{fold}/predictions/valid.csv")["path"]).to_numpy()
+        for place in range(len(CLASSES)):
+            cut = best_threshold(found[~own, place], truth[~own, place].astype(float), 2.0)
+            taken[own, place] = found[own, place] >= cut
+    row = pd.read_csv(folds / "folds.csv").iloc[0]
+    expected = {
+        "oof/map": metrics.average_precision_score(truth, found),
+        "oof/acc": metrics.accuracy_score(truth, found >= 0.5),
+        "oof/f2_macro": metrics.fbeta_score(truth, found >= 0.5, beta=2, average="macro"),
+        "oof/f2_macro_crossfit": metrics.fbeta_score(truth, taken, beta=2, average="macro"),
+    }
+    assert row[list(expected)].to_dict() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.long
+def test_an_ensemble_of_folds_decides_by_their_common_thresholds(folds, mosaics, tmp_path):
+    learned = folds / "thresholds.json"
+    options = {"run": [str(folds / "0"), str(folds / "1")], "data": str(mosaics / "images/0.png")}
+    predicted = predict_pictures(predict_options(**options, thresholds=str(learned)))
+    assert predicted.files[-1].name == "0-thresholds-mean-of-2.csv"
+    taken = predicted.table[CLASSES].to_numpy() >= json.loads(learned.read_text())["thresholds"]
+    assert (marks(predicted.table["prediction"]) == taken).all()
+
+
+def test_thresholds_that_are_nowhere_or_of_other_classes_are_refused(run_dir, mosaics, tmp_path):
+    other = {"task": "multilabel", "thresholds": [0.5], "classes": ["birds"]}
+    (tmp_path / "thresholds.json").write_text(json.dumps(other))
+    options = {"run": str(run_dir), "data": str(mosaics / "images"), "output": str(tmp_path / "out.csv")}
+    with pytest.raises(InputError, match="thresholds=nowhere: there is no such file"):
+        predict_pictures(predict_options(**options, thresholds="nowhere"))
+    with pytest.raises(InputError, match=r"thresholds\.json: its task or classes are not those of the run"):
+        predict_pictures(predict_options(**options, thresholds=str(tmp_path / "thresholds.json")))
 
 
 def test_imageclf_predict_decides_by_the_thresholds_of_the_run(run_dir, mosaics, summary, tmp_path, valid):
@@ -154,6 +221,11 @@ def test_the_report_has_the_scores_of_each_label(report, summary, valid):
         numbers = " ".join(f"{value:.2f}" for value in (*scores, auroc, summary["thresholds"][place]))
         mistakes = f"{(has & ~said).sum()} missed, {(said & ~has).sum()} invented"
         assert re.search(rf"{name} ({mistakes} )?{has.sum()} {numbers}", report["labels"]), name
+
+
+def test_the_report_says_what_to_expect_of_the_thresholds_on_new_pictures(report, summary):
+    honest = f"their mean F1 is {summary['model/f1_macro_crossfit']:.2f}, which is what to expect on new ones"
+    assert honest in report["labels"]
 
 
 def test_the_report_shows_what_was_missed_and_what_was_invented(report):
@@ -221,16 +293,6 @@ def test_a_folder_of_classes_is_refused(pictures, tmp_path):
 def test_a_loss_of_one_class_is_refused(mosaics, tmp_path):
     with pytest.raises(InputError, match=r"model\.loss: CrossEntropyLoss takes each picture for one of the"):
         train_small(tmp_path, mosaics, *MULTILABEL, "model/loss=cross_entropy")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_a_run_with_several_labels_goes_on_bit_for_bit(ranks, tmp_path):
-    pictures = make_mosaics(tmp_path / "mosaics", 21, side=16).parent
-    runs, setting = Runs(tmp_path, pictures), Setting(ranks, 1, precompute=True, sizes="progressive")
-    run_dir = runs.stopped(Case("mid-epoch", 0, setting), *MULTILABEL)
-    go(run_dir, ranks)
-    assert differences(run_dir, runs.undisturbed(setting, *MULTILABEL)) == []
 
 
 @pytest.mark.long

@@ -16,8 +16,6 @@ import pytest
 from measured import REGRESSION, make_measured
 from omegaconf import OmegaConf
 from predicting import predict_options
-from resume_cases import Case, Setting
-from resume_runs import Runs, differences, go
 from scipy import stats
 from sklearn import metrics
 from small_runs import SMALL, chosen, composed, phases, train_small
@@ -252,15 +250,6 @@ def test_a_search_cannot_look_for_the_best_accuracy(tmp_path, pictures):
     config = parse(OmegaConf.to_container(composed(typed, tmp_path), resolve=True), RunConfig)
     with pytest.raises(InputError, match=r"optimized_metric=val/acc: give one of val/loss"):
         check_scores(config)
-
-
-@pytest.mark.long
-def test_two_ranks_go_on_bit_for_bit(tmp_path):
-    pictures = make_measured(tmp_path / "measured", 21, side=32).parent
-    runs, setting = Runs(tmp_path, pictures), Setting(2, 1, precompute=True, sizes="progressive")
-    run_dir = runs.stopped(Case("mid-epoch", 0, setting), *REGRESSION)
-    go(run_dir, 2)
-    assert differences(run_dir, runs.undisturbed(setting, *REGRESSION)) == []
 
 
 @pytest.mark.long

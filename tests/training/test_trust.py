@@ -7,7 +7,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from imageclf import InputError, worker
-from imageclf.configs import foreign_targets
+from imageclf.configs import foreign_targets, own_modules
 from imageclf.configs.options import ClusterOptions
 from imageclf.configs.saved.trust import targets_of
 from imageclf.data import Table
@@ -126,6 +126,12 @@ def test_the_script_for_a_cluster_tells_the_door_what_its_runs_name(begun):
     options = ClusterOptions(1, 1, None, None, None, 1, 1, 1, None, None, 1, [], [], True, True)
     assert '"$imageclf_run" trust=own_code.Own\n' in script("a", begun, [begun], options, trusted)
     worker.check_code(begun, trusted)
+
+
+def test_only_the_code_of_the_network_has_to_be_trusted_to_predict(composed):
+    own = ["model.head={_target_: mine.heads.Head}", "model.loss={_target_: other.Loss}"]
+    assert own_modules(OmegaConf.to_container(composed(*own), resolve=False)) == ["mine.heads"]
+    assert own_modules(OmegaConf.to_container(composed(), resolve=False)) == []
 
 
 @pytest.mark.parametrize(

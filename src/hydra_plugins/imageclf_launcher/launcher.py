@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from imageclf import InputError
+from imageclf.configs.loading import load
 
 
 @dataclass
@@ -61,12 +62,22 @@ class ImageclfLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs."""
+        _load()
         from imageclf.launch.sweep import launch
 
         return launch(self._loader, self._config, job_overrides, initial_job_idx, self._n_jobs)
 
     def stream(self, jobs: Iterator[Any]) -> Iterator[Any]:
         """Run jobs of a search as they are asked for, and yield each with its result as it ends."""
+        _load()
         from imageclf.launch.sweep import stream
 
         return stream(self._config, self._n_jobs, jobs)
+
+
+def _load() -> None:
+    """Load what runs jobs; the server that these are forked from loads torch at the same time."""
+    from imageclf.system.processes import fork_server
+
+    fork_server()
+    load("imageclf.launch.sweep")

@@ -7,6 +7,7 @@ from imageclf.analysis.folds import (
     find_seeds,
     fold_summary,
     fold_table,
+    joint_facts,
     out_of_fold,
     seed_table,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "flatten",
     "fold_summary",
     "fold_table",
+    "joint_facts",
     "label_submission",
     "less_is_better",
     "out_of_fold",

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.predictions_csv import label_indices, probabilities_of, true_numbers
 from imageclf.analysis.run_settings import RunRecord, differing_settings, setting_text, settings
 from imageclf.analysis.runs_table import run_scores
-from imageclf.analysis.scores import accuracy, explained_variance, log_loss
 
 FOLD = "data.fold"
 SEED = "seed"
@@ -67,31 +66,21 @@ def out_of_fold(folds: Folds) -> pd.DataFrame:
     return joined
 
 
+def joint_facts(folds: Folds) -> dict[str, Any]:
+    """Return what the task learns from the joined predictions, such as thresholds, or nothing."""
+    first = folds.runs[0]
+    return first.task.joint_facts(out_of_fold(folds), first.classes)
+
+
 def fold_summary(folds: Folds) -> dict[str, float]:
     """Return the scores of the joined predictions, `oof/...`, and mean and std of each score.
 
     Mean and standard deviation are over the folds that have the score, the latter with n - 1.
     """
-    joined, classes = out_of_fold(folds), folds.runs[0].classes
-    are_numbers = folds.runs[0].summary.get("task") == "regression"
-    joint = number_scores(joined, classes) if are_numbers else class_scores(joined, classes)
-    return joint | spread_of(folds.runs)
-
-
-def class_scores(joined: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
-    """Return `oof/acc` and `oof/loss` of the joined predictions of classes."""
-    labels, probabilities = label_indices(joined, classes), probabilities_of(joined, classes)
-    return {"oof/acc": accuracy(probabilities, labels), "oof/loss": log_loss(probabilities, labels)}
-
-
-def number_scores(joined: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
-    """Return `oof/r2`, `oof/mae` and `oof/rmse` of the joined predictions of numbers, means over columns."""
-    truth, predicted = true_numbers(joined), probabilities_of(joined, classes)
-    return {
-        "oof/r2": float(explained_variance(predicted, truth).mean()),
-        "oof/mae": float(np.abs(predicted - truth).mean()),
-        "oof/rmse": float(np.sqrt(((predicted - truth) ** 2).mean(axis=0)).mean()),
-    }
+    joined, first = out_of_fold(folds), folds.runs[0]
+    parts = np.repeat(np.arange(len(folds.runs)), [len(run.predictions) for run in folds.runs])
+    scores = first.task.joint_scores(joined, first.classes, parts)
+    return {f"oof/{name}": value for name, value in scores.items()} | spread_of(folds.runs)
 
 
 def spread_of(runs: Sequence[RunRecord]) -> dict[str, float]:

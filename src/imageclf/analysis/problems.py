@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imageclf.analysis.sizes import Sides, enlargements
+
 Rows = NDArray[np.int64]
 
 # Pictures that are compared with all others at a time, and those that stand for all in a large set.
@@ -112,13 +114,13 @@ def find_twins(pixels: Sequence[bytes], appearances: Sequence[bytes]) -> Twins:
     return Twins(same, _first_alike(unique))
 
 
-def find_problems(pictures: pd.DataFrame, twins: Twins, size: int) -> list[Problem]:
+def find_problems(pictures: pd.DataFrame, twins: Twins, size: Sides) -> list[Problem]:
     """Return all problems, in the order of `KINDS`, then in table order.
 
     Args:
         pictures: a row per file: id, label, split, width, height, frames, fault.
         twins: which picture repeats which.
-        size: pixels a side in training.
+        size: in training.
     """
     splits, labels = (pictures[name].to_numpy(dtype=object) for name in ("split", "label"))
     same, like = np.flatnonzero(twins.same >= 0), np.flatnonzero(twins.like >= 0)
@@ -211,12 +213,11 @@ def _broken(pictures: pd.DataFrame) -> Iterator[Problem]:
         yield Problem("broken", int(row), -1, f"{faults[row][:1].upper()}{faults[row][1:]}.")
 
 
-def _tiny(pictures: pd.DataFrame, size: int) -> Iterator[Problem]:
+def _tiny(pictures: pd.DataFrame, size: Sides) -> Iterator[Problem]:
     width, height = (pictures[name].to_numpy(dtype=np.int64) for name in ("width", "height"))
-    shorter = np.minimum(width, height)
-    chosen = (pictures["fault"] == "").to_numpy() & (shorter * TINY < size)
-    for row in np.flatnonzero(chosen):
-        times = f"{size / shorter[row]:.1f}".removesuffix(".0")
+    enlarged = enlargements(width, height, size)
+    for row in np.flatnonzero((pictures["fault"] == "").to_numpy() & (enlarged > TINY)):
+        times = f"{enlarged[row]:.1f}".removesuffix(".0")
         detail = f"{width[row]} x {height[row]} pixels, enlarged {times} times to data.size={size}."
         yield Problem("tiny", int(row), -1, detail)
 

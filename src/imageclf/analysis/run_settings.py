@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from imageclf.system.printable import written
 
@@ -20,11 +23,33 @@ RESERVED = (
     *("epochs_done", "epochs", "best_epoch", "seconds", "folds_done", "folds", "seeds"),
 )
 # model/loss is a config group, too.
-SCORES = ("val/", "test/", "oof/", "model/acc", "model/r2", "model/mae", "model/rmse", "model/spearman")
+SCORES = (
+    "val/",
+    "test/",
+    "oof/",
+    "model/acc",
+    "model/f",
+    "model/r2",
+    "model/mae",
+    "model/rmse",
+    "model/spearman",
+)
 _PREFIX = "config:"
 _PHASES = "schedule.phases."
 # Config groups whose options set keys anywhere.
 GLOBAL = ("experiment", "debug", "local")
+
+
+class Joint(Protocol):
+    """What a cross-validation asks the task of its runs; see `Task`."""
+
+    def joint_scores(
+        self, predictions: pd.DataFrame, classes: Sequence[str], parts: NDArray[np.integer]
+    ) -> dict[str, float]:
+        """Return scores by name of predictions that several runs made."""
+
+    def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+        """Return what the task learns from them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +65,7 @@ class RunRecord:
         summary: of a finished run.
         metrics: a row per epoch.
         epochs: of the whole schedule; None if the config cannot be read.
+        task: what a label is.
         predictions: of the validation split, as `read_predictions` returns them.
         classes: names, in class order.
         report: path of its report.html, or "".
@@ -53,6 +79,7 @@ class RunRecord:
     summary: Mapping[str, object]
     metrics: pd.DataFrame
     epochs: int | None
+    task: Joint
     predictions: pd.DataFrame
     classes: Sequence[str]
     report: str

@@ -114,6 +114,26 @@ def auroc(truth: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> floa
     return float((ranks[truth].sum() - present * (present + 1) / 2) / (present * absent))
 
 
+def mean_precision(truth: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> float:
+    """Return the mean of `average_precision` over the classes that pictures have, of `[N, C]` each (mAP)."""
+    each = [average_precision(*pair) for pair in zip(truth.T, probabilities.T, strict=True)]
+    known = [value for value in each if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def average_precision(truth: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> float:
+    """Return the mean precision over the pictures that have a class, the likeliest first; NaN without any.
+
+    Source: `sklearn.metrics.average_precision_score`.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    hits = np.cumsum(truth[order])
+    # Pictures of one probability are taken together.
+    last = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, True))
+    found = np.diff(hits[last], prepend=0)
+    return float((found * hits[last] / (last + 1)).sum() / truth.sum()) if truth.any() else math.nan
+
+
 def explained_variance(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return R², the share of the variance of `[N, C]` or `[N]` numbers that is explained, of each column.
 

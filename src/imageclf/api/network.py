@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from imageclf.api.pictures import Given, listed, pixels
 from imageclf.data import PictureDataset, Request
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Shrunk, read_shrunk, shrunk
 from imageclf.data.views.viewing import Viewing
 from imageclf.model import ImageClassifier
+from imageclf.schedule.size import PictureSize
 from imageclf.tasks import MULTICLASS, Task
 
 
@@ -41,15 +43,19 @@ class Transform:
     An object rather than a function, so that a DataLoader's processes can be sent it.
 
     Args:
-        viewing: how a picture becomes a square.
-        size: pixels a side of the square.
+        viewing: how a picture becomes a view.
+        size: of the view.
+        pixels: channels and bits of the network.
     """
 
     viewing: Viewing
-    size: int
+    size: PictureSize
+    pixels: Pixels = RGB
 
     def __call__(self, picture: Given) -> Tensor:
-        """Return a picture as uint8 `[3, size, size]`, 0 to 255: the network itself normalises it.
+        """Return a picture as uint8 `[3, H, W]`, 0 to 255: the network itself normalises it.
+
+        With `data.channels` and `data.bits` it has these channels, and is uint16 with 16 bits.
 
         Args:
             picture: a path, a PIL image, or an array as `Run.predict` takes it.
@@ -57,10 +63,10 @@ class Transform:
         Raises:
             InputError: it cannot be read, or is no picture.
         """
-        return square(self.read(picture), self.viewing, self.size)
+        return plain_view(self.read(picture), self.viewing, self.size, self.pixels)
 
     def read(self, picture: Given) -> Shrunk:
-        """Return a picture as its square is made from it, near that size.
+        """Return a picture as its view is made from it, near that size.
 
         Raises:
             InputError: it cannot be read, or is no picture.
@@ -68,15 +74,16 @@ class Transform:
         side = self.viewing.side_of(self.size)
         paths, images = listed([picture])
         if paths:
-            return read_shrunk(paths[0], self.size, side, self.viewing.resize)
-        return shrunk(pixels(images[0]), side, self.viewing.resize)
+            return read_shrunk(paths[0], self.size, side, self.viewing.resize, self.pixels)
+        return shrunk(pixels(images[0], self.pixels), side, self.viewing.resize)
 
 
-def square(picture: Shrunk, viewing: Viewing, size: int) -> Tensor:
-    """Return the plain view of a picture, uint8 `[3, size, size]`."""
+def plain_view(picture: Shrunk, viewing: Viewing, size: PictureSize, kind: Pixels) -> Tensor:
+    """Return the plain view of a picture, `[C, H, W]`."""
     one = np.zeros(1, dtype=np.int64)
+    augmentation, resize = viewing.augmentation, viewing.resize
     dataset = PictureDataset(
-        [""], one - 1, viewing.augmentation, viewing.resize, viewing.crop_pct, viewing.seed, [picture]
+        [""], one - 1, augmentation, resize, viewing.crop_pct, viewing.seed, [picture], kind
     )
     images = dataset[Request(rows=one, views=one, epoch=0, size=size)].images
     assert images is not None, "a dataset of pictures returns pictures"

@@ -10,7 +10,9 @@ from PIL import Image
 
 from imageclf import InputError
 from imageclf.data import Table
+from imageclf.data.pictures.arrays import as_picture, fitted
 from imageclf.data.pictures.decode import MAX_PIXELS, pixels_of
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.sources.table import make_table
 from imageclf.data.views.augmentation import Picture
 
@@ -41,21 +43,34 @@ def listed(pictures: Pictures) -> tuple[list[str], list[InMemory]]:
     return paths, others
 
 
-def pixels(picture: InMemory) -> Picture:
-    """Return the pixels `[H, W, 3]` of a picture in memory, as those of its file would be.
+def pixels(picture: InMemory, kind: Pixels = RGB) -> Picture:
+    """Return the pixels `[H, W, C]` of a picture in memory, as those of its file would be.
+
+    Args:
+        picture: an image, or an array.
+        kind: channels and bits of the run.
 
     Raises:
-        InputError: it is no picture, cannot be read, or is too large.
+        InputError: it is no picture, cannot be read, is too large or has other channels than the run.
     """
+    if isinstance(picture, np.ndarray) and not kind.is_rgb:
+        return _from_array(picture, kind)
     image = _image(picture)
     if image.width * image.height > MAX_PIXELS:
         raise InputError(f"a picture of {image.width} x {image.height} has more than {MAX_PIXELS:,} pixels")
     try:
-        return pixels_of(image)
+        return pixels_of(image, kind)
     except Exception as error:  # Pillow's plugins raise anything on a broken file.
         raise InputError(
             f"{getattr(image, 'filename', '') or 'a picture'} cannot be read ({error})"
         ) from None
+
+
+def _from_array(array: NDArray[Any], kind: Pixels) -> Picture:
+    try:
+        return fitted(as_picture(array), kind)
+    except ValueError as error:
+        raise InputError(f"an array {list(array.shape)} of {array.dtype} is no picture: {error}") from None
 
 
 def table_in_memory(count: int, classes: Sequence[str]) -> Table:

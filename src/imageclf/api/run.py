@@ -1,7 +1,7 @@
 """A finished run, ready to predict."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from imageclf.commands.predict_options import PredictOptions
 from imageclf.configs import Plain, Trust
 from imageclf.configs.plain import defaults_of
 from imageclf.configs.saved.numbers import read_metrics, read_summary
+from imageclf.data.pictures.arrays import shown
 from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.data.views.viewing import Viewing
 from imageclf.evaluation.tta_presets import Preset
@@ -101,6 +102,8 @@ class Run:
     def model(self) -> nn.Module:
         """The network on the CPU, in eval mode: uint8 pictures `[B, 3, H, W]` to logits `[B, C]`.
 
+        With `data.channels` and `data.bits` they have these channels, and are uint16 with 16 bits.
+
         `run.model(run.transform(picture)[None]).softmax(1)` are the probabilities that `predict` returns, and
         `.sigmoid()` with several labels. For an ensemble the values are such that this holds, too.
         """
@@ -110,10 +113,11 @@ class Run:
 
     @cached_property
     def transform(self) -> Transform:
-        """From a picture to the tensor that `model` takes, uint8 `[3, size, size]`."""
+        """From a picture to the tensor that `model` takes, uint8 `[3, H, W]`."""
         augmentation = augmentation_of(self.trained, self.dir, self.trust, is_drawn=False)
         resize, crop_pct = self.trained.resize, self._built.expects.crop_pct
-        return Transform(Viewing(augmentation, resize, crop_pct, self.trained.seed), self.trained.size)
+        viewing = Viewing(augmentation, resize, crop_pct, self.trained.seed)
+        return Transform(viewing, self.trained.size, self.trained.pixels)
 
     @property
     def validation(self) -> Prediction:
@@ -169,7 +173,8 @@ class Run:
         Args:
             pictures: a path of a picture, of a folder of them at any depth or of a CSV of paths, a PIL image,
                 an array, or several of either kind; each file once. An array is uint8 `[H, W, 3]`, or another
-                that `PIL.Image.fromarray` takes, and one of four dimensions is as many pictures. A large JPEG
+                that `PIL.Image.fromarray` takes, or has the channels of the run, and one of four dimensions
+                is as many pictures. A large JPEG
                 file is decoded at a fraction of its size, which its pixels in memory are not: their
                 probabilities are the same only nearly.
             tta: views of test-time augmentation: fastai07, fastai2, fastai1 or five_crops.
@@ -192,7 +197,8 @@ class Run:
             return self._predict_files(paths, options) if paths else self._predict_images(images, options)
 
     def _predict_files(self, paths: list[str], options: PredictOptions) -> Prediction:
-        table, skipped = readable(unlabelled_table(paths, self.classes, options.column), options.on_error)
+        given = unlabelled_table(paths, self.classes, options.column)
+        table, skipped = readable(replace(given, pixels=self.trained.pixels), options.on_error)
         predictions = predict_table(self._built, table, options)
         return Prediction(predictions_of(table, predictions), self.classes, skipped, task=self.trained.task)
 
@@ -200,7 +206,7 @@ class Run:
         shrunk = [self.transform.read(image) for image in images]
         table = table_in_memory(len(shrunk), self.classes)
         predictions = predict_table(self._built, table, options, shrunk)
-        thumbnails = [each.pixels for each in shrunk[:SHOWN]]
+        thumbnails = [shown(each.pixels) for each in shrunk[:SHOWN]]
         found = predictions_of(table, predictions)
         return Prediction(found, self.classes, _nothing_skipped(), thumbnails, self.trained.task)
 

@@ -15,6 +15,7 @@ from imageclf.data.sampler import Rows
 from imageclf.data.sources.table import Table
 from imageclf.evaluation.predicting import current_predictions, predict
 from imageclf.schedule import Schedule
+from imageclf.schedule.size import PictureSize
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class FitVerdict(Callback):
             log.info("callbacks.fit_verdict.stop=true: the run ends here")
             trainer.should_stop = True
 
-    def _measure(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> Fit:
+    def _measure(self, trainer: pl.Trainer, module: Any, data: ImageData, size: PictureSize) -> Fit:
         valid = current_predictions(trainer, module, data, size)
         rows = torch.from_numpy(spread(data.table.rows("train"), len(valid.rows)))
         train = predict(trainer, module, data, "train", size, (0,), only=rows)

@@ -13,6 +13,7 @@ import torch
 from imageclf.analysis.fit import unfreezing_drop
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.schedule import RunState, Schedule
+from imageclf.schedule.size import plain
 from imageclf.system.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ class History(Callback):
         lrs = self._schedule.lrs(
             groups.names, epoch, 0, num_batches, state.found_lrs, state.val_losses, groups.tops
         )
-        row: Row = {"epoch": epoch, "phase": place.name, "size": data_of(trainer).size_of(place)}
+        row: Row = {"epoch": epoch, "phase": place.name, "size": plain(data_of(trainer).size_of(place))}
         row |= {f"lr/{group}": lr for group, lr in lrs.items()}
         row |= {"train/loss": train_loss} | state.scores | {"seconds": time.monotonic() - self._started}
         state.scores.clear()

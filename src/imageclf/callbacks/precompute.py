@@ -21,6 +21,7 @@ from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.model import ClassifierModule, Collector, weights_digest
 from imageclf.model.own_backbone import is_own
 from imageclf.schedule import Phase, Schedule
+from imageclf.schedule.size import PictureSize, plain
 from imageclf.system.progress import track
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def compute_features(
     module: ClassifierModule,
     data: ImageData,
     split: Split,
-    size: int,
+    size: PictureSize,
     stored: Stored = "float32",
 ) -> Tensor:
     """Return features `[N, F]` of a split in table order, computed by all ranks; a collective call.
@@ -74,7 +75,7 @@ def feature_key(
     module: ClassifierModule,
     data: ImageData,
     split: Split,
-    size: int,
+    size: PictureSize,
     stored: Stored = "float32",
 ) -> str:
     """Return a hash of everything that the features of a split depend on."""
@@ -119,7 +120,7 @@ def stored_features(
     module: ClassifierModule,
     data: ImageData,
     split: Split,
-    size: int,
+    size: PictureSize,
     stored: Stored = "float32",
 ) -> Tensor:
     """Return features as `compute_features` does, from the cache if they are there; a collective call.
@@ -137,7 +138,7 @@ def stored_features(
         about = about_files(data.table.paths) | {
             "pictures": len(features),
             "split": split,
-            "size": size,
+            "size": plain(size),
             "features": features.shape[1],
         }
         cache.get("features", key, about, lambda folder: np.save(folder / "features.npy", features.numpy()))
@@ -167,7 +168,7 @@ class Precompute(Callback):
     def __init__(self, schedule: Schedule, stored: Stored) -> None:
         self._schedule = schedule
         self._stored = stored
-        self._cached: dict[tuple[str, Split, int], Tensor] = {}
+        self._cached: dict[tuple[str, Split, PictureSize], Tensor] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Offer the features to the data."""
@@ -178,11 +179,11 @@ class Precompute(Callback):
         name = self._schedule.at(trainer.current_epoch).name
         self._cached = {key: features for key, features in self._cached.items() if key[0] == name}
 
-    def _features(self, trainer: pl.Trainer, module: Any, split: Split, size: int) -> Tensor:
+    def _features(self, trainer: pl.Trainer, module: Any, split: Split, size: PictureSize) -> Tensor:
         # The phase is part of the key: another phase may have trained the body in between.
         key = (self._schedule.at(trainer.current_epoch).name, split, size)
         if key not in self._cached:
-            log.info("precompute: features of %s pictures at %d px", split, size)
+            log.info("precompute: features of %s pictures at %s px", split, size)
             data = data_of(trainer)
             # Of a class of the user's own the code may change while its weights stay the same.
             is_kept = data.caching.cache != "none" and not is_own(module.model.backbone)

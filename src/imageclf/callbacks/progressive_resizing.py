@@ -32,4 +32,4 @@ class ProgressiveResizing(Callback):
         epoch, size_of = trainer.current_epoch, data_of(trainer).size_of
         size = size_of(self._schedule.at(epoch))
         if epoch > 0 and size != size_of(self._schedule.at(epoch - 1)):
-            log.info("pictures are %d px from here on", size)
+            log.info("pictures are %s px from here on", size)

@@ -27,6 +27,7 @@ from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule, Predictions, average_weights, greedy_soup, learning_norms
 from imageclf.model.weights.averaging import State
 from imageclf.schedule import Phase, RunState, Schedule
+from imageclf.schedule.size import PictureSize
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +53,14 @@ class Evaluator(NamedTuple):
         trainer: knows device, precision and ranks.
         module: whose weights are exchanged.
         data: the pictures.
-        size: pixels a side.
+        size: of the pictures.
         final: plain predictions of the validation split by the final weights, if there is any.
     """
 
     trainer: pl.Trainer
     module: ClassifierModule
     data: ImageData
-    size: int
+    size: PictureSize
     final: Predictions | None
 
     def predict(self, weights: State) -> Predictions:

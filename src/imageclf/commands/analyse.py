@@ -16,9 +16,12 @@ from rich.table import Table as RichTable
 from imageclf.analysis import HINTS, KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.sizes import crop_warning
 from imageclf.configs import Plain, to_plain
-from imageclf.data import PictureDataset, Request, Table, read_picture
+from imageclf.data import PictureDataset, Request, Table
 from imageclf.data.parallel import chunks, mapped, num_processes
+from imageclf.data.pictures.arrays import shown
 from imageclf.data.pictures.inspect import Inspection, inspect_picture
+from imageclf.data.pictures.kinds import read_shown
+from imageclf.data.pictures.pixels import Pixels
 from imageclf.launch.one_process import check_here
 from imageclf.model import expected_crop_pct
 from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
@@ -76,9 +79,9 @@ def analyse(plain: Plain) -> DataAnalysis:
         classes=table.classes,
         problems=find_problems(pictures, twins, loading.size),
         size=loading.size,
-        warning=crop_warning(pictures, loading.resize, crop_pct),
+        warning=crop_warning(pictures, loading.resize, crop_pct, loading.size),
         samples=[
-            draw_sample(paths[row], words[row], config, crop_pct)
+            draw_sample(paths[row], words[row], config, crop_pct, table.pixels)
             for row in sample_rows(pictures, config.task.names_in)
         ],
         config=OmegaConf.to_yaml({name: plain[name] for name in ("data", "transforms")}),
@@ -156,16 +159,19 @@ def sample_rows(
     return [chosen[place] for place in places] if chosen else []
 
 
-def draw_sample(path: str, label: str, config: RunConfig, crop_pct: float) -> Sample:
+def draw_sample(path: str, label: str, config: RunConfig, crop_pct: float, pixels: Pixels) -> Sample:
     """Return a picture whole, as in validation, and in augmented views as in training."""
     labels, loading = np.zeros(1, dtype=np.int64), config.data.loading
-    dataset = PictureDataset([path], labels, config.transforms, loading.resize, crop_pct, config.seed)
-    rows, views = np.zeros(NUM_VIEWS, dtype=np.int64), np.arange(NUM_VIEWS)
-    images = dataset[Request(rows, views, epoch=0, size=loading.size)].images
+    dataset = PictureDataset(
+        [path], labels, config.transforms, loading.resize, crop_pct, config.seed, pixels=pixels
+    )
+    rows, numbers = np.zeros(NUM_VIEWS, dtype=np.int64), np.arange(NUM_VIEWS)
+    images = dataset[Request(rows, numbers, epoch=0, size=loading.size)].images
     assert images is not None, "a dataset of files returns pictures"
-    whole = Image.fromarray(read_picture(path, at_least=_WHOLE))
+    whole = Image.fromarray(read_shown(path, at_least=_WHOLE))
     whole.thumbnail((_WHOLE, _WHOLE))
-    return Sample(label, np.asarray(whole), images.permute(0, 2, 3, 1).numpy())
+    views = [shown(each) for each in images.permute(0, 2, 3, 1).numpy()]
+    return Sample(label, np.asarray(whole), np.stack(views))
 
 
 def summary_table(analysis: DataAnalysis) -> RichTable:

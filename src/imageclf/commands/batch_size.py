@@ -22,6 +22,7 @@ from imageclf.data.pictures.store import raw_bytes
 from imageclf.launch.one_process import check_here, in_one_process
 from imageclf.model import freeze_to
 from imageclf.schedule import Place, Schedule
+from imageclf.schedule.size import PictureSize, edges
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.check_values import required_callbacks
 from imageclf.training.logs import log_to_file
@@ -70,12 +71,12 @@ def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
     return found
 
 
-def demanding(schedule: Schedule, size: int) -> dict[str, Place]:
+def demanding(schedule: Schedule, size: PictureSize) -> dict[str, Place]:
     """Return a place for each pair of picture size and trainable groups that trains on pictures.
 
     Args:
         schedule: the run.
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
     """
     places = [place for place in schedule.places if not place.phase.precompute]
     # In reverse: the first place of each pair stays.
@@ -121,19 +122,19 @@ def _read_from_files(data: DataOptions) -> DataOptions:
     )
 
 
-def taken_by_pictures(config: RunConfig, data: ImageData, size: int, device: torch.device) -> int:
+def taken_by_pictures(config: RunConfig, data: ImageData, size: PictureSize, device: torch.device) -> int:
     """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it.
 
     Args:
         config: of the training.
         data: the pictures.
-        size: pixels a side.
+        size: of the pictures.
         device: that trains.
     """
-    obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms)
+    obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms, data.table.pixels.bits)
     if obstacle is not None or not is_asked(config.data.loading.device_store, device):
         return 0
-    num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize)
+    num_bytes = raw_bytes(data.table.paths, data.side_of(size), data.loading.resize, data.table.pixels)
     return num_bytes if memory_obstacle(num_bytes, size, device) is None else 0
 
 
@@ -146,7 +147,9 @@ class _Trial(pl.Callback):
         taken: returns what the pictures of a size take of a device's memory, bytes.
     """
 
-    def __init__(self, schedule: Schedule, limit: int, taken: Callable[[int, torch.device], int]) -> None:
+    def __init__(
+        self, schedule: Schedule, limit: int, taken: Callable[[PictureSize, torch.device], int]
+    ) -> None:
         self._schedule = schedule
         self._limit = limit
         self._taken = taken
@@ -171,7 +174,7 @@ class _Trial(pl.Callback):
         trainer.should_stop = True
 
 
-def _fits(trainer: pl.Trainer, module: Any, size: int, number: int) -> bool:
+def _fits(trainer: pl.Trainer, module: Any, size: PictureSize, number: int) -> bool:
     """Return whether training steps on so many random pictures fit into the memory."""
     batches = _random_batches(trainer, module, size, number)
     try:
@@ -194,8 +197,8 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or is_oom_error(error) or on_cpu
 
 
-def _random_batches(trainer: pl.Trainer, module: Any, size: int, number: int) -> Iterator[Batch]:
-    images = torch.randint(0, 256, (number, 3, size, size), dtype=torch.uint8)
+def _random_batches(trainer: pl.Trainer, module: Any, size: PictureSize, number: int) -> Iterator[Batch]:
+    images = torch.randint(0, 256, (number, module.model.channels, *edges(size)), dtype=torch.uint8)
     labels = torch.from_numpy(module.task.targets(module.classes[:1] * number, module.classes))
     rows = torch.zeros(number, dtype=torch.long)
     batch = Batch(images.contiguous(memory_format=torch.channels_last), None, labels, rows)

@@ -17,6 +17,7 @@ from imageclf.analysis import (
     find_seeds,
     fold_summary,
     fold_table,
+    joint_facts,
     out_of_fold,
     run_table,
     seed_table,
@@ -36,6 +37,7 @@ from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
 from imageclf.report.runs_page import others_sentence, refused_sentence
 from imageclf.system.cells import without_formulas, write_csv
+from imageclf.system.files import write_json
 from imageclf.system.printable import cell, console, show
 from imageclf.system.words import counted
 from imageclf.training.check_keys import checked
@@ -140,7 +142,7 @@ def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
 
 
 def write_files(runs: Runs, out: Path) -> Path:
-    """Write collect.csv and collect.html, and folds.csv, oof.csv and seeds.csv if there are any.
+    """Write collect.csv and collect.html; folds.csv, oof.csv, thresholds.json, seeds.csv if there are any.
 
     Returns:
         The page.
@@ -151,9 +153,20 @@ def write_files(runs: Runs, out: Path) -> Path:
     if runs.seeds:
         write_csv(without_formulas(seed_table(runs.seeds)), out / "seeds.csv")
     for number, group in enumerate(runs.folds, 1):
-        name = "oof.csv" if len(runs.folds) == 1 else f"oof-{number}.csv"
-        write_predictions(out_of_fold(group), out / name)
+        which = "" if len(runs.folds) == 1 else f"-{number}"
+        write_predictions(out_of_fold(group), out / f"oof{which}.csv")
+        if facts := joint_facts(group):
+            _write_learned(facts, group, out / f"thresholds{which}.json")
     return write_runs_report(runs, out / "collect.html")
+
+
+def _write_learned(facts: Mapping[str, object], group: Folds, path: Path) -> None:
+    write_json(path, {**facts, "classes": list(group.runs[0].classes)})
+    log.info(
+        "thresholds of the classes, tuned on all out-of-fold predictions, are in %s: imageclf-predict "
+        "thresholds=%s decides by them",
+        *(path, path),
+    )
 
 
 def optimized_metric(records: Sequence[RunRecord]) -> str:

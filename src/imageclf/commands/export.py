@@ -24,6 +24,7 @@ from imageclf.model.weights.files import load_into
 from imageclf.model.weights.pretrained import licence_of
 from imageclf.report.model_card import model_card, origin_of
 from imageclf.report.run_files import read_candidates
+from imageclf.schedule.size import edges
 from imageclf.system.files import write_atomically, write_json, write_text
 from imageclf.system.printable import show
 from imageclf.training.check_keys import checked
@@ -96,6 +97,7 @@ def preparation(run: TrainedRun, run_dir: Path, expects: DataConfig, trust: Trus
         "side": stored_side(run.size, run.resize, max_zoom, expects.crop_pct),
         "resize": "crop" if run.resize == "random_resized_crop" else run.resize,
         "crop_pct": expects.crop_pct,
+        **run.pixels.key,
     }
 
 
@@ -169,11 +171,15 @@ def _write_web(
     prepare: dict[str, Any],
 ) -> str:
     run.task.refuse("format=web")
+    if not run.pixels.is_rgb:
+        raise InputError(
+            f"format=web: a browser decodes pictures to RGB of 8 bits, and the run has {run.pixels}; give "
+            "format=onnx"
+        )
     readme = _write_onnx(models, expects, run, options, folder, prepare)
     about = {"classes": list(run.classes), "input": options.input, "prepare": prepare, **run.task.facts()}
     write_page(folder, Path(options.run).resolve().name, run.network, about, options.runtime)
-    halved = 2 * max(prepare["side"], 2 * prepare["size"])
-    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION, halved=halved)
+    about_page = _readme("web", run, vendored=options.runtime is not None, version=VERSION)
     return f"{about_page}\n\n{readme}"
 
 
@@ -184,4 +190,4 @@ def _readme(form: str, run: TrainedRun, **values: object) -> str:
         trim_blocks=True,
         autoescape=False,
     )
-    return environment.get_template(f"export_{form}.md.j2").render(run=run, **values)
+    return environment.get_template(f"export_{form}.md.j2").render(run=run, edges=edges(run.size), **values)

@@ -1,17 +1,22 @@
 """Write a small project that uses imageclf as a library: its configs, its own code, tests and notebook."""
 
+import json
 import keyword
 import shutil
 import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from imageclf import InputError
 from imageclf.system.files import write_text
 
+_REQUIREMENT = "imageclf[demo,export]"
 # Folders and files whose names start with a dot in the project.
 _HIDDEN = {"gitignore": ".gitignore", "ci": ".ci", "workflows": ".github/workflows"}
 
@@ -27,16 +32,43 @@ def new_project(name: str, parent: Path) -> Path:
         InputError: the name is none of a package, another package has it, or the folder exists.
     """
     _check(name, parent)
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = Environment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
+    )
+    values = {"name": name, "requirement": requirement(_installed_from())}
     with as_file(files("imageclf") / "project") as templates:
         for path in sorted(templates.rglob("*.j2")):
             target = parent / name / target_of(path.relative_to(templates), name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_text(target, environment.from_string(path.read_text(encoding="utf-8")).render(name=name))
+            write_text(target, environment.from_string(path.read_text(encoding="utf-8")).render(values))
     (parent / name / ".ci" / "run").chmod(0o755)
     if shutil.which("git") is not None:
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(parent / name)], check=True)
     return parent / name
+
+
+def requirement(origin: Mapping[str, Any]) -> str:
+    """Return what the project requires, so that pip finds it where this package was installed from.
+
+    Args:
+        origin: direct_url.json of the installed package; empty: an index has it.
+
+    >>> requirement({"url": "https://host/it", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}})
+    'imageclf[demo,export] @ git+https://host/it@c0ffee'
+
+    Source: https://packaging.python.org/en/latest/specifications/direct-url/
+    """
+    vcs = origin.get("vcs_info", {})
+    before, after = (f"{vcs['vcs']}+", f"@{vcs['commit_id']}") if vcs else ("", "")
+    return f"{_REQUIREMENT} @ {before}{origin['url']}{after}" if origin else _REQUIREMENT
+
+
+def _installed_from() -> dict[str, Any]:
+    try:
+        return dict(json.loads(distribution("imageclf").read_text("direct_url.json") or "{}"))
+    except PackageNotFoundError:
+        # It is imported from a folder.
+        return {}
 
 
 def target_of(template: Path, name: str) -> Path:

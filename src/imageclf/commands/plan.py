@@ -18,6 +18,7 @@ from imageclf.evaluation.tta_presets import weighted_views
 from imageclf.model import ClassifierModule
 from imageclf.schedule import Workload, passes_left, seconds_of
 from imageclf.schedule.budget import Budget
+from imageclf.schedule.size import PictureSize, by_pixels, edges
 from imageclf.system.machine import Machine
 from imageclf.system.printable import console
 from imageclf.system.progress import duration
@@ -54,7 +55,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 def duration_line(config: RunConfig, module: ClassifierModule, data: ImageData) -> str:
     """Return how long a run takes on this CPU, by the time of one batch at its smallest size."""
-    size, pictures = min(config.schedule.sizes(data.loading.size)), data.loading.pictures_a_step
+    size, pictures = by_pixels(config.schedule.sizes(data.loading.size))[0], data.loading.pictures_a_step
     measured = {("evaluation", size): (seconds_of_batch(module, size, pictures), pictures)}
     left = seconds_of(passes_left(config.schedule, planned_workload(config, data), epoch=0), measured)
     return f"takes about {duration(left or 0.0)} on this machine, if nothing else keeps it busy"
@@ -68,9 +69,10 @@ def trains_on(node: Mapping[str, Any]) -> str | None:
         return None
 
 
-def seconds_of_batch(module: ClassifierModule, size: int, pictures: int) -> float:
+def seconds_of_batch(module: ClassifierModule, size: PictureSize, pictures: int) -> float:
     """Return how long a forward pass takes: the second one, since the first warms up."""
-    images = torch.zeros(pictures, 3, size, size, dtype=torch.uint8).to(memory_format=torch.channels_last)
+    images = torch.zeros(pictures, module.model.channels, *edges(size), dtype=torch.uint8)
+    images = images.to(memory_format=torch.channels_last)
     module.model.eval()
     with torch.inference_mode():
         module.model(images)

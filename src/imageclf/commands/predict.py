@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from imageclf.analysis import submission_of
 from imageclf.callbacks.always.summary import predictions_of, unpredicted
 from imageclf.commands.predict_files import check_output, check_same_rows, output_of, summary_table, write_new
 from imageclf.commands.predict_options import PredictOptions
+from imageclf.configs import read_object
 from imageclf.data import Caching, ImageData, Loading, Table, describe, unreadable
 from imageclf.data.pictures.store import Shrunk
 from imageclf.data.sources.unlabelled import unlabelled_table
@@ -22,6 +24,7 @@ from imageclf.model import Predictions
 from imageclf.model.layout import is_channels_last
 from imageclf.schedule import Phase, Schedule
 from imageclf.system.printable import console, show
+from imageclf.tasks import Task
 from imageclf.training.check_keys import checked
 from imageclf.training.logs import log_to_file
 from imageclf.training.trained import (
@@ -81,8 +84,10 @@ def predict_pictures(options: PredictOptions) -> Predicted:
     check_output(output)
     runs = [read_trained(run_dir, options.weights, options.trust) for run_dir in run_dirs]
     _check_classes(options.runs, runs)
-    classes, task = runs[0].classes, runs[0].task.averaged([each.task for each in runs])
-    table, skipped = readable(unlabelled_table(options.data, classes, options.column), options.on_error)
+    classes = runs[0].classes
+    task = decided_by(options.thresholds, runs[0].task.averaged([each.task for each in runs]), classes)
+    given = replace(unlabelled_table(options.data, classes, options.column), pixels=runs[0].pixels)
+    table, skipped = readable(given, options.on_error)
     if not options.overwrite:
         check_same_rows(output, table)
     sample = None if options.sample is None else Path(options.sample).expanduser()
@@ -100,13 +105,35 @@ def predict_pictures(options: PredictOptions) -> Predicted:
     return Predicted(predictions, task.summary(predictions, classes), skipped, files)
 
 
+def decided_by(file: str | None, task: Task, classes: Sequence[str]) -> Task:
+    """Return a task that decides by a thresholds.json of imageclf-collect; None: as it is.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another task or other classes.
+    """
+    if file is None:
+        return task
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"thresholds={file}: there is no such file; give the thresholds.json that imageclf-collect wrote"
+        )
+    found = read_object(path)
+    if (found.get("task"), found.get("classes")) != (task.name, list(classes)):
+        raise InputError(
+            f"thresholds={file}: its task or classes are not those of the run, which is of task={task.name}; "
+            "give the thresholds.json that imageclf-collect wrote of folds with these classes"
+        )
+    return task.restored(found, len(classes))
+
+
 def readable(table: Table, on_error: Literal["skip", "raise"]) -> tuple[Table, pd.DataFrame]:
     """Return the pictures that can be read, and the others: id, path and reason.
 
     Raises:
         InputError: there are others and `on_error` is raise, or no picture can be read.
     """
-    faults = unreadable(table.paths, _NO_CACHE)
+    faults = unreadable(table.paths, _NO_CACHE, pixels=table.pixels)
     sentence = describe(list(faults.values())) if faults else ""
     if faults and on_error == "raise":
         which = "it" if len(faults) == 1 else "them"
@@ -142,7 +169,8 @@ def predict_table(
     )
     module.to(device)
     data = ImageData(
-        table=table,
+        # Runs that are averaged may have been trained on other channels of the same pictures.
+        table=replace(table, pixels=run.pixels),
         loading=_loading(run, options, is_read=shrunk is not None),
         # The data asks a schedule for the size and the batches of an epoch; here there is one.
         schedule=Schedule({"predict": Phase()}),

@@ -18,6 +18,7 @@ class PredictOptions:
             several of these.
         weights: best, which is the model that the run reports; final, average, average_bn, soup, soup_bn,
             ensemble, ema, or a snapshot PHASE-CYCLE.
+        thresholds: thresholds.json of imageclf-collect, by which labels are decided; None: those of the runs.
         tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
         num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
         beta: weight of the picture itself, 0 to 1; None: that of `tta`.
@@ -35,6 +36,7 @@ class PredictOptions:
     run: str | Sequence[str]
     data: str | Sequence[str]
     weights: str
+    thresholds: str | None
     tta: Preset | None
     num_augmented: int | None
     beta: float | None
@@ -79,6 +81,7 @@ class PredictOptions:
         """Return what the CSV's name says of how it was made, such as -final-fastai07; "" for nothing."""
         has_views = len(self.views().numbers) > 1
         parts = [self.weights] if self.weights != "best" else []
+        parts += ["thresholds"] if self.thresholds is not None else []
         parts += [self.tta or "fastai07"] if has_views else []
         parts += [f"mean-of-{len(self.runs)}"] if len(self.runs) > 1 else []
         return "".join(f"-{part}" for part in parts)

@@ -23,6 +23,7 @@ from imageclf.launch.sweep_folder import FILE as SWEEP
 from imageclf.launch.sweep_folder import RESULTS
 from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
+from imageclf.tasks import task_of, task_with
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +84,11 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
     flat = flatten(config)
     listed = summary.get("classes")
     classes = [str(name) for name in listed] if isinstance(listed, list) else []
-    predictions = pd.DataFrame()
+    predictions, usual = pd.DataFrame(), task_of({})
     # Large, and needed only to join folds.
     if flat.get("data.fold") is not None and classes:
         path = run_dir / "predictions" / "valid.csv"
-        task = str(summary.get("task") or "")
-        predictions = _read_or(run_dir, predictions, lambda: _read_fold(path, classes, task))
+        predictions = _read_or(run_dir, predictions, lambda: _read_fold(path, classes, summary))
     report = run_dir / "report.html"
     status = status_of(run_dir, summary, failure, _patience(flat, metrics))
     # What a search ends early has not failed.
@@ -102,6 +102,7 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         summary=summary,
         metrics=metrics,
         epochs=_read_or(run_dir, None, lambda: _num_epochs(config)),
+        task=_read_or(run_dir, usual, lambda: task_with(summary, flat)),
         predictions=predictions,
         classes=classes,
         report=str(report.absolute()) if report.exists() else "",
@@ -196,13 +197,14 @@ def _num_epochs(config: Mapping[str, object]) -> int | None:
     return Schedule.from_plain(phases).epochs
 
 
-def _read_fold(path: Path, classes: list[str], task: str) -> pd.DataFrame:
-    """Return the predictions of a fold; summaries name any but the usual task."""
-    if task == "regression":
-        return read_predictions(path, classes, are_numbers=True)
-    if task:
-        raise InputError(f"imageclf-collect does not join folds of task={task} yet; their scores are listed")
-    return read_predictions(path, classes)
+def _read_fold(path: Path, classes: list[str], summary: Plain) -> pd.DataFrame:
+    """Return the predictions of a fold; a summary names any but the usual task."""
+    task = task_of(summary)
+    if summary.get("task", task.name) != task.name:
+        raise InputError(
+            f"imageclf-collect does not join folds of task={summary['task']}; their scores are listed"
+        )
+    return read_predictions(path, classes, are_numbers=not task.kind.has_accuracy)
 
 
 def _read_or(place: Path, default: T, read: Callable[[], T]) -> T:

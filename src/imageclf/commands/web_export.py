@@ -4,6 +4,7 @@ import base64
 import json
 import tarfile
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
 from imageclf import InputError
@@ -19,9 +20,10 @@ _MODULE, _WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 def write_page(
     folder: Path, name: str, network: str, about: Mapping[str, object], runtime: str | None
 ) -> None:
-    """Write index.html and model.js beside a folder's model.onnx; with a package of its own, runtime.js too.
+    """Write index.html and its scripts beside a folder's model.onnx.
 
-    They are scripts that hold base64: a page that is opened by a double click may not read other files.
+    The scripts are model.js, jpeg.js with the JPEG decoder and, with a package of the runtime, runtime.js;
+    they are scripts that hold base64: a page that is opened by a double click may not read other files.
 
     Args:
         folder: holds model.onnx.
@@ -33,12 +35,16 @@ def write_page(
     Raises:
         InputError: there is no such package, or it lacks the runtime.
     """
-    scripts = {"model.js": _script("MODEL", _base64((folder / "model.onnx").read_bytes()))}
+    decoder = files("imageclf.report").joinpath("vendored/jpeg-turbo.wasm").read_bytes()
+    scripts = {
+        "jpeg.js": _script("JPEG", _base64(decoder)),
+        "model.js": _script("MODEL", _base64((folder / "model.onnx").read_bytes())),
+    }
     if runtime is not None:
         module, wasm = read_runtime(Path(runtime).expanduser())
         scripts["runtime.js"] = _script("RUNTIME", {"module": module.decode(), "wasm": _base64(wasm)})
-    for file, text in scripts.items():
-        write_text(folder / file, text)
+    for name_of_script, text in scripts.items():
+        write_text(folder / name_of_script, text)
     origin = "" if runtime else CDN
     page = render_page(
         "web_page.html.j2",

@@ -5,7 +5,7 @@ from imageclf.configs.entry import command, run_main
 from imageclf.configs.instantiate import instantiate, locate_target
 from imageclf.configs.paths import CONF_DIR, options_of
 from imageclf.configs.plain import Plain, load_config, save_config, to_plain
-from imageclf.configs.saved.trust import Trust, check_node, check_saved, foreign_targets
+from imageclf.configs.saved.trust import Trust, check_node, check_saved, foreign_targets, own_modules
 from imageclf.configs.saved.untrusted import read_config, read_object
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "load_config",
     "locate_target",
     "options_of",
+    "own_modules",
     "read_config",
     "read_object",
     "record",

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -22,6 +21,7 @@ from imageclf import Preempted
 from imageclf.configs.ending import exit_code, explain, interruption, leave, print_error, record, report_all
 from imageclf.configs.found.source import offer
 from imageclf.configs.help import help_text
+from imageclf.configs.loading import load
 from imageclf.configs.own_code import remember_folders
 from imageclf.configs.paths import CONF_DIR
 from imageclf.configs.plain import refuse_secrets
@@ -46,8 +46,7 @@ def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
     def job(cfg: DictConfig) -> object:
         """Call the command; what a single one fails of is kept from Hydra, and reported at the end."""
         try:
-            # Imported now: it loads torch, which --help and Tab do without.
-            return call_body(import_module(f"imageclf.commands.{name}").run, cfg)
+            return call_body(load(f"imageclf.commands.{name}").run, cfg)
         except Exception as error:
             record(error)
             # A sweeper must see it. Of a single job Hydra would print all overrides, with their secrets.

@@ -60,7 +60,7 @@ def why_not(name: str, error: Exception) -> str:
         places = " or ".join(map(str, code_folders()))
         return (
             f"no installed package is called {top}, and there is no {top}.py in {places}; start the command "
-            "in the folder of your code, or give --config-dir=FOLDER"
+            "in the folder of your code, give --config-dir=FOLDER, or install the project that has it"
         )
     module = _innermost(name)
     if isinstance(cause, AttributeError | ModuleNotFoundError) and module is not None:

@@ -5,6 +5,7 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -17,6 +18,7 @@ from imageclf.configs.found.table_layout import (
     find_suffix,
     find_valid_column,
 )
+from imageclf.schedule.size import edges, of_edges, plain, read_size
 from imageclf.system.world import batch_job_id
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -68,13 +70,14 @@ def run_name(*names: str | None) -> str:
     return next((str(name) for name in names if name not in (None, "", "null")), "train")
 
 
-def enlarged(size: int, factor: float) -> int:
-    """Return a picture size times a factor, rounded to a multiple of 32, the stride of most networks.
+def enlarged(size: Any, factor: float) -> int | str:
+    """Return a picture size times a factor, rounded to multiples of 32, the stride of most networks.
 
-    >>> enlarged(224, 1.25), enlarged(128, 1.25)
-    (288, 160)
+    >>> enlarged(224, 1.25), enlarged(128, 1.25), enlarged([128, 256], 1.25)
+    (288, 160, '160x320')
     """
-    return max(32, round(size * factor / 32) * 32)
+    sides = edges(read_size(size, "data.size"))
+    return plain(of_edges(max(32, round(side * factor / 32) * 32) for side in sides))
 
 
 def register_resolvers() -> None:

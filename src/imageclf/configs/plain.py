@@ -63,14 +63,18 @@ def select(config: Plain, key: str) -> Any:
     return node
 
 
-def save_config(cfg: DictConfig, path: Path) -> None:
+def save_config(cfg: DictConfig, path: Path, plain: Plain | None = None) -> None:
     """Write a resolved config; values that read the environment stay as written.
+
+    Args:
+        cfg: as composed.
+        path: of the file.
+        plain: as in `to_saved`.
 
     Raises:
         InputError: it holds a secret, see `to_saved`.
     """
-    kept = to_saved(cfg)
-    write_text(path, to_yaml(kept))
+    write_text(path, to_yaml(to_saved(cfg, plain)))
 
 
 def to_yaml(values: Any) -> str:
@@ -81,15 +85,19 @@ def to_yaml(values: Any) -> str:
     return text
 
 
-def to_saved(cfg: DictConfig) -> Plain:
+def to_saved(cfg: DictConfig, plain: Plain | None = None) -> Plain:
     """Return what `save_config` writes of a config.
+
+    Args:
+        cfg: as composed.
+        plain: what `to_plain` makes of it, where the caller knows it already.
 
     Raises:
         InputError: a secret would be written: a literal under a key of such a name, a password in an address,
             or a label that reads a secret from the environment.
     """
     raw = OmegaConf.to_container(cfg, resolve=False)
-    kept: Plain = keep_environment(raw, to_plain(cfg), "")
+    kept: Plain = keep_environment(raw, plain or to_plain(cfg), "")
     return kept
 
 

@@ -53,6 +53,7 @@ RANGES: Mapping[str, Range] = {
     "data.fold": Range(0, 9999),
     "data.folds": Range(2, 10_000),
     "data.size": _PIXELS,
+    "data.channels": Range(1, 64),
     "data.batch_size": _BATCH,
     "data.global_batch_size": _BATCH,
     "data.num_workers": Range(0, 1024),

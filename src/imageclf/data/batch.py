@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imageclf.schedule.size import PictureSize, edges
+
 
 @dataclass(frozen=True)
 class Request:
@@ -16,7 +18,7 @@ class Request:
         rows: positions in the table, `[B]`.
         views: number of each view, `[B]`; 0: the picture as it is; above: drawn; below: fixed.
         epoch: counted from the run's start; with the row and the view it decides the draws.
-        size: pixels a side.
+        size: of the views.
         weight: of the mean loss, where ranks have batches of different sizes.
         total: pictures of the global training batch that this is a rank's share of; 0 in evaluation.
     """
@@ -24,21 +26,20 @@ class Request:
     rows: NDArray[np.int64]
     views: NDArray[np.int64]
     epoch: int
-    size: int
+    size: PictureSize
     weight: float = 1.0
     total: int = 0
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Return the shape of the pictures, `[B, size, size, 3]`."""
-        return len(self.rows), self.size, self.size, 3
+    def shape(self, channels: int) -> tuple[int, int, int, int]:
+        """Return the shape of the pictures, `[B, H, W, C]`."""
+        return len(self.rows), *edges(self.size), channels
 
 
 class Batch(NamedTuple):
     """Pictures or, instead of them, cached features.
 
     Args:
-        images: uint8 `[B, 3, H, W]`, stored channels-last, or None.
+        images: uint8 or uint16 `[B, C, H, W]`, stored channels-last, or None.
         features: `[B, F]`, or None.
         labels: class numbers `[B]`, -1 where unknown.
         rows: positions in the table `[B]`.

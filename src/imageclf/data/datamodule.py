@@ -20,8 +20,9 @@ from imageclf.data.sampler import Rows, even_chunks
 from imageclf.data.sources.table import Table
 from imageclf.data.views.augmentation import Augmentation
 from imageclf.schedule import Place, RunState, Schedule
+from imageclf.schedule.size import PictureSize, by_pixels, num_pixels
 
-FeatureSource = Callable[[Split, int], Tensor]
+FeatureSource = Callable[[Split, PictureSize], Tensor]
 
 
 class ImageData(pl.LightningDataModule):
@@ -63,7 +64,7 @@ class ImageData(pl.LightningDataModule):
         self._features: FeatureSource | None = None
         self._requests = Requests(table, loading, schedule, seed)
         self._dataset = PictureDataset(
-            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed, shrunk
+            table.paths, table.labels, augmentation, loading.resize, crop_pct, seed, shrunk, table.pixels
         )
         # Made at their first use, when device and stores are known.
         self._loaders: dict[str, RequestLoader] = {}
@@ -71,9 +72,11 @@ class ImageData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Shrink the pictures for every size of the schedule, unless an earlier run has done so."""
-        sides = {size: self.side_of(size) for size in sorted(self.sizes)}
+        sides = {size: self.side_of(size) for size in by_pixels(self.sizes)}
         # Every rank asks: the first to come builds, the others wait for it.
-        self._dataset.stores = self.caching.stores(self.table.paths, sides, self.loading.resize)
+        self._dataset.stores = self.caching.stores(
+            self.table.paths, sides, self.loading.resize, self.table.pixels
+        )
         self._on_device.choose(self.loading.device_store, sides, self._device)
 
     def use_features(self, source: FeatureSource) -> None:
@@ -104,22 +107,22 @@ class ImageData(pl.LightningDataModule):
         decodes = any(size not in stores or stores[size].form != "raw" for size in self.sizes)
         return self.loading.workers(len(self.table), self._device.type != "cpu", decodes)
 
-    def side_of(self, size: int) -> int:
-        """Return the pixels a side that pictures are shrunk to for views of a size."""
+    def side_of(self, size: PictureSize) -> PictureSize:
+        """Return the size that pictures are shrunk to for views of a size."""
         return self._dataset.side_of(size)
 
-    def is_lossy(self, size: int) -> bool:
+    def is_lossy(self, size: PictureSize) -> bool:
         """Return whether views of a size are made from pictures that were stored as JPEGs."""
         stored = self._dataset.stores.get(size)
         return stored is not None and stored.form == "jpeg"
 
-    def is_on_device(self, size: int) -> bool:
+    def is_on_device(self, size: PictureSize) -> bool:
         """Return whether views of a size are made on the device that trains."""
         return self._on_device.serves(size)
 
     @property
-    def sizes(self) -> set[int]:
-        """Return the pixels a side that the run uses."""
+    def sizes(self) -> set[PictureSize]:
+        """Return the picture sizes that the run uses."""
         return self.schedule.sizes(self.loading.size)
 
     @property
@@ -141,12 +144,12 @@ class ImageData(pl.LightningDataModule):
         return min(max(done, 1), self.schedule.epochs) - 1
 
     @property
-    def last_size(self) -> int:
-        """The pixels a side that the run ends with."""
+    def last_size(self) -> PictureSize:
+        """The picture size that the run ends with."""
         return self.size_of(self.schedule.at(self.last_epoch))
 
-    def size_of(self, place: Place) -> int:
-        """Return the pixels a side at a place."""
+    def size_of(self, place: Place) -> PictureSize:
+        """Return the size of the pictures at a place."""
         return self._requests.size_of(place)
 
     def num_batches(self, place: Place, world_size: int = 1) -> int:
@@ -174,7 +177,7 @@ class ImageData(pl.LightningDataModule):
         return self._requests.training(epoch, self._rank(), order_epoch, start)
 
     def evaluation_requests(
-        self, split: Split, size: int, views: tuple[int, ...] = (0,), only: Rows | None = None
+        self, split: Split, size: PictureSize, views: tuple[int, ...] = (0,), only: Rows | None = None
     ) -> Iterator[Request]:
         """Return this rank's requests for the pictures of a split, or `only` some rows, once per view.
 
@@ -194,8 +197,9 @@ class ImageData(pl.LightningDataModule):
     def _loader(self, use: Literal["train", "evaluation"]) -> RequestLoader:
         """Return the loader of training or of evaluation, which lives as long as the run."""
         if use not in self._loaders:
+            pixel = self.table.pixels.num_bytes
             shapes = ((self._requests.batch_size_of(at), self.size_of(at)) for at in self.schedule.places)
-            largest = max(3 * batch_size * size**2 for batch_size, size in shapes)
+            largest = max(pixel * batch_size * num_pixels(size) for batch_size, size in shapes)
             pinned = self._device.type == "cuda"
             self._loaders[use] = RequestLoader(self._dataset, self.num_workers, largest, pinned)
         return self._loaders[use]

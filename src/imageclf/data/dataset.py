@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from imageclf.data.batch import Batch, Request
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Shrunk, StoredPictures, open_store, read_shrunk
+from imageclf.data.slots import Memory
 from imageclf.data.views.augmentation import Augmentation, Floats, Picture, Views
 from imageclf.data.views.extra import checked_view
 from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
-from imageclf.data.views.lighting import light, mean_value
+from imageclf.data.views.lighting import light, light_16, mean_value
 from imageclf.data.views.viewing import Viewing, changes_light
+from imageclf.schedule.size import PictureSize
 
 
 class PictureDataset(Dataset[Batch]):
@@ -27,6 +30,7 @@ class PictureDataset(Dataset[Batch]):
     every view of it is one resampling from there. Paths and labels `[N]`, -1 where unknown, are those of
     the table's rows; `crop_pct` is the share of the shorter side that the plain view's crop keeps.
     Pictures that are in memory are given as `shrunk`, for views of one size, and their paths are not read.
+    `pixels` says how many channels and bits the pictures have.
     """
 
     def __init__(
@@ -38,10 +42,12 @@ class PictureDataset(Dataset[Batch]):
         crop_pct: float,
         seed: int,
         shrunk: Sequence[Shrunk] | None = None,
+        pixels: Pixels = RGB,
     ) -> None:
         self._shrunk = shrunk
+        self.pixels = pixels
         # By size of the views; sizes without a store are read from the files.
-        self.stores: Mapping[int, StoredPictures] = {}
+        self.stores: Mapping[PictureSize, StoredPictures] = {}
         # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self.labels = labels
@@ -57,12 +63,25 @@ class PictureDataset(Dataset[Batch]):
         Raises:
             InputError: a file cannot be read.
         """
-        images = np.empty(request.shape, dtype=np.uint8)
+        images = self.empty(request)
         self.render(request, images)
         return self.batch(request, images)
 
-    def batch(self, request: Request, images: NDArray[np.uint8]) -> Batch:
-        """Return the batch of a request whose pictures are `images` `[B, size, size, 3]`."""
+    def num_bytes(self, request: Request) -> int:
+        """Return the bytes of the pictures of a request."""
+        return int(np.prod(request.shape(self.pixels.num_bytes)))
+
+    def empty(self, request: Request) -> Picture:
+        """Return an array for the pictures of a request, `[B, H, W, C]`."""
+        return np.empty(request.shape(self.pixels.channels), dtype=self.pixels.dtype)
+
+    def shaped(self, memory: Memory, request: Request) -> Picture:
+        """Return the start of some memory as an array for the pictures of a request."""
+        values = memory[: self.num_bytes(request)].view(self.pixels.dtype)
+        return values.reshape(request.shape(self.pixels.channels))
+
+    def batch(self, request: Request, images: Picture) -> Batch:
+        """Return the batch of a request whose pictures are `images` `[B, H, W, C]`."""
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             features=None,
@@ -72,16 +91,16 @@ class PictureDataset(Dataset[Batch]):
             total=request.total,
         )
 
-    def render(self, request: Request, images: NDArray[np.uint8]) -> None:
-        """Write the pictures of a request into `images` `[B, size, size, 3]`.
+    def render(self, request: Request, images: Picture) -> None:
+        """Write the pictures of a request into `images` `[B, H, W, C]`.
 
         Raises:
             InputError: a file cannot be read, or the transform of the user's own returns no picture.
         """
         self._render(self._read(request), request, images)
 
-    def side_of(self, size: int) -> int:
-        """Return the pixels a side that pictures are shrunk to for views of a size."""
+    def side_of(self, size: PictureSize) -> PictureSize:
+        """Return the size that pictures are shrunk to for views of a size."""
         return self.viewing.side_of(size)
 
     def _read(self, request: Request) -> list[Shrunk]:
@@ -92,40 +111,50 @@ class PictureDataset(Dataset[Batch]):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
 
-    def _reader(self, size: int) -> Callable[[int], Shrunk]:
+    def _reader(self, size: PictureSize) -> Callable[[int], Shrunk]:
         """Return what reads the picture of a row."""
         if self._shrunk is not None:
             return self._shrunk.__getitem__
         stored = self.stores.get(size)
         return partial(self._read_file, size=size) if stored is None else open_store(stored).read
 
-    def _read_file(self, row: int, size: int) -> Shrunk:
-        return read_shrunk(self._paths[row].decode(), size, self.side_of(size), self.viewing.resize)
+    def _read_file(self, row: int, size: PictureSize) -> Shrunk:
+        path, side = self._paths[row].decode(), self.side_of(size)
+        return read_shrunk(path, size, side, self.viewing.resize, self.pixels)
 
-    def _render(self, pictures: Sequence[Shrunk], request: Request, images: NDArray[np.uint8]) -> None:
-        """Write the views of pictures into `images` `[B, size, size, 3]`."""
+    def _render(self, pictures: Sequence[Shrunk], request: Request, images: Picture) -> None:
+        """Write the views of pictures into `images` `[B, H, W, C]`."""
         views = self.viewing.views(request)
         to_pictures = self._maps(pictures, request, views)
-        tables = self._tables(pictures, views)
+        lights = self._lights(pictures, views)
         varied = is_varied(request.views)
         extra = self.viewing.augmentation.extra
         for index, picture in enumerate(pictures):
             warp(picture.pixels, to_pictures[index], images[index])
-            if tables is not None:
-                light(images[index], tables[index])
+            if lights:
+                lights[index](images[index])
             if extra is not None and varied[index]:
                 changed = _seeded(extra, images[index], int(views.seed[index]))
-                images[index] = checked_view(changed, request.size)
+                images[index] = checked_view(changed, images[index])
 
     def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
         shapes = np.array([picture.shape for picture in pictures], dtype=np.float64)
         shrunk = np.array([picture.pixels.shape[1::-1] for picture in pictures], dtype=np.float64)
         return self.viewing.maps(request, views, shapes, shrunk)
 
-    def _tables(self, pictures: Sequence[Shrunk], views: Views) -> NDArray[np.uint8] | None:
+    def _lights(self, pictures: Sequence[Shrunk], views: Views) -> list[Callable[[Picture], None]]:
+        """Return what changes the lighting of each view in place; nothing where none is changed."""
         if not changes_light(views):
-            return None
-        return self.viewing.tables(views, np.array([mean_value(picture.pixels) for picture in pictures]))
+            return []
+        means = np.array([mean_value(picture.pixels) for picture in pictures])
+        if self.pixels.bits == 8:
+            return [partial(light, table=table) for table in self.viewing.tables(views, means)]
+        changes = zip(views.brightness, views.contrast, means, strict=True)
+        white = self.pixels.white
+        return [
+            partial(light_16, brightness=brightness, contrast=contrast, mean=mean, white=white)
+            for brightness, contrast, mean in changes
+        ]
 
 
 def _seeded(extra: Callable[[Picture], Any], picture: Picture, seed: int) -> Any:

@@ -13,8 +13,10 @@ from imageclf import InputError
 from imageclf.data.batch import Batch, Request
 from imageclf.data.dataset import PictureDataset
 from imageclf.data.device_store import DeviceStore, written_size
+from imageclf.data.pictures.pixels import Bits
 from imageclf.data.pictures.store import Form
 from imageclf.data.views.augmentation import Augmentation
+from imageclf.schedule.size import PictureSize
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +42,12 @@ def is_asked(how: DeviceStoring, device: torch.device) -> bool:
     return how == "on" or (how == "auto" and device.type == "cuda")
 
 
-def obstacle_of(form: Form | None, augmentation: Augmentation) -> Obstacle | None:
+def obstacle_of(form: Form | None, augmentation: Augmentation, bits: Bits = 8) -> Obstacle | None:
     """Return why views cannot be made on any device, or None; without a form there is no store."""
     if augmentation.extra is not None:
         return Obstacle("transforms.extra changes views on the CPU", "set transforms.extra=null")
+    if bits == 16:
+        return Obstacle("the pictures have 16 bits", "set data.bits=8")
     if form is None:
         return Obstacle("no shrunk pictures are kept", "set data.cache=raw")
     if form == "jpeg":
@@ -57,7 +61,7 @@ def likely_form(cache: Literal["auto", "raw", "jpeg", "none"]) -> Form | None:
     return forms.get(cache, "raw")
 
 
-def memory_obstacle(num_bytes: int, size: int, device: torch.device) -> Obstacle | None:
+def memory_obstacle(num_bytes: int, size: PictureSize, device: torch.device) -> Obstacle | None:
     """Return why the pictures for views of a size are too large for a device, or None."""
     memory = memory_of(device)
     if num_bytes <= SHARE * memory:
@@ -84,10 +88,10 @@ class DeviceStores:
     def __init__(self, dataset: PictureDataset) -> None:
         self._dataset = dataset
         self._device = torch.device("cpu")
-        self._sizes: frozenset[int] = frozenset()
-        self._loaded: tuple[int, DeviceStore] | None = None
+        self._sizes: frozenset[PictureSize] = frozenset()
+        self._loaded: tuple[PictureSize, DeviceStore] | None = None
 
-    def choose(self, how: DeviceStoring, sizes: Iterable[int], device: torch.device) -> None:
+    def choose(self, how: DeviceStoring, sizes: Iterable[PictureSize], device: torch.device) -> None:
         """Decide which sizes are answered from a device, and log why others are not.
 
         Raises:
@@ -103,7 +107,7 @@ class DeviceStores:
                 raise refused(obstacle)
             log.info("data.device_store=auto: %s: views are made on the CPU", obstacle.reason)
 
-    def serves(self, size: int) -> bool:
+    def serves(self, size: PictureSize) -> bool:
         """Return whether views of a size are made on the device."""
         return size in self._sizes
 
@@ -127,18 +131,18 @@ class DeviceStores:
         """Free the device's memory; the next request loads what it needs."""
         self._loaded = None
 
-    def _obstacle(self, size: int) -> Obstacle | None:
+    def _obstacle(self, size: PictureSize) -> Obstacle | None:
         stored = self._dataset.stores.get(size)
         form = None if stored is None else stored.form
-        obstacle = obstacle_of(form, self._dataset.viewing.augmentation)
+        obstacle = obstacle_of(form, self._dataset.viewing.augmentation, self._dataset.pixels.bits)
         if obstacle is not None or stored is None:
             return obstacle
         return memory_obstacle(stored.num_bytes, size, self._device)
 
-    def _load(self, size: int) -> DeviceStore:
+    def _load(self, size: PictureSize) -> DeviceStore:
         dataset, stored = self._dataset, self._dataset.stores[size]
         amount = written_size(stored.num_bytes)
-        log.info("data.device_store: %s of pictures for %d px on %s", amount, size, self._device)
+        log.info("data.device_store: %s of pictures for %s px on %s", amount, size, self._device)
         return DeviceStore(stored, dataset.viewing, dataset.labels, self._device)
 
 

@@ -49,6 +49,7 @@ class DeviceStore:
         self._places = index[:, [0, 3, 2]]
         self._shapes = index[:, 4:].astype(np.float64)
         self._means = _means(store, viewing.augmentation)
+        self._channels = stored.pixels.channels
         self.pixels = _on_device(store.pixels, device)
         self._viewing = viewing
         self._labels = labels
@@ -57,7 +58,7 @@ class DeviceStore:
     def render(self, request: Request) -> Batch:
         """Return the batch of a request."""
         rows, labels, *arguments = self.send(request)
-        images = self.resample(self.pixels, *arguments, size=request.size)
+        images = self.resample(self.pixels, *arguments, size=request.size, channels=self._channels)
         return Batch(images.permute(0, 3, 1, 2), None, labels, rows, request.weight, request.total)
 
     def send(self, request: Request) -> list[Tensor]:

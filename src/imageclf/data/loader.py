@@ -5,7 +5,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from imageclf.data.batch import Batch, Request
@@ -50,7 +49,8 @@ class RequestLoader:
 
     def _batch(self, answer: Answer[Request]) -> Batch:
         request, images, memory = answer
-        return self._dataset.batch(request, _shaped(memory, request) if images is None else images)
+        pictures = self._dataset.shaped(memory, request) if images is None else images
+        return self._dataset.batch(request, pictures)
 
 
 class EpochLoader:
@@ -99,11 +99,7 @@ def pinned(batches: Iterable[Batch]) -> Iterator[Batch]:
 
 def _render(dataset: PictureDataset, request: Request, memory: Memory) -> Picture | None:
     """Write the pictures of a request to `memory`, or return them if they do not fit there."""
-    fits = np.prod(request.shape) <= len(memory)
-    images = _shaped(memory, request) if fits else np.empty(request.shape, dtype=np.uint8)
+    fits = dataset.num_bytes(request) <= len(memory)
+    images = dataset.shaped(memory, request) if fits else dataset.empty(request)
     dataset.render(request, images)
     return None if fits else images
-
-
-def _shaped(memory: Memory, request: Request) -> Picture:
-    return memory[: np.prod(request.shape)].reshape(request.shape)

@@ -6,8 +6,10 @@ from typing import Literal
 
 from imageclf import InputError
 from imageclf.data.device_choice import DeviceStoring
+from imageclf.data.pictures.pixels import Bits
 from imageclf.data.sampler import Oversample
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.machine import available_cores, num_workers, sharing_ranks
 
 
@@ -25,33 +27,38 @@ class Loading:
     """How pictures become batches.
 
     Args:
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
         batch_size: pictures a step and process, where a phase names none; auto: see `auto_batch_size`.
         global_batch_size: pictures a step of all processes together, in place of `batch_size`; the batch
             sizes of phases are then also of all processes. None: they are of each process.
         num_workers: processes that read training pictures, and as many for evaluation; auto: see
             `imageclf.system.machine.num_workers`.
-        resize: crop, squish or pad (with reflection) to a square; random_resized_crop: a random part
+        resize: crop, squish or pad (with reflection) to that size; random_resized_crop: a random part
             of each training picture, evaluated as crop.
         oversample: none, repeat or weighted.
         on_error: raise, or skip pictures that cannot be read.
         device_store: on: the shrunk pictures of a size are kept on the device that trains, and their views
             are made there; auto: if it is a CUDA GPU and they fit; off.
+        channels: of a pixel; auto: see `imageclf.data.pictures.kinds.choose`.
+        bits: of a value; auto: likewise.
     """
 
-    size: int
+    size: PictureSize
     batch_size: int | Literal["auto"]
     num_workers: int | Literal["auto"]
     resize: Resize
     oversample: Oversample
     on_error: Literal["raise", "skip"]
     device_store: DeviceStoring
-    # Runs of earlier versions have none.
+    # Runs of earlier versions have none of these.
     global_batch_size: int | None = None
+    channels: int | Literal["auto"] = "auto"
+    bits: Bits | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name, low in (("size", 1), ("batch_size", 1), ("num_workers", 0)):
+        read_size(self.size, "data.size")
+        for name, low in (("batch_size", 1), ("num_workers", 0)):
             value = getattr(self, name)
             if value != "auto" and value < low:
                 raise InputError(f"data.{name}={value}: give a whole number from {low}")

@@ -21,6 +21,7 @@ from imageclf.data.sampler import (
 )
 from imageclf.data.sources.table import Table
 from imageclf.schedule import Place, Schedule
+from imageclf.schedule.size import PictureSize
 
 Split = Literal["train", "valid", "test"]
 
@@ -41,8 +42,8 @@ class Requests:
     schedule: Schedule
     seed: int
 
-    def size_of(self, place: Place) -> int:
-        """Return the pixels a side at a place."""
+    def size_of(self, place: Place) -> PictureSize:
+        """Return the size of the pictures at a place."""
         return place.size or self.loading.size
 
     def batch_size_of(self, place: Place) -> int:
@@ -81,7 +82,9 @@ class Requests:
                 views = 1 + copies[picked] if place.phase.augment else np.zeros_like(picked)
                 yield Request(rows[picked], views, epoch, self.size_of(place), weight, total)
 
-    def evaluation(self, rows: Rows, size: int, views: tuple[int, ...], rank: Rank) -> Iterator[Request]:
+    def evaluation(
+        self, rows: Rows, size: PictureSize, views: tuple[int, ...], rank: Rank
+    ) -> Iterator[Request]:
         """Yield a rank's requests for rows of the table, once per view.
 
         The views of a picture are next to each other, so that it is read once.

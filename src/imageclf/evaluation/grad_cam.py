@@ -16,12 +16,13 @@ from imageclf.evaluation.preserve import preserved
 from imageclf.model import ClassifierModule
 from imageclf.model.classifier import ImageClassifier
 from imageclf.model.weights.files import load_into
+from imageclf.schedule.size import PictureSize
 
 
 class Heatmaps(NamedTuple):
-    """Pictures as the network saw them, uint8 `[N, H, W, 3]`, and how much each place spoke, `[N, h, w]`."""
+    """Pictures as the network saw them, `[N, H, W, C]`, and how much each place spoke, `[N, h, w]`."""
 
-    pictures: NDArray[np.uint8]
+    pictures: NDArray[Any]
     maps: NDArray[np.float32]
 
 
@@ -41,7 +42,7 @@ def grad_cam(features: Tensor, gradients: Tensor) -> Tensor:
 
 
 def class_maps(model: ImageClassifier, images: Tensor, classes: Tensor) -> Tensor | None:
-    """Return `grad_cam` of a class `[B]` of each of uint8 pictures `[B, 3, H, W]`.
+    """Return `grad_cam` of a class `[B]` of each of pictures `[B, C, H, W]`.
 
     None if the backbone's last features have no places, as the tokens of a vision transformer.
     """
@@ -64,7 +65,7 @@ def heatmaps_of(
     trainer: pl.Trainer,
     module: ClassifierModule,
     data: ImageData,
-    size: int,
+    size: PictureSize,
     rows: NDArray[np.int64],
     classes: Sequence[int],
     weights: Path | None,
@@ -75,7 +76,7 @@ def heatmaps_of(
         trainer: knows device and precision.
         module: left as it is.
         data: the pictures.
-        size: pixels a side.
+        size: of the pictures.
         rows: of the table, in the order of the result.
         classes: number of the class of each row.
         weights: a file of them; None: those that the module has.

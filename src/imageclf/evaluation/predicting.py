@@ -16,6 +16,7 @@ from imageclf.evaluation.preserve import preserved
 from imageclf.evaluation.tta_presets import PLAIN, WeightedViews
 from imageclf.model import ClassifierModule, Collector, Predictions
 from imageclf.model.weights.files import load_into
+from imageclf.schedule.size import PictureSize
 from imageclf.system.progress import track
 
 
@@ -38,7 +39,7 @@ def predict(
     module: ClassifierModule,
     data: ImageData,
     split: Split,
-    size: int,
+    size: PictureSize,
     views: tuple[int, ...],
     only: Tensor | None = None,
     step: str = "prediction",
@@ -50,7 +51,7 @@ def predict(
         module: with the weights to use.
         data: the pictures.
         split: train, valid or test.
-        size: pixels a side.
+        size: of the pictures.
         views: their numbers; 0 is the picture as it is. The rows of a picture are in this order.
         only: rows of the split to predict; None: all of them.
         step: what the progress says is done.
@@ -71,7 +72,7 @@ def predict(
 
 
 def current_predictions(
-    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, size: int
+    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, size: PictureSize
 ) -> Predictions:
     """Return plain predictions of the validation split by the current weights; a collective call."""
     known = module.validation_predictions()
@@ -83,7 +84,12 @@ def current_predictions(
 
 
 def predict_with_reported(
-    trainer: pl.Trainer, module: ClassifierModule, data: ImageData, split: Split, size: int, run_dir: Path
+    trainer: pl.Trainer,
+    module: ClassifierModule,
+    data: ImageData,
+    split: Split,
+    size: PictureSize,
+    run_dir: Path,
 ) -> Predictions:
     """Return plain predictions of a split by the reported model, or by the current weights without any."""
     if not (run_dir / "snapshots" / "final.ckpt").exists():
@@ -98,7 +104,7 @@ def predict_with(
     module: ClassifierModule,
     data: ImageData,
     split: Split,
-    size: int,
+    size: PictureSize,
     files: Sequence[Path],
     views: WeightedViews = PLAIN,
 ) -> Predictions:

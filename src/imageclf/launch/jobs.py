@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from imageclf import InputError
 from imageclf.configs import explain, record, to_plain
 from imageclf.configs.entry import composing
-from imageclf.configs.plain import to_saved
+from imageclf.configs.plain import Plain, to_saved
 from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
 from imageclf.system.errors import RunError
@@ -45,6 +45,7 @@ class Job:
         name: number and the overrides that differ from those of the other jobs, for messages.
         overrides: all of them, as Hydra got them.
         packed: its config, see `pack`: as objects a thousand configs would fill gigabytes.
+        packed_plain: the same as plain values without the hydra node, which are quicker to read.
         run_dir: where it trains.
     """
 
@@ -52,19 +53,31 @@ class Job:
     name: str
     overrides: tuple[str, ...]
     packed: bytes
+    packed_plain: bytes
     run_dir: Path
 
     @property
     def config(self) -> DictConfig:
         """Return the composed config with its hydra node, another copy each time."""
-        config: DictConfig = pickle.loads(zlib.decompress(self.packed))
+        config: DictConfig = unpack(self.packed)
         return config
 
+    @property
+    def plain(self) -> Plain:
+        """Return the config as plain values, all of them resolved, another copy each time."""
+        plain: Plain = unpack(self.packed_plain)
+        return plain
 
-def pack(config: DictConfig) -> bytes:
-    """Return a composed config as the few kilobytes that a `Job` holds of it."""
+
+def pack(config: DictConfig | Plain) -> bytes:
+    """Return a config as the few kilobytes that a `Job` holds of it."""
     # The quickest level: a thousand configs are packed while the user waits.
     return zlib.compress(pickle.dumps(config), 1)
+
+
+def unpack(packed: bytes) -> Any:
+    """Return the config that `pack` was given."""
+    return pickle.loads(zlib.decompress(packed))
 
 
 def compose_jobs(
@@ -100,18 +113,21 @@ def _checked(
     name = f"job {number}" + (f" ({own})" if own else "")
     overrides = [each for each in given if not each.startswith("resume_sweep=")]
     try:
-        job = _compose(loader, config, overrides, number, name)
-        with task_config(job) as cfg:
+        composed = _compose(loader, config, overrides, number)
+        packed, run_dir = pack(composed), Path(composed.hydra.runtime.output_dir)
+        with task_config(composed, unpack(packed)) as cfg:
             # For a single run the command does these two, before it looks at the rest.
-            to_saved(cfg)
-            check_location(job.run_dir)
-            check_job(cfg, job.run_dir, overrides)
+            plain = to_plain(cfg)
+            to_saved(cfg, plain)
+            check_location(run_dir)
+            check_job(cfg, plain, run_dir, overrides)
     except (InputError, HydraException, OmegaConfBaseException) as error:
         raise InputError(f"{name}: {explain(error)}") from error
-    return job
+    return Job(number, name, tuple(overrides), packed, pack(plain), run_dir)
 
 
-def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], number: int, name: str) -> Job:
+def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], number: int) -> DictConfig:
+    """Return the config of a job; its directory is `hydra.runtime.output_dir`."""
     composed = composing(overrides, lambda each: loader.load_sweep_config(config, each))
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
@@ -126,23 +142,22 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
         drop_replaced(composed, composed.hydra, loader)
     if config.resume_sweep is not None and (run_dir / "config.yaml").exists():
         composed.ckpt_path = "auto"
-    return Job(number, name, tuple(overrides), pack(composed), run_dir)
-
-
-def plain_config(job: Job) -> dict[str, Any]:
-    """Return a job's config as plain values."""
-    with task_config(job) as cfg:
-        return to_plain(cfg)
+    return composed
 
 
 @contextmanager
-def task_config(job: Job) -> Iterator[DictConfig]:
-    """Yield a config as the job's function gets it: without the hydra node, to which it may still refer."""
-    cfg = job.config
-    with open_dict(cfg):
-        del cfg["hydra"]
-    with hydra_config(job.config):
-        yield cfg
+def task_config(config: DictConfig, copy: DictConfig) -> Iterator[DictConfig]:
+    """Yield a config as the job's function gets it: without the hydra node, to which it may still refer.
+
+    Args:
+        config: of the job.
+        copy: another one of it, which is changed and yielded; `copy.deepcopy` would take four times as long
+            as to read the job's packed config again.
+    """
+    with open_dict(copy):
+        del copy["hydra"]
+    with hydra_config(config):
+        yield copy
 
 
 @contextmanager
@@ -186,7 +201,6 @@ def job_return(job: Job, result: float | RunError | None) -> JobReturn:
     returned = _Returned(
         overrides=list(job.overrides),
         working_dir=str(Path.cwd()),
-        task_name=job.config.hydra.job.name,
         status=JobStatus.FAILED if isinstance(result, RunError) else JobStatus.COMPLETED,
     )
     returned.return_value = result

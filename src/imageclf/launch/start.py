@@ -12,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import read_object, to_plain
+from imageclf.configs import own_modules, read_config, read_object, to_plain
+from imageclf.configs.plain import Plain
 from imageclf.launch.ranks import run_ranks
 from imageclf.launch.slurm.requeue import requeue_when_preempted
 from imageclf.launch.tasks import broadcasting, train_broadcast_run
@@ -78,7 +79,7 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     # A refusal to resume is no failure of the run that is there.
     recording = nullcontext if has_begun(run_dir) else partial(record_failure, run_dir)
     with recording():
-        config = check_job(cfg, run_dir, overrides)
+        config = check_job(cfg, to_plain(cfg), run_dir, overrides)
     with requeue_when_preempted(), locked(run_dir):
         with recording():
             is_left = prepare(cfg, run_dir, overrides)
@@ -96,7 +97,8 @@ def _close(run_dir: Path) -> None:
     summary = read_object(run_dir / "summary.json")
     # A debug run may have none.
     written = [name for name in RESULTS if (run_dir / name).exists()]
-    lines = closing_words(run_dir, summary, written) if summary else []
+    modules = own_modules(read_config(run_dir / "config.yaml"))
+    lines = closing_words(run_dir, summary, written, modules) if summary else []
     for line in lines:
         log.info("%s", line)
 
@@ -107,13 +109,19 @@ def score_of(run_dir: Path, metric: str | None) -> float | None:
     return float(score) if score is not None else None
 
 
-def check_job(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> RunConfig:
+def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]) -> RunConfig:
     """Return the parsed config; refuse all that can be before a picture is read or anything is written.
+
+    Args:
+        cfg: the composed config.
+        plain: the same as plain values.
+        run_dir: of the run.
+        overrides: what the user typed.
 
     Raises:
         InputError: a mistake in the config, or the directory holds another run.
     """
-    config = parse(to_plain(cfg), RunConfig)
+    config = parse(plain, RunConfig)
     check_top(config)
     for_ranks(config, os.environ)
     check_directory(cfg, run_dir, overrides)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from imageclf import InputError, Preempted
 from imageclf.launch.job_process import run_job
-from imageclf.launch.jobs import Job, compose_jobs, job_return, plain_config, set_up
+from imageclf.launch.jobs import Job, compose_jobs, job_return, set_up
 from imageclf.launch.pool import open_pool
 from imageclf.launch.shares import Share, split_machine, visible_gpus
 from imageclf.launch.slurm.requeue import requeue_when_preempted
@@ -26,7 +26,6 @@ from imageclf.system.command_line import override
 from imageclf.system.errors import Failure, RunError
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
-from imageclf.system.processes import fork_server
 from imageclf.system.progress import track
 from imageclf.system.signals import ending
 from imageclf.system.world import World
@@ -70,9 +69,9 @@ def launch(
     write_multirun(config, sweep_dir)
     results: dict[int, Result] = {}
     for job in jobs:
-        if goes_on(job.config) and (job.run_dir / "summary.json").exists():
+        if goes_on(job.plain["ckpt_path"]) and (job.run_dir / "summary.json").exists():
             log.info("job %d is finished already", job.number)
-            results[job.number] = score_of(job.run_dir, job.config.optimized_metric)
+            results[job.number] = score_of(job.run_dir, job.plain["optimized_metric"])
     unfinished = [job for job in jobs if job.number not in results]
     with requeue_when_preempted(), _saying_how_to_go_on(sweep_dir):
         for job, result in run_jobs(iter(unfinished), shares, len(unfinished)):
@@ -106,8 +105,6 @@ def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Itera
 
 def _begin(config: DictConfig) -> None:
     refuse_sweep(World.of_process())
-    # It loads torch while the jobs are composed here.
-    fork_server()
     set_up(config)
 
 
@@ -180,7 +177,7 @@ def _job_return(job: Job, result: Result) -> JobReturn:
 
 
 def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:
-    trainers = [plain_config(job)["trainer"] for job in jobs]
+    trainers = [job.plain["trainer"] for job in jobs]
     on_cpu = all(trainer.get("accelerator") == "cpu" for trainer in trainers)
     gpus = [] if on_cpu else visible_gpus()
     ranks = max(map(num_ranks, trainers))

@@ -41,7 +41,7 @@ def choose_folder(config: DictConfig) -> None:
     check_sweep_location(folder)
     if not (folder / FILE).is_file() or (resumed is None and is_empty(folder)):
         return
-    if resumed is None and not goes_on(config):
+    if resumed is None and not goes_on(config.ckpt_path):
         raise InputError(
             f"{folder} holds a sweep already: continue it with resume_sweep={folder}, "
             "or choose another hydra.sweep.dir"
@@ -57,9 +57,9 @@ def choose_folder(config: DictConfig) -> None:
         )
 
 
-def goes_on(config: DictConfig) -> bool:
+def goes_on(ckpt_path: str | None) -> bool:
     """Return whether a command goes on with what it finds: it says so, or it is a job that SLURM requeued."""
-    return config.ckpt_path == "auto" or restarted(os.environ)
+    return ckpt_path == "auto" or restarted(os.environ)
 
 
 def choose_run(config: DictConfig, run_dir: str) -> None:

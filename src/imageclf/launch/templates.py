@@ -1,5 +1,6 @@
 """Compose the jobs of a large sweep quickly: those that choose the same options differ in values alone."""
 
+import gc
 import pickle
 from functools import cache
 from typing import Any
@@ -20,6 +21,8 @@ def share_files(loader: ConfigLoader) -> None:
     Args:
         loader: of the sweep; its `load_sweep_config` is replaced.
     """
+    # The libraries stay: looking through them for garbage took longer than composing the jobs.
+    gc.freeze()
     load, templates = loader.load_sweep_config, dict[tuple[str, ...], bytes]()
 
     @cache

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from imageclf import InputError
 from imageclf.model.picture_sizes import check_sizes, size_options, takes_option
 from imageclf.model.weights.pretrained import body_weights, cached_file, check_reachable, load_weights
+from imageclf.schedule.size import Oblong, PictureSize, by_pixels, edges
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class DataConfig:
         fixed_size: pixels a side where the architecture takes no other, else None.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     crop_pct: float
     fixed_size: int | None
 
@@ -35,18 +36,20 @@ class DataConfig:
 def create_backbone(
     name: str,
     weights: str,
-    size: int | Collection[int] | None = None,
+    size: PictureSize | Collection[PictureSize] | None = None,
     drop_path_rate: float | None = None,
+    channels: int = 3,
 ) -> nn.Module:
-    """Return a timm model without its classifier: `[B, 3, H, W]` -> `[B, F]`.
+    """Return a timm model without its classifier: `[B, channels, H, W]` -> `[B, F]`.
 
     Args:
         name: any name that timm knows.
         weights: hub, packaged, none, or the path of a file; timm resamples position embeddings of another
             picture size.
-        size: pixels a side of the pictures, one or several sizes; None: the architecture's own.
+        size: of the pictures, one or several; None: the architecture's own.
         drop_path_rate: fraction of the pictures that skip the last block in training, falling to 0 at the
             first block; None: the architecture's own.
+        channels: of the pictures; timm folds the first layer's weights for three of them.
 
     Raises:
         InputError: timm does not know the name, the weights cannot be loaded, or the architecture does not
@@ -55,10 +58,11 @@ def create_backbone(
     check_known(name, weights)
     # Before the model, which takes time to build.
     state = load_weights(weights, name)
-    sizes = [size] if isinstance(size, int) else sorted(size or ())
+    sizes = [size] if isinstance(size, int | Oblong) else by_pixels(size or ())
     options = size_options(name, sizes)
     check_sizes(name, sizes, options)
     options |= {"num_classes": 0, "pretrained": weights == "hub", **_drop_path(name, drop_path_rate)}
+    options |= {} if channels == 3 else {"in_chans": channels}
     backbone = _create(name, options)
     if state is not None:
         # Strict: a tensor that silently stays random costs days.
@@ -120,14 +124,14 @@ def expected_crop_pct(name: str) -> float | None:
     return None if config is None else float(resolve_data_config(pretrained_cfg=config.to_dict())["crop_pct"])
 
 
-def num_features(backbone: nn.Module, size: int) -> int:
+def num_features(backbone: nn.Module, size: PictureSize, channels: int = 3) -> int:
     """Return F, the width of the features, from a forward pass with one black picture.
 
     Raises:
         InputError: it gives no tensor `[B, F]`.
     """
     # timm's own attributes are right for most families, a forward pass is for all.
-    features = evaluated(backbone, torch.zeros(1, 3, size, size))
+    features = evaluated(backbone, torch.zeros(1, channels, *edges(size)))
     if not isinstance(features, Tensor) or features.ndim != 2:
         found = f"shape {list(features.shape)}" if isinstance(features, Tensor) else type(features).__name__
         raise InputError(f"model.backbone: features of {found}, not [B, F]; pool them, or take another model")
@@ -185,12 +189,12 @@ def _load(backbone: nn.Module, state: dict[str, Tensor], name: str, options: dic
     except RuntimeError as error:
         raise InputError(
             f"model.weights: tensors of the file have other shapes than those of {name}; "
-            "is it of another model, or for another picture size?"
+            "is it of another model, or for another picture size or data.channels?"
         ) from error
 
 
 def _resampled(state: dict[str, Tensor], name: str, options: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors as timm adapts them to another picture size, above all position embeddings."""
+    """Return the tensors as timm adapts them: position embeddings to a size, the first layer to channels."""
     # Each family has its own filter for that, which timm applies when it loads pretrained weights.
     # No classes: with a classifier timm would tolerate missing tensors.
     overlay = {"state_dict": state, "num_classes": 0}

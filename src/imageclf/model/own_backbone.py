@@ -8,6 +8,7 @@ from torch import nn
 from imageclf import InputError
 from imageclf.model.backbone import evaluated
 from imageclf.model.weights.pretrained import body_weights, load_weights
+from imageclf.schedule.size import PictureSize, edges, num_pixels
 
 
 def is_own(body: nn.Module) -> bool:
@@ -34,21 +35,24 @@ def check_own(net: object, name: str) -> nn.Module:
     return net
 
 
-def split_head(net: nn.Module, size: int, num_classes: int) -> tuple[nn.Module, nn.Module]:
+def split_head(
+    net: nn.Module, size: PictureSize, num_classes: int, channels: int = 3
+) -> tuple[nn.Module, nn.Module]:
     """Split a network that gives logits into a body, which is the network itself, and a head.
 
     The head is what `get_classifier()` returns, as in timm, or else the last child that has parameters. An
     identity takes its place in the body, and the two together must give what the network gave.
 
     Args:
-        net: `[B, 3, H, W]` -> logits `[B, C]`; it is changed.
-        size: pixels a side of a picture to try it with.
-        num_classes: C.
+        net: `[B, C, H, W]` -> logits `[B, num_classes]`; it is changed.
+        size: of a picture to try it with.
+        num_classes: of the logits.
+        channels: C, of a picture.
 
     Raises:
         InputError: it gives something else, or its last layer is not its head.
     """
-    pictures = torch.linspace(-2, 2, 3 * size * size).view(1, 3, size, size)
+    pictures = torch.linspace(-2, 2, channels * num_pixels(size)).view(1, channels, *edges(size))
     name = _head_name(net)
     head, logits = getattr(net, name), evaluated(net, pictures)
     if logits.shape != (1, num_classes):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 import timm
@@ -11,6 +10,7 @@ from timm.layers.patch_embed import PatchEmbed
 from torch import nn
 
 from imageclf import InputError
+from imageclf.schedule.size import PictureSize, edges, of_edges
 
 # Every timm architecture with restricted sizes accepts multiples of one of these.
 _STEPS = (8, 14)
@@ -23,7 +23,7 @@ def fixed_size(name: str) -> int | None:
     return _own_size(name) if config is not None and config.fixed_input_size else None
 
 
-def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
+def size_options(name: str, sizes: Sequence[PictureSize]) -> dict[str, Any]:
     """Return the options of `timm.create_model` for pictures of these sizes.
 
     For one size position embeddings are built for it. For several they keep the size that the weights were
@@ -31,7 +31,7 @@ def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
 
     Args:
         name: any name that timm knows.
-        sizes: pixels a side; none: the architecture's own.
+        sizes: of the pictures; none: the architecture's own.
     """
     if not sizes or fixed_size(name) is None:
         # Convolutional architectures do not have the options.
@@ -41,12 +41,12 @@ def size_options(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     return {"dynamic_img_size": True} if takes_option(name, "dynamic_img_size", True) else {}
 
 
-def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> None:
+def check_sizes(name: str, sizes: Sequence[PictureSize], options: dict[str, Any]) -> None:
     """Refuse sizes that an architecture does not accept, before its weights are downloaded.
 
     Args:
         name: any name that timm knows.
-        sizes: pixels a side.
+        sizes: of the pictures.
         options: as `size_options` returns them.
 
     Raises:
@@ -71,12 +71,12 @@ def check_sizes(name: str, sizes: Sequence[int], options: dict[str, Any]) -> Non
         )
 
 
-def takes_size(name: str, size: int, options: dict[str, Any]) -> bool:
-    """Return whether an architecture accepts pictures of `size` pixels a side.
+def takes_size(name: str, size: PictureSize, options: dict[str, Any]) -> bool:
+    """Return whether an architecture accepts pictures of a size.
 
     Args:
         name: any name that timm knows.
-        size: pixels a side.
+        size: of the pictures.
         options: as `size_options` returns them; `img_size` follows `size`.
     """
     if "img_size" in options:
@@ -84,7 +84,7 @@ def takes_size(name: str, size: int, options: dict[str, Any]) -> bool:
     try:
         body = _skeleton(name, **options)
         with torch.no_grad():
-            body(torch.zeros(1, 3, size, size, device="meta"))
+            body(torch.zeros(1, 3, *edges(size), device="meta"))
     except NotImplementedError:
         return True  # An operation that needs numbers: the training will show.
     except Exception:  # Architectures fail in many ways: an assertion, a shape, an index.
@@ -103,18 +103,32 @@ def takes_option(name: str, option: str, value: object) -> bool:
     return True
 
 
-def nearest(size: int, is_legal: Callable[[int], bool]) -> list[int]:
-    """Return the nearest legal sizes below and above that are at most 128 pixels away.
+def nearest(size: PictureSize, is_legal: Callable[[int], bool]) -> list[PictureSize]:
+    """Return the nearest legal sizes below and above whose sides are at most 128 pixels away.
 
-    >>> nearest(100, lambda size: size % 14 == 0), nearest(20, lambda size: size % 32 == 0)
+    `is_legal` tells it of a square's side.
+
+    >>> nearest(100, lambda side: side % 14 == 0), nearest(20, lambda side: side % 32 == 0)
     ([98, 112], [32])
+    >>> [str(size) for size in nearest(of_edges((64, 100)), lambda side: side % 32 == 0)]
+    ['64x96', '64x128']
     """
-    around = range(max(8, size - 128), size + 129)
+    height, width = edges(size)
+    # Each side once: every question builds a model.
+    found = {side: _nearest_sides(side, is_legal) for side in {height, width}}
+    pairs = zip(found[height], found[width], strict=True)
+    return [of_edges((high, wide)) for high, wide in pairs if high is not None and wide is not None]
+
+
+def _nearest_sides(side: int, is_legal: Callable[[int], bool]) -> tuple[int | None, int | None]:
+    """Return the nearest legal sides below and above; a side that is legal itself is both, None: none is."""
+    if is_legal(side):
+        return side, side
+    around = range(max(8, side - 128), side + 129)
     steps = [each for each in around if any(each % step == 0 for step in _STEPS)]
-    below = filter(is_legal, (each for each in reversed(steps) if each < size))
-    above = filter(is_legal, (each for each in steps if each > size))
-    # At most one of each: every question builds a model.
-    return [*islice(below, 1), *islice(above, 1)]
+    below = filter(is_legal, (each for each in reversed(steps) if each < side))
+    above = filter(is_legal, (each for each in steps if each > side))
+    return next(below, None), next(above, None)
 
 
 def _own_size(name: str) -> int:
@@ -132,7 +146,8 @@ def _skeleton(name: str, **options: Any) -> nn.Module:
     return skeleton.eval()
 
 
-def _fills_patches(body: nn.Module, size: int) -> bool:
+def _fills_patches(body: nn.Module, size: PictureSize) -> bool:
     """Return whether the patches cover the picture; patches of 16 would drop two columns of 50 pixels."""
     embed = next((each for each in body.modules() if isinstance(each, PatchEmbed)), None)
-    return embed is None or all(size % side == 0 for side in embed.patch_size)
+    pairs = zip(edges(size), embed.patch_size if embed else (1, 1), strict=True)
+    return all(edge % side == 0 for edge, side in pairs)

@@ -20,6 +20,7 @@ from imageclf.report.plots.sheet import Sample, sheet_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import save_figure
 from imageclf.report.thumbnails import pixels_uri
+from imageclf.schedule.size import PictureSize
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_bytes
 from imageclf.tasks import MULTICLASS, Task
@@ -40,7 +41,7 @@ class DataAnalysis:
         pictures: a row per file, with `PICTURE_COLUMNS`; sizes in pixels, 0 if the file is not a picture.
         classes: names, in class order.
         problems: of the pictures, by row.
-        size: pixels a side in training.
+        size: of the pictures in training.
         warning: about what a centre crop cuts off, or "".
         samples: some pictures with their views; none if none can be read.
         config: the data and transforms nodes, as YAML.
@@ -51,7 +52,7 @@ class DataAnalysis:
     pictures: pd.DataFrame
     classes: Sequence[str]
     problems: Sequence[Problem]
-    size: int
+    size: PictureSize
     warning: str
     samples: Sequence[Sample]
     config: str

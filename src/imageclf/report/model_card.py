@@ -8,16 +8,10 @@ from imageclf.report.page import percent
 from imageclf.report.reported import choice_sentence, number_scores, scores_in_words, tested_sentence
 from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import counted, joined
+from imageclf.tasks import task_of
 
 # Names of classes before the rest is counted.
 _MOST_NAMES = 20
-_ONE_CLASS = "it gives one of these classes to every picture, also to one that shows none of them"
-_LABELS = (
-    "it knows these labels alone, and gives a picture those whose probability reaches their threshold "
-    "(`thresholds` or `threshold` in `config.json`)"
-)
-_NUMBERS = "it gives these numbers for every picture, also for one that shows nothing of the kind"
-_LIMITS = {"multilabel": _LABELS, "regression": _NUMBERS}
 
 
 def model_card(
@@ -38,14 +32,15 @@ def model_card(
     """
     is_reported = exported is not None and exported.name == summary.get("model")
     choice = choice_sentence(summary) if is_reported else ""
+    task = task_of(summary)
     rows = {
-        "Numbers" if summary.get("task") == "regression" else "Classes": _names(classes),
+        task.kind.title: _names(classes),
         "Trained on": f"{counted(_count(summary, 'num_train'), 'picture')}, in {backbone}",
         "Result": _result(exported, summary, choice),
         "Test": tested_sentence(summary) if is_reported else "",
         "Limits": (
-            f"{_LIMITS.get(str(summary.get('task')), _ONE_CLASS)}. Pictures unlike those it was trained on, "
-            f"of another camera or in another light, may be {_judged(summary)} less well: measure it on "
+            f"{task.limits}. Pictures unlike those it was trained on, "
+            f"of another camera or in another light, may be {task.kind.judged} less well: measure it on "
             "your own."
         ),
         "Weights": origin,
@@ -69,13 +64,8 @@ def origin_of(weights: object, backbone: str, licence: str) -> str:
     return f"training began {began}; terms of that code, of the file and of your data may hold."
 
 
-def _judged(summary: Mapping[str, object]) -> str:
-    return "judged" if summary.get("task") == "regression" else "classified"
-
-
 def _names(classes: Sequence[str]) -> str:
-    shown = [f"`{name}`" for name in classes[:_MOST_NAMES]]
-    return joined([*shown, f"{len(classes) - _MOST_NAMES} more"] if len(classes) > _MOST_NAMES else shown)
+    return joined([f"`{name}`" for name in classes], _MOST_NAMES)
 
 
 def _count(summary: Mapping[str, object], key: str) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imageclf.analysis.extremes import Answer
+from imageclf.data.pictures.arrays import shown
 from imageclf.report.thumbnails import pixels_uri
 
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """Some pictures of a training batch, `[B, H, W, 3]`, and what each shows, in words."""
+    """Some pictures of a training batch, `[B, H, W, C]`, and what each shows, in words."""
 
-    pictures: NDArray[np.uint8]
+    pictures: NDArray[Any]
     labels: Sequence[str]
     is_augmented: bool
 
@@ -29,13 +31,13 @@ class ReportedHeatmaps:
 
     Args:
         answers: N of predictions/valid.csv.
-        pictures: as the network saw them, `[N, H, W, 3]`.
+        pictures: as the network saw them, `[N, H, W, C]`.
         maps: how much each place counted for the class of the answer, `[N, h, w]`, 0 to 1.
         is_member: whether it is but one of the networks that predict together.
     """
 
     answers: Sequence[Answer]
-    pictures: NDArray[np.uint8]
+    pictures: NDArray[Any]
     maps: NDArray[np.float32]
     is_member: bool
 
@@ -87,11 +89,11 @@ def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list
     ]
 
 
-def overlay(pixels: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a picture `[H, W, 3]` in grey, under the colours of its weights `[h, w]`, 0 to 1."""
+def overlay(pixels: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a picture `[H, W, C]` in grey, under the colours of its weights `[h, w]`, 0 to 1."""
     height, width, _ = pixels.shape
     smooth = Image.fromarray(weights).resize((width, height), Image.Resampling.BILINEAR)
     colours = colormaps["inferno"](np.asarray(smooth))[..., :3] * 255
-    grey = pixels.mean(axis=2, keepdims=True)
+    grey = shown(pixels).mean(axis=2, keepdims=True)
     blended: NDArray[np.uint8] = np.rint(0.5 * grey + 0.5 * colours).astype(np.uint8)
     return blended

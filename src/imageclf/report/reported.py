@@ -8,6 +8,7 @@ from imageclf.analysis.scores import wilson_interval
 from imageclf.report.page import percent
 from imageclf.report.run_files import CandidateScore
 from imageclf.system.words import joined
+from imageclf.tasks import task_of
 
 _MIXTURES = {
     "average": "the average of the weights of {}",
@@ -106,7 +107,7 @@ def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
     >>> number_scores({"task": "regression", "model/loss": 0.1, "model/pictures": 8, "model/mae": 2.5})
     {'mae': 2.5}
     """
-    if summary.get("task") != "regression":
+    if task_of(summary).kind.has_accuracy:
         return {}
     found = {
         name.removeprefix("model/"): value for name, value in summary.items() if name.startswith("model/")

@@ -18,9 +18,23 @@ def training_command(overrides: Sequence[str]) -> str | None:
     return (" \\\n  " if len(arguments) > 2 else " ").join(["imageclf-train", *arguments])
 
 
+def run_arguments(run_dir: Path, modules: Sequence[str] = ()) -> str:
+    """Return the arguments that open a run, as they are typed in a shell.
+
+    Args:
+        run_dir: of the run.
+        modules: of the user's own, which hold its network and have to be trusted.
+
+    >>> run_arguments(Path("runs/1"), ["petals.head"])
+    "run=runs/1 'trust=[petals.head]'"
+    """
+    trust = [shlex.quote(f"trust=[{','.join(modules)}]")] if modules else []
+    return " ".join([override("run", run_dir), *trust])
+
+
 def using_commands(run_dir: Path) -> list[tuple[str, str]]:
     """Return what can be done with a finished run: words, and the command."""
-    run = override("run", run_dir)
+    run = run_arguments(run_dir)
     return [
         ("Predict a folder of new pictures", f"imageclf-predict {run} data=FOLDER"),
         ("Export for onnxruntime, which needs no PyTorch", f"imageclf-export {run} format=onnx"),

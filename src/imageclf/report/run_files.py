@@ -24,9 +24,7 @@ from imageclf.configs.saved.numbers import (
 from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
 from imageclf.system.files import read_limited
 from imageclf.system.printable import written
-from imageclf.tasks import MULTICLASS, Multilabel, Regression, Task
-
-_TASKS: dict[str, Task] = {"multilabel": Multilabel(), "regression": Regression()}
+from imageclf.tasks import Task, task_of
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,12 @@ class RunFiles:
     @property
     def task(self) -> Task:
         """Return the task: a summary names any but the usual one."""
-        return _TASKS.get(str(self.summary.get("task")), MULTICLASS)
+        return task_of(self.summary)
 
     @property
     def has_labels(self) -> bool:
         """Return whether a picture has any number of labels."""
-        return self.task.name == "multilabel"
+        return self.task.kind.has_accuracy and not self.task.is_exclusive
 
     @property
     def has_numbers(self) -> bool:
@@ -112,7 +110,7 @@ def read_run(run_dir: Path) -> RunFiles:
         plan=plan,
         searches=_read_searches(run_dir / "lr_find", phases),
         predictions=(
-            read_predictions(predictions, classes, are_numbers=summary.get("task") == "regression")
+            read_predictions(predictions, classes, not task_of(summary).kind.has_accuracy)
             if predictions.is_file()
             else pd.DataFrame()
         ),

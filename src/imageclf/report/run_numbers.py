@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imageclf.analysis.confusion import class_scores, confusion_matrix
 from imageclf.analysis.fit import Fit, Verdict, unfreezing_drop, verdicts
 from imageclf.analysis.scores import auroc
+from imageclf.configs.saved.numbers import sizes_in
 from imageclf.report.page import Card, duration, score_text
 from imageclf.report.reported import ReportedModel
 from imageclf.system.machine import Machine
@@ -227,7 +228,7 @@ def _number(summary: Mapping[str, object], key: str) -> float:
 
 
 def _phase_row(name: str, epochs: pd.DataFrame, note: str) -> PhaseRow:
-    sizes = sorted({int(size) for size in _column(epochs, "size").dropna()})
+    sizes = sizes_in(_column(epochs, "size").dropna())
     return PhaseRow(
         name=name,
         epochs=len(epochs),

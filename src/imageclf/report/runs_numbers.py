@@ -18,7 +18,6 @@ _SHOWN_SCORES = (
     *("val/loss", "test/acc"),
     *("model/r2", "model/mae", "model/rmse"),
 )
-_OUT_OF_FOLD = ("oof/acc", "oof/loss", "oof/r2", "oof/mae", "oof/rmse")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def fold_columns(table: pd.DataFrame) -> list[Column]:
     return [
         *(_setting(table, name, titles[name]) for name in settings),
         Column("folds", "folds", True, 0, done),
-        *_scores(table, [name for name in _OUT_OF_FOLD if name in table], rank=0),
+        *_scores(table, [name for name in map(str, table) if name.startswith("oof/")], rank=0),
         *_mean_columns(table),
     ]
 

@@ -24,7 +24,7 @@ from imageclf.system.words import counted
 
 # Of runs that did not begin, that are told in a sentence.
 _REASONS = 3
-_FOLD_TITLES = {"oof/acc": "Out-of-fold accuracy", "oof/r2": "Out-of-fold R²"}
+_FOLD_TITLES = {"oof/acc": "Out-of-fold accuracy", "oof/map": "Out-of-fold mAP", "oof/r2": "Out-of-fold R²"}
 _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
 

@@ -2,24 +2,25 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.pictures.decode import read_picture
+from imageclf.data.pictures.arrays import shown
+from imageclf.data.pictures.kinds import read_shown
 from imageclf.report.page import data_uri
 
 
 def thumbnail(path: Path, longest_side: int = 224) -> Image.Image | None:
-    """Return a picture, decoded as for the network and shrunk; None if it cannot be read.
+    """Return a picture of any kind as RGB to look at, shrunk; None if it cannot be read.
 
     `longest_side` is in pixels; smaller pictures are not enlarged.
     """
     try:
         # With detail to spare for the filter that makes it small.
-        small = Image.fromarray(read_picture(path, at_least=2 * longest_side))
+        small = Image.fromarray(read_shown(path, at_least=2 * longest_side))
     except InputError:
         return None
     small.thumbnail((longest_side, longest_side))
@@ -32,9 +33,9 @@ def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     return None if small is None else _jpeg_uri(small)
 
 
-def pixels_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return pixels `[H, W, 3]` as a `data:` URI of a JPEG."""
-    return _jpeg_uri(Image.fromarray(pixels))
+def pixels_uri(pixels: NDArray[Any]) -> str:
+    """Return pixels `[H, W, C]` of any kind as a `data:` URI of a JPEG."""
+    return _jpeg_uri(Image.fromarray(shown(pixels)))
 
 
 def _jpeg_uri(picture: Image.Image) -> str:

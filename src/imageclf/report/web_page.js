@@ -1,6 +1,7 @@
 // From a picture's file to probabilities, on the viewer's own machine. The steps are those of prepare.py.
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+// Of a size: pixels a side, or height and width.
+const heightWidth = (size) => (Array.isArray(size) ? size : [size, size]);
 
 // Half to even, as in Python.
 const rounded = (x) => (x - Math.floor(x) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
@@ -14,50 +15,11 @@ async function loadSession() {
   return [ort, await ort.InferenceSession.create(bytesOf(self.MODEL), { executionProviders: ["wasm"] })];
 }
 
-// A file's pixels, RGB and upright, transparency on white; colour profiles are left out of account.
-async function decode(file) {
-  const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
-  const bitmap = await createImageBitmap(file, options).catch(() => {
-    throw new Error("This browser cannot show the file.");
-  });
-  const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  const pixels = new Uint8Array(3 * width * height);
-  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) pixels.set(data.subarray(from, from + 3), to);
-  return { pixels, width, height };
-}
-
-// A large JPEG is averaged over blocks first, where Pillow lets the decoder scale it down.
-async function readPicture(file) {
-  const picture = await decode(file);
-  const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
-  if (first !== 0xff || second !== 0xd8) return picture;
-  const most = Math.min(picture.width, picture.height) / Math.max(ABOUT.prepare.side, 2 * ABOUT.prepare.size);
-  return averaged(picture, [8, 4, 2].find((step) => step <= Math.floor(most)) ?? 1);
-}
-
-function averaged({ pixels, width, height }, step) {
-  if (step === 1) return { pixels, width, height };
-  const [w, h] = [Math.ceil(width / step), Math.ceil(height / step)];
-  const small = new Uint8Array(3 * w * h);
-  for (let i = 0; i < small.length; i++) {
-    const [channel, x, y] = [i % 3, Math.floor(i / 3) % w, Math.floor(i / (3 * w))];
-    let [sum, count] = [0, 0];
-    for (let row = y * step; row < Math.min(height, (y + 1) * step); row++)
-      for (let column = x * step; column < Math.min(width, (x + 1) * step); column++, count++)
-        sum += pixels[3 * (row * width + column) + channel];
-    small[i] = Math.round(sum / count);
-  }
-  return { pixels: small, width: w, height: h };
-}
-
 function smallSize(width, height, { side, resize }) {
-  if (resize === "squish") return [Math.min(width, side), Math.min(height, side)];
-  const share = Math.min(1, side / (resize === "pad" ? Math.max(width, height) : Math.min(width, height)));
+  const [high, wide] = heightWidth(side);
+  if (resize === "squish") return [Math.min(width, wide), Math.min(height, high)];
+  const fit = resize === "pad" ? Math.min : Math.max;
+  const share = Math.min(1, fit(wide / width, high / height));
   return [width, height].map((edge) => Math.max(1, rounded(edge * share)));
 }
 
@@ -109,8 +71,7 @@ function shrink({ pixels, width, height }, newWidth, newHeight) {
 }
 
 // Where each of `size` pixels lies between two of a small picture's edge, which is reflected at its ends.
-function places(edge, length, whole, size) {
-  const scale = edge / size;
+function places(scale, length, whole, size) {
   const middle = scale === 1 ? Math.floor((whole - size) / 2 + 0.5) + (size - 1) / 2 : whole / 2 - 0.5;
   const share = length / whole;
   const start = Math.fround(share * (middle - (scale * (size - 1)) / 2) + (share - 1) / 2);
@@ -125,39 +86,41 @@ function places(edge, length, whole, size) {
   });
 }
 
-// The square that the network sees, as [3, size, size].
-function cutSquare(small, [width, height], { size, resize, crop_pct: share }) {
-  const edges = { squish: [width, height], pad: Array(2).fill(Math.max(width, height)) }[resize];
-  const [wide, high] = edges ?? Array(2).fill(Math.min(width, height) * share);
-  const columns = places(wide, small.width, width, size);
-  const lines = places(high, small.height, height, size);
-  const square = new Uint8Array(3 * size * size);
+// The view that the network sees, as [3, height, width].
+function cutView(small, [width, height], { size, resize, crop_pct: share }) {
+  const [high, wide] = heightWidth(size);
+  const each = [width / wide, height / high];
+  const scales = { squish: each, pad: Array(2).fill(Math.max(...each)) }[resize];
+  const kept = Math.min((width * share) / wide, (height * share) / high);
+  const [scaleX, scaleY] = scales ?? [kept, kept];
+  const columns = places(scaleX, small.width, width, wide);
+  const lines = places(scaleY, small.height, height, high);
+  const view = new Uint8Array(3 * high * wide);
   lines.forEach(([top, bottom, down], y) =>
     columns.forEach(([left, right, across], x) => {
       for (let channel = 0; channel < 3; channel++) {
         const at = (row, column) => small.pixels[3 * (row * small.width + column) + channel];
         const above = at(top, left) * (1 - across) + at(top, right) * across;
         const below = at(bottom, left) * (1 - across) + at(bottom, right) * across;
-        square[(channel * size + y) * size + x] = rounded(above * (1 - down) + below * down);
+        view[(channel * high + y) * wide + x] = rounded(above * (1 - down) + below * down);
       }
     }),
   );
-  return square;
+  return view;
 }
 
 async function prepare(file) {
-  const picture = await readPicture(file);
+  const picture = await decode(file);
   const { width, height } = picture;
-  return cutSquare(shrink(picture, ...smallSize(width, height, ABOUT.prepare)), [width, height], ABOUT.prepare);
+  return cutView(shrink(picture, ...smallSize(width, height, ABOUT.prepare)), [width, height], ABOUT.prepare);
 }
 
 // A file's probabilities, in class order.
 async function classify(file) {
-  const square = await prepare(file);
-  const { size } = ABOUT.prepare;
+  const view = await prepare(file);
   const [ort, session] = await SESSION;
-  const pixels = ABOUT.input === "float" ? Float32Array.from(square, (value) => value / 255) : square;
-  const pictures = new ort.Tensor(ABOUT.input === "float" ? "float32" : "uint8", pixels, [1, 3, size, size]);
+  const pixels = ABOUT.input === "float" ? Float32Array.from(view, (value) => value / 255) : view;
+  const pictures = new ort.Tensor(ABOUT.input === "float" ? "float32" : "uint8", pixels, [1, 3, ...heightWidth(ABOUT.prepare.size)]);
   return (await session.run({ pictures })).probabilities.data;
 }
 

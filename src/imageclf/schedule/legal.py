@@ -1,7 +1,7 @@
 """What the values of a phase may be, each check a sentence that names the key."""
 
 from collections.abc import Collection, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from imageclf import InputError
 from imageclf.schedule.shapes import OPTIONS, Shape
@@ -17,19 +17,26 @@ def require(condition: bool, name: str, value: object, legal: str) -> None:
         raise InputError(f"{name}={value}: give {legal}")
 
 
-def check_each_cycle(name: str, value: int | Sequence[int] | None, n_cycles: int) -> None:
-    """Refuse numbers that are not one for all cycles, or one for each.
+def check_each_cycle(name: str, value: Any, n_cycles: int) -> None:
+    """Refuse numbers, or sizes of pictures, that are not one for all cycles, or one for each.
 
     Raises:
         InputError: they are others, or below 1.
     """
-    numbers = [value] if isinstance(value, int) else value or []
+    each = value if isinstance(value, list) else [] if value is None else [value]
+    numbers = [number for number in each if isinstance(number, int)]
     require(all(number >= 1 for number in numbers), name, value, "whole numbers from 1")
-    if isinstance(value, Sequence) and len(value) != n_cycles:
+    if isinstance(value, list) and len(value) != n_cycles:
         raise InputError(
-            f"{name}={list(value)} holds {len(value)} numbers for {n_cycles} cycles; "
-            "give one per cycle, or one number for all"
+            f"{name}=[{', '.join(map(str, value))}] holds {len(value)} numbers for {n_cycles} cycles; "
+            f"give one per cycle, or one number for all{_oblong_hint(name, value)}"
         )
+
+
+def _oblong_hint(name: str, value: list[Any]) -> str:
+    """Return how a height and a width are typed, where a list may have been meant as these."""
+    is_pair = name == "size" and len(value) == 2
+    return f"; a height and a width are written {name}={value[0]}x{value[1]}" if is_pair else ""
 
 
 def check_lr(lr: float | Sequence[float] | str, lr_ratio: float) -> None:

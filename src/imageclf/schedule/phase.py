@@ -16,6 +16,7 @@ from imageclf.schedule.legal import (
     require,
 )
 from imageclf.schedule.shapes import PCT_START, SHAPES, Shape, plateau, through, warmup_scale
+from imageclf.schedule.size import PictureSize
 
 BatchNormMode = Literal["eval", "train"]
 
@@ -34,7 +35,7 @@ class Phase:
         layer_decay: each layer's rate is that of the layer above it times this, the head's layer first;
             in place of `lr_ratio`. None: all layers of a group have one rate.
         unfreeze_to: first group that trains, by name or index: 0 trains all, -1 the head alone.
-        size: pixels a side, or those of each cycle; None takes `data.size`.
+        size: of the pictures, or a list of those of each cycle; None takes `data.size`.
         batch_size: pictures a step and process, or those of each cycle; None takes `data.batch_size`. With
             `data.global_batch_size`: of all processes together.
         augment: whether the `transforms` group is applied.
@@ -72,8 +73,8 @@ class Phase:
     lr_ratio: float = 1.0
     layer_decay: float | None = None
     unfreeze_to: str | int = -1
-    size: int | Sequence[int] | None = None
-    batch_size: int | Sequence[int] | None = None
+    size: PictureSize | list[PictureSize] | None = None
+    batch_size: int | list[int] | None = None
     augment: bool = True
     precompute: bool = False
     shape: Shape = "cosine"
@@ -189,9 +190,8 @@ class Phase:
         """
         first = index_of(self.unfreeze_to, groups)
         if self.precompute and first < len(groups) - 1:
-            given = f"precompute=true with unfreeze_to={self.unfreeze_to}"
-            remedy = "set unfreeze_to=head, or precompute=false"
-            raise InputError(f"{given}: cached features need a frozen body; {remedy}")
+            given = f"precompute=true with unfreeze_to={self.unfreeze_to}: cached features need a frozen body"
+            raise InputError(f"{given}; set unfreeze_to=head, or precompute=false")
         return first
 
     def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from itertools import count
 
 from imageclf.schedule.phase import Phase
 from imageclf.schedule.schedule import Place, Schedule
+from imageclf.schedule.size import PictureSize, plain
 
 Row = dict[str, str | int | float | None]
 
@@ -13,7 +14,7 @@ def phase_rows(
     schedule: Schedule,
     groups: Sequence[str],
     num_batches: Callable[[Place], int],
-    size: int,
+    size: PictureSize,
     parameters: Sequence[int],
     depths: Mapping[str, int] | None = None,
 ) -> list[Row]:
@@ -25,7 +26,7 @@ def phase_rows(
         schedule: the run.
         groups: names of the layer groups in forward order.
         num_batches: batches of an epoch at a place.
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
         parameters: number of parameters of each group.
         depths: as in `step_rows`.
     """
@@ -55,7 +56,7 @@ def step_rows(
     schedule: Schedule,
     groups: Sequence[str],
     num_batches: Callable[[Place], int],
-    size: int,
+    size: PictureSize,
     found: Mapping[str, float],
     depths: Mapping[str, int] | None = None,
 ) -> Iterator[Row]:
@@ -65,7 +66,7 @@ def step_rows(
         schedule: the run.
         groups: names of the layer groups in forward order.
         num_batches: batches of an epoch at a place.
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
         found: the head's learning rate of each phase whose `lr` is auto; where it is missing the phase's
             rates are blank (None).
         depths: how many layers the last layer of each group lies below the head: with `layer_decay` that
@@ -79,7 +80,7 @@ def step_rows(
         batches = num_batches(place)
         # With 1.0 for an unknown rate the frozen groups still show as 0.
         peaks = phase.lrs(groups, scale=1.0, found=found.get(place.name, 1.0), depths=depths)
-        same: Row = {"phase": place.name, "cycle": place.cycle, "size": place.size or size}
+        same: Row = {"phase": place.name, "cycle": place.cycle, "size": plain(place.size or size)}
         for batch in range(batches):
             scale = phase.lr_scale(place.epoch, batch, batches)
             lrs: Row = {
@@ -99,10 +100,10 @@ def _highest_scale(places: Sequence[Place], batches: Sequence[int]) -> float:
     return max(scales, default=1.0)
 
 
-def _size_of(places: Sequence[Place], size: int) -> int | str:
+def _size_of(places: Sequence[Place], size: PictureSize) -> int | str:
     """Return the one size of a phase, or those of its cycles as "64+96+128"."""
     sizes = [place.size or size for place in places if place.epoch_in_cycle == 0]
-    return sizes[0] if len(set(sizes)) == 1 else "+".join(map(str, sizes))
+    return plain(sizes[0]) if len(set(sizes)) == 1 else "+".join(map(str, sizes))
 
 
 def _format_lr(phase: Phase, lr: float) -> str:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from imageclf.schedule.phase import Phase
 from imageclf.schedule.schedule import Place, Schedule
+from imageclf.schedule.size import PictureSize, num_pixels
 
-Kind = tuple[str, int]
-"""What a picture goes through, and its pixels a side."""
+Kind = tuple[str, PictureSize]
+"""What a picture goes through, and its size."""
 
 # Time of a pass, relative to a forward pass without gradients at the same size. Of a trainable body it is a
 # guess: a backward pass costs two forward ones. Cached features cost next to nothing.
@@ -23,7 +24,7 @@ class Workload(NamedTuple):
         valid: of a validation.
         search: of a search for a learning rate.
         views: of each validation picture at a cycle's end, besides the plain one.
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
         compares: whether candidates are compared at the end.
     """
 
@@ -31,11 +32,11 @@ class Workload(NamedTuple):
     valid: int
     search: int
     views: int
-    size: int
+    size: PictureSize
     compares: bool
 
 
-def kind_of(phase: Phase, size: int) -> Kind:
+def kind_of(phase: Phase, size: PictureSize) -> Kind:
     """Return what a training picture of a phase goes through."""
     if phase.precompute:
         return "features", size
@@ -110,4 +111,4 @@ def _of_cycle(place: Place, work: Workload, epochs: int, starts: bool) -> Counte
 
 
 def _cost(kind: Kind) -> float:
-    return _COSTS[kind[0]] * kind[1] ** 2
+    return _COSTS[kind[0]] * num_pixels(kind[1])

@@ -10,6 +10,7 @@ from typing import Any
 from imageclf import InputError
 from imageclf.schedule.cycles import locate
 from imageclf.schedule.phase import Phase
+from imageclf.schedule.size import PictureSize, read_sizes
 
 MOST_LETTERS = 64
 # Words of any language; no dot, slash or bracket, which mean something in a path or an override.
@@ -35,14 +36,16 @@ class Place:
     epoch_in_cycle: int
 
     @property
-    def size(self) -> int | None:
-        """Pixels a side in this cycle; None where the phase names none."""
-        return _of_cycle(self.phase.size, self.cycle)
+    def size(self) -> PictureSize | None:
+        """The size of the pictures in this cycle; None where the phase names none."""
+        size = self.phase.size
+        return size[self.cycle] if isinstance(size, list) else size
 
     @property
     def batch_size(self) -> int | None:
         """Pictures a step and process in this cycle; None where the phase names none."""
-        return _of_cycle(self.phase.batch_size, self.cycle)
+        batch_size = self.phase.batch_size
+        return batch_size[self.cycle] if isinstance(batch_size, list) else batch_size
 
     @property
     def is_phase_start(self) -> bool:
@@ -103,8 +106,8 @@ class Schedule:
             for epoch in range(phase.epochs)
         )
 
-    def sizes(self, size: int) -> set[int]:
-        """Return the pixels a side that the run uses; `size` where a phase names none."""
+    def sizes(self, size: PictureSize) -> set[PictureSize]:
+        """Return the picture sizes that the run uses; `size` where a phase names none."""
         return {place.size or size for place in self.places}
 
     def at(self, epoch: int) -> Place:
@@ -201,10 +204,6 @@ def phase_from(name: str, values: dict[str, Any]) -> Phase:
     if unknown:
         raise InputError(f"schedule.phases.{name}.{unknown[0]} is not a key of a phase")
     try:
-        return Phase(**values)
+        return Phase(**(values | {"size": read_sizes(values.get("size"), "size")}))
     except InputError as error:
         raise InputError(f"schedule.phases.{name}.{error}") from None
-
-
-def _of_cycle(value: int | Sequence[int] | None, cycle: int) -> int | None:
-    return value[cycle] if isinstance(value, Sequence) else value

@@ -14,13 +14,13 @@ from multiprocessing.context import ForkServerContext
 from imageclf.system.signals import blocked
 
 _SAFE_PATH = "PYTHONSAFEPATH"
-PRELOADED = ["imageclf.worker", "imageclf.launch.start", "hydra.main"]
+_PRELOADED = ["imageclf.launch.preloaded"]
 
 
 def fork_server() -> ForkServerContext:
     """Start the fork server if it does not run yet, and return the context that forks from it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(_PRELOADED)
     start_tracker()
     # The server inherits the blocked signals. One that is sent to the whole process group must not end it:
     # its children would seem to have ended too. They unblock the signals once they can handle them.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 
@@ -15,8 +16,8 @@ from imageclf.system.world import is_first_task
 
 log = logging.getLogger(__name__)
 
-Kind = tuple[str, int]
-"""What a picture goes through, and its pixels a side: pictures of one kind take equally long."""
+Kind = tuple[str, Any]
+"""What a picture goes through, and its size: pictures of one kind take equally long."""
 
 # Seconds: a step that ends within the first shows nothing; then between two updates, and two log lines.
 PATIENCE, REFRESH, EVERY = 1.0, 0.2, 30.0

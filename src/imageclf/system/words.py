@@ -12,12 +12,16 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def joined(names: Sequence[str]) -> str:
-    """Join names as a sentence does.
+def joined(names: Sequence[str], most: int | None = None) -> str:
+    """Join names as a sentence does; of more than `most` the rest is counted.
 
     >>> joined(["head"]), joined(["head", "augment", "finetune"])
     ('head', 'head, augment and finetune')
+    >>> joined(["cat", "dog", "emu", "fox"], most=2)
+    'cat, dog and 2 more'
     """
+    if most is not None and len(names) > most:
+        names = [*names[:most], f"{len(names) - most:,} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

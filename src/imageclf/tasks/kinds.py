@@ -28,6 +28,14 @@ class Kind(Protocol):
         """Return what is predicted of each class or column, in the plural."""
 
     @property
+    def title(self) -> str:
+        """Return the heading of a list of what is predicted."""
+
+    @property
+    def judged(self) -> str:
+        """Return what is done to a picture, as a participle."""
+
+    @property
     def least_classes(self) -> int:
         """Return how many classes there must be to train on."""
 
@@ -73,6 +81,8 @@ class OfClasses:
 
     has_accuracy = True
     outputs = "probabilities"
+    title = "Classes"
+    judged = "classified"
     least_classes = 2
     share = "class"
 

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf.analysis.extremes import Answer, surest_of_each
-from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.analysis.predictions_csv import probabilities_of, summary_of
 from imageclf.tasks.label_sets import split_labels
 
 Marks = NDArray[np.bool_]
@@ -64,6 +64,13 @@ def label_answers(
         )
         for row, place in pairs
     ]
+
+
+def label_summary(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Return a row per predicted class, as `class_summary` does; pictures that get none are in no row."""
+    rows, columns = np.nonzero(marks(predictions["prediction"].tolist(), classes))
+    names = np.array(classes, dtype=object)[columns]
+    return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
 
 
 def _answer(name: str, is_there: np.bool_) -> str:

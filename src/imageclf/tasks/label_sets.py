@@ -6,8 +6,10 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from imageclf import InputError
+from imageclf.tasks.kinds import Targets
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,22 @@ def joined(names: Iterable[str]) -> str:
     return JOIN.join(ordered)
 
 
+def label_targets(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.float32]:
+    """Return 1 for each class that joined labels name and 0 for the others, `[N, C]`."""
+    place = {name: index for index, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), dtype=np.float32)
+    for row, text in enumerate(labels):
+        targets[row, [place[name] for name in split_labels(text)]] = 1
+    return targets
+
+
+def rarest(targets: Targets) -> NDArray[np.int64]:
+    """Return the rarest class that each picture has, `[N]`; the number of classes for one without any."""
+    counts = np.append((targets == 1).sum(axis=0), len(targets) + 1)
+    has = np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)])
+    return np.asarray(np.where(has, counts, len(targets) + 2).argmin(axis=1), dtype=np.int64)
+
+
 def find_separator(cells: Iterable[str]) -> str | None:
     """Return what separates the labels in cells; None where no cell holds more than one.
 
@@ -57,6 +75,16 @@ def find_separator(cells: Iterable[str]) -> str | None:
     """
     texts = [text.strip() for text in cells]
     return next((each for each in _SEPARATORS if any(each in text for text in texts)), None)
+
+
+def separated_as(sample: Sequence[str], labels: Sequence[str], separator: str | None) -> list[str]:
+    """Return joined labels separated as in a sample, else by `separator`, else by spaces.
+
+    Where a name has a space, it is `|` in place of the latter.
+    """
+    usual = JOIN if any(" " in text for text in labels) else " "
+    between = find_separator(sample) or separator or usual
+    return [between.join(split_labels(text)) for text in labels]
 
 
 def in_words(separator: str | None) -> str:
@@ -78,6 +106,18 @@ def from_cells(cells: "pd.Series[str]", separator: str | None) -> "pd.Series[str
     between = separator or find_separator(cells)
     _log.info("labels in the cells of %r are separated by %s (task.separator)", cells.name, in_words(between))
     return cells.map(lambda cell: joined(split_labels(cell, between or JOIN))).astype("str")
+
+
+def texts_of(columns: pd.DataFrame, separator: str | None) -> "pd.Series[str]":
+    """Return the joined labels of each row, from a column of them or a column of 0 and 1 of each class.
+
+    Raises:
+        InputError: see `from_cells` and `from_marks`.
+    """
+    one = len(columns.columns) == 1
+    labels = from_cells(columns.iloc[:, 0], separator) if one else from_marks(columns)
+    _log.info("%d of %d pictures have no label", (labels == "").sum(), len(labels))
+    return labels
 
 
 def has_marks(columns: pd.DataFrame) -> bool:

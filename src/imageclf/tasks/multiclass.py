@@ -18,7 +18,7 @@ from imageclf.analysis.predictions_csv import (
     most_probable,
     probabilities_of,
 )
-from imageclf.analysis.scores import picture_losses, right_ones
+from imageclf.analysis.scores import accuracy, log_loss, picture_losses, right_ones
 from imageclf.tasks.kinds import CLASSES, Targets
 from imageclf.tasks.task import Read, Task, check_same
 
@@ -35,6 +35,7 @@ class Multiclass:
     may_be_blank = False
     is_exclusive = True
     activation = "softmax(1)"
+    limits = "it gives one of these classes to every picture, also to one that shows none of them"
 
     def read(self, source: Callable[..., Read]) -> Read:
         """Return what a source reads."""
@@ -136,6 +137,21 @@ class Multiclass:
     def fitted(self, probabilities: NDArray[np.floating], targets: Targets) -> Self:
         """Return the task: the most probable class needs nothing else."""
         return self
+
+    def crossfitted(self, probabilities: NDArray[np.floating], targets: Targets) -> dict[str, float]:
+        """Return nothing: nothing is learned."""
+        return {}
+
+    def joint_scores(
+        self, predictions: pd.DataFrame, classes: Sequence[str], parts: NDArray[np.integer]
+    ) -> dict[str, float]:
+        """Return acc and loss."""
+        labels, probabilities = label_indices(predictions, classes), probabilities_of(predictions, classes)
+        return {"acc": accuracy(probabilities, labels), "loss": log_loss(probabilities, labels)}
+
+    def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
 
     def facts(self) -> dict[str, Any]:
         """Return nothing."""

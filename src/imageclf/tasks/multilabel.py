@@ -1,6 +1,5 @@
 """Any number of classes of each picture, also none: each is a question of its own, yes or no."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
@@ -13,24 +12,23 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.analysis.extremes import Answer
-from imageclf.analysis.predictions_csv import probabilities_of, summary_of
+from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.tasks.joint import joint_label_scores
 from imageclf.tasks.kinds import CLASSES, Targets
-from imageclf.tasks.label_answers import found, label_answers, wrong
+from imageclf.tasks.label_answers import found, label_answers, label_summary, wrong
 from imageclf.tasks.label_loss import check_label_loss
 from imageclf.tasks.label_sets import (
-    JOIN,
-    find_separator,
-    from_cells,
-    from_marks,
     has_marks,
     joined,
+    label_targets,
     names_in,
+    rarest,
+    separated_as,
     split_labels,
+    texts_of,
 )
 from imageclf.tasks.task import Read, Task, check_same, read_as
-from imageclf.tasks.thresholds import best_thresholds, checked_thresholds, macro_fbeta
-
-_log = logging.getLogger(__name__)
+from imageclf.tasks.thresholds import checked_thresholds, crossfitted_fbeta, tuned_thresholds
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,10 @@ class Multilabel:
     may_be_blank = True
     is_exclusive = False
     activation = "sigmoid()"
+    limits = (
+        "it knows these labels alone, and gives a picture those whose probability reaches their threshold "
+        "(`thresholds` or `threshold` in `config.json`)"
+    )
 
     def __post_init__(self) -> None:
         if self.separator == "":
@@ -86,13 +88,7 @@ class Multilabel:
         Raises:
             InputError: a cell of several columns is neither 0 nor 1, or those of a single one all are.
         """
-        labels = (
-            from_marks(columns)
-            if len(columns.columns) > 1
-            else from_cells(columns.iloc[:, 0], self.separator)
-        )
-        _log.info("%d of %d pictures have no label", (labels == "").sum(), len(labels))
-        return labels
+        return texts_of(columns, self.separator)
 
     def names_in(self, labels: Sequence[str]) -> list[str]:
         """Return the names in joined labels."""
@@ -107,10 +103,7 @@ class Multilabel:
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:
         """Return 1 for each class that a picture has and 0 for the others, float32 `[N, C]`."""
-        place = {name: index for index, name in enumerate(classes)}
-        targets = np.zeros((len(labels), len(classes)), dtype=np.float32)
-        for row, text in enumerate(labels):
-            targets[row, [place[name] for name in split_labels(text)]] = 1
+        targets = label_targets(labels, classes)
         if may_be_unknown is not None:
             targets[may_be_unknown & (targets.sum(axis=1) == 0)] = -1
         return targets
@@ -127,10 +120,7 @@ class Multilabel:
 
     def strata(self, targets: Targets) -> NDArray[np.int64]:
         """Return the rarest class that each picture has; the number of classes for a picture without any."""
-        num_classes = targets.shape[1]
-        counts = np.append(self.counts(targets, num_classes), len(targets) + 1)
-        has = np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)])
-        return np.asarray(np.where(has, counts, len(targets) + 2).argmin(axis=1), dtype=np.int64)
+        return rarest(targets)
 
     def measured(self, targets: Targets, classes: Sequence[str]) -> Self:
         """Return the task."""
@@ -170,13 +160,30 @@ class Multilabel:
         """Return the task with a threshold of each class, if they are to be tuned."""
         if self.threshold != "tuned":
             return self
-        task = replace(self, thresholds=best_thresholds(probabilities, targets, self.beta))
-        before, after = (macro_fbeta(each._taken(probabilities), targets, self.beta) for each in (self, task))
-        _log.info(
-            "thresholds of the classes, tuned on %d held-out pictures: F%g %.4f there, %.4f with 0.5",
-            *(len(targets), self.beta, after, before),
-        )
-        return task
+        return replace(self, thresholds=tuned_thresholds(probabilities, targets, self.beta))
+
+    def crossfitted(self, probabilities: NDArray[np.floating], targets: Targets) -> dict[str, float]:
+        """Return the macro F-beta of tuned thresholds, cross-fitted; see `crossfitted_fbeta`."""
+        if self.threshold != "tuned":
+            return {}
+        found = crossfitted_fbeta(probabilities, targets, self.beta, rarest(targets))
+        return {f"f{self.beta:g}_macro_crossfit": found}
+
+    def joint_scores(
+        self, predictions: pd.DataFrame, classes: Sequence[str], parts: NDArray[np.integer]
+    ) -> dict[str, float]:
+        """Return acc, loss, map and macro F-beta, the latter cross-fitted, too."""
+        probabilities = probabilities_of(predictions, classes)
+        targets = label_targets(predictions["label"].tolist(), classes)
+        tuned_on = parts if self.threshold == "tuned" else None
+        found = joint_label_scores(probabilities, targets, self._taken(probabilities), self.beta, tuned_on)
+        return {**found, "loss": float(self.losses(probabilities, targets).mean())}
+
+    def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+        """Return the thresholds that suit the predictions best, if they are to be tuned."""
+        targets = label_targets(predictions["label"].tolist(), classes)
+        task = self.fitted(probabilities_of(predictions, classes), targets)
+        return {} if task.thresholds is None else task.facts()
 
     def facts(self) -> dict[str, Any]:
         """Return the task's name, and the thresholds: in class order if they were tuned, else that of all."""
@@ -199,19 +206,12 @@ class Multilabel:
         return [joined(names[row]) for row in self._taken(probabilities)]
 
     def submitted(self, predictions: Sequence[str], sample: Sequence[str]) -> list[str]:
-        """Return labels separated as in the sample, else as `separator` says, else by spaces.
-
-        Where a name has a space, it is `|` in place of the latter.
-        """
-        usual = JOIN if any(" " in text for text in predictions) else " "
-        between = find_separator(sample) or self.separator or usual
-        return [between.join(split_labels(text)) for text in predictions]
+        """Return labels separated as in the sample, see `separated_as`."""
+        return separated_as(sample, predictions, self.separator)
 
     def summary(self, predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
         """Return how many pictures get each class, and with which probability; not those that get none."""
-        rows, columns = np.nonzero(self.targets(predictions["prediction"].tolist(), classes))
-        names = np.array(classes, dtype=object)[columns]
-        return summary_of(names, probabilities_of(predictions, classes)[rows, columns])
+        return label_summary(predictions, classes)
 
     def most_wrong(self, predictions: pd.DataFrame, classes: Sequence[str], most: int | None) -> list[Answer]:
         """Return the labels that were missed or invented, the surest of each class before others of it."""

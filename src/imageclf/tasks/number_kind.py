@@ -29,6 +29,8 @@ class OfNumbers:
 
     has_accuracy = False
     outputs = "numbers"
+    title = "Numbers"
+    judged = "judged"
     least_classes = 1
     share = "tenth of the numbers"
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.analysis.extremes import Answer
-from imageclf.analysis.predictions_csv import probabilities_of
+from imageclf.analysis.predictions_csv import probabilities_of, true_numbers
+from imageclf.tasks.joint import joint_number_scores
 from imageclf.tasks.kinds import Targets
 from imageclf.tasks.number_kind import OfNumbers
 from imageclf.tasks.number_loss import check_number_loss
@@ -43,6 +44,8 @@ class Regression:
     may_be_blank = False
     is_exclusive = False
     activation = 'mul(torch.tensor(about["target_spread"])).add(torch.tensor(about["target_mean"]))'
+
+    limits = "it gives these numbers for every picture, also for one that shows nothing of the kind"
 
     @property
     def kind(self) -> OfNumbers:
@@ -158,6 +161,20 @@ class Regression:
     def fitted(self, probabilities: NDArray[np.floating], targets: Targets) -> Self:
         """Return the task: held-out pictures teach it nothing."""
         return self
+
+    def crossfitted(self, probabilities: NDArray[np.floating], targets: Targets) -> dict[str, float]:
+        """Return nothing: nothing is learned."""
+        return {}
+
+    def joint_scores(
+        self, predictions: pd.DataFrame, classes: Sequence[str], parts: NDArray[np.integer]
+    ) -> dict[str, float]:
+        """Return r2, mae and rmse, means over the columns."""
+        return joint_number_scores(true_numbers(predictions), probabilities_of(predictions, classes))
+
+    def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+        """Return nothing: mean and spread are those of the training pictures of each run."""
+        return {}
 
     def facts(self) -> dict[str, Any]:
         """Return the task's name, and mean and spread in class order."""

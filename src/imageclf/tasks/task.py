@@ -43,6 +43,10 @@ class Task(Protocol):
     def activation(self) -> str:
         """Return the call on logits `[N, C]` of torch that makes probabilities, as code."""
 
+    @property
+    def limits(self) -> str:
+        """Return what a model of the task cannot do, as words of a sentence."""
+
     def read(self, source: Callable[..., Read]) -> Read:
         """Return what a source of pictures reads, told of the task if it is not the usual one.
 
@@ -125,6 +129,23 @@ class Task(Protocol):
 
     def fitted(self, probabilities: NDArray[np.floating], targets: Targets) -> Self:
         """Return the task with what it learns from predictions of held-out pictures."""
+
+    def crossfitted(self, probabilities: NDArray[np.floating], targets: Targets) -> dict[str, float]:
+        """Return by name what `fitted` is worth on pictures that it has not learned from."""
+
+    def joint_scores(
+        self, predictions: pd.DataFrame, classes: Sequence[str], parts: NDArray[np.integer]
+    ) -> dict[str, float]:
+        """Return scores by name of predictions that several runs made, each of the pictures that it held out.
+
+        Args:
+            predictions: of all runs, as `read_predictions` returns them.
+            classes: in class order.
+            parts: which run predicted each picture, `[N]`.
+        """
+
+    def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+        """Return what `fitted` learns from such predictions, as summary.json keeps it; nothing if nothing."""
 
     def facts(self) -> dict[str, Any]:
         """Return what summary.json keeps: the name of any other task than the usual, and what was learned."""

@@ -32,6 +32,7 @@ from imageclf.training.extras import labels_of
 from imageclf.training.parts.accelerator import may_use_cuda, settle, total_ranks
 from imageclf.training.parts.metrics import build_metrics, lower_is_better
 from imageclf.training.parts.module import build_module
+from imageclf.training.parts.pixels import check_pixels
 from imageclf.training.run_config import RunConfig
 
 
@@ -55,6 +56,7 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
         InputError: parts of the config contradict each other or the data.
     """
     schedule, size = config.schedule, config.data.loading.size
+    check_pixels(table.pixels, config.transforms, config.data.caching, config.data.loading.device_store)
     counts = dict(zip(table.classes, table.class_counts("train").tolist(), strict=True))
     metrics = build_metrics(config, table.num_classes)
     by_layer = any(phase.layer_decay is not None for phase in schedule.phases.values())
@@ -62,7 +64,9 @@ def build_parts(config: RunConfig, table: Table) -> Parts:
     sizes = schedule.sizes(size)
     # The table's: it has measured the training pictures.
     task, pictures = table.task, len(table.rows("train"))
-    module, expects = build_module(config.model, counts, sizes, metrics, by_layer, state, task, pictures)
+    module, expects = build_module(
+        config.model, counts, sizes, metrics, by_layer, state, task, pictures, table.pixels
+    )
     if config.trainer.get("sync_batchnorm"):
         # Timm's norms hold their activation, which torch's own conversion would drop; names stay the same.
         convert_sync_batchnorm(module.model)

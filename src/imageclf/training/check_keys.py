@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from omegaconf import DictConfig
@@ -15,6 +16,7 @@ from imageclf.configs.plain import Plain, select, to_plain
 from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, ClassList, Loading, Splitting
 from imageclf.schedule import Phase, check_names
+from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.printable import written
 
 # Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
@@ -119,9 +121,13 @@ def _data_rule(node: Plain) -> Rule:
 
 def _rule_of(*classes: Any, **more: Any) -> Rule:
     """Return the rule of a node that holds the fields of dataclasses, and more keys by annotation."""
-    types = {name: hint for each in classes for name, hint in get_type_hints(each).items()}
+    types = {name: hint for each in classes for name, hint in _hints(each).items()}
     required = [field.name for each in classes for field in fields(each) if field.default is MISSING]
     return Rule(types | more, tuple(required))
+
+
+# A sweep asks for the same ones a thousand times, and reading an annotation takes long.
+_hints = cache(get_type_hints)
 
 
 def _target_rules(config: Plain) -> dict[str, Rule]:
@@ -135,7 +141,7 @@ def _target_rules(config: Plain) -> dict[str, Rule]:
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = parameters_of(target)
     ours = target.__module__.startswith("imageclf.")
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    hints = _hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
     passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
     offered = tuple(name for name in passed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.
@@ -157,6 +163,8 @@ def _check_node(node: Any, rule: Rule, key: str, legal: list[str]) -> None:
         if annotation is not None and not accepts(annotation, value):
             raise InputError(f"{full}={written(value)}: give {describe(annotation)}")
         check_range(full, value)
+        if annotation == PictureSize:
+            read_size(value, full)
     for name in rule.required:
         if name not in node:
             full = f"{key}.{name}".lstrip(".")

@@ -8,8 +8,7 @@ from imageclf import InputError, callbacks
 from imageclf.callbacks import Callback
 from imageclf.configs import locate_target, options_of
 from imageclf.configs.options import ModelOptions
-from imageclf.data import Augmentation, Caching, Loading
-from imageclf.data.device_choice import likely_form, obstacle_of, refused
+from imageclf.data import Loading
 from imageclf.model import check_known
 from imageclf.schedule import Schedule
 from imageclf.training.parts.accelerator import check_accelerator
@@ -46,17 +45,6 @@ def check_batch_size(loading: Loading) -> None:
             f"data.global_batch_size={loading.global_batch_size} is in place of "
             f"data.batch_size={loading.batch_size}: give data.batch_size=auto, or leave out the former"
         )
-
-
-def check_device_store(loading: Loading, caching: Caching, augmentation: Augmentation) -> None:
-    """Refuse pictures on the device where other keys rule them out.
-
-    Raises:
-        InputError: `data.device_store` is on.
-    """
-    obstacle = obstacle_of(likely_form(caching.cache), augmentation)
-    if loading.device_store == "on" and obstacle is not None:
-        raise refused(obstacle)
 
 
 def required_callbacks() -> set[str]:

@@ -1,12 +1,12 @@
 """What a finished run says last: its result in words, and the commands that come next."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from imageclf.report.page import percent
 from imageclf.report.reported import number_scores, scores_in_words
-from imageclf.system.command_line import override
+from imageclf.report.run_commands import run_arguments
 from imageclf.system.progress import duration
 from imageclf.system.words import counted
 
@@ -14,17 +14,20 @@ from imageclf.system.words import counted
 RESULTS = {"report.html": "report", "predictions": "predictions", "submission.csv": "submission"}
 
 
-def closing_words(run_dir: Path, summary: Mapping[str, Any], written: Collection[str]) -> list[str]:
+def closing_words(
+    run_dir: Path, summary: Mapping[str, Any], written: Collection[str], modules: Sequence[str] = ()
+) -> list[str]:
     """Return the lines that a finished run ends with.
 
     Args:
         run_dir: of the run.
         summary: its summary.json; what it lacks is left out.
         written: which of `RESULTS` there are.
+        modules: of the user's own, which predict and export have to trust.
     """
     paths = {name: (run_dir / name).absolute() for name in RESULTS if name in written}
     rows = [*result_rows(summary), *((RESULTS[name], str(path)) for name, path in paths.items())]
-    run = override("run", run_dir)
+    run = run_arguments(run_dir, modules)
     commands = [
         ("predict", f"imageclf-predict {run} data=FOLDER"),
         ("export", f"imageclf-export {run} format=onnx"),

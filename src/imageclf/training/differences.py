@@ -35,6 +35,8 @@ _ADDED: Final[Mapping[str, Any]] = {
     "task": {"_target_": "imageclf.tasks.Multiclass"},
     "trainer.benchmark": None,
     "trainer.sync_batchnorm": False,
+    "data.channels": "auto",
+    "data.bits": "auto",
     "data.classes": None,
     "data.relabel": None,
     "data.ignore": None,

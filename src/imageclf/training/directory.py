@@ -16,7 +16,7 @@ from imageclf.configs import (
     save_config,
     to_plain,
 )
-from imageclf.configs.plain import to_saved
+from imageclf.configs.plain import Plain, to_saved
 from imageclf.configs.saved.hydra_record import keep_record, read_overrides
 from imageclf.system.world import restarted
 from imageclf.training.budget.fit import fit_to_budget
@@ -33,13 +33,14 @@ log = logging.getLogger(__name__)
 MOST = 5
 
 
-def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
+def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str], plain: Plain | None = None) -> bool:
     """Write config.yaml into a new run directory, or accept one to resume.
 
     Args:
         cfg: the composed config.
         run_dir: of the run; Hydra has made it.
         overrides: what the user typed.
+        plain: what `to_plain` makes of the config, where the caller knows it already.
 
     Returns:
         Whether there is anything left to do: False for a finished run.
@@ -55,7 +56,8 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
         if saved.exists():
             log.info("%s has no epoch yet: it starts anew, with the config of this command", run_dir)
             clear_unbegun(run_dir)
-        save_config(cfg, saved)
+        # A budget has just changed it.
+        save_config(cfg, saved, plain if cfg.get("budget") is None else None)
         keep_record(run_dir)
         return True
     take_over(saved, cfg, overrides)

@@ -14,16 +14,17 @@ from imageclf.data import Augmentation, Caching, ClassList, Loading, Splitting, 
 from imageclf.data.views.extra import as_extra
 from imageclf.schedule import Schedule
 from imageclf.schedule.lr_scaling import LrScaling
+from imageclf.schedule.size import read_size
 from imageclf.tasks import MULTICLASS, Task
 from imageclf.training.check_keys import check
 from imageclf.training.check_values import (
     check_batch_size,
     check_callbacks,
     check_class_weights,
-    check_device_store,
     check_model,
     check_trainer,
 )
+from imageclf.training.parts.pixels import check_pixels, given_pixels
 
 Node = Mapping[str, Any]
 """Plain values of a `_target_`, which is built later."""
@@ -146,7 +147,9 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     check_callbacks(parsed.callbacks, parsed.schedule)
     check_trainer(parsed.trainer)
     check_batch_size(parsed.data.loading)
-    check_device_store(parsed.data.loading, parsed.data.caching, parsed.transforms)
+    # What auto stands for only the files tell.
+    loading = parsed.data.loading
+    check_pixels(given_pixels(loading), parsed.transforms, parsed.data.caching, loading.device_store)
     check_model(parsed.model)
     check_class_weights(parsed.model)
     task.kind.check_mixing(parsed.model.mixing)
@@ -173,7 +176,7 @@ def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
     return DataOptions(
         source=instantiate({name: value for name, value in node.items() if name in own}, "data"),
         splitting=_part(Splitting, node),
-        loading=_part(Loading, node),
+        loading=_part(Loading, {**node, "size": read_size(node["size"], "data.size")}),
         caching=_part(Caching, node),
         task=task,
         # A source of one's own may have used these names first.

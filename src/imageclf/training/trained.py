@@ -13,21 +13,23 @@ from imageclf.configs.keys import accepts, describe
 from imageclf.configs.options import ModelOptions
 from imageclf.configs.plain import select
 from imageclf.data import Augmentation
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
+from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.printable import written
 from imageclf.system.words import reason_of
 from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
 from imageclf.training.parts.module import build_module
+from imageclf.training.parts.pixels import load_pixels
 from imageclf.training.run_config import build_augmentation, build_task
 
 _MAPPING = Mapping[str, Any]
-# Above any phase's; a picture of that size has a gigabyte as floats.
-_MAX_SIZE = 8192
+_MOST_SIZES = 1000
 
 
 class TrainedRun(NamedTuple):
@@ -37,27 +39,29 @@ class TrainedRun(NamedTuple):
         backbone: any timm name, or a node, checked.
         head: its node, checked; None: the last layer of the backbone.
         channels_last: keep convolution weights and pictures channels-last; auto: see `model.layout`.
-        resize: how pictures become squares.
-        sizes: pixels a side of all phases.
-        size: pixels a side of the last one.
+        resize: how pictures become their size.
+        sizes: of the pictures of all phases.
+        size: of those of the last one.
         seed: of drawn views.
         files: of weights.
         classes: in class order.
         task: what a label is, with what it learned of the validation pictures.
         config: config.yaml as written; a node of it is built only after `check_node`.
+        pixels: what the pictures are decoded to.
     """
 
     backbone: str | dict[str, Any]
     head: dict[str, Any] | None
     channels_last: bool | Literal["auto"]
     resize: Resize
-    sizes: set[int]
-    size: int
+    sizes: set[PictureSize]
+    size: PictureSize
     seed: int
     files: list[Path]
     classes: tuple[str, ...]
     task: Task
     config: dict[str, Any]
+    pixels: Pixels = RGB
 
     @property
     def network(self) -> str:
@@ -98,6 +102,7 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
         classes=classes,
         task=_task(config, trust, source).restored(summary, len(classes)),
         config=config,
+        pixels=load_pixels(run_dir),
     )
 
 
@@ -122,7 +127,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
         mixing=None,
     )
     try:
-        module, expects = build_module(options, dict.fromkeys(run.classes, 1), run.sizes)
+        module, expects = build_module(options, dict.fromkeys(run.classes, 1), run.sizes, pixels=run.pixels)
     except InputError:
         raise
     # Values that no training has had may raise anything.
@@ -208,24 +213,18 @@ def _value(config: dict[str, Any], key: str, annotation: Any, source: Path) -> A
     return value
 
 
-def _sizes(config: dict[str, Any], source: Path) -> set[int]:
+def _sizes(config: dict[str, Any], source: Path) -> set[PictureSize]:
     """Return the sizes of all phases, without building a schedule: it may be of any length."""
-    whole = _value(config, "data.size", int, source)
-    _check_sizes([whole], f"{source}: data.size")
-    sizes: set[int] = set()
+    whole = read_size(select(config, "data.size"), f"{source}: data.size")
+    sizes: set[PictureSize] = set()
     for name, phase in _value(config, "schedule.phases", _MAPPING, source).items():
         size = phase.get("size") if isinstance(phase, dict) else None
-        each = size if isinstance(size, list) else [whole if size is None else size]
-        _check_sizes(each, f"{source}: schedule.phases.{name}.size")
-        sizes |= set(each)
-    _check_sizes(sorted(sizes), f"{source}: schedule.phases.NAME.size")
+        each = size if isinstance(size, list) else [size]
+        key = f"{source}: schedule.phases.{name}.size"
+        sizes |= {whole if one is None else read_size(one, key) for one in each[: _MOST_SIZES + 1]}
+    if not 1 <= len(sizes) <= _MOST_SIZES:
+        raise InputError(f"{source}: schedule.phases has {len(sizes)} sizes: a run has 1 to {_MOST_SIZES}")
     return sizes
-
-
-def _check_sizes(sizes: list[Any], key: str) -> None:
-    legal = all(accepts(int, size) and 1 <= size <= _MAX_SIZE for size in sizes)
-    if not legal or not 1 <= len(sizes) <= 1000:
-        raise InputError(f"{key}={str(sizes)[:100]}: a run has whole numbers from 1 to {_MAX_SIZE} there")
 
 
 def _task(config: dict[str, Any], trust: Trust, source: Path) -> Task:
@@ -236,7 +235,8 @@ def _task(config: dict[str, Any], trust: Trust, source: Path) -> Task:
     return build_task(node)
 
 
-def _last_size(size: object, path: Path, sizes: set[int]) -> int:
-    if not isinstance(size, int) or not accepts(int, size) or size not in sizes:
-        raise InputError(f"{path}: size={str(size)[:100]} is none of the sizes of config.yaml")
-    return size
+def _last_size(size: object, path: Path, sizes: set[PictureSize]) -> PictureSize:
+    found = read_size(size, f"{path}: size")
+    if found not in sizes:
+        raise InputError(f"{path}: size={found} is none of the sizes of config.yaml")
+    return found

@@ -76,9 +76,10 @@ class FeedLoggers(Callback):
 
     def _pictures(self, task: Task, classes: tuple[str, ...]) -> dict[str, Image.Image]:
         path = self._run_dir / "predictions" / "valid.csv"
-        if not path.exists() or not task.kind.has_accuracy:
+        if not path.exists():
             return {}
-        return outcome_pictures(read_predictions(path, classes), classes, task, Path.cwd())
+        predictions = read_predictions(path, classes, are_numbers=not task.kind.has_accuracy)
+        return outcome_pictures(predictions, classes, task, Path.cwd())
 
 
 def top_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:

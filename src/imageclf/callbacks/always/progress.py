@@ -12,7 +12,7 @@ from imageclf.callbacks.snapshots import Snapshots
 from imageclf.callbacks.tta import TTA
 from imageclf.data import ImageData
 from imageclf.schedule import Schedule, Workload, kind_of, passes_left, seconds_of
-from imageclf.system.progress import display, duration
+from imageclf.system.progress import Kind, display, duration
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class ShowProgress(pl.Callback):
         self._close()
         self._display.run_ends = None
 
-    def _open(self, name: str, pictures: int, kind: tuple[str, int]) -> None:
+    def _open(self, name: str, pictures: int, kind: Kind) -> None:
         self._advance = self._steps.enter_context(self._display.track(name, pictures, kind=kind))
 
     def _close(self) -> None:

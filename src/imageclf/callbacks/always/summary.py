@@ -28,6 +28,7 @@ from imageclf.model import Predictions
 from imageclf.report.reported import model_sentence
 from imageclf.report.run_files import read_candidates
 from imageclf.schedule import RunState
+from imageclf.schedule.size import PictureSize, plain
 from imageclf.system.files import write_json
 from imageclf.tasks import Task
 
@@ -89,10 +90,13 @@ class Summary(Callback):
         if not predictions.task.kind.has_accuracy:
             # What stands for an accuracy are the metrics.
             self._state.results |= module.score(predictions, "model")
-        module.task = module.task.fitted(predictions.probabilities.numpy(), predictions.labels.numpy())
+        pair = predictions.probabilities.numpy(), predictions.labels.numpy()
+        module.task = module.task.fitted(*pair)
+        honest = module.task.crossfitted(*pair)
+        self._state.results |= {f"model/{name}": value for name, value in honest.items()}
         self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
 
-    def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: int) -> None:
+    def _test(self, trainer: pl.Trainer, module: Any, data: ImageData, size: PictureSize) -> None:
         predictions = predict_with_reported(trainer, module, data, "test", size, self._run_dir)
         if bool(module.task.kind.known(predictions.labels.numpy()).all()):
             self._state.results |= module.score(predictions, "test")
@@ -114,7 +118,7 @@ class Summary(Callback):
         return {
             **self._labels,
             "epochs": data.last_epoch + 1,
-            "size": data.last_size,
+            "size": plain(data.last_size),
             "seconds": round(float(rows["seconds"].sum()), 1) if rows is not None else None,
             "num_train": len(data.table.rows("train")),
             "num_valid": len(data.table.rows("valid")),

@@ -11,20 +11,23 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.configs.keys import accepts
 from imageclf.configs.saved.untrusted import read_if_there, read_object
+from imageclf.schedule.size import by_pixels, read_size
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.machine import Machine
 from imageclf.system.printable import written
 
 REMEDY = "remove it, or run again"
 # In summary.json: whole numbers, and values of a type.
-_COUNTS = ("epochs", "size", "num_train", "num_valid", "num_test", "num_workers", "model/pictures")
+_COUNTS = ("epochs", "num_train", "num_valid", "num_test", "num_workers", "model/pictures")
 _TYPES: Mapping[str, Any] = Machine.__annotations__ | dict.fromkeys(
     ("experiment", "model", "best", "task"), str
 )
 # Accuracies of our own; a metric of the user's may be called acc_percent.
 _SHARES = re.compile(
     r"(val|test|model)/acc(_(tta|tta_gain|ensemble|(average|soup)(_bn)?|ema|best(_crossfit(_low|_high)?)?|low|high))?"
+    r"|model/f[\d.]+_macro_crossfit"
 )
+_SIZE = re.compile(r"\d{1,4}(x\d{1,4})?")
 MOST = 10**12
 # Rates of a thousand layer groups, and scores.
 _MOST_COLUMNS = 2000
@@ -63,6 +66,8 @@ def _is_legal(name: str, value: Any) -> bool:
         return accepts(list[str], value) and len(set(value)) == len(value)
     if name == "thresholds":
         return accepts(list[float], value) and all(0 <= each <= 1 for each in value)
+    if name == "size":
+        return _SIZE.fullmatch(str(value)) is not None and accepts(int | str, value)
     if name in _COUNTS:
         return accepts(int, value) and 0 <= value <= MOST
     if name == "seconds":
@@ -93,7 +98,9 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 
 def read_numbers(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    """Read a CSV of numbers whose only text is the column `phase`; a blank cell becomes NaN.
+    """Read a CSV of numbers; a blank cell becomes NaN.
+
+    Text is the column `phase`, and `size` where a run has pictures that are not square: "128x256".
 
     Args:
         path: of the CSV; without one, or with an empty one, the table is empty.
@@ -112,10 +119,25 @@ def read_numbers(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         raise InputError(f"{path} has {what}: {REMEDY}")
     # As text first: a phase may be called "NA", which pandas takes for a missing value.
     table = read_csv(path)
-    for column in table.columns.drop("phase", errors="ignore"):
+    texts = ["phase", "size"] if "size" in table and _has_oblongs(table["size"]) else ["phase"]
+    for column in table.columns.drop(texts, errors="ignore"):
         table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
         _check_numbers(table[column], path)
     return table
+
+
+def sizes_in(cells: pd.Series) -> list[Any]:
+    """Return the sizes in a column of `read_numbers`, each once, the smallest first."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return sorted({int(cell) for cell in cells})
+    texts = {str(cell) for cell in cells if cell}
+    return by_pixels({read_size(int(text) if text.isdecimal() else text, "size") for text in texts})
+
+
+def _has_oblongs(sizes: pd.Series) -> bool:
+    """Return whether every cell is a size, and some are not square."""
+    cells = [cell for cell in sizes.astype(str) if cell not in ("", "nan")]
+    return all(_SIZE.fullmatch(cell) for cell in cells) and any("x" in cell for cell in cells)
 
 
 def _check_numbers(values: pd.Series, path: Path) -> None:

@@ -155,6 +155,13 @@ def foreign_targets(config: Any) -> list[str]:
     )
 
 
+def own_modules(config: Any) -> list[str]:
+    """Return the modules that `trust` has to name before the network of a run can be built."""
+    model = config.get("model") or {}
+    network = {"model": {part: model.get(part) for part in ("backbone", "head")}}
+    return sorted({name.rpartition(".")[0] or name for name in foreign_targets(network)})
+
+
 def _values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Yield (key, value) of every plain value, at any depth, lists included."""
     if isinstance(node, Mapping):

@@ -15,9 +15,11 @@ from imageclf import InputError
 from imageclf.data.pictures.cache import Cache, content_key
 from imageclf.data.pictures.cache_root import cache_root
 from imageclf.data.pictures.fingerprint import Fingerprint, files_digest
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.shrinking import StoreSpec, decode_all
 from imageclf.data.pictures.store import Form, StoredPictures, raw_bytes
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize, by_pixels, plain
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +65,12 @@ class Caching:
         return files_digest(paths, self.fingerprint)
 
     def stores(
-        self, paths: Sequence[str], sides: Mapping[int, int], resize: Resize
-    ) -> dict[int, StoredPictures]:
+        self,
+        paths: Sequence[str],
+        sides: Mapping[PictureSize, PictureSize],
+        resize: Resize,
+        pixels: Pixels = RGB,
+    ) -> dict[PictureSize, StoredPictures]:
         """Return the stores of the pictures by size of the views; missing ones are written first.
 
         `sides` is the `stored_side` of each size.
@@ -72,21 +78,22 @@ class Caching:
         Raises:
             InputError: a picture cannot be read, or the disk is full.
         """
-        wanted = self.specs(paths, sides, resize, choose_form)
+        wanted = self.specs(paths, sides, resize, choose_form, pixels)
         digest = self.digest(paths) if wanted else ""
         stored = {}
         for index, each in enumerate(wanted):
             # The first missing store is built together with all that are missing after it.
             build = partial(self._build, paths=paths, digest=digest, wanted=wanted[index:])
-            stored[each.size] = StoredPictures(self._get(paths, digest, each, build), each.form)
+            stored[each.size] = StoredPictures(self._get(paths, digest, each, build), each.form, each.pixels)
         return stored
 
     def specs(
         self,
         paths: Sequence[str],
-        sides: Mapping[int, int],
+        sides: Mapping[PictureSize, PictureSize],
         resize: Resize,
-        choose: Callable[[How, int, int], Form | None],
+        choose: Callable[[How, int, int, bool], Form | None],
+        pixels: Pixels = RGB,
     ) -> list[StoreSpec]:
         """Return the stores that a run needs, the largest size first; none where nothing is cached.
 
@@ -94,11 +101,12 @@ class Caching:
         """
         if self.cache == "none" or not len(paths):
             return []
-        raw_total = sum(raw_bytes(paths, side, resize) for side in sides.values())
-        form = choose(self.cache, raw_total, self.folder.budget)
+        raw_total = sum(raw_bytes(paths, side, resize, pixels) for side in sides.values())
+        form = choose(self.cache, raw_total, self.folder.budget, pixels.takes_jpeg)
         if form is None:
             return []
-        return [StoreSpec(size, sides[size], resize, form) for size in sorted(sides, reverse=True)]
+        kind = pixels.unmeasured()
+        return [StoreSpec(size, sides[size], resize, form, kind) for size in reversed(by_pixels(sides))]
 
     @contextmanager
     def staged(
@@ -120,11 +128,11 @@ class Caching:
     def _build(self, folder: Path, paths: Sequence[str], digest: str, wanted: Sequence[StoreSpec]) -> None:
         with self.staged(folder, paths, digest, wanted[1:]) as stages:
             sizes = ", ".join(str(each.size) for each in (wanted[0], *stages))
-            decode_all(paths, {wanted[0]: folder, **stages}, f"Shrinking pictures for {sizes} px")
+            title, pixels = f"Shrinking pictures for {sizes} px", wanted[0].pixels
+            decode_all(paths, {wanted[0]: folder, **stages}, title, pixels=pixels)
 
     def _get(self, paths: Sequence[str], digest: str, spec: StoreSpec, build: Callable[[Path], None]) -> Path:
-        size, _, resize, form = spec
-        about = about_files(paths) | {"size": size, "resize": resize, "form": form}
+        about = about_files(paths) | {"size": plain(spec.size), "resize": spec.resize, "form": spec.form}
         return self.folder.get("pictures", _key(digest, spec), about, build)
 
     def _has(self, digest: str, spec: StoreSpec) -> bool:
@@ -134,7 +142,8 @@ class Caching:
 def _key(digest: str, spec: StoreSpec) -> str:
     # Versions of the decoders count: another one may round differently.
     decoders = {name: version(name) for name in ("pillow", "torch")}
-    return content_key(version=_VERSION, files=digest, **spec._asdict(), **decoders)
+    about = {name: value for name, value in spec._asdict().items() if name != "pixels"}
+    return content_key(version=_VERSION, files=digest, **about, **spec.pixels.key, **decoders)
 
 
 def _move(source: Path, folder: Path) -> None:
@@ -149,13 +158,13 @@ def about_files(paths: Sequence[str]) -> dict[str, Any]:
     return {"folder": os.path.commonpath([first, last]), "pictures": len(paths)}
 
 
-def choose_form(how: How, raw_total: int, budget: int) -> Form | None:
+def choose_form(how: How, raw_total: int, budget: int, takes_jpeg: bool = True) -> Form | None:
     """Return the form of a run's stores as `fitting_form` does, and log a warning if none fits.
 
     Raises:
         InputError: the form that the user chose does not fit.
     """
-    form = fitting_form(how, raw_total, budget)
+    form = fitting_form(how, raw_total, budget, takes_jpeg)
     if form is not None:
         return form
     needed = (raw_total, _JPEG_SHARE * raw_total, budget)
@@ -167,11 +176,14 @@ def choose_form(how: How, raw_total: int, budget: int) -> Form | None:
     return None
 
 
-def fitting_form(how: How, raw_total: int, budget: int) -> Form | None:
+def fitting_form(how: How, raw_total: int, budget: int, takes_jpeg: bool = True) -> Form | None:
     """Return the form in which stores of `raw_total` bytes fit into the budget: raw, or else JPEG.
 
-    `how` is the user's choice; raw and jpeg are not replaced by each other.
+    `how` is the user's choice; raw and jpeg are not replaced by each other. Pictures that no JPEG holds are
+    kept raw.
     """
-    needed: dict[Form, float] = {"raw": raw_total, "jpeg": _JPEG_SHARE * raw_total}
+    needed: dict[Form, float] = {"raw": raw_total}
+    if takes_jpeg:
+        needed["jpeg"] = _JPEG_SHARE * raw_total
     fitting = (form for form, amount in needed.items() if amount <= budget and how in ("auto", form))
     return next(fitting, None)

@@ -1,15 +1,19 @@
-"""Decode picture files of any kind that people have to uint8 pixels."""
+"""Decode picture files of any kind that people have to pixels: RGB of 8 bits, or what else a run asks for."""
 
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from imageclf import InputError
+from imageclf.data.pictures.arrays import fitted, is_array, read_array
+from imageclf.data.pictures.pixels import RGB, Pixels
+from imageclf.data.pictures.planes import DEEP_MODES, planes_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded; JPEG opens MPO, PPM opens PGM and PBM. Pillow goes by a file's content,
@@ -38,53 +42,66 @@ def open_picture(path: str | Path) -> ImageFile.ImageFile:
             forever or have an effect.
         PIL.UnidentifiedImageError: it has none of the formats.
     """
-    # Whoever swaps the file between the two calls only makes this process wait.
-    mode = os.stat(path).st_mode  # noqa: PTH116
-    if not stat.S_ISREG(mode):
-        what = "folder" if stat.S_ISDIR(mode) else "pipe, a socket or a device"
-        raise OSError(f"it is a {what}, not a file")
+    _check_regular(path)
     return Image.open(path, formats=FORMATS)
 
 
-def read_picture(path: str | Path, at_least: int | None = None) -> NDArray[np.uint8]:
-    """Return the pixels `[H, W, 3]` of a file: upright, transparency on white, 16 bits scaled to 8.
+def read_picture(path: str | Path, at_least: int | None = None, pixels: Pixels = RGB) -> NDArray[Any]:
+    """Return the pixels `[H, W, C]` of a file: upright, transparency on white, with the channels of a run.
 
     Args:
         path: the file; of an animation, the first frame.
         at_least: pixels a side that suffice; a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size.
+        pixels: channels and bits to decode to; where the file has others they are scaled, see `fitted`.
 
     Raises:
-        InputError: the file is missing, truncated or not a picture, or has more than MAX_PIXELS pixels.
+        InputError: the file is missing, truncated or not a picture, has more than MAX_PIXELS pixels, or other
+            channels than the run.
     """
-    return read_scales(path, [at_least])[0]
+    return read_scales(path, [at_least], pixels)[0]
 
 
-def read_scales(path: str | Path, at_least: Sequence[int | None]) -> list[NDArray[np.uint8]]:
+def read_scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels = RGB) -> list[NDArray[Any]]:
     """Return what `read_picture` returns for each value of `at_least`, decoding once per scale.
 
     Raises:
         InputError: as `read_picture`; a file has the same fault at every scale.
     """
-    decoded: dict[tuple[int, int], NDArray[np.uint8]] = {}
-    sizes = []
     try:
-        for each in at_least:
-            with open_picture(path) as image:
-                sizes.append(_scale_down(image, each))
-                if sizes[-1] not in decoded:
-                    decoded[sizes[-1]] = pixels_of(image)
+        if is_array(path):
+            return [_array(path, pixels)] * len(at_least)
+        return _scales(path, at_least, pixels)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not a picture") from None
     except Exception as error:  # Pillow's plugins raise anything on a broken file.
         raise InputError(f"{path}: {_sentence(error)}") from None
-    return [decoded[size] for size in sizes]
 
 
-def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels `[H, W, 3]` of an opened image, as `read_picture` returns those of a file."""
-    return np.asarray(_to_rgb(_decoded(image)))
+def pixels_of(image: Image.Image, pixels: Pixels = RGB) -> NDArray[Any]:
+    """Return the pixels `[H, W, C]` of an opened image, as `read_picture` returns those of a file.
+
+    Raises:
+        ValueError: it has other channels than the run.
+    """
+    if pixels.is_rgb:
+        return np.asarray(_to_rgb(_decoded(image)))
+    if pixels.takes_jpeg:
+        return np.asarray(_to_8_bit(_decoded(image)).convert("L"))[..., None]
+    return fitted(planes_of(image, pixels.channels, _decoded, _opaque), pixels)
+
+
+def shape_of(path: str | Path) -> tuple[int, int] | None:
+    """Return (width, height) by the header alone, of a picture as it is stored; None if it is none."""
+    try:
+        if is_array(path):
+            height, width, _ = array_of(path).shape
+            return width, height
+        with open_picture(path) as image:
+            return image.size
+    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
+        return None
 
 
 def num_frames(path: str | Path) -> int:
@@ -93,14 +110,54 @@ def num_frames(path: str | Path) -> int:
         return getattr(image, "n_frames", 1)
 
 
-def _scale_down(image: ImageFile.ImageFile, at_least: int | None) -> tuple[int, int]:
+def _scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels) -> list[NDArray[Any]]:
+    decoded: dict[tuple[int, int], NDArray[Any]] = {}
+    sizes = []
+    for each in at_least:
+        with open_picture(path) as image:
+            sizes.append(_scale_down(image, each, "L" if pixels.channels == 1 else "RGB"))
+            if sizes[-1] not in decoded:
+                decoded[sizes[-1]] = pixels_of(image, pixels)
+    return [decoded[size] for size in sizes]
+
+
+def _array(path: str | Path, pixels: Pixels) -> NDArray[Any]:
+    # A copy: a mapped file may change.
+    return np.array(fitted(array_of(path), pixels))
+
+
+def array_of(path: str | Path) -> NDArray[Any]:
+    """Return the array `[H, W, C]` of a file of NumPy's, mapped.
+
+    Raises:
+        OSError: as `open_picture`.
+        ValueError: it is too large, or holds something else.
+    """
+    _check_regular(path)
+    array = read_array(path)
+    _check_size(array.shape[1], array.shape[0])
+    return array
+
+
+def _scale_down(image: ImageFile.ImageFile, at_least: int | None, mode: str) -> tuple[int, int]:
     """Choose the scale to decode a file at, and return the (width, height) that it gives."""
-    width, height = image.size
+    _check_size(*image.size)
+    if at_least is not None:
+        image.draft(mode, (at_least, at_least))
+    return image.size
+
+
+def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
-    if at_least is not None:
-        image.draft("RGB", (at_least, at_least))
-    return image.size
+
+
+def _check_regular(path: str | Path) -> None:
+    # Whoever swaps the file between the two calls only makes this process wait.
+    mode = os.stat(path).st_mode  # noqa: PTH116
+    if not stat.S_ISREG(mode):
+        what = "folder" if stat.S_ISDIR(mode) else "pipe, a socket or a device"
+        raise OSError(f"it is a {what}, not a file")
 
 
 def _decoded(image: Image.Image) -> Image.Image:
@@ -115,14 +172,21 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
-        return _scaled_to_8_bit(image).convert("RGB")
+    image = _to_8_bit(image)
+    # Converting RGB to RGB would copy it, which takes a tenth of the time of decoding.
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    return _scaled_to_8_bit(image) if image.mode in DEEP_MODES else _opaque(image)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         image = Image.alpha_composite(background, image)
-    # Converting RGB to RGB would copy it, which takes a tenth of the time of decoding.
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image
 
 
 def _scaled_to_8_bit(image: Image.Image) -> Image.Image:

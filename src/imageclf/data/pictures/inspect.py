@@ -2,14 +2,16 @@
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.pictures.decode import open_picture, read_picture
+from imageclf.data.pictures.arrays import is_array, shown
+from imageclf.data.pictures.decode import array_of, open_picture
+from imageclf.data.pictures.kinds import read_native
 
 CELLS = 16
 # Grey levels; with less contrast, pictures show so little that they would all look the same.
@@ -25,11 +27,11 @@ class Inspection(NamedTuple):
         width: pixels of the upright picture; for a broken file what its header says, or 0.
         height: likewise.
         num_bytes: size of the file.
-        format: Pillow's name, such as JPEG; "" where it is no picture.
-        mode: Pillow's name, such as RGB; "" where it is no picture.
+        format: Pillow's name, such as JPEG, or NPY; "" where it is no picture.
+        mode: Pillow's name, such as RGB, or of an array its type and channels; "" where it is no picture.
         frames: of an animation, else 1; 0 where it is no picture.
         fault: why it cannot be read, or "".
-        pixels: hash of the upright RGB picture and its size; empty for a broken file.
+        pixels: hash of the upright picture, RGB unless it has more, and its size; empty for a broken file.
         appearance: see `appearance_of`; it changes little when a picture is saved again or resized. Empty
             for a broken file.
     """
@@ -50,26 +52,29 @@ def inspect_picture(path: str) -> Inspection:
     width, height, form, mode, frames = _header(path)
     num_bytes = _num_bytes(path)
     try:
-        pixels = read_picture(path)
+        pixels = read_native(path)
     except InputError as error:
         fault = "the file is empty" if num_bytes == 0 else str(error).removeprefix(f"{path}: ")
         return Inspection(width, height, num_bytes or 0, form, mode, frames, fault, b"", b"")
     height, width = pixels.shape[:2]
-    hashes = hash_pixels(pixels), appearance_of(pixels)
+    hashes = hash_pixels(pixels), appearance_of(shown(pixels))
     return Inspection(width, height, num_bytes or 0, form, mode, frames, "", *hashes)
 
 
 def _header(path: str) -> tuple[int, int, str, str, int]:
     """Return what an `Inspection` tells of a broken file: width, height, format, mode and frames."""
     try:
+        if is_array(path):
+            array = array_of(path)
+            return (array.shape[1], array.shape[0], "NPY", f"{array.dtype} x {array.shape[2]}", 1)
         with open_picture(path) as image:
             return (*image.size, image.format or "", image.mode, _num_frames(image))
     except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
         return (0, 0, "", "", 0)
 
 
-def hash_pixels(picture: NDArray[np.uint8]) -> bytes:
-    """Return 16 bytes that are equal for equal pictures `[H, W, 3]`."""
+def hash_pixels(picture: NDArray[Any]) -> bytes:
+    """Return 16 bytes that are equal for equal pictures `[H, W, C]`."""
     # The size too: four pixels in a row are not four in a square.
     digest = hashlib.blake2b(str(picture.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(picture).data)

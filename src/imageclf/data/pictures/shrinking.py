@@ -14,9 +14,11 @@ from PIL import Image
 from imageclf import InputError
 from imageclf.data.parallel import chunks, mapped, num_processes
 from imageclf.data.pictures.decode import num_frames, read_picture, read_scales
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Form, Shrunk, shrunk, sufficient, writing
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize, num_pixels
 from imageclf.system.progress import track
 
 # Visually lossless, at a fifth of the raw size.
@@ -31,12 +33,13 @@ _WIDEST = 2
 
 
 class StoreSpec(NamedTuple):
-    """What the pictures of a store are like: for views of `size` pixels a side, shrunk to `side`."""
+    """What the pictures of a store are like: for views of `size`, shrunk to `side`."""
 
-    size: int
-    side: int
+    size: PictureSize
+    side: PictureSize
     resize: Resize
     form: Form
+    pixels: Pixels = RGB
 
 
 class Findings(NamedTuple):
@@ -55,9 +58,13 @@ class Part(NamedTuple):
 
 
 def decode_all(
-    paths: Sequence[str], folders: Mapping[StoreSpec, Path], title: str, checks: bool = False
+    paths: Sequence[str],
+    folders: Mapping[StoreSpec, Path],
+    title: str,
+    checks: bool = False,
+    pixels: Pixels = RGB,
 ) -> Findings:
-    """Decode every picture once, in parallel, and write a store into each folder.
+    """Decode every picture once, in parallel, and write a store into each folder; all have the same `pixels`.
 
     The same files give the same bytes, however many processes read them. With `checks`, faults are
     collected and frames counted; if there is a fault, the stores are incomplete.
@@ -67,9 +74,9 @@ def decode_all(
     """
     findings = Findings({}, [])
     specs = list(folders)
-    picture_bytes = sum(_WIDEST * 3 * spec.side**2 for spec in specs)
+    picture_bytes = sum(_WIDEST * pixels.num_bytes * num_pixels(spec.side) for spec in specs)
     parts = chunks(len(paths), max(1, min(_CHUNK, _CHUNK_BYTES // max(1, picture_bytes))))
-    read = partial(read_part, paths=paths, specs=specs, checks=checks)
+    read = partial(read_part, paths=paths, specs=specs, checks=checks, pixels=pixels)
     with (
         mapped(read, parts, num_processes(paths), _CHUNK_BYTES if folders else 0) as done,
         ExitStack() as stack,
@@ -86,7 +93,9 @@ def decode_all(
     return findings
 
 
-def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], checks: bool) -> Part:
+def read_part(
+    rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], checks: bool, pixels: Pixels = RGB
+) -> Part:
     """Decode some of the files, each once per scale that the stores need.
 
     Raises:
@@ -95,12 +104,13 @@ def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], che
     findings, pictures = Findings({}, []), []
     for row in rows:
         try:
-            pictures.append(_shrunk_to(paths[row], specs))
+            pictures.append(_shrunk_to(paths[row], specs, pixels))
         except InputError as error:
             if not checks:
                 raise
             findings.faults[row] = str(error)
-    if checks:
+    # Else pages are channels.
+    if checks and pixels.takes_jpeg:
         whole = (row for row in rows if row not in findings.faults)
         findings.animated.extend(row for row in whole if _is_animated(paths[row]))
     columns = [[picture[place] for picture in pictures] for place in range(len(specs))]
@@ -111,12 +121,12 @@ def read_part(rows: range, paths: Sequence[str], specs: Sequence[StoreSpec], che
     return Part(findings, contents, [_sizes(column) for column in columns])
 
 
-def _shrunk_to(path: str, specs: Sequence[StoreSpec]) -> list[Shrunk]:
+def _shrunk_to(path: str, specs: Sequence[StoreSpec], pixels: Pixels) -> list[Shrunk]:
     if not specs:
         # It has the same faults at every scale, and a large JPEG is decoded four times as fast at the least.
-        read_picture(path, at_least=1)
+        read_picture(path, 1, pixels)
         return []
-    pictures = read_scales(path, [sufficient(each.size, each.side) for each in specs])
+    pictures = read_scales(path, [sufficient(each.size, each.side) for each in specs], pixels)
     return [shrunk(picture, each.side, each.resize) for picture, each in zip(pictures, specs, strict=True)]
 
 
@@ -130,6 +140,8 @@ def _content(pixels: Picture, form: Form) -> Picture:
     if form == "raw":
         return pixels
     content = io.BytesIO()
+    if pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
     # Colour at full resolution: most files have halved it already, and subsampling again would blur it more.
     Image.fromarray(pixels).save(content, "JPEG", quality=_QUALITY, subsampling=0)
     return np.frombuffer(content.getbuffer(), dtype=np.uint8)

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imageclf.data.pictures.decode import open_picture, read_picture
+from imageclf.data.pictures.decode import read_picture, shape_of
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.views.augmentation import Picture
 from imageclf.data.views.geometry import Resize, shrink, stored_size
+from imageclf.schedule.size import PictureSize, edges
 
 Form = Literal["raw", "jpeg"]
 
@@ -24,7 +26,7 @@ class Shrunk(NamedTuple):
     """A picture as views are made from it.
 
     Args:
-        pixels: `[H, W, 3]`; not to be written to.
+        pixels: `[H, W, C]`; not to be written to.
         shape: (width, height) before shrinking, pixels: the geometry of views goes by it, since rounding
             to whole pixels changes the proportions of narrow pictures.
     """
@@ -33,20 +35,23 @@ class Shrunk(NamedTuple):
     shape: tuple[int, int]
 
 
-def read_shrunk(path: str, size: int, side: int, resize: Resize) -> Shrunk:
+def read_shrunk(
+    path: str, size: PictureSize, side: PictureSize, resize: Resize, pixels: Pixels = RGB
+) -> Shrunk:
     """Return a picture as views of `size` are made from it; `side` is the `stored_side` of that size."""
-    return shrunk(read_picture(path, at_least=sufficient(size, side)), side, resize)
+    return shrunk(read_picture(path, sufficient(size, side), pixels), side, resize)
 
 
-def shrunk(picture: Picture, side: int, resize: Resize) -> Shrunk:
+def shrunk(picture: Picture, side: PictureSize, resize: Resize) -> Shrunk:
     """Shrink a picture that was decoded at a sufficient scale."""
     shape = (picture.shape[1], picture.shape[0])
     return Shrunk(shrink(picture, *stored_size(*shape, side, resize)), shape)
 
 
-def sufficient(size: int, side: int) -> int:
+def sufficient(size: PictureSize, side: PictureSize) -> int:
     """Return the pixels a side that a picture is decoded at, at least, before it is shrunk to `side`."""
-    return max(side, 2 * size)
+    # Both edges by the longer one: a file may be turned once it is decoded.
+    return max(*edges(side), 2 * max(edges(size)))
 
 
 @contextmanager
@@ -76,6 +81,7 @@ class StoredPictures(NamedTuple):
 
     folder: Path
     form: Form
+    pixels: Pixels = RGB
 
     @property
     def num_bytes(self) -> int:
@@ -97,39 +103,37 @@ class Store:
         pixels: all bytes of the file.
     """
 
-    def __init__(self, folder: Path, form: Form) -> None:
+    def __init__(self, folder: Path, form: Form, pixels: Pixels = RGB) -> None:
         # Both mapped: processes share one copy in memory, and nothing is read before it is needed.
         self.index: NDArray[np.int64] = np.load(folder / "index.npy", mmap_mode="r")
         self.pixels: NDArray[np.uint8] = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r").view(
             np.ndarray
         )
         self._form = form
+        self._kind = pixels
 
     def read(self, row: int) -> Shrunk:
         """Return a picture as `read_shrunk` does, apart from what JPEG loses."""
         offset, length, height, width, *shape = self.index[row].tolist()
         content = self.pixels[offset : offset + length]
         if self._form == "raw":
-            return Shrunk(content.reshape(height, width, 3), (shape[0], shape[1]))
-        with Image.open(io.BytesIO(content.tobytes()), formats=("JPEG",)) as image:
-            return Shrunk(np.asarray(image), (shape[0], shape[1]))
+            values = content.view(self._kind.dtype)
+        else:
+            with Image.open(io.BytesIO(content.tobytes()), formats=("JPEG",)) as image:
+                values = np.asarray(image)
+        return Shrunk(values.reshape(height, width, self._kind.channels), (shape[0], shape[1]))
 
 
-def raw_bytes(paths: Sequence[str], side: int, resize: Resize) -> int:
+def raw_bytes(paths: Sequence[str], side: PictureSize, resize: Resize, pixels: Pixels = RGB) -> int:
     """Estimate the bytes of a raw store from the sizes of some pictures spread over the list.
 
     Files that are missing or not pictures are not counted.
     """
-    chosen = [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE))]
-    shapes = [shape for shape in map(_shape, chosen) if shape is not None]
+    shapes = [shape for shape in map(shape_of, some_of(paths, _SAMPLE)) if shape is not None]
     areas = [np.prod(stored_size(*shape, side, resize)) for shape in shapes]
-    return round(3 * float(np.mean(areas)) * len(paths)) if areas else 0
+    return round(pixels.num_bytes * float(np.mean(areas)) * len(paths)) if areas else 0
 
 
-def _shape(path: str) -> tuple[int, int] | None:
-    # The header alone; a picture stored sideways has the same area.
-    try:
-        with open_picture(path) as image:
-            return image.size
-    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
-        return None
+def some_of(paths: Sequence[str], most: int) -> list[str]:
+    """Return at most so many paths, spread over the list; the same each time."""
+    return [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), most))]

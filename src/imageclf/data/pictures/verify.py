@@ -9,9 +9,11 @@ from types import MappingProxyType
 
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import Caching, about_files, fitting_form
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
 from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.size import PictureSize
 from imageclf.system.words import counted
 
 log = logging.getLogger(__name__)
@@ -27,23 +29,25 @@ class _BrokenError(Exception):
 def unreadable(
     paths: Sequence[str],
     caching: Caching,
-    sides: Mapping[int, int] = MappingProxyType({}),
+    sides: Mapping[PictureSize, PictureSize] = MappingProxyType({}),
     resize: Resize = "crop",
+    pixels: Pixels = RGB,
 ) -> dict[int, str]:
     """Return the fault of every file that does not decode to its last row, by position.
 
     A set of files without faults is not decoded again while its fingerprint stays the same, unless
     caching is off. Files that are decoded and have no fault are also shrunk in the same pass, for the
-    sizes of the views in `sides`, which holds the `stored_side` of each.
+    sizes of the views in `sides`, which holds the `stored_side` of each. A file without the channels of
+    `pixels` has a fault.
     """
     if caching.cache == "none":
-        return _log_animated(paths, decode_all(paths, {}, _TITLE, checks=True)).faults
+        return _log_animated(paths, decode_all(paths, {}, _TITLE, True, pixels)).faults
     digest = caching.digest(paths)
-    key = content_key(files=digest, pillow=version("pillow"))
+    key = content_key(files=digest, pillow=version("pillow"), **pixels.key)
     if not paths or caching.folder.find("verified", key):
         return {}
-    wanted = caching.specs(paths, sides, resize, fitting_form)
-    build = partial(_check, paths=paths, caching=caching, digest=digest, wanted=wanted)
+    wanted = caching.specs(paths, sides, resize, fitting_form, pixels)
+    build = partial(_check, paths=paths, caching=caching, digest=digest, wanted=wanted, pixels=pixels)
     try:
         caching.folder.get("verified", key, about_files(paths), build)
     except _BrokenError as broken:
@@ -52,11 +56,16 @@ def unreadable(
 
 
 def _check(
-    folder: Path, paths: Sequence[str], caching: Caching, digest: str, wanted: Sequence[StoreSpec]
+    folder: Path,
+    paths: Sequence[str],
+    caching: Caching,
+    digest: str,
+    wanted: Sequence[StoreSpec],
+    pixels: Pixels,
 ) -> None:
     """Decode all files; the entry stays empty, and its existence means that no file has a fault."""
     with caching.staged(folder, paths, digest, wanted) as stages:
-        findings = _log_animated(paths, decode_all(paths, stages, _TITLE, checks=True))
+        findings = _log_animated(paths, decode_all(paths, stages, _TITLE, True, pixels))
         if findings.faults:
             raise _BrokenError(findings.faults)
 

@@ -15,6 +15,9 @@ from imageclf.system.words import counted
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of pictures, in any case; `data.pictures.decode.FORMATS` says what may be in the files."""
 
+ARRAY_SUFFIX = ".npy"
+"""Of an array in a file, which is a picture in a folder that holds neither other pictures nor folders."""
+
 _log = logging.getLogger(__name__)
 
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -25,7 +28,7 @@ class Listing(NamedTuple):
 
     Args:
         folders: its subfolders.
-        pictures: files with a picture suffix.
+        pictures: files with a picture suffix, or arrays; see `ARRAY_SUFFIX`.
         others: files without one.
         hidden: files and folders whose names start with a dot or belong to the operating system.
         outputs: folders of runs and caches, each with a slash at its end; nothing in them is listed.
@@ -49,7 +52,7 @@ def find_root(root: str) -> str:
     path = os.path.normpath(Path(expanded).absolute())
     if root.strip() and Path(path).is_dir():
         return path
-    raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set.")
+    raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set")
 
 
 def is_picture(name: str) -> bool:
@@ -72,7 +75,11 @@ def read_folder(path: str) -> Listing:
         raise InputError(f"data.root: names in {path!r} are not valid UTF-8 ({listed(broken)}); rename them.")
     folders = [name for name in is_folder if is_folder[name]]
     pictures = [name for name in is_folder if not is_folder[name] and is_picture(name)]
-    others = [name for name in is_folder if not is_folder[name] and not is_picture(name)]
+    if not pictures and not folders:
+        # Beside pictures it is something else, such as their features.
+        pictures = [name for name in is_folder if name[0] != "." and name.lower().endswith(ARRAY_SUFFIX)]
+    chosen = set(pictures)
+    others = [name for name in is_folder if not is_folder[name] and name not in chosen]
     return Listing(
         folders=[name for name in folders if not _is_hidden(name)],
         pictures=pictures,

@@ -15,6 +15,7 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import class_columns
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
@@ -46,12 +47,14 @@ class Table:
         groups: Text by row, in the frame's order: rows of one group stay in one split, such as the
             pictures of one patient; None where there are no groups. Only splitting needs it: it is not saved.
         task: what a label is.
+        pixels: what the pictures are decoded to, with mean and spread where these were measured.
     """
 
     frame: pd.DataFrame
     classes: tuple[str, ...]
     groups: "pd.Series[str] | None" = None
     task: Task = MULTICLASS
+    pixels: Pixels = RGB
 
     def __len__(self) -> int:
         return len(self.frame)

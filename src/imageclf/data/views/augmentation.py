@@ -13,7 +13,8 @@ CROP_TRIES = 10
 NUM_DRAWS = 17 + 2 * CROP_TRIES
 
 Floats = NDArray[np.float64]
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
+"""Pixels `[H, W, C]`, uint8 or uint16; RGB unless the run has other `Pixels`."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Augmentation:
         dihedral: also turn by 0, 90, 180 or 270 degrees, for pictures taken from above.
         min_scale: smallest share of the picture's area that `data.resize=random_resized_crop` keeps.
         max_ratio: largest width to height of that crop, and height to width.
-        extra: called last with a view `[size, size, 3]`, uint8; returns another, see `checked_view`. The
+        extra: called last with a view `[H, W, C]`, uint8 or uint16; returns another, see `checked_view`. The
             generators of Python, NumPy and torch are seeded before each call.
 
     Raises:

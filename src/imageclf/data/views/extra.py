@@ -12,9 +12,9 @@ from imageclf.data.views.augmentation import Picture
 
 
 def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
-    """Return what a `transforms.extra` node has built as a function of a picture `[size, size, 3]`.
+    """Return what a `transforms.extra` node has built as a function of a picture `[H, W, C]`.
 
-    A transform of torchvision gets a tensor `[3, size, size]`: it would return an array as it is.
+    A transform of torchvision gets a tensor `[C, H, W]`: it would return an array as it is.
 
     Args:
         built: by the node.
@@ -34,23 +34,23 @@ def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
     return function
 
 
-def checked_view(returned: Any, size: int) -> Picture:
+def checked_view(returned: Any, given: Picture) -> Picture:
     """Return what a transform has made of a picture, as the array that it must be.
 
     Args:
         returned: by the transform.
-        size: pixels a side.
+        given: the picture that it got, of the same shape and type.
 
     Raises:
-        InputError: it is no uint8 `[size, size, 3]`.
+        InputError: it is something else.
     """
     array = np.asarray(returned)
-    if array.dtype != np.uint8 or array.shape != (size, size, 3):
+    if array.dtype != given.dtype or array.shape != given.shape:
         kind = type(returned).__name__
         got = kind if array.dtype == object else f"{kind} {list(array.shape)} of {array.dtype}"
         raise InputError(
-            f"transforms.extra returns {got}, not an array [{size}, {size}, 3] of uint8, 0 to 255, as the "
-            "picture that it gets"
+            f"transforms.extra returns {got}, not an array {list(given.shape)} of {given.dtype}, 0 to "
+            f"{np.iinfo(given.dtype).max}, as the picture that it gets"
         )
     return array
 

@@ -1,5 +1,6 @@
-"""Brightness and contrast as one table of 256 values per picture."""
+"""Brightness and contrast: of 8 bits as one table of 256 values per picture, of 16 as a line."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
@@ -35,11 +36,29 @@ def lighting_tables(
 
 
 def light(picture: Picture, table: NDArray[np.uint8]) -> None:
-    """Replace each value of a picture `[H, W, 3]` by its value in a table `[256]`, in place."""
+    """Replace each value of a picture `[H, W, C]` by its value in a table `[256]`, in place."""
     cv2.LUT(picture, table, dst=picture)
 
 
+def light_16(picture: Picture, brightness: float, contrast: float, mean: float, white: float) -> None:
+    """Do what `light` does with a linear table, to a picture of 16 bits `[H, W, C]`, in place.
+
+    Args:
+        picture: uint16.
+        brightness: added, as a fraction of `white`.
+        contrast: factor on the distance to the mean.
+        mean: of the picture's values.
+        white: what brightness is a fraction of; 16 bits are seldom used up to their largest value.
+    """
+    lit = (picture - np.float32(mean)) * np.float32(contrast) + np.float32(mean + brightness * white)
+    picture[:] = lit.round().clip(0, np.iinfo(picture.dtype).max)
+
+
 def mean_value(picture: Picture) -> float:
-    """Return the mean over all pixels and channels of a picture `[H, W, 3]`."""
+    """Return the mean over all pixels and channels of a picture `[H, W, C]`."""
+    channels: int = picture.shape[2]
+    if channels > 4:
+        return float(picture.mean())
     # Ten times as fast as NumPy's.
-    return sum(cv2.mean(picture)[:3]) / 3
+    means: Sequence[float] = cv2.mean(picture)
+    return sum(means[:channels]) / channels

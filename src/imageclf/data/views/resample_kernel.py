@@ -8,14 +8,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from imageclf.schedule.size import PictureSize, edges
+
 # Pixels of a program, four per thread: more would take so many registers that fewer programs run at once.
 _BLOCK = 512
 
 
-def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: int) -> Tensor:
+def resample(
+    pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size: PictureSize, channels: int = 3
+) -> Tensor:
     """Return views of pictures as `imageclf.data.views.resample.resample` does, bit for bit."""
-    images = torch.empty(len(places), size, size, 3, dtype=torch.uint8, device=pixels.device)
-    blocks = triton.cdiv(size * size, _BLOCK)
+    height, width = edges(size)
+    images = torch.empty(len(places), height, width, channels, dtype=torch.uint8, device=pixels.device)
+    blocks = triton.cdiv(height * width, _BLOCK)
     # Triton launches on the current device, not on that of the tensors.
     with torch.cuda.device_of(pixels):  # type: ignore[no-untyped-call]
         _resample[(len(places) * blocks,)](
@@ -24,9 +29,11 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
             maps,
             tables,
             images,
-            size,
+            height * width,
+            width,
             blocks,
             block=_BLOCK,
+            channels=channels,
             # A fused multiply-add rounds once, and torch's two operations round twice.
             enable_fp_fusion=False,
         )
@@ -34,7 +41,7 @@ def resample(pixels: Tensor, places: Tensor, maps: Tensor, tables: Tensor, size:
 
 
 # Triton would compile further variants for sizes and addresses that are multiples of 16.
-_PLAIN = ["pixels", "places", "maps", "tables", "images", "size", "blocks"]
+_PLAIN = ["pixels", "places", "maps", "tables", "images", "area", "columns", "blocks"]
 
 
 @triton.jit(do_not_specialize=_PLAIN)  # type: ignore[untyped-decorator]
@@ -44,16 +51,18 @@ def _resample(
     maps: tl.tensor,
     tables: tl.tensor,
     images: tl.tensor,
-    size: tl.tensor,
+    area: tl.tensor,
+    columns: tl.tensor,
     blocks: tl.tensor,
     block: tl.constexpr,
+    channels: tl.constexpr,
 ) -> None:
     # A program makes a block of pixels of one view. 64 bits: stores have more than 2^31 bytes.
     picture = (tl.program_id(0) // blocks).to(tl.int64)
     pixel = tl.program_id(0) % blocks * block + tl.arange(0, block)
-    inside = pixel < size * size
-    x = (pixel % size).to(tl.float32)
-    y = (pixel // size).to(tl.float32)
+    inside = pixel < area
+    x = (pixel % columns).to(tl.float32)
+    y = (pixel // columns).to(tl.float32)
 
     maps += picture * 9
     depth = tl.load(maps + 6) * x + tl.load(maps + 7) * y + tl.load(maps + 8)
@@ -72,12 +81,12 @@ def _resample(
     y1 = _reflected(top.to(tl.int32) + 1, height).to(tl.int64) * width
 
     table = tables + picture * 256
-    image = images + (picture * size * size + pixel) * 3
-    for channel in tl.static_range(3):
-        a = tl.load(source + (y0 + x0) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        b = tl.load(source + (y0 + x1) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        c = tl.load(source + (y1 + x0) * 3 + channel, mask=inside, other=0).to(tl.float32)
-        d = tl.load(source + (y1 + x1) * 3 + channel, mask=inside, other=0).to(tl.float32)
+    image = images + (picture * area + pixel) * channels
+    for channel in tl.static_range(channels):
+        a = tl.load(source + (y0 + x0) * channels + channel, mask=inside, other=0).to(tl.float32)
+        b = tl.load(source + (y0 + x1) * channels + channel, mask=inside, other=0).to(tl.float32)
+        c = tl.load(source + (y1 + x0) * channels + channel, mask=inside, other=0).to(tl.float32)
+        d = tl.load(source + (y1 + x1) * channels + channel, mask=inside, other=0).to(tl.float32)
         upper = a + (u - left) * (b - a)
         lower = c + (u - left) * (d - c)
         value = upper + (v - top) * (lower - upper)

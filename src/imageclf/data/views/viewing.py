@@ -11,6 +11,7 @@ from imageclf.data.views.draws import uniforms
 from imageclf.data.views.fixed_views import is_varied, views_of
 from imageclf.data.views.geometry import Resize, maps, rescaled, stored_side
 from imageclf.data.views.lighting import lighting_tables
+from imageclf.schedule.size import PictureSize
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Viewing:
     crop_pct: float
     seed: int
 
-    def side_of(self, size: int) -> int:
-        """Return the pixels a side that pictures are shrunk to for views of a size."""
+    def side_of(self, size: PictureSize) -> PictureSize:
+        """Return the size that pictures are shrunk to for views of a size."""
         return stored_side(size, self.resize, self.augmentation.max_zoom, self.crop_pct)
 
     def views(self, request: Request) -> Views:

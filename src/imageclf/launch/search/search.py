@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from imageclf import InputError
 from imageclf.configs import record
-from imageclf.launch.jobs import Job, compose_jobs, pack, plain_config
+from imageclf.launch.jobs import Job, compose_jobs, pack
 from imageclf.launch.search.options import SearchOptions, read_options
 from imageclf.launch.search.space import Space, read_space
 from imageclf.launch.search.study import NAME, ask, left_behind, open_study, overrides_of, tell, write_results
@@ -115,7 +115,7 @@ def next_jobs(
         job = compose(trial)
         if (job.run_dir / "summary.json").exists():
             # It had ended before its end could be told.
-            tell(study, trial.number, score_of(job.run_dir, job.config.optimized_metric))
+            tell(study, trial.number, score_of(job.run_dir, job.plain["optimized_metric"]))
         else:
             yield job
     while len(study.trials) < options.n_trials:
@@ -136,8 +136,8 @@ def check_corners(loader: ConfigLoader, config: DictConfig, space: Space, option
         InputError: a run cannot be meant, or what trials are to be pruned by is not measured in epochs.
     """
     jobs = compose_jobs(loader, config, [[*space.fixed, *each] for each in space.corners()], 0)
-    scores = epoch_scores(parse(plain_config(jobs[0]), RunConfig))
-    metric = jobs[0].config.optimized_metric
+    scores = epoch_scores(parse(jobs[0].plain, RunConfig))
+    metric = jobs[0].plain["optimized_metric"]
     if options.pruner is not None and metric not in scores:
         raise InputError(
             f"optimized_metric={metric} is not measured at the end of a cycle, so no trial can be pruned by "
@@ -159,14 +159,15 @@ def with_pruning(job: Job, options: SearchOptions, journal: Path) -> Job:
         "storage": os.path.relpath(journal, job.run_dir),
         "study": options.study_name or NAME,
         "trial": job.number,
-        "metric": job.config.optimized_metric,
+        "metric": job.plain["optimized_metric"],
         "pruner": options.pruner,
         "options": dict(options.pruner_options),
     }
-    config = job.config
+    config, plain = job.config, job.plain
+    plain["callbacks"]["pruning"] = node
     with open_dict(config):
         config.callbacks.pruning = node
-    return replace(job, packed=pack(config))
+    return replace(job, packed=pack(config), packed_plain=pack(plain))
 
 
 def _conclude(study: optuna.Study, metric: str) -> None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
 from imageclf.configs.options import ClusterOptions
-from imageclf.launch.jobs import Job, plain_config
+from imageclf.launch.jobs import Job
 from imageclf.launch.slurm.shared_paths import check_shared
 from imageclf.model import load_weights
 from imageclf.model.weights.pretrained import cached_file
@@ -36,7 +36,7 @@ def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
     weights: dict[str, Path | None] = {}
     with track("checking what the nodes need", len(jobs), "runs") as advance:
         for job in jobs:
-            plain = plain_config(job)
+            plain = job.plain
             pictures = {key: plain.get(key) for key in ("data", "task")}
             sets[json.dumps(pictures, sort_keys=True)] = pictures
             start = json.dumps([plain["model"]["weights"], plain["model"]["backbone"]])

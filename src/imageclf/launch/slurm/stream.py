@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from imageclf import InputError
 from imageclf.configs.saved.numbers import read_json
 from imageclf.launch.jobs import Job, set_up
+from imageclf.launch.slurm.arrays import submitted
 from imageclf.launch.slurm.check_jobs import check_jobs
 from imageclf.launch.slurm.queue import State, ends, states
-from imageclf.launch.slurm.submit import check_sweep, prepare_run, submitted
+from imageclf.launch.slurm.submit import check_sweep, prepare_run
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
 from imageclf.launch.sweep_folder import write_multirun
@@ -85,7 +86,7 @@ def _submitted(run: Job, config: DictConfig, resources: Mapping[str, Any], sweep
 def _result(run: Job, state: State) -> Result:
     """Return the score of a run whose job has ended, or why it has none."""
     if (run.run_dir / "summary.json").exists():
-        return score_of(run.run_dir, run.config.optimized_metric)
+        return score_of(run.run_dir, run.plain["optimized_metric"])
     failed = read_json(run.run_dir / "failed.json")
     if failed.get("status") == "pruned":
         return Failure("pruned", 0, str(failed.get("cause")))

@@ -1,32 +1,28 @@
-"""cluster=slurm: check all runs, make their directories, and submit a job for each as one array.
+"""cluster=slurm: check all runs, make their directories, submit them (see `arrays`), and say how each ended.
 
-submitit does the submission, and requeues its jobs; how they end is read from the queue (see `queue`).
+How jobs end is read from the queue (see `queue`).
 """
 
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
-from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import DictConfig
-from submitit import AutoExecutor
-from submitit.core.utils import FailedJobError
 
 from imageclf import InputError
 from imageclf.configs import foreign_targets, read_config, read_object
 from imageclf.configs.options import ClusterOptions
 from imageclf.configs.saved.hydra_record import write_record
 from imageclf.launch.jobs import Job, compose_jobs, job_return, set_up, task_config
-from imageclf.launch.slurm.array_task import ArrayTask
+from imageclf.launch.slurm.arrays import submitted
 from imageclf.launch.slurm.check_jobs import check_jobs
-from imageclf.launch.slurm.queue import State, ends, most_in_array
-from imageclf.launch.slurm.sbatch import SRUN, recording, script, setup
+from imageclf.launch.slurm.queue import State, ends
+from imageclf.launch.slurm.sbatch import script
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import FILE, remove_refused, write_multirun
 from imageclf.system.command_line import override
@@ -120,9 +116,10 @@ def prepare_run(run: Job) -> bool:
     Hydra's own function for this calls callbacks of a job's start, and none starts here.
     """
     run.run_dir.mkdir(parents=True, exist_ok=True)
-    write_record(run.config, run.run_dir)
-    with task_config(run) as cfg:
-        return prepare(cfg, run.run_dir, list(run.overrides))
+    config = run.config
+    write_record(config, run.run_dir)
+    with task_config(config, run.config) as cfg:
+        return prepare(cfg, run.run_dir, list(run.overrides), run.plain)
 
 
 def _prepare_runs(runs: Sequence[Job]) -> list[Job]:
@@ -164,61 +161,6 @@ def _run_all(
         raise
 
 
-def submitted(
-    runs: Sequence[Job], resources: Mapping[str, Any], options: ClusterOptions, sweep_dir: Path
-) -> Iterator[tuple[str, Job]]:
-    """Submit runs as an array, as several where the cluster takes none so large; yield job ids and runs.
-
-    Raises:
-        InputError: sbatch refuses; what is not submitted by then leaves nothing behind.
-    """
-    arrays = arrays_of(runs, most_in_array())
-    at_once = {"array_parallelism": max(1, int(resources["array_parallelism"]) // len(arrays))}
-    executor = _executor({**resources, **at_once}, options)
-    num_submitted = 0
-    for array in arrays:
-        executor.update_parameters(slurm_setup=[*recording([run.run_dir for run in array]), *setup(options)])
-        try:
-            jobs = executor.map_array(
-                ArrayTask(),  # type: ignore[no-untyped-call]
-                [str(run.run_dir) for run in array],
-            )
-        except FailedJobError as error:
-            # Leave nothing behind that has not started, so that the same command can be given again.
-            for run in runs[num_submitted:]:
-                if not (run.run_dir / "split.csv").exists():
-                    shutil.rmtree(run.run_dir)
-            remove_refused(sweep_dir)
-            gone = f" {num_submitted} are submitted;" if num_submitted else ""
-            raise InputError(f"sbatch refuses the jobs:{gone} {' '.join(str(error).split())}") from error
-        num_submitted += len(array)
-        yield from zip([job.job_id for job in jobs], array, strict=True)
-
-
-def arrays_of(runs: Sequence[Job], most: int) -> list[Sequence[Job]]:
-    """Split runs into arrays that the cluster takes, in their order.
-
-    >>> arrays_of("abcde", 2)
-    ['ab', 'cd', 'e']
-    """
-    return [runs[start : start + most] for start in range(0, len(runs), most)]
-
-
-def _executor(resources: Mapping[str, Any], options: ClusterOptions) -> Any:
-    """Return submitit's executor for the node hydra.launcher, made as Hydra's submitit launcher does."""
-    known = dict(resources)
-    folder, timeouts = known.pop("submitit_folder"), known.pop("max_num_timeout")
-    executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=timeouts)
-    # The default of a cluster may be not to requeue.
-    further = {"requeue": True, **(known.pop("additional_parameters") or {})}
-    known |= {"srun_args": list(SRUN), "additional_parameters": further}
-    general = {field.name for field in fields(BaseQueueConf)}
-    executor.update_parameters(
-        **{name if name in general else f"slurm_{name}": value for name, value in known.items()}
-    )
-    return executor
-
-
 def _ends(jobs: Mapping[str, Job]) -> dict[int, State]:
     """Return the last states of jobs by the numbers of their runs, once all have ended."""
     found = {}
@@ -233,7 +175,7 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
     finished = (run.run_dir / "summary.json").exists()
     if state is not None and not (finished and state.name in ("COMPLETED", "GONE")):
         return job_return(run, RunError(_ending(run, state), state.code))
-    return job_return(run, score_of(run.run_dir, run.config.optimized_metric) if finished else None)
+    return job_return(run, score_of(run.run_dir, run.plain["optimized_metric"]) if finished else None)
 
 
 def _ending(run: Job, state: State) -> str:

@@ -12,17 +12,18 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.model.classifier import ImageClassifier
+from imageclf.schedule.size import PictureSize, edges
 from imageclf.tasks import MULTICLASS, Task
 
 Input = Literal["uint8", "float"]
 
 
 class Probabilities(nn.Module):
-    """Pictures `[B, 3, H, W]` to probabilities `[B, C]`, the mean over several classifiers.
+    """Pictures `[B, C, H, W]` to probabilities `[B, C]`, the mean over several classifiers.
 
     Args:
         models: of the same classes.
-        scale: factor for the values of the pictures: 1 for 0 to 255, 255 for 0 to 1.
+        scale: factor for the values of the pictures: 1 for whole numbers; for 0 to 1 the largest of these.
         task: what makes probabilities of logits.
     """
 
@@ -34,7 +35,7 @@ class Probabilities(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the probabilities of pictures that are not normalised."""
-        # The classifier itself divides by 255.
+        # The classifier itself divides by the largest value.
         scaled = pictures.float() * self._scale
         each = torch.stack([self._task.probabilities(model(scaled)) for model in self.models])
         return each.mean(0)
@@ -43,7 +44,7 @@ class Probabilities(nn.Module):
 def write_onnx(
     models: Sequence[ImageClassifier],
     path: Path,
-    size: int,
+    size: PictureSize,
     input_type: Input,
     metadata: Mapping[str, object],
     task: Task = MULTICLASS,
@@ -53,8 +54,8 @@ def write_onnx(
     Args:
         models: of the same classes; the file holds all of them.
         path: of the file.
-        size: pixels a side.
-        input_type: uint8: pictures from 0 to 255; float: from 0 to 1.
+        size: of the pictures.
+        input_type: uint8: pictures as they are, which with 16 bits is uint16; float: from 0 to 1.
         metadata: JSON values by name, stored in the file.
         task: what a label is.
 
@@ -68,9 +69,12 @@ def write_onnx(
         raise InputError("format=onnx needs the package onnx: pip install 'imageclf[export]'") from error
     # ONNX has no strides such as channels-last.
     plain = [model.to(memory_format=torch.contiguous_format) for model in models]
-    network = Probabilities(plain, scale=255.0 if input_type == "float" else 1.0, task=task).eval()
+    channels, top = models[0].channels, models[0].top
+    network = Probabilities(plain, scale=float(top) if input_type == "float" else 1.0, task=task).eval()
+    whole = torch.uint8 if top == 255 else torch.uint16
     # Two pictures: torch would take a batch of one for a fixed batch size.
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8 if input_type == "uint8" else torch.float32)
+    dtype = whole if input_type == "uint8" else torch.float32
+    example = torch.zeros(2, channels, *edges(size), dtype=dtype)
     # Both log how many nodes they remove.
     for name in ("onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from imageclf import InputError
 from imageclf.model.backbone import DataConfig
 from imageclf.model.classifier import ImageClassifier
+from imageclf.schedule.size import PictureSize, edges
 
 # timm's crop mode for each value of `data.resize`.
 _CROP_MODES = {"crop": "center", "squish": "squash", "pad": "border", "random_resized_crop": "center"}
@@ -38,7 +39,7 @@ def to_timm(
     backbone: str,
     classes: tuple[str, ...],
     expects: DataConfig,
-    size: int,
+    size: PictureSize,
     resize: Literal["crop", "squish", "pad", "random_resized_crop"],
 ) -> TimmFolder:
     """Return a classifier as stock timm reads it.
@@ -48,13 +49,15 @@ def to_timm(
         backbone: timm name.
         classes: in class order.
         expects: what the weights expect of a picture.
-        size: pixels a side of the pictures.
-        resize: how they become squares.
+        size: of the pictures.
+        resize: how they become that size.
 
     Raises:
         InputError: the head has layers that are not torch's own.
     """
     arguments = _size_arguments(model.backbone, expects, size)
+    if model.channels != 3:
+        arguments["in_chans"] = model.channels
     stock = timm.create_model(backbone, num_classes=len(classes), **arguments)
     is_native = _take_over(stock, model, size)
     pretrained: Any = stock.pretrained_cfg
@@ -64,7 +67,7 @@ def to_timm(
         "label_names": list(classes),
         "model_args": arguments,
         "pretrained_cfg": {
-            "input_size": [3, size, size],
+            "input_size": [model.channels, *edges(size)],
             "fixed_input_size": expects.fixed_size is not None,
             "interpolation": "bicubic",
             "crop_pct": expects.crop_pct,
@@ -101,7 +104,7 @@ def layers_as_code(head: nn.Module) -> str:
     return ", ".join(f"nn.{layer!r}".replace(", bias=True", "") for layer in layers)
 
 
-def _size_arguments(backbone: Any, expects: DataConfig, size: int) -> dict[str, Any]:
+def _size_arguments(backbone: Any, expects: DataConfig, size: PictureSize) -> dict[str, Any]:
     """Return the options of `timm.create_model` that a backbone was built with for its picture sizes."""
     if getattr(backbone, "dynamic_img_size", False):
         # The size of its position embeddings.
@@ -110,7 +113,7 @@ def _size_arguments(backbone: Any, expects: DataConfig, size: int) -> dict[str, 
 
 
 @torch.no_grad()
-def _take_over(stock: nn.Module, model: ImageClassifier, size: int) -> bool:
+def _take_over(stock: nn.Module, model: ImageClassifier, size: PictureSize) -> bool:
     """Load backbone and head into timm's own model; return whether it then computes the same."""
     linear = _last_linear(model.head)
     classifier: Any = stock.get_classifier()  # type: ignore[operator]
@@ -120,7 +123,7 @@ def _take_over(stock: nn.Module, model: ImageClassifier, size: int) -> bool:
         return False
     missing, unexpected = stock.load_state_dict(model.backbone.state_dict(), strict=False)
     classifier.load_state_dict(linear.state_dict())
-    pictures = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    pictures = torch.randn(2, model.channels, *edges(size), generator=torch.Generator().manual_seed(0))
     model, stock = model.eval(), stock.eval()
     same = torch.allclose(stock(pictures), model.head(model.backbone(pictures)), rtol=1e-3, atol=1e-4)
     return same and not unexpected and all(re.search(r"(weight|bias)$", name) for name in missing)

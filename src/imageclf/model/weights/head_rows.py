@@ -10,6 +10,9 @@ from imageclf.system.words import counted, joined
 
 _log = logging.getLogger(__name__)
 
+# Classes that a line names.
+_NAMED = 8
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -36,9 +39,9 @@ def keep_rows(head: nn.Module, classes: Sequence[str], content: Mapping[str, Any
         return
     head.load_state_dict(merged)
     new = [name for name in classes if name not in names]
-    others = f"; {joined(new)} start{'s' if len(new) == 1 else ''} anew" if new else ""
+    others = f"; {joined(new, _NAMED)} start{'s' if len(new) == 1 else ''} anew" if new else ""
     number = counted(len(kept), "class", "classes")
-    _log.info("model.weights: the head keeps what it knows of %s: %s%s", number, joined(kept), others)
+    _log.info("model.weights: the head keeps what it knows of %s: %s%s", number, joined(kept, _NAMED), others)
 
 
 def with_old_rows(

@@ -1,11 +1,12 @@
-"""The number of pictures of each class, as bars."""
+"""Numbers of pictures of each class, as bars of several parts."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from imageclf.analysis.balance import SPLITS
 from imageclf.report.plots.style import (
@@ -29,34 +30,53 @@ def balance_figure(balance: pd.DataFrame, width: float = 10.8) -> Figure:
 
     More than 60 classes leave no room for their names: the bars are vertical then, without names.
     """
-    totals = balance[list(SPLITS)].sum(axis=1)
-    ordered = balance.iloc[np.argsort(-totals.to_numpy(), kind="stable")]
+    totals = balance[list(SPLITS)].sum(axis=1).astype(int)
+    return stacked_figure(balance.assign(end=[f"{total:,}" for total in totals]), _COLOURS, width)
+
+
+def stacked_figure(rows: pd.DataFrame, colours: Mapping[str, str], width: float = 10.8) -> Figure:
+    """Draw numbers of pictures of each class, the largest sum first, as stacked bars.
+
+    More than 60 classes leave no room for their names: the bars are vertical then, without names.
+
+    Args:
+        rows: columns label, end, which is text behind the bar, and one per part.
+        colours: of the parts, by their names.
+        width: of the figure, in inches.
+    """
+    filled = {part: colour for part, colour in colours.items() if rows[part].any()}
+    totals = rows[list(colours)].sum(axis=1)
+    ordered = rows.iloc[np.argsort(-totals.to_numpy(), kind="stable")]
     if len(ordered) > _MOST_NAMES:
-        return _upright(ordered, width)
+        return _upright(ordered, filled, width)
     names = [plain(str(name), 18 if is_narrow(width) else 28) for name in ordered["label"]]
     figure, axes = new_figure(width, 0.9 + 0.26 * len(names))
     axes.grid(visible=False, axis="y")
     places, left = np.arange(len(names)), np.zeros(len(names))
-    for split in _filled(ordered):
-        axes.barh(places, ordered[split], left=left, height=0.72, color=_COLOURS[split], label=split)
-        left += ordered[split].to_numpy()
+    for part, colour in filled.items():
+        axes.barh(places, ordered[part], left=left, height=0.72, color=colour, label=part)
+        left += ordered[part].to_numpy()
     axes.set_yticks(places, names, fontsize=9, color=INK, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    _write_totals(axes, left)
+    ends = ordered["end"].tolist()
+    # Room for the text behind the longest bar.
+    axes.set_xlim(0, max(left.max(), 1) * (1 + 0.012 * max(map(len, ends))))
+    for place, (total, end) in enumerate(zip(left, ends, strict=True)):
+        _write(axes, end, (total, place))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label_axes(axes, "pictures", "")
     add_legend(axes)
     return figure
 
 
-def _upright(ordered: pd.DataFrame, width: float) -> Figure:
+def _upright(ordered: pd.DataFrame, colours: Mapping[str, str], width: float) -> Figure:
     figure, axes = new_figure(width, 3.6)
     axes.grid(visible=False, axis="x")
     places, bottom = np.arange(1, len(ordered) + 1), np.zeros(len(ordered))
-    for split in _filled(ordered):
+    for part, colour in colours.items():
         # No gaps: a thousand bars with slits between them would flicker.
-        axes.bar(places, ordered[split], bottom=bottom, width=1, color=_COLOURS[split], label=split)
-        bottom += ordered[split].to_numpy()
+        axes.bar(places, ordered[part], bottom=bottom, width=1, color=colour, label=part)
+        bottom += ordered[part].to_numpy()
     axes.set_xlim(0.5, len(ordered) + 0.5)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label_axes(axes, "classes, the largest first", "pictures")
@@ -64,20 +84,5 @@ def _upright(ordered: pd.DataFrame, width: float) -> Figure:
     return figure
 
 
-def _filled(balance: pd.DataFrame) -> list[str]:
-    return [split for split in SPLITS if balance[split].any()]
-
-
-def _write_totals(axes: Axes, totals: NDArray[np.float64]) -> None:
-    # Room for the number behind the longest bar.
-    axes.set_xlim(0, max(totals.max(), 1) * 1.06)
-    for place, total in enumerate(totals):
-        axes.annotate(
-            f"{int(total):,}",
-            (total, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=INK,
-        )
+def _write(axes: Axes, text: str, end: tuple[float, float]) -> None:
+    axes.annotate(text, end, xytext=(4, 0), textcoords="offset points", va="center", fontsize=9, color=INK)

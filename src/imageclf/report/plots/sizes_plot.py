@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.sizes import LIMIT, measures
 from imageclf.report.plots.style import BLUE, GREEN, GREY, INK, ORANGE, add_legend, label_axes, new_row
+from imageclf.schedule.size import PictureSize, edges
 
 _COLOURS = {"width": BLUE, "height": ORANGE, "shorter side": GREEN}
 _MOST_BINS = 60
 
 
-def sizes_figure(pictures: pd.DataFrame, size: int, width: float = 10.8) -> Figure:
-    """Draw histograms of widths, heights and shorter sides, with a mark at `size`, that of training.
+def sizes_figure(pictures: pd.DataFrame, size: PictureSize, width: float = 10.8) -> Figure:
+    """Draw histograms of widths, heights and shorter sides, with a mark at each side of `size`.
 
     The figure is `width` inches wide. If a side has 1000 pixels or more there are two plots: of all sides,
     and of the shorter ones.
@@ -33,27 +34,28 @@ def sizes_figure(pictures: pd.DataFrame, size: int, width: float = 10.8) -> Figu
     return figure
 
 
-def _draw(axes: Axes, sides: dict[str, NDArray[np.int64]], size: int) -> None:
-    edges = _edges(np.concatenate(list(sides.values())))
+def _draw(axes: Axes, sides: dict[str, NDArray[np.int64]], size: PictureSize) -> None:
+    bins = _bins(np.concatenate(list(sides.values())))
     # Only one is filled: three tints on top of each other would be grey.
-    axes.hist(sides["shorter side"], bins=edges, color=_COLOURS["shorter side"], alpha=0.18)
+    axes.hist(sides["shorter side"], bins=bins, color=_COLOURS["shorter side"], alpha=0.18)
     for name, values in sides.items():
-        axes.hist(values, bins=edges, histtype="step", color=_COLOURS[name], linewidth=1.5, label=name)
+        axes.hist(values, bins=bins, histtype="step", color=_COLOURS[name], linewidth=1.5, label=name)
     # Room for the text of the mark above the highest bar.
     axes.margins(y=0.13)
-    _mark(axes, size, edges[0], edges[-1])
+    for side in set(edges(size)):
+        _mark(axes, side, f"data.size={size}", bins[0], bins[-1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label_axes(axes, "pixels", "pictures")
 
 
-def _mark(axes: Axes, size: int, low: float, high: float) -> None:
+def _mark(axes: Axes, side: int, text: str, low: float, high: float) -> None:
     # A mark far away would squeeze the histogram into a corner.
-    if not low - (high - low) <= size <= high + (high - low):
+    if not low - (high - low) <= side <= high + (high - low):
         return
-    axes.axvline(size, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axvline(side, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"data.size={size}",
-        (size, 1),
+        text,
+        (side, 1),
         xycoords=("data", "axes fraction"),
         xytext=(4, -2),
         textcoords="offset points",
@@ -63,7 +65,7 @@ def _mark(axes: Axes, size: int, low: float, high: float) -> None:
     )
 
 
-def _edges(values: NDArray[np.int64]) -> list[float]:
+def _bins(values: NDArray[np.int64]) -> list[float]:
     """Return the edges of bins of equal width, between whole numbers of pixels."""
     if not values.size:
         return [0.0, float(LIMIT)]

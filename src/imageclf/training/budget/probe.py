@@ -18,6 +18,7 @@ from imageclf.data.sampler import Rows
 from imageclf.schedule import Phase, Place, Schedule, Workload, kind_of, passes_left, seconds_of
 from imageclf.schedule.budget import Pace
 from imageclf.schedule.remaining import Kind
+from imageclf.schedule.size import PictureSize
 from imageclf.system.progress import display
 from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.run_config import RunConfig
@@ -82,17 +83,17 @@ def measure_pace(config: RunConfig, table: Table, run_dir: Path) -> Pace:
         shutil.rmtree(folder)
 
 
-def probe_schedule(schedule: Schedule, size: int) -> Schedule:
+def probe_schedule(schedule: Schedule, size: PictureSize) -> Schedule:
     """Return a phase of a few epochs for each kind of pass of a schedule.
 
     Args:
         schedule: of the run.
-        size: pixels a side where a phase names none.
+        size: of the pictures where a phase names none.
     """
     phases: dict[Kind, Phase] = {}
     for place in schedule.places:
         phases.setdefault(kind_of(place.phase, place.size or size), _short(place))
-    return Schedule({f"{kind}-{pixels}".replace(" ", "-"): phase for (kind, pixels), phase in phases.items()})
+    return Schedule({f"{kind}-{size}".replace(" ", "-"): phase for (kind, size), phase in phases.items()})
 
 
 def _short(place: Place) -> Phase:

@@ -12,6 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from imageclf import InputError
 from imageclf.configs import instantiate, locate_target
 from imageclf.configs.options import ModelOptions
+from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import (
     ClassifierModule,
@@ -28,7 +29,9 @@ from imageclf.model.own_backbone import check_own, load_body, split_head
 from imageclf.model.weights.head_rows import keep_rows
 from imageclf.model.weights.pretrained import SOURCES, read_content
 from imageclf.schedule import RunState
+from imageclf.schedule.size import PictureSize, by_pixels
 from imageclf.tasks import MULTICLASS, Task
+from imageclf.training.parts.pixels import normalised
 
 # Optimizers with a mature fused implementation on CUDA.
 _FUSED = (Adam, AdamW, SGD)
@@ -39,30 +42,33 @@ _CHOSEN = ("fused", "foreach", "differentiable")
 def build_module(
     options: ModelOptions,
     counts: Mapping[str, int],
-    all_sizes: set[int],
+    all_sizes: set[PictureSize],
     metrics: Mapping[str, MetricFunction] | None = None,
     by_layer: bool = False,
     state: RunState | None = None,
     task: Task = MULTICLASS,
     pictures: int = 0,
+    pixels: Pixels = RGB,
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
     Args:
         options: the model node.
         counts: training pictures of each class, in class order.
-        all_sizes: pixels a side that the run will use.
+        all_sizes: of the pictures of the run.
         metrics: further scores of each validation, by name.
         by_layer: give each layer its own optimizer group.
         state: of the run.
         task: what a label is.
         pictures: all training pictures.
+        pixels: of the pictures.
 
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
     """
     file = None if options.weights in SOURCES else weights_file(options.weights)
-    model, expects = build_network(replace(options, weights=file or options.weights), len(counts), all_sizes)
+    chosen = replace(options, weights=file or options.weights)
+    model, expects = build_network(chosen, len(counts), all_sizes, pixels)
     if file is not None:
         keep_rows(model.head, tuple(counts), read_content(file))
     module = ClassifierModule(
@@ -105,33 +111,36 @@ def weights_file(weights: str) -> str:
 
 
 def build_network(
-    options: ModelOptions, num_classes: int, all_sizes: set[int]
+    options: ModelOptions, num_classes: int, all_sizes: set[PictureSize], pixels: Pixels = RGB
 ) -> tuple[ImageClassifier, DataConfig]:
     """Build backbone and head, and return what their weights expect of a picture.
 
     Args:
         options: the model node.
         num_classes: C.
-        all_sizes: pixels a side that the run will use.
+        all_sizes: of the pictures of the run.
+        pixels: of the pictures.
 
     Raises:
         InputError: as `build_module`.
     """
-    size = min(all_sizes)
+    size, channels = by_pixels(all_sizes)[0], pixels.channels
     if isinstance(options.backbone, str):
-        backbone = create_backbone(options.backbone, options.weights, all_sizes, options.drop_path_rate)
+        rate = options.drop_path_rate
+        backbone = create_backbone(options.backbone, options.weights, all_sizes, rate, channels)
     else:
-        built = instantiate(options.backbone, "model.backbone", num_classes=num_classes)
+        offered = {"num_classes": num_classes, **({} if channels == 3 else {"in_chans": channels})}
+        built = instantiate(options.backbone, "model.backbone", **offered)
         backbone = check_own(built, options.backbone["_target_"])
-    expects = data_config(backbone)
+    expects = normalised(data_config(backbone), pixels)
     if options.head is None:
-        backbone, head = split_head(backbone, size, num_classes)
+        backbone, head = split_head(backbone, size, num_classes, channels)
     else:
-        features = num_features(backbone, size)
+        features = num_features(backbone, size, channels)
         head = instantiate(options.head, "model.head", in_features=features, num_classes=num_classes)
     if not isinstance(options.backbone, str):
         load_body(backbone, options.weights)
-    return ImageClassifier(backbone, head, expects.mean, expects.std), expects
+    return ImageClassifier(backbone, head, expects.mean, expects.std, pixels.top), expects
 
 
 def build_loss(

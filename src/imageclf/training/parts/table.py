@@ -4,38 +4,46 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
+from imageclf.data.pictures.kinds import choose, measured
 from imageclf.data.views.geometry import stored_side
 from imageclf.model import expected_crop_pct
+from imageclf.schedule.size import PictureSize, by_pixels
 from imageclf.system.world import WAIT, is_first_task
+from imageclf.training.parts.pixels import load_pixels, save_pixels
 from imageclf.training.run_config import DataOptions, RunConfig
 
 log = logging.getLogger(__name__)
 
 
 def read_table(
-    data: DataOptions, verify: bool = True, sides: Mapping[int, int] = MappingProxyType({})
+    data: DataOptions, verify: bool = True, sides: Mapping[PictureSize, PictureSize] = MappingProxyType({})
 ) -> Table:
     """Return the pictures of a data set, checked and split, and log what they are.
 
     Args:
         data: where they are, and how they are split.
-        verify: whether every picture is decoded once.
+        verify: whether every picture is decoded once, and mean and spread are measured where they are needed.
         sides: see `without_broken`.
 
     Raises:
         InputError: the folder or CSV does not match the config, or a picture cannot be read.
     """
     table = data.read()
+    table = replace(table, pixels=choose(data.loading.channels, data.loading.bits, table.paths))
     if verify:
         table = without_broken(table, data.loading, data.caching, sides)
     split = data.splitting.apply(table)
     log.info(summary(split, data, is_given=not len(table.rows(""))))
-    return split
+    if not verify:
+        return split
+    paths = split.frame["path"].iloc[split.rows("train")].tolist()
+    return replace(split, pixels=measured(split.pixels, paths))
 
 
 def summary(table: Table, data: DataOptions, is_given: bool) -> str:
@@ -63,10 +71,14 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
     # The folder may change while a run waits to go on; its pictures may not.
     if not path.exists():
         if is_first_task(os.environ):
-            read_table(config.data, sides=stored_sides(config)).save(path)
+            table = read_table(config.data, sides=stored_sides(config))
+            # The others wait for the table.
+            save_pixels(table.pixels, run_dir)
+            table.save(path)
         else:
             _wait_for(path)
-    return Table.load(path, config.data.class_list.order, config.task)
+    table = Table.load(path, config.data.class_list.order, config.task)
+    return replace(table, pixels=load_pixels(run_dir))
 
 
 def check_held_out(table: Table, ranks: int) -> None:
@@ -92,7 +104,10 @@ def _wait_for(path: Path) -> None:
 
 
 def without_broken(
-    table: Table, loading: Loading, caching: Caching, sides: Mapping[int, int] = MappingProxyType({})
+    table: Table,
+    loading: Loading,
+    caching: Caching,
+    sides: Mapping[PictureSize, PictureSize] = MappingProxyType({}),
 ) -> Table:
     """Decode every picture once; raise for those that do not decode, or leave them out.
 
@@ -107,7 +122,7 @@ def without_broken(
         InputError: pictures cannot be read and `on_error` is raise.
     """
     raises = loading.on_error == "raise"
-    faults = unreadable(table.paths, caching, sides if raises else {}, loading.resize)
+    faults = unreadable(table.paths, caching, sides if raises else {}, loading.resize, table.pixels)
     if not faults:
         return table
     sentence = describe(list(faults.values()))
@@ -119,8 +134,8 @@ def without_broken(
     return table.without(faults)
 
 
-def stored_sides(config: RunConfig) -> dict[int, int]:
-    """Return the side of the shrunk pictures for each size of a run, before its model is built.
+def stored_sides(config: RunConfig) -> dict[PictureSize, PictureSize]:
+    """Return the size of the shrunk pictures for each size of a run, before its model is built.
 
     Nothing where only the built model can tell.
     """
@@ -128,6 +143,6 @@ def stored_sides(config: RunConfig) -> dict[int, int]:
     crop_pct = expected_crop_pct(name) if isinstance(name, str) else None
     if crop_pct is None:
         return {}
-    sizes = sorted(config.schedule.sizes(config.data.loading.size))
+    sizes = by_pixels(config.schedule.sizes(config.data.loading.size))
     zoom, resize = config.transforms.max_zoom, config.data.loading.resize
     return {size: stored_side(size, resize, zoom, crop_pct) for size in sizes}

@@ -1,0 +1,108 @@
+"""The channels that an image of Pillow has, with all their bits: pages, alpha, 16 bits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imageclf.data.pictures.pixels import RGB, Bits, Pixels
+
+DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
+"""Pillow's names of grey pictures with more than 8 bits."""
+
+_SINGLE = ("1", "L", *DEEP_MODES)
+# Those that keep a fourth, or a second, channel.
+_WITH_ALPHA = {4: ("RGBA", "CMYK"), 2: ("LA",)}
+_COLOUR_OF_16 = ("RGB;16B", "RGB;16L", "RGB;16N")
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def native(image: Image.Image) -> Pixels:
+    """Return the pixels that keep everything which an opened image has: RGB but for what that would lose.
+
+    Several pages of one channel each are channels; alpha is none, since it goes onto white.
+    """
+    pages = _pages(image)
+    # Whether 32 bits hold more than 16 only their values tell.
+    bits: Bits = 16 if image.mode.startswith("I;16") or _is_deep_colour(image) else 8
+    if pages > 1:
+        return Pixels(pages, bits)
+    if bits == 16:
+        return Pixels(3 if image.mode == "RGB" else 1, bits)
+    return RGB
+
+
+def planes_of(image: Image.Image, channels: int, decoded: Change, opaque: Change) -> NDArray[Any]:
+    """Return the pixels of an image `[H, W, C]`, uint8 or uint16, with C as near to `channels` as it has.
+
+    Args:
+        image: that was opened.
+        channels: of the run.
+        decoded: loads an image and makes it upright.
+        opaque: puts what is transparent on white.
+
+    Raises:
+        ValueError: values of 32 bits are not whole numbers of 16.
+    """
+    if channels == _pages(image) > 1:
+        pages = []
+        for number in range(channels):
+            image.seek(number)
+            pages.append(_values(decoded(image)))
+        return np.concatenate(pages, axis=2)
+    if _is_deep_colour(image):
+        return _deep_colour(image, decoded)
+    image = decoded(image)
+    if image.mode in DEEP_MODES or image.mode in _WITH_ALPHA.get(channels, ()):
+        return _values(image)
+    image = opaque(image)
+    return _values(image if image.mode in (*_SINGLE, "RGB") else image.convert("RGB"))
+
+
+def _pages(image: Image.Image) -> int:
+    """Return the number of pages with one channel each; 1 of any other image."""
+    is_tiff = image.format == "TIFF" and image.mode in _SINGLE
+    return int(getattr(image, "n_frames", 1)) if is_tiff else 1
+
+
+def _values(image: Image.Image) -> NDArray[Any]:
+    values = np.asarray(image)
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8) * 255
+    if values.dtype not in (np.uint8, np.uint16):
+        values = _whole(values)
+    return values[..., None] if values.ndim == 2 else values
+
+
+def _whole(values: NDArray[Any]) -> NDArray[np.uint16]:
+    if values.dtype == np.dtype(">u2"):
+        return values.astype(np.uint16)
+    whole = values.astype(np.uint16, casting="unsafe") if np.isfinite(values).all() else None
+    if whole is None or not np.array_equal(whole, values):
+        raise ValueError(
+            f"its values are {values.dtype} and not whole numbers from 0 to 65535: scale them, or give "
+            "data.channels=3 data.bits=8"
+        )
+    return whole
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    # Pillow itself reads 8 of these bits.
+    tiles = getattr(image, "tile", None) or [()]
+    return image.mode == "RGB" and any(name in str(tiles[0]) for name in _COLOUR_OF_16)
+
+
+def _deep_colour(image: Image.Image, decoded: Change) -> NDArray[np.uint16]:
+    file: Any = image.fp  # type: ignore[attr-defined]
+    file.seek(0)
+    content = np.frombuffer(file.read(), dtype=np.uint8)
+    # Pillow says what is wrong with a damaged file, and whether it is to be turned.
+    is_upright = decoded(image) is image
+    found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if not is_upright or found is None or found.dtype != np.uint16 or found.ndim != 3:
+        raise ValueError("its 16 bits a channel cannot be read; give data.bits=8")
+    return np.ascontiguousarray(found[..., 2::-1])
