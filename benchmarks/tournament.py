@@ -34,7 +34,6 @@ EPOCHS = 10
 CONTESTANTS = ("lesson2", "minimal", "probe", "fastai", "fastai-found", "fastai-frozen-bn", "timm")
 OWN = ("lesson2", "minimal")
 WITHOUT_EPOCHS = (*OWN, "probe")
-SMALL = ("stamps", "stickers", "textures", "digits", "fashion", "glyphs")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("runs", type=Path, help="folder of sets and results; finished ones in it are kept")
-    add("--sets", nargs="*", choices=tuple(SETS), default=list(SMALL))
+    add("--sets", nargs="*", choices=tuple(SETS), default=[name for name in SETS if "-" not in name])
     add("--folders", nargs="*", type=Path, default=[], help="of classes, beside the sets")
     add("--shots", nargs="+", choices=("all", "few"), default=["all", "few"], help=f"few: {SHOTS} of a class")
     add("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))

@@ -108,7 +108,12 @@ def probe(bout: Bout, pictures: Pictures) -> Answers:
     every, targets = [*seen, *more], np.concatenate([labels, their_labels])
     folds = min(5, int(np.bincount(targets).min()))
     regression = LogisticRegressionCV(
-        Cs=np.logspace(-4, 1, 6), cv=folds, l1_ratios=(0.0,), max_iter=2000, use_legacy_attributes=False
+        Cs=np.logspace(-4, 1, 6),
+        cv=folds,
+        scoring="neg_log_loss",
+        l1_ratios=(0.0,),
+        max_iter=2000,
+        use_legacy_attributes=False,
     )
     answers: Answers = (
         make_pipeline(StandardScaler(), regression)

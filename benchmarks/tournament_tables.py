@@ -99,7 +99,7 @@ def page(cells: Sequence[Cell], sets: Mapping[str, Any], options: argparse.Names
         "# A tournament on hidden pictures",
         f"Written by `python benchmarks/tournament.py RUNS --write docs/tournament.md`, {measure}.",
         f"Accuracy on pictures that nobody chose on, mean of {options.seeds} seeds; {options.size} pixels,",
-        f"tf_efficientnet_lite0 with the same weights for all; batches of {options.batch_size}, ours as shipped.",
+        f"tf_efficientnet_lite0 with the same weights for all; rivals in batches of {options.batch_size}.",
         f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {_versions()}.",
         "",
         "## Accuracy",
