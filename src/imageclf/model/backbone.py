@@ -18,7 +18,7 @@ from imageclf.model.weights.pretrained import (
     body_weights,
     cached_file,
     check_reachable,
-    load_weights,
+    read_weights,
 )
 from imageclf.schedule.size import Oblong, PictureSize, by_pixels, edges
 
@@ -64,7 +64,7 @@ def create_backbone(
     """
     check_known(name, weights)
     # Before the model, which takes time to build.
-    loaded = load_weights(weights, name)
+    loaded = read_weights(weights, name)
     sizes = [size] if isinstance(size, int | Oblong) else by_pixels(size or ())
     options = size_options(name, sizes)
     check_sizes(name, sizes, options)

@@ -7,7 +7,7 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.model.backbone import evaluated
-from imageclf.model.weights.pretrained import body_weights, load_weights
+from imageclf.model.weights.pretrained import body_weights, read_weights
 from imageclf.schedule.size import PictureSize, edges, num_pixels
 
 
@@ -76,7 +76,7 @@ def load_body(body: nn.Module, weights: str) -> None:
     Raises:
         InputError: the file is not of this body.
     """
-    loaded = load_weights(weights, "")
+    loaded = read_weights(weights, "")
     if loaded is None:
         return
     try:

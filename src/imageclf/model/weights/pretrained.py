@@ -82,8 +82,17 @@ class Weights(NamedTuple):
     grid: Grid | None = None
 
 
-def load_weights(weights: str, backbone: str) -> Weights | None:
-    """Return weights in timm's names, or None if timm itself downloads or initialises them.
+def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
+    """Return a state dict in timm's names, or None if timm itself downloads or initialises the weights.
+
+    See `read_weights`.
+    """
+    found = read_weights(weights, backbone)
+    return None if found is None else found.state
+
+
+def read_weights(weights: str, backbone: str) -> Weights | None:
+    """Return weights and what the file says of them, or None where timm downloads or initialises them.
 
     Args:
         weights: "hub" and "none" return None; "packaged" reads an installed package; anything else is the
