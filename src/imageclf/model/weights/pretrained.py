@@ -83,10 +83,7 @@ class Weights(NamedTuple):
 
 
 def load_weights(weights: str, backbone: str) -> dict[str, Tensor] | None:
-    """Return a state dict in timm's names, or None if timm itself downloads or initialises the weights.
-
-    See `read_weights`.
-    """
+    """Return the state dict of `read_weights`, or None where it has none."""
     found = read_weights(weights, backbone)
     return None if found is None else found.state
 
