@@ -1,5 +1,6 @@
 """Every notebook runs from its first cell to its last, and is committed without outputs."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Of the demo's 128 pixels, which only a clone knows.
+OF_THE_CLONE = "1-lesson"
 
 
 def test_the_notebooks_are_those_that_the_page_lists() -> None:
@@ -24,11 +28,16 @@ def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
-def execute(cells: list[str], folder: Path) -> list[list[Any]]:
-    """Execute cells of code in a kernel of its own, and return the outputs of each."""
+def execute(cells: list[str], folder: Path, package: Path | None = None) -> list[list[Any]]:
+    """Execute cells of code in a kernel of its own, and return the outputs of each.
+
+    `package`: the folder with the installed wheel; None: the clone's own package.
+    """
+    environment = os.environ | ({} if package is None else {"PYTHONPATH": str(package)})
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources)
+    client.execute(env=environment)
     return [cell.outputs for cell in notebook.cells]
 
 
@@ -38,9 +47,18 @@ def printed(outputs: list[Any], stream: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_as_it_is_and_warns_of_nothing(path: Path, tmp_path: Path) -> None:
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    outputs = execute([cell.source for cell in cells], tmp_path)
+def test_a_notebook_runs_in_an_empty_folder_and_warns_of_nothing(
+    path: Path, tmp_path: Path, target: Path
+) -> None:
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    if path.stem == OF_THE_CLONE:
+        outputs = execute(cells, tmp_path)
+    else:
+        # As it says, with the path of a folder: the wheel has no pictures.
+        stamps = str(ROOT / "data/stamps")
+        with_path = [re.sub(r'(?<=")stamps(?=")|(?<=data=)stamps', stamps, cell) for cell in cells]
+        assert with_path != cells
+        outputs = execute(with_path, tmp_path, package=target)
     assert [printed(each, "stderr") for each in outputs] == [""] * len(cells)
     # Each cell but the first, which imports, shows something.
     assert [number for number, each in enumerate(outputs) if not each] == [0]
