@@ -11,8 +11,6 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# Of the demo's 128 pixels, which only a clone knows.
-OF_THE_CLONE = "1-lesson"
 
 
 def test_the_notebooks_are_those_that_the_page_lists() -> None:
@@ -28,16 +26,12 @@ def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
-def execute(cells: list[str], folder: Path, package: Path | None = None) -> list[list[Any]]:
-    """Execute cells of code in a kernel of its own, and return the outputs of each.
-
-    `package`: the folder with the installed wheel; None: the clone's own package.
-    """
-    environment = os.environ | ({} if package is None else {"PYTHONPATH": str(package)})
+def execute(cells: list[str], folder: Path, target: Path) -> list[list[Any]]:
+    """Execute cells of code by the installed wheel, in a kernel of its own; return the outputs of each."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources)
-    client.execute(env=environment)
+    client.execute(env=os.environ | {"PYTHONPATH": str(target)})
     return [cell.outputs for cell in notebook.cells]
 
 
@@ -51,14 +45,11 @@ def test_a_notebook_runs_in_an_empty_folder_and_warns_of_nothing(
     path: Path, tmp_path: Path, target: Path
 ) -> None:
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    if path.stem == OF_THE_CLONE:
-        outputs = execute(cells, tmp_path)
-    else:
-        # As it says, with the path of a folder: the wheel has no pictures.
-        stamps = str(ROOT / "data/stamps")
-        with_path = [re.sub(r'(?<=")stamps(?=")|(?<=data=)stamps', stamps, cell) for cell in cells]
-        assert with_path != cells
-        outputs = execute(with_path, tmp_path, package=target)
+    # As the notebooks say, with the path of a folder: the wheel has no pictures.
+    stamps = str(ROOT / "data/stamps")
+    with_path = [re.sub(r'(?<=")stamps(?=")|(?<=data=)stamps', stamps, cell) for cell in cells]
+    assert with_path != cells
+    outputs = execute(with_path, tmp_path, target)
     assert [printed(each, "stderr") for each in outputs] == [""] * len(cells)
     # Each cell but the first, which imports, shows something.
     assert [number for number, each in enumerate(outputs) if not each] == [0]
@@ -67,10 +58,12 @@ def test_a_notebook_runs_in_an_empty_folder_and_warns_of_nothing(
 
 
 @pytest.mark.long
-def test_a_training_in_a_notebook_shows_one_line_and_its_messages(tmp_path: Path, tiny: list[str]) -> None:
+def test_a_training_in_a_notebook_shows_one_line_and_its_messages(
+    tmp_path: Path, target: Path, tiny: list[str]
+) -> None:
     train = f"run = imageclf.train(*{tiny!r}, '~callbacks.report', run_dir='run')\nrun"
     patience = "from imageclf.system import progress\nprogress.PATIENCE = progress.REFRESH = 0.0"
-    *_, outputs = execute(["import imageclf", patience, train], tmp_path)
+    *_, outputs = execute(["import imageclf", patience, train], tmp_path, target)
     assert "epoch   0  head" in printed(outputs, "stdout")
     assert printed(outputs, "stderr") == ""
     # The line, emptied, and the run itself.

@@ -58,7 +58,9 @@ def made_small(command: str) -> list[str]:
         return []
     if "ckpt_path=auto" in command:
         return ["data.size=32"]
-    return [*SMALL, *([] if "model.backbone" in command else TIMM)]
+    # The sweep is of a loss, and gets a callback of one's own as well.
+    more = ["callbacks.norm._target_=my_callback.GradientNorm"] if " -m " in command else []
+    return [*SMALL, *more, *([] if "model.backbone" in command else TIMM)]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,7 @@ def test_every_command_leads_to_a_run_a_table_or_a_model(outputs: dict[str, Path
 def test_each_part_has_done_its_work(outputs: dict[str, Path], folder: Path) -> None:
     runs = folder / "runs"
     assert len(list((runs / "epsilons").glob("*/summary.json"))) == 2
+    assert len(list((runs / "epsilons").glob("*/gradients.csv"))) == 2
     assert "val/top2" in json.loads((runs / "metric/summary.json").read_text())
     assert (runs / "callback/gradients.csv").read_text().startswith("0,")
     logged = [json.loads(line) for line in (runs / "logger/log.jsonl").read_text().splitlines()]
