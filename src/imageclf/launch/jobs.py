@@ -185,6 +185,7 @@ class _Returned(JobReturn):
 
     @return_value.setter
     def return_value(self, value: Any) -> None:
+        """Keep the score, or why there is none."""
         self._return_value = value
 
 
