@@ -21,7 +21,7 @@ SIZE = 48
 def equal(function: Resample, case: Case, device: torch.device) -> bool:
     """Return whether a function gives on the device the bits that torch gives on the CPU."""
     tensors = [each.to(device) for each in case[:4]]
-    return torch.equal(function(*tensors, case.size).cpu(), resample(*case))
+    return torch.equal(function(*tensors, *case[4:]).cpu(), resample(*case))
 
 
 def batches(stores: list[DeviceStore], wait: str) -> list[list[Batch]]:

@@ -235,6 +235,8 @@ def test_a_run_of_wandb_that_a_notebook_began_is_used_and_left_open(tmp_path, mo
         assert loggers["mine"].experiment is begun
     assert wandb.run is begun
     wandb.log({"after": 1})
+    # A teardown alone would leave it as the run of the tests that follow.
+    begun.finish()
     wandb.teardown()
 
 
