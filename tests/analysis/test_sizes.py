@@ -64,7 +64,7 @@ def test_a_centre_crop_cuts_off_what_lies_outside_of_it(width, height, crop_pct,
 )
 def test_a_crop_is_warned_of_where_it_cuts_much_off_one_picture_in_twenty(resize, wide, warned):
     pictures = pd.DataFrame({"width": [200] * wide + [100] * (100 - wide), "height": 100, "fault": ""})
-    assert bool(crop_warning(pictures, resize, 1.0)) is warned
+    assert bool(crop_warning(pictures, resize, 1.0, 224)) is warned
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,12 @@ def test_any_run_directory_reaches_the_commands_as_it_is(folder):
         assert OmegaConf.create({"run": OverridesParser.create().parse_override(run).value()}).run == folder
 
 
+def test_commands_that_use_a_run_trust_the_modules_of_its_network():
+    commands = [arguments(command) for _, command in using_commands(Path("runs/1"), ["my_head", "my_net"])]
+    assert all("trust=[my_head,my_net]" in command for command in commands)
+    assert len(commands) == 3
+
+
 def test_the_training_command_has_the_overrides_as_they_were_typed():
     typed = ["data.root=/my pictures", "+x='a,b'", "tags=[a,b]", "seed=1"]
     assert arguments(training_command(typed)) == ["imageclf-train", *typed]

@@ -134,6 +134,11 @@ def test_only_the_code_of_the_network_has_to_be_trusted_to_predict(composed):
     assert own_modules(OmegaConf.to_container(composed(), resolve=False)) == []
 
 
+@pytest.mark.parametrize("model", [None, "text", ["a", "list"], 7])
+def test_a_config_without_a_model_names_no_module(model):
+    assert own_modules({"model": model}) == own_modules({}) == []
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -87,7 +87,7 @@ def fitting_size(pictures: pd.DataFrame, size: Sides) -> tuple[int, int] | None:
     return found if is_better else None
 
 
-def crop_warning(pictures: pd.DataFrame, resize: str, crop_pct: float, size: Sides = 224) -> str:
+def crop_warning(pictures: pd.DataFrame, resize: str, crop_pct: float, size: Sides) -> str:
     """Return a sentence where a centre crop cuts much off many pictures, else "".
 
     Args:

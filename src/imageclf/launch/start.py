@@ -79,10 +79,11 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     # A refusal to resume is no failure of the run that is there.
     recording = nullcontext if has_begun(run_dir) else partial(record_failure, run_dir)
     with recording():
-        config = check_job(cfg, to_plain(cfg), run_dir, overrides)
+        plain = to_plain(cfg)
+        config = check_job(cfg, plain, run_dir, overrides)
     with requeue_when_preempted(), locked(run_dir):
         with recording():
-            is_left = prepare(cfg, run_dir, overrides)
+            is_left = prepare(cfg, run_dir, overrides, plain)
         if not is_left:
             log.info("%s is finished already", run_dir)
             return

@@ -32,9 +32,9 @@ def run_arguments(run_dir: Path, modules: Sequence[str] = ()) -> str:
     return " ".join([override("run", run_dir), *trust])
 
 
-def using_commands(run_dir: Path) -> list[tuple[str, str]]:
-    """Return what can be done with a finished run: words, and the command."""
-    run = run_arguments(run_dir)
+def using_commands(run_dir: Path, modules: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return what can be done with a finished run: words, and the command; see `run_arguments`."""
+    run = run_arguments(run_dir, modules)
     return [
         ("Predict a folder of new pictures", f"imageclf-predict {run} data=FOLDER"),
         ("Export for onnxruntime, which needs no PyTorch", f"imageclf-export {run} format=onnx"),

@@ -21,7 +21,8 @@ from imageclf.configs.saved.numbers import (
     read_numbers,
     read_summary,
 )
-from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES
+from imageclf.configs.saved.trust import own_modules
+from imageclf.configs.saved.untrusted import MAX_CONFIG_BYTES, read_config
 from imageclf.system.files import read_limited
 from imageclf.system.printable import written
 from imageclf.tasks import Task, task_of
@@ -57,7 +58,10 @@ class CandidateScore:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of one run; a missing one is an empty table, mapping or text, and `overrides` are None."""
+    """The files of one run; a missing one is an empty table, mapping or text, and `overrides` are None.
+
+    `modules` are those of the user's own that hold its network.
+    """
 
     name: str
     summary: Mapping[str, object]
@@ -69,6 +73,7 @@ class RunFiles:
     classes: list[str]
     config: str
     overrides: list[str] | None
+    modules: list[str]
 
     @property
     def task(self) -> Task:
@@ -118,6 +123,7 @@ def read_run(run_dir: Path) -> RunFiles:
         classes=classes,
         config=_read_text(run_dir / "config.yaml"),
         overrides=read_overrides(run_dir),
+        modules=own_modules(read_config(config)) if (config := run_dir / "config.yaml").is_file() else [],
     )
 
 

@@ -37,17 +37,15 @@ from imageclf.report.run_commands import training_command, using_commands
 from imageclf.report.run_files import RunFiles, read_run
 from imageclf.report.run_numbers import (
     ClassRow,
-    LabelRow,
     class_rows,
     fit_rows,
     headline_cards,
-    label_rows,
     machine_line,
     phase_rows,
 )
+from imageclf.report.sections.labels import labels_of
 from imageclf.report.sections.numbers import numbers_of
 from imageclf.system.files import write_bytes
-from imageclf.tasks.label_answers import marks
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
@@ -67,21 +65,6 @@ class Validation:
     classes: list[ClassRow]
     reliability: Reliability
     calibration: Markup
-
-
-@dataclass(frozen=True)
-class Labels:
-    """How several labels of the validation pictures were predicted.
-
-    Args:
-        together: pictures that have a class, in rows, and of them those that have another, `[C, C]`.
-        predicted: of the same pictures those for which the other is predicted, `[C, C]`.
-        classes: a row of each class.
-    """
-
-    together: list[list[int]]
-    predicted: list[list[int]]
-    classes: list[LabelRow]
 
 
 def write_report(
@@ -121,7 +104,7 @@ def write_report(
         fits=fit_rows(run.metrics, run.task.answers(len(run.classes))),
         searches=_searches(run),
         validation=validation,
-        labels=_labels(run) if run.has_labels and len(run.predictions) else None,
+        labels=labels_of(run) if run.has_labels and len(run.predictions) else None,
         numbers=numbers_of(run, pictures or Path.cwd(), folder),
         galleries=_galleries(run, pictures or Path.cwd()),
         folder=folder,
@@ -129,7 +112,7 @@ def write_report(
         views=view_tiles(model_pictures.views) if model_pictures.views else [],
         heatmaps=heatmap_tiles(model_pictures.heatmaps, run.predictions) if model_pictures.heatmaps else [],
         training=None if run.overrides is None else training_command(run.overrides),
-        commands=using_commands(run_dir.resolve()),
+        commands=using_commands(run_dir.resolve(), run.modules),
     )
     target = run_dir / "report.html"
     write_bytes(target, page)
@@ -220,16 +203,3 @@ def _galleries(run: RunFiles, root: Path) -> list[Gallery]:
         return label_galleries(table, run.classes, root)
     probabilities = probabilities_of(table, run.classes)
     return prediction_galleries(table, probabilities, label_indices(table, run.classes), root)
-
-
-def _labels(run: RunFiles) -> Labels:
-    table, classes = run.predictions, run.classes
-    truth, taken = (marks(table[column].tolist(), classes) for column in ("label", "prediction"))
-    thresholds = run.summary.get("thresholds")
-    known = thresholds if isinstance(thresholds, list) and len(thresholds) == len(classes) else None
-    counts = truth.astype(np.int64)
-    return Labels(
-        together=(counts.T @ counts).tolist(),
-        predicted=(counts.T @ taken.astype(np.int64)).tolist(),
-        classes=label_rows(truth, taken, probabilities_of(table, classes), classes, known),
-    )

@@ -155,10 +155,11 @@ def foreign_targets(config: Any) -> list[str]:
     )
 
 
-def own_modules(config: Any) -> list[str]:
+def own_modules(config: Mapping[str, Any]) -> list[str]:
     """Return the modules that `trust` has to name before the network of a run can be built."""
-    model = config.get("model") or {}
-    network = {"model": {part: model.get(part) for part in ("backbone", "head")}}
+    model = config.get("model")
+    parts = model if isinstance(model, Mapping) else {}
+    network = {"model": {part: parts.get(part) for part in ("backbone", "head")}}
     return sorted({name.rpartition(".")[0] or name for name in foreign_targets(network)})
 
 

@@ -135,5 +135,5 @@ def raw_bytes(paths: Sequence[str], side: PictureSize, resize: Resize, pixels: P
 
 
 def some_of(paths: Sequence[str], most: int) -> list[str]:
-    """Return at most so many paths, spread over the list; the same each time."""
+    """Return up to `most` paths, spread evenly over the list; the same each time."""
     return [paths[round(i)] for i in np.linspace(0, len(paths) - 1, min(len(paths), most))]

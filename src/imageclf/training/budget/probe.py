@@ -93,7 +93,7 @@ def probe_schedule(schedule: Schedule, size: PictureSize) -> Schedule:
     phases: dict[Kind, Phase] = {}
     for place in schedule.places:
         phases.setdefault(kind_of(place.phase, place.size or size), _short(place))
-    return Schedule({f"{kind}-{size}".replace(" ", "-"): phase for (kind, size), phase in phases.items()})
+    return Schedule({"-".join(map(str, kind)).replace(" ", "-"): phase for kind, phase in phases.items()})
 
 
 def _short(place: Place) -> Phase:
