@@ -115,10 +115,7 @@ def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str])
 
     With data.on_error=raise there is no such training, and the table stays as it is.
 
-    Args:
-        table: all pictures, split.
-        data: the data node.
-        faults: of the pictures, "" if there is none.
+    `faults` are those of all pictures, "" where there is none.
     """
     broken = [row for row, fault in enumerate(faults) if fault]
     if data.loading.on_error != "skip" or not broken:

@@ -97,9 +97,7 @@ def planned_workload(config: RunConfig, data: ImageData) -> Workload:
 def machine_line(node: Mapping[str, Any], data: ImageData) -> str:
     """Return what a run would train on, on this machine; it may be planned where it cannot train.
 
-    Args:
-        node: the trainer node.
-        data: of the run; how its pictures are kept is not known yet.
+    How the run's pictures are kept is not known yet.
     """
     try:
         device = read_device(node)

@@ -158,11 +158,7 @@ def predict_table(
 ) -> Predictions:
     """Return what a run predicts of all rows of a table.
 
-    Args:
-        built: the run.
-        table: of the pictures.
-        options: of them the views, how pictures are read, and the precision.
-        shrunk: the pictures, where they are in memory; None: they are files.
+    Pictures that are `shrunk` are in memory; without them they are files.
     """
     run_dir, run, module, expects = built
     views = options.views()

@@ -32,9 +32,6 @@ def run(cfg: DictConfig, folder: Path) -> None:
 def prefetch(model: Mapping[str, Any]) -> str:
     """Return a sentence that says where a model's weights are; those of the hub are fetched first.
 
-    Args:
-        model: the model node.
-
     Raises:
         InputError: there is no such model, or its weights cannot be fetched.
     """

@@ -24,10 +24,8 @@ T = TypeVar("T")
 def call(config_name: str, overrides: Sequence[str], body: Callable[[DictConfig, Path], T]) -> T:
     """Compose a command's config, make its output directory, and call a function with both, as its main does.
 
-    Args:
-        config_name: the command's YAML in conf/.
-        overrides: as typed on the command line, without flags.
-        body: takes the composed config and Hydra's output directory.
+    Overrides are as typed on the command line, without flags; the function also takes Hydra's output
+    directory.
 
     Raises:
         InputError: a mistake in the overrides, in the words of the command.

@@ -37,9 +37,8 @@ T = TypeVar("T")
 def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
     """Return the main of a console command: it composes a config, and calls `run` of the file in commands/.
 
-    Args:
-        config_name: the command's YAML below conf/, whose last part is also the name of the file.
-        doc: of the main's module; its first line tells the purpose.
+    `config_name` is the command's YAML below conf/, whose last part is also the name of the file. The
+    first line of `doc`, that of the main's module, tells the purpose.
     """
     folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
@@ -125,12 +124,7 @@ def _answer_ctrl_c() -> None:
 
 
 def composing(arguments: list[str], compose: Callable[[list[str]], T]) -> T:
-    """Compose with arguments, and again with a + before each key that the YAML leaves out, for `check`.
-
-    Args:
-        arguments: of the command line.
-        compose: raises Hydra's error where it refuses one.
-    """
+    """Compose with arguments, and again with a + before each key that the YAML leaves out, for `check`."""
     while True:
         try:
             return compose(arguments)

@@ -44,12 +44,7 @@ class Entry(NamedTuple):
 
 
 def help_text(config_name: str, purpose: str) -> str:
-    """Return the help of a command.
-
-    Args:
-        config_name: its YAML below conf/.
-        purpose: of the command, in a sentence.
-    """
+    """Return the help of a command."""
     path = yaml_of(config_name)
     parts = [purpose, _section("Examples", examples(path))]
     groups = list(groups_of(path))

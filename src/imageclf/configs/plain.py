@@ -66,13 +66,7 @@ def select(config: Plain, key: str) -> Any:
 def save_config(cfg: DictConfig, path: Path, plain: Plain | None = None) -> None:
     """Write a resolved config; values that read the environment stay as written.
 
-    Args:
-        cfg: as composed.
-        path: of the file.
-        plain: as in `to_saved`.
-
-    Raises:
-        InputError: it holds a secret, see `to_saved`.
+    Arguments and errors as in `to_saved`.
     """
     write_text(path, to_yaml(to_saved(cfg, plain)))
 
@@ -88,9 +82,7 @@ def to_yaml(values: Any) -> str:
 def to_saved(cfg: DictConfig, plain: Plain | None = None) -> Plain:
     """Return what `save_config` writes of a config.
 
-    Args:
-        cfg: as composed.
-        plain: what `to_plain` makes of it, where the caller knows it already.
+    `plain` is what `to_plain` makes of it, where the caller knows it already.
 
     Raises:
         InputError: a secret would be written: a literal under a key of such a name, a password in an address,
@@ -102,15 +94,7 @@ def to_saved(cfg: DictConfig, plain: Plain | None = None) -> Plain:
 
 
 def refuse_secrets(cfg: DictConfig, folder: Path) -> None:
-    """Refuse a config that holds a secret, and remove what Hydra has already written of it.
-
-    Args:
-        cfg: as composed.
-        folder: Hydra's output directory.
-
-    Raises:
-        InputError: see `to_saved`.
-    """
+    """Refuse a config that holds a secret, and remove what Hydra has already written of it."""
     try:
         to_saved(cfg)
     except InputError:

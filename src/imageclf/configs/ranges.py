@@ -137,11 +137,7 @@ def range_of(key: str) -> Range | None:
 
 
 def check_range(key: str, value: Any) -> None:
-    """Refuse a number outside its range, or a list that holds one.
-
-    Raises:
-        InputError: it does.
-    """
+    """Refuse a number outside its range, or a list that holds one."""
     legal = range_of(key)
     if legal is None:
         return

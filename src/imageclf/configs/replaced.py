@@ -28,10 +28,7 @@ def drop_replaced(cfg: DictConfig, hydra: Any, loader: ConfigLoader) -> None:
     take. Only what came along with the old target goes; a key that was given by itself stays, and is refused
     where the config is checked.
 
-    Args:
-        cfg: as composed; it is changed.
-        hydra: Hydra's own node of it.
-        loader: that has composed it.
+    The loader has composed the config, which is changed; `hydra` is Hydra's own node of it.
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
     refused = dict(_refused({name: node for name, node in plain.items() if name != "hydra"}))

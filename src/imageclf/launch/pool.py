@@ -42,10 +42,8 @@ class Pool(Generic[T]):
     def start(self, number: int, function: Callable[[], T], **environment: str) -> None:
         """Start a process.
 
-        Args:
-            number: of the process.
-            function: can be pickled, as can what it returns.
-            environment: variables that differ from those of this process.
+        The function can be pickled, as can what it returns. `environment` has the variables that
+        differ from those of this process.
         """
         context = fork_server()
         receiver, sender = context.Pipe(duplex=False)

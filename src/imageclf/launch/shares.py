@@ -36,12 +36,8 @@ def split_machine(
 ) -> list[Share]:
     """Return a share for each of the jobs that run at the same time.
 
-    Args:
-        n_jobs: how many; None: as many as there are GPUs for, or one.
-        gpus: ids of those that this process may use.
-        gpus_per_job: how many the job with the most ranks asks for.
-        threads: that torch uses in this process.
-        cores: of the CPU that this process may use.
+    Without `n_jobs` there are as many as there are GPUs for, or one. `gpus_per_job` is what the job with
+    the most ranks asks for; GPUs, threads of torch and cores are what this process may use.
 
     Raises:
         InputError: n_jobs is not positive, or there are too few GPUs for so many jobs of several ranks.

@@ -116,13 +116,9 @@ def build_callbacks(
 ) -> list[pl.Callback]:
     """Build the callbacks, in the order of their hooks.
 
-    Args:
-        config: of the run.
-        state: of the run; the same object as that of its module and data.
-        run_dir: of the run.
-        ends: whether plan, summary and report are among them, which end a run, the average of phases, and
-            cuDNN's search.
-        notice: the signals that the run has received; None: it does not handle them.
+    The state is the same object as that of the run's module and data. `ends` says whether plan, summary
+    and report are among them, which end a run, the average of phases, and cuDNN's search. Without a
+    notice they handle no signals.
     """
     nodes = config.callbacks
     best = nodes.get("checkpoint", {}).get("best")
@@ -150,13 +146,7 @@ def build_trainer(
 ) -> pl.Trainer:
     """Build the Trainer.
 
-    Args:
-        node: the trainer node, checked.
-        max_epochs: epochs of the schedule.
-        run_dir: of the run.
-        callbacks: in the order of their hooks.
-        loggers: of the run.
-        has_validation: whether any picture is held out.
+    The node is checked, and the callbacks are in the order of their hooks.
 
     Raises:
         InputError: this machine does not have what the node asks for.
@@ -188,11 +178,7 @@ def build_trainer(
 
 
 def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
-    """Return the plugin that tells the Trainer its rank, where Lightning would mistake a SLURM job for srun.
-
-    Args:
-        environment: of this process.
-    """
+    """Return the plugin that tells the Trainer its rank where Lightning would take a SLURM job for srun."""
     if "TORCHELASTIC_RUN_ID" in environment or job_id(environment) is None:
         return []
     # A batch script without srun, or a rank of ours inside of a job.

@@ -68,23 +68,14 @@ def checked(cfg: DictConfig, options: type[T]) -> T:
 def check(config: Plain, top: type) -> None:
     """Refuse a config with an unknown key or a value of a wrong type.
 
-    Args:
-        config: plain values.
-        top: a dataclass with the legal top-level keys.
-
-    Raises:
-        InputError: the first mistake, with the nearest legal key or what the key takes.
+    The legal keys of the top level are the fields of the dataclass `top`.
     """
     # Outer nodes first: a mistake is reported where it begins.
     _check_nodes(config, {"": _rule_of(top), **dict(_own_nodes(config)), **_target_rules(config)})
 
 
 def check_built(config: Plain) -> None:
-    """Refuse the same in the nodes with a `_target_` alone, of a config or of a part of it.
-
-    Raises:
-        InputError: as `check`.
-    """
+    """Refuse the same in the nodes with a `_target_` alone, of a config or of a part of it."""
     _check_nodes(config, _target_rules(config))
 
 

@@ -69,10 +69,8 @@ class Change(NamedTuple):
 def contradictions(saved: Plain, new: Plain, overrides: list[str]) -> list[Change]:
     """Return the values in which overrides differ from the saved config, each once.
 
-    Args:
-        saved: the run's config.
-        new: the config composed with the overrides.
-        overrides: as typed, e.g. `seed=1` or `+trainer.precision=bf16-mixed`.
+    Overrides are as typed, such as `seed=1` or `+trainer.precision=bf16-mixed`; `new` is composed with
+    them.
     """
     keys = [key for key in map(key_of, overrides) if not is_free(key)]
     changes = [each for key in keys for each in _changes(_at(saved, key), _at(new, key), key)]

@@ -39,14 +39,7 @@ def run(run_dir: Path) -> None:
 
 
 def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
-    """Train a run whose config and table are read, as `run` does.
-
-    Args:
-        run_dir: of the run.
-        config: of the run, for its ranks.
-        table: of its pictures.
-        notice: of the signals that reach this process.
-    """
+    """Train a run whose config and table are read, as `run` does."""
     # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config.seed, verbose=False)
     parts = build_parts(config, table)

@@ -21,11 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def check_tags(config: RunConfig) -> None:
-    """Refuse a run without tags where `extras.enforce_tags` requires them.
-
-    Raises:
-        InputError: it has none.
-    """
+    """Refuse a run without tags where `extras.enforce_tags` requires them."""
     if config.extras.enforce_tags and not config.tags:
         raise InputError("tags=[]: extras.enforce_tags asks for some; give tags=[baseline,resnet]")
 

@@ -48,11 +48,7 @@ def has_begun(folder: Path) -> bool:
 
 
 def check_location(folder: Path) -> None:
-    """Refuse a folder that would mix a run with another one, or with files of other programs.
-
-    Raises:
-        InputError: it lies inside a run, holds runs, or holds files that a run would overwrite.
-    """
+    """Refuse a folder that would mix a run with another one, or with files of other programs."""
     outer = next((each for each in folder.absolute().parents if holds_run(each)), None)
     if outer is not None:
         raise InputError(f"{folder} lies inside the run {outer}: choose another hydra.run.dir or task_name")
@@ -74,11 +70,7 @@ def check_location(folder: Path) -> None:
 
 
 def check_sweep_location(folder: Path) -> None:
-    """Refuse a folder of a sweep that is a run, or lies inside one.
-
-    Raises:
-        InputError: it does.
-    """
+    """Refuse a folder of a sweep that is a run, or lies inside one."""
     outer = next((each for each in (folder.absolute(), *folder.absolute().parents) if holds_run(each)), None)
     if outer is not None:
         raise InputError(f"{folder} lies in the run {outer}: choose another hydra.sweep.dir or task_name")

@@ -120,12 +120,7 @@ def read_run_config(run_dir: Path) -> RunConfig:
 def parse(config: Plain, kind: type[Config]) -> Config:
     """Check the keys and values of a composed config, and build all of it that needs no pictures.
 
-    Args:
-        config: plain values.
-        kind: `RunConfig`, or what a command adds to it.
-
-    Raises:
-        InputError: the first mistake.
+    `kind` is `RunConfig`, or what a command adds to it.
     """
     check(config, kind)
     cluster = config["cluster"]

@@ -72,10 +72,8 @@ class TrainedRun(NamedTuple):
 def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
     """Read what a finished run has trained.
 
-    Args:
-        run_dir: of the run.
-        weights: name of a candidate, as `candidate_files` takes it.
-        trust: further modules whose classes may be built, or all.
+    `weights` names a candidate, as in `candidate_files`; `trust` names further modules whose classes may
+    be built, or all.
 
     Raises:
         InputError: the run is not finished, has no such weights, or its config has an illegal value.
@@ -169,11 +167,7 @@ def finished(run: str | os.PathLike[str]) -> Path:
 def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:
     """Build the transforms of a run: they decide on drawn views, and how much detail pictures keep.
 
-    Args:
-        run: what was trained.
-        run_dir: of the run.
-        trust: as in `read_trained`.
-        is_drawn: whether views will be drawn; only those go through the user's own part.
+    Only drawn views go through the user's own part.
 
     Raises:
         InputError: the config has something else there, or code that is not trusted.
@@ -190,12 +184,7 @@ def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool
 
 
 def build_predicting_trainer(run_dir: Path, precision: str) -> pl.Trainer:
-    """Build a Trainer that predicts on this machine's device, whatever the run was trained on.
-
-    Args:
-        run_dir: of the run.
-        precision: of Lightning, or auto.
-    """
+    """Build a Trainer that predicts on this machine's device, whatever the run was trained on."""
     node = {
         "_target_": "lightning.Trainer",
         "accelerator": "auto",

@@ -33,10 +33,8 @@ def find_valid(root: str, train: str) -> str | None:
 def find_test(root: str, train: str, valid: str | None = None) -> str | None:
     """Return the folder of test pictures beside that of the training pictures; None if there is none.
 
-    Args:
-        root: the folder of both.
-        train: that of the training pictures; "." is the root itself.
-        valid: that of the validation pictures, which may be called like one of test pictures; None: none.
+    `train` is "." where the root holds the classes. The folder of validation pictures may be called like
+    one of test pictures.
     """
     if train == ".":
         return None

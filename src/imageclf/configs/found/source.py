@@ -40,8 +40,7 @@ _TABLE = {
 def offer(arguments: Sequence[str]) -> None:
     """Make `data=PATH` and `model=NAME` options of their groups, in this process.
 
-    Args:
-        arguments: of the command line; a config in a folder that they name goes before a path or model.
+    A config in a folder that the arguments name goes before a path or model.
     """
     FoundSource.arguments = tuple(arguments)
     Plugins.instance().register(FoundSource)

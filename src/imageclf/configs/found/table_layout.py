@@ -87,12 +87,8 @@ def find_label_column(
 ) -> str:
     """Return the column of classes: the only one whose values repeat, or that is called like one.
 
-    Args:
-        root: folder of the pictures.
-        csv: path of the CSV, from the root.
-        id_column: names the files.
-        group_column: says which pictures belong together; None: not given.
-        valid_column: says which pictures are held out; None: the one that is called so, if any.
+    Columns that have another role, such as naming the files, do not count. Without `valid_column` that role
+    has the column that is called so, if there is one.
 
     Raises:
         InputError: there is none, or there are several.

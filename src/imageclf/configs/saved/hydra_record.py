@@ -17,9 +17,7 @@ _FILES = ("hydra.yaml", "overrides.yaml")
 def write_record(config: DictConfig, run_dir: Path) -> None:
     """Write the record that Hydra would make when the job starts.
 
-    Args:
-        config: of the job, with its hydra node.
-        run_dir: of the run.
+    The config is the job's, with its hydra node.
     """
     folder = config.hydra.output_subdir
     if folder is None:

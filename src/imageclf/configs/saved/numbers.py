@@ -102,9 +102,7 @@ def read_numbers(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
 
     Text is the column `phase`, and `size` where a run has pictures that are not square: "128x256".
 
-    Args:
-        path: of the CSV; without one, or with an empty one, the table is empty.
-        needed: columns that it must have.
+    Without a file, or with an empty one, the table is empty.
 
     Raises:
         InputError: it is damaged, or a number is one that no run writes.

@@ -55,11 +55,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def read_if_there(path: Path, read: Callable[[Path], T], default: T) -> T:
-    """Return what is in a file that a run can do without, or the default where there is no file.
-
-    Raises:
-        InputError: as `read`.
-    """
+    """Return what is in a file that a run can do without, or the default where there is no file."""
     if not path.is_file():
         return default
     try:

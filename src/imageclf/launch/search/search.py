@@ -40,11 +40,7 @@ Stream = Callable[[Iterator[Job]], Iterator[tuple[Job, Result]]]
 def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], stream: Stream) -> None:
     """Search until the study has all its trials, those of earlier starts and of other machines among them.
 
-    Args:
-        loader: composes a trial's config.
-        config: of the sweep, whose folder is chosen.
-        arguments: typed overrides.
-        stream: runs the trials.
+    The folder of the sweep is chosen, `arguments` are the typed overrides, and `stream` runs the trials.
 
     Raises:
         InputError: a mistake in the search or in what it chooses from; no trial has started.
@@ -102,15 +98,7 @@ def next_jobs(
     folder: Path,
     compose: Callable[[FrozenTrial], Job],
 ) -> Iterator[Job]:
-    """Yield the trials that an earlier start left behind, then new ones; each is asked for when it is needed.
-
-    Args:
-        study: that is asked.
-        options: of the search.
-        space: that is searched.
-        folder: of the sweep.
-        compose: makes a job of a trial.
-    """
+    """Yield the trials that an earlier start left behind, then new ones, each when it is needed."""
     for trial in left_behind(study, folder):
         job = compose(trial)
         if (job.run_dir / "summary.json").exists():
@@ -146,13 +134,7 @@ def check_corners(loader: ConfigLoader, config: DictConfig, space: Space, option
 
 
 def with_pruning(job: Job, options: SearchOptions, journal: Path) -> Job:
-    """Return a job that reports each of its cycles to the study, and ends where it is pruned.
-
-    Args:
-        job: a trial.
-        options: of the search.
-        journal: of the study.
-    """
+    """Return a job that reports each of its cycles to the study, and ends where it is pruned."""
     node = {
         "_target_": "imageclf.callbacks.search.pruning.Pruning",
         # Both may move together.

@@ -48,9 +48,7 @@ class Space(NamedTuple):
 def read_space(params: Mapping[str, str], arguments: Sequence[str]) -> Space:
     """Return the space of a search.
 
-    Args:
-        params: sweep by key, from the config.
-        arguments: typed overrides; where they name a key of `params`, they replace it.
+    `params` are sweeps by key, from the config; a typed argument of the same key replaces one.
 
     Raises:
         InputError: a sweep cannot be parsed, or nothing is varied.

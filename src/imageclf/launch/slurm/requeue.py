@@ -82,8 +82,7 @@ def is_left_to_slurm(state: str) -> bool:
     scancel and a preemption both send SIGTERM. A job that is cancelled, timed out or already requeued is no
     longer RUNNING when it arrives; an unknown state is no reason to lose the run.
 
-    Args:
-        state: as squeue prints it, "" if that is unknown.
+    `state` is as squeue prints it, or "" where it is unknown.
     """
     return state not in ("RUNNING", "")
 

@@ -30,13 +30,8 @@ LOCAL_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 def check_shared(paths: Mapping[str, Path], shared: Sequence[str], mounts: str) -> None:
     """Check that compute nodes see some paths.
 
-    Args:
-        paths: by the key that sets each.
-        shared: folders that they see, whatever the file system.
-        mounts: the text of /proc/self/mounts.
-
-    Raises:
-        InputError: they do not see a path.
+    `paths` are by the key that sets each, `shared` are folders that nodes see on any file system, and
+    `mounts` is the text of /proc/self/mounts.
     """
     for key, path in paths.items():
         real = path.expanduser().resolve()

@@ -43,12 +43,7 @@ def submit(
 ) -> list[JobReturn]:
     """Submit a batch of runs as an array, and return how each ended, if the sweep waits for that.
 
-    Args:
-        context: composes a run's config.
-        config: of the sweep.
-        job_overrides: a list for each run.
-        first: number of the first run in the sweep.
-        resources: the node hydra.launcher.
+    `resources` is the node hydra.launcher; the others are as in `compose_jobs`.
 
     Raises:
         InputError: a mistake in any of the runs; none is submitted.
@@ -85,12 +80,7 @@ def typed_run_dir(config: DictConfig) -> str | None:
 
 
 def check_sweep(config: DictConfig, num_jobs: int) -> None:
-    """Check that a sweep can run on a cluster.
-
-    Raises:
-        InputError: this is not a training, hydra.run.dir is given for several runs, a search does not wait
-            for its scores, or there is no sbatch.
-    """
+    """Check that a sweep can run on a cluster."""
     if config.hydra.job.config_name != "train":
         raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
     searches = not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")

@@ -31,9 +31,7 @@ _CUT = ("fast_dev_run", "overfit_batches", "limit_train_batches", "max_steps", "
 def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
     """Set the lengths of a config's phases so that the run takes its budget; without one, do nothing.
 
-    Args:
-        cfg: composed, of a run that has not begun.
-        run_dir: of the run.
+    The config is changed in place, before its run begins.
 
     Raises:
         InputError: the budget is too small, or cannot be kept by such a run.

@@ -70,10 +70,6 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
     - `deterministic: auto` is warn on the CPU, where the same sums come out anyway, and false elsewhere.
     - What is not deterministic uses TF32 on GPUs.
 
-    Args:
-        node: the trainer node.
-        device: what it trains on.
-
     Raises:
         InputError: the device cannot compute in that precision, or not synchronise batch norm.
     """
@@ -104,11 +100,7 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
 
 
 def check_accelerator(node: Mapping[str, Any]) -> None:
-    """Refuse values that no machine takes, before it is known where the run trains.
-
-    Raises:
-        InputError: accelerator, precision or deterministic has such a value, or the CPU does not do it.
-    """
+    """Refuse values that no machine takes, before it is known where the run trains."""
     for name, legal in (("accelerator", ACCELERATORS), ("deterministic", DETERMINISTIC)):
         if node.get(name, "auto") not in legal:
             words = ", ".join(str(value).lower() for value in legal)
@@ -199,9 +191,7 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
 def num_ranks(trainer: Mapping[str, Any], num_gpus: int | None = None) -> int:
     """Return how many processes a trainer node starts on a machine.
 
-    Args:
-        trainer: the trainer node.
-        num_gpus: of that machine; None: of this one.
+    Without `num_gpus`, those of this machine count.
     """
     devices = trainer.get("devices", 1)
     if isinstance(devices, list):

@@ -25,9 +25,7 @@ _FILE = "loggers.json"
 def build_loggers(nodes: Mapping[str, Mapping[str, Any]], run_dir: Path) -> dict[str, Logger]:
     """Return the loggers by name; one that was open before in this run directory gets its id of then.
 
-    Args:
-        nodes: by name; an id in a node is kept.
-        run_dir: of the run.
+    An id in a node is kept.
 
     Raises:
         InputError: a package is missing, a node has a mistake, or a logger refuses where it is to write.
@@ -60,9 +58,7 @@ def with_id(node: Mapping[str, Any], key: str, found: object) -> dict[str, Any]:
 def opened(loggers: Mapping[str, Logger], run_dir: Path) -> Iterator[None]:
     """Open loggers, tell them the config, remember their ids, and close them whatever happens.
 
-    Args:
-        loggers: by name; on the first rank, which alone logs.
-        run_dir: of the run.
+    Only the first rank logs: on the others `loggers` is empty.
 
     Raises:
         InputError: a logger cannot be opened, for instance without a login.

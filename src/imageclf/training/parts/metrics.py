@@ -52,12 +52,7 @@ def _without_accuracy(names: tuple[str, ...], task: Task) -> tuple[str, ...]:
 
 
 def lower_is_better(score: str, config: RunConfig) -> bool | None:
-    """Return whether lower values of a score are better; None where its metric does not tell.
-
-    Args:
-        score: SPLIT/NAME.
-        config: of the run.
-    """
+    """Return whether lower values of a score are better; None where its metric does not tell."""
     name = score.partition("/")[2]
     node = config.metrics.get(name)
     if node is None:
@@ -100,10 +95,6 @@ def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, Met
     """Build the metrics, and try each on made-up predictions.
 
     A node with `min_classes` is left out, with a warning, where there are fewer classes.
-
-    Args:
-        config: of the run.
-        num_classes: C.
 
     Raises:
         InputError: a node is no metric of several classes, has a name that the program uses, or is the

@@ -40,11 +40,7 @@ def given_pixels(loading: Loading) -> Pixels:
 def check_pixels(
     pixels: Pixels, augmentation: Augmentation, caching: Caching, device_store: DeviceStoring
 ) -> None:
-    """Refuse what makes no sense for a run's pictures, before they are read.
-
-    Raises:
-        InputError: colours of another kind are to be augmented, or the pictures kept where they cannot be.
-    """
+    """Refuse what makes no sense for a run's pictures, before they are read."""
     if isinstance(augmentation.extra, AutoAugment) and not pixels.is_rgb:
         raise InputError(
             f"transforms.extra: AutoAugment changes colours of RGB pictures of 8 bits, and these have "
@@ -67,9 +63,7 @@ def normalised(expects: DataConfig, pixels: Pixels) -> DataConfig:
 
     Grey is normalised by the mean of the three colours: folded weights add up what these would give.
 
-    Args:
-        expects: of the weights, for three channels; or of a network of one's own, for those of the run.
-        pixels: of the run.
+    `expects` is for three channels, or, of a network of one's own, for those of the run.
     """
     if pixels.mean is not None and pixels.std is not None:
         return replace(expects, mean=pixels.mean, std=pixels.std)

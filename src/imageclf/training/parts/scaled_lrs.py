@@ -25,12 +25,7 @@ class Scaling(NamedTuple):
 def scale_lrs(config: Config, ranks: int) -> Config:
     """Return a config whose rates are those for its batches, and which asks for no further scaling.
 
-    Args:
-        config: of a run, whose batches are not shared among the ranks yet.
-        ranks: over all nodes.
-
-    Raises:
-        InputError: as `scalings`.
+    The config's batches are not divided among the ranks yet, which are those of all nodes.
     """
     if config.lr_scaling == "none":
         return config
@@ -57,11 +52,7 @@ def scalings(config: RunConfig, ranks: int) -> dict[str, Scaling]:
 
 
 def scaling_words(config: RunConfig, ranks: int) -> str | None:
-    """Return how the rates are scaled, in a line; None where they are not. Arguments as in `scale_lrs`.
-
-    Raises:
-        InputError: as `scalings`.
-    """
+    """Return how the rates are scaled, in a line; None where they are not. Arguments as in `scale_lrs`."""
     if config.lr_scaling == "none":
         return None
     parts = [
