@@ -128,10 +128,7 @@ def taken_by_pictures(config: RunConfig, data: ImageData, size: PictureSize, dev
 class _Trial(pl.Callback):
     """Try batches before the first real one, and end the fit.
 
-    Args:
-        schedule: of the training.
-        limit: the largest number of pictures that is tried.
-        taken: returns what the pictures of a size take of a device's memory, bytes.
+    `taken` returns what the pictures of a size take of a device's memory, in bytes.
     """
 
     def __init__(

@@ -49,10 +49,7 @@ log = logging.getLogger(__name__)
 class CollectOptions:
     """What imageclf-collect takes.
 
-    Args:
-        root: folder of runs, at any depth.
-        sort: a column of the table; None: the metric that the runs optimize.
-        out: folder for the files; None: root.
+    conf/commands/collect.yaml explains each key.
     """
 
     root: str

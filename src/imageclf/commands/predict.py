@@ -46,11 +46,8 @@ _NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat"
 class Predicted(NamedTuple):
     """What was predicted.
 
-    Args:
-        table: of predictions.
-        summary: a row per predicted class.
-        skipped: pictures that cannot be read: id, path, reason.
-        files: that were written, that of the predictions last.
+    `summary` has a row per predicted class, `skipped` id, path and reason of pictures that cannot be
+    read, and the file of the predictions is the last of `files`.
     """
 
     table: pd.DataFrame

@@ -15,11 +15,7 @@ from imageclf.training.parts.module import weights_file
 
 @dataclass(frozen=True)
 class PrefetchOptions:
-    """What imageclf-prefetch takes.
-
-    Args:
-        model: as for a training.
-    """
+    """What imageclf-prefetch takes."""
 
     model: Mapping[str, Any]
 

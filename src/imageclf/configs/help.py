@@ -30,13 +30,7 @@ _COMMAND = re.compile(r"(imageclf-[a-z-]+(?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))
 
 
 class Entry(NamedTuple):
-    """A line of the help.
-
-    Args:
-        name: of a key or option.
-        value: the default.
-        meaning: "" where the file does not say it.
-    """
+    """A line of the help."""
 
     name: str
     value: str

@@ -13,10 +13,8 @@ from imageclf.system.machine import SHARE
 class Share(NamedTuple):
     """What one job may use of the machine.
 
-    Args:
-        gpus: ids as in CUDA_VISIBLE_DEVICES; empty: all GPUs of the machine.
-        threads: of torch; None: torch's default.
-        cores: that `data.num_workers=auto` counts; None: all.
+    Without `gpus` it is all of them. `threads` are torch's, and `data.num_workers=auto` goes by `cores`;
+    None is no limit.
     """
 
     gpus: tuple[str, ...]

@@ -38,11 +38,8 @@ OFFERED_TO = {"model.loss": ("weight",), "task": ("thresholds",)}
 class Rule(NamedTuple):
     """What a node of the config may hold.
 
-    Args:
-        types: annotation by key; None where anything goes.
-        required: keys that must be there.
-        open: whether further keys are legal.
-        offered: keys that the program sets itself.
+    A key whose annotation is None takes anything. `offered` are keys that the program sets itself, and
+    `open` says whether further keys are legal.
     """
 
     types: Mapping[str, Any]

@@ -50,10 +50,7 @@ _MISSING: Final = object()
 class Change(NamedTuple):
     """A value that differs from that of a saved config.
 
-    Args:
-        key: dotted.
-        was: in the saved config; None: it has none.
-        now: in the command's config; None: it has none.
+    The values are as text; None stands for no value.
     """
 
     key: str

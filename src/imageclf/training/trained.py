@@ -137,14 +137,7 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
 
 
 class BuiltRun(NamedTuple):
-    """A run whose network is built; its weights are read whenever it predicts.
-
-    Args:
-        run_dir: of the run.
-        run: what was trained.
-        module: holds the network.
-        expects: what the network expects of a picture.
-    """
+    """A run whose network is built; its weights are read whenever it predicts."""
 
     run_dir: Path
     run: TrainedRun

@@ -24,9 +24,8 @@ _HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
 class FileLocation(NamedTuple):
     """Where the files are that a column names.
 
-    Args:
-        images: their folder below the root, "." for the root itself.
-        suffix: what is added to the column's values; None: nothing.
+    `images` is their folder below the root, "." for the root itself, and `suffix` what is added to the
+    column's values.
     """
 
     images: str

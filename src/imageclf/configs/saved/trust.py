@@ -18,9 +18,8 @@ ALL = "all"
 class Home(NamedTuple):
     """A package whose classes may be built.
 
-    Args:
-        package: in which a class is defined (its `__module__`), from wherever it is also exported.
-        base: its base class; nothing else of the package, such as a function, is built.
+    A class counts by the package that defines it (its `__module__`), wherever it is exported, and only
+    with this base class: no function is built.
     """
 
     package: str

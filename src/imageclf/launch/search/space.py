@@ -22,9 +22,7 @@ Value = str | int | float
 class Space(NamedTuple):
     """The keys that a search varies, and the overrides that all of its runs share.
 
-    Args:
-        varied: distribution by key; choices are texts, as an override takes them.
-        fixed: overrides as typed.
+    Choices of a distribution are texts, as an override takes them; `fixed` are overrides as typed.
     """
 
     varied: Mapping[str, BaseDistribution]

@@ -27,13 +27,7 @@ _PRECISIONS = {
 
 
 class Device(NamedTuple):
-    """What a run trains on.
-
-    Args:
-        kind: cuda, mps or cpu.
-        name: of the card or the processor.
-        has_bf16: whether it multiplies bfloat16 in hardware.
-    """
+    """What a run trains on."""
 
     kind: Kind
     name: str

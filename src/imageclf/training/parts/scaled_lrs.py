@@ -13,9 +13,7 @@ from imageclf.training.run_config import Config, RunConfig
 class Scaling(NamedTuple):
     """How the rates of a phase are scaled.
 
-    Args:
-        pictures: a step, of all ranks and accumulated batches.
-        factor: on each rate.
+    The pictures of a step are those of all ranks and accumulated batches.
     """
 
     pictures: int
