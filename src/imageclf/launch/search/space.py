@@ -30,7 +30,7 @@ class Space(NamedTuple):
 
     def suggest(self, trial: Trial) -> list[str]:
         """Return the overrides of a trial."""
-        return [_assigned(key, _suggest(trial, key, each)) for key, each in self.varied.items()]
+        return [f"{key}={_suggest(trial, key, each)}" for key, each in self.varied.items()]
 
     def corners(self) -> list[list[str]]:
         """Return overrides that try each choice and both ends of each interval, with few runs."""
@@ -40,7 +40,7 @@ class Space(NamedTuple):
             {key: values[min(place, len(values) - 1)] for key, values in ends.items()}
             for place in range(most)
         ]
-        return [[_assigned(key, value) for key, value in place.items()] for place in places]
+        return [[f"{key}={value}" for key, value in place.items()] for place in places]
 
 
 def read_space(params: Mapping[str, str], arguments: Sequence[str]) -> Space:
@@ -121,7 +121,3 @@ def _ends(each: BaseDistribution) -> list[Value]:
         return [str(choice) for choice in each.choices]
     assert isinstance(each, FloatDistribution | IntDistribution)
     return [each.low, each.high]
-
-
-def _assigned(key: str, value: Value) -> str:
-    return f"{key}={value}"

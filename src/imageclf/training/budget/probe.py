@@ -41,23 +41,15 @@ class Stopwatch(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time."""
-        self._note()
+        _finish()
+        self.times.append(time.monotonic())
 
     def on_train_batch_end(self, *arguments: Any) -> None:
         """Let the batch be over before others read the clock."""
         _finish()
 
-    def on_validation_batch_end(self, *arguments: Any) -> None:
-        """Let the batch be over before others read the clock."""
-        _finish()
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time."""
-        self._note()
-
-    def _note(self) -> None:
-        _finish()
-        self.times.append(time.monotonic())
+    on_train_end = on_train_epoch_start
+    on_validation_batch_end = on_train_batch_end
 
 
 def _finish() -> None:
