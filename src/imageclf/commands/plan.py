@@ -83,9 +83,10 @@ def seconds_of_batch(module: ClassifierModule, size: PictureSize, pictures: int)
 
 def planned_workload(config: RunConfig, data: ImageData) -> Workload:
     """Return what a run does besides its epochs, by its config: no callback is built."""
-    nodes = {name: node for name, node in config.callbacks.items() if node is not None}
-    tta = nodes.get("tta")
-    views = weighted_views(tta["views"], tta["num_augmented"], tta["beta"]).numbers if tta else ()
+    nodes = config.callbacks
+    # Another class in the place of ours has other keys, and only it knows its views.
+    tta, keys = nodes.get("tta", {}), ("views", "num_augmented", "beta")
+    views = weighted_views(*(tta[key] for key in keys)).numbers if tta.keys() >= set(keys) else ()
     return workload(
         data,
         num_steps=nodes.get("lr_finder", {}).get("num_steps") or 0,

@@ -23,6 +23,7 @@ from imageclf.launch.sweep_folder import FILE as SWEEP
 from imageclf.launch.sweep_folder import RESULTS
 from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
+from imageclf.system.words import first_line
 from imageclf.tasks import task_of, task_with
 
 log = logging.getLogger(__name__)
@@ -215,6 +216,5 @@ def _read_or(place: Path, default: T, read: Callable[[], T]) -> T:
         return default
     # Anyone may have written the file, or be writing it: what is in it may raise anything.
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        log.warning("%s: what cannot be read is taken as missing: %s", place, reason)
+        log.warning("%s: what cannot be read is taken as missing: %s", place, first_line(error))
         return default

@@ -10,6 +10,7 @@ from pathlib import Path
 from imageclf import InputError
 from imageclf.report.page import render_page
 from imageclf.system.files import write_bytes, write_text
+from imageclf.system.words import first_line
 
 # The page is tested with this version of onnxruntime-web.
 VERSION = "1.30.0"
@@ -72,9 +73,8 @@ def read_runtime(package: Path) -> tuple[bytes, bytes]:
             assert module is not None and wasm is not None, "they are files"
             return module.read(), wasm.read()
     except (OSError, KeyError, tarfile.TarError) as error:
-        why = str(error).splitlines()[0]
         raise InputError(
-            f"runtime={package} is not the package onnxruntime-web ({why}): give the file that "
+            f"runtime={package} is not the package onnxruntime-web ({first_line(error)}): give the file that "
             f"`npm pack onnxruntime-web@{VERSION}` writes"
         ) from None
 

@@ -11,6 +11,7 @@ from hydra._internal.utils import _locate
 
 from imageclf import InputError
 from imageclf.configs.own_code import make_importable, why_not
+from imageclf.system.words import first_line
 
 
 def locate_target(node: Any, key: str) -> Any:
@@ -78,4 +79,4 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
         # With the picture missing, or the predictions: it was called to make the part.
         is_called = isinstance(error, TypeError) and inspect.isfunction(target)
         hint = "; a function that is itself the transform or metric needs _partial_=true" if is_called else ""
-        raise InputError(f"{key}: {str(error).splitlines()[0]}{hint}") from error
+        raise InputError(f"{key}: {first_line(error)}{hint}") from error

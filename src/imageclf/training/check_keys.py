@@ -33,6 +33,11 @@ TARGETS = (
 OFFERED = ("in_features", "num_classes", "num_labels", "params")
 # And those of a single node.
 OFFERED_TO = {"model.loss": ("weight",), "task": ("thresholds",)}
+# Values that the program computes with, of classes of others, which check them only when they are built.
+COMPUTED_WITH: Mapping[str, Mapping[str, Any]] = {
+    "trainer": {"num_nodes": int | None, "accumulate_grad_batches": int | None},
+    "model.optimizer": {"weight_decay": float},
+}
 
 
 class Rule(NamedTuple):
@@ -129,7 +134,8 @@ def _target_rules(config: Plain) -> dict[str, Rule]:
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = parameters_of(target)
     ours = target.__module__.startswith("imageclf.")
-    hints = _hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    own = _hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    hints = own or COMPUTED_WITH.get(key, {})
     passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
     offered = tuple(name for name in passed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.

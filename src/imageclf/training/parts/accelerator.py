@@ -1,18 +1,22 @@
 """What a run trains on, and what `auto` in the trainer node stands for there."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
 
 from imageclf import InputError
+from imageclf.configs.keys import accepts
 from imageclf.system.machine import processor_name
+from imageclf.system.printable import written
 
 Kind = Literal["cuda", "mps", "cpu"]
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 DETERMINISTIC = ("auto", True, False, "warn")
+_DEVICES = re.compile(r"auto|-1|[1-9]\d*")
 # As Lightning spells them, and the short forms that it takes too.
 _PRECISIONS = {
     "auto": "auto",
@@ -99,6 +103,14 @@ def check_accelerator(node: Mapping[str, Any]) -> None:
         if node.get(name, "auto") not in legal:
             words = ", ".join(str(value).lower() for value in legal)
             raise InputError(f"trainer.{name}={node[name]}: give one of {words}")
+    devices = node.get("devices", 1)
+    is_list = bool(devices) and accepts(list[int], devices)
+    # Lightning takes a number as text, too.
+    if not is_list and (isinstance(devices, list) or not _DEVICES.fullmatch(str(devices))):
+        raise InputError(
+            f"trainer.devices={written(devices)}: give a whole number from 1, auto or -1 for all, or a list "
+            "of GPUs such as [0,1]"
+        )
     precision_of(node)
     if node.get("accelerator") == "cpu":
         choose(node, Device("cpu", "", has_bf16=False))

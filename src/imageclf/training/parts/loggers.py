@@ -15,6 +15,7 @@ from imageclf.configs.instantiate import locate_target
 from imageclf.configs.saved.numbers import read_json
 from imageclf.system.errors import Preempted
 from imageclf.system.files import write_json
+from imageclf.system.words import first_line
 from imageclf.training.differences import is_free
 
 # The argument that is a run's id on the server; other loggers go on by the folder that they write into.
@@ -92,11 +93,6 @@ def _open(key: str, logger: Logger, settings: Mapping[str, object]) -> Iterator[
     finally:
         if begun:
             logger.experiment.finish(exit_code=code)  # type: ignore[attr-defined]
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type if it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def settings_of(run_dir: Path) -> dict[str, object]:
