@@ -37,13 +37,9 @@ _STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSizeConfig(RunConfig):
-    """What imageclf-batch-size takes.
+    """What imageclf-batch-size takes."""
 
-    Args:
-        limit: the largest number of pictures that is tried.
-    """
-
-    limit: int
+    limit: int  # the largest number of pictures that is tried
 
 
 def run(cfg: DictConfig, folder: Path) -> float:

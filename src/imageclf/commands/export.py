@@ -53,15 +53,12 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """A trained model as it is written.
-
-    The probabilities of the models are averaged; `prepare` holds the options with which prepare.py does
-    what imageclf-predict does.
-    """
+    """A trained model as it is written."""
 
     run: TrainedRun
-    models: Sequence[ImageClassifier]
-    expects: DataConfig
+    models: Sequence[ImageClassifier]  # classifiers of the same classes, whose probabilities are averaged
+    expects: DataConfig  # what they expect of a picture
+    # Options of `prepare` in prepare.py, with which it does what imageclf-predict does.
     prepare: dict[str, Any]
 
 

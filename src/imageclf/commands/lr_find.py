@@ -24,13 +24,9 @@ from imageclf.training.run_config import RunConfig, parse
 
 @dataclass(frozen=True, kw_only=True)
 class LrFindConfig(RunConfig):
-    """What imageclf-lr-find takes.
+    """What imageclf-lr-find takes."""
 
-    Args:
-        phase: name of the phase whose learning rate is searched; None: the first one.
-    """
-
-    phase: str | None
+    phase: str | None  # name of the phase whose learning rate is searched; None: the first one
 
 
 class _StopBeforeTraining(pl.Callback):

@@ -44,16 +44,12 @@ _NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat"
 
 
 class Predicted(NamedTuple):
-    """What was predicted.
+    """What was predicted."""
 
-    `summary` has a row per predicted class, `skipped` id, path and reason of pictures that cannot be
-    read, and the file of the predictions is the last of `files`.
-    """
-
-    table: pd.DataFrame
-    summary: pd.DataFrame
-    skipped: pd.DataFrame
-    files: list[Path]
+    table: pd.DataFrame  # of predictions
+    summary: pd.DataFrame  # a row per predicted class
+    skipped: pd.DataFrame  # pictures that cannot be read: id, path, reason
+    files: list[Path]  # that were written, that of the predictions last
 
 
 def run(cfg: DictConfig, folder: Path) -> None:

@@ -32,9 +32,9 @@ _COMMAND = re.compile(r"(imageclf-[a-z-]+(?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))
 class Entry(NamedTuple):
     """A line of the help."""
 
-    name: str
-    value: str
-    meaning: str
+    name: str  # of a key or option
+    value: str  # the default
+    meaning: str  # "" where the file does not say it
 
 
 def help_text(config_name: str, purpose: str) -> str:

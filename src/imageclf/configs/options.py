@@ -11,18 +11,14 @@ from imageclf.system.signals import Notice
 
 
 class Offered(NamedTuple):
-    """Arguments that a callback with parameters of these names receives; a config may not set them.
-
-    Without a notice the run does not handle signals; `lower_is_better` is of the score of
-    `checkpoint.best`.
-    """
+    """Arguments that a callback with parameters of these names receives; a config may not set them."""
 
     schedule: Schedule
     run_dir: Path
     seed: int
-    state: RunState
-    notice: Notice | None
-    lower_is_better: bool
+    state: RunState  # what the run has learned so far
+    notice: Notice | None  # the signals that the run has received; None: it does not handle them
+    lower_is_better: bool  # whether a lower score of `checkpoint.best` is better
 
 
 @dataclass(frozen=True)

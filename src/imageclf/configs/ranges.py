@@ -9,19 +9,12 @@ from imageclf.system.printable import written
 
 
 class Range(NamedTuple):
-    """Legal numbers.
+    """Legal numbers."""
 
-    Args:
-        low: the smallest.
-        high: the largest.
-        above: whether `low` itself is illegal.
-        below: whether `high` itself is illegal.
-    """
-
-    low: float
-    high: float
-    above: bool = False
-    below: bool = False
+    low: float  # the smallest
+    high: float  # the largest
+    above: bool = False  # whether `low` itself is illegal
+    below: bool = False  # whether `high` itself is illegal
 
     def holds(self, number: float) -> bool:
         """Return whether a number is legal; NaN never is."""

@@ -11,15 +11,11 @@ from imageclf.system.machine import SHARE
 
 
 class Share(NamedTuple):
-    """What one job may use of the machine.
+    """What one job may use of the machine."""
 
-    Without `gpus` it is all of them. `threads` are torch's, and `data.num_workers=auto` goes by `cores`;
-    None is no limit.
-    """
-
-    gpus: tuple[str, ...]
-    threads: int | None
-    cores: int | None
+    gpus: tuple[str, ...]  # ids as in CUDA_VISIBLE_DEVICES; empty: all GPUs of the machine
+    threads: int | None  # of torch; None: torch's default
+    cores: int | None  # that `data.num_workers=auto` counts; None: all
 
     @property
     def environment(self) -> dict[str, str]:

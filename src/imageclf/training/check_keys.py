@@ -41,16 +41,12 @@ COMPUTED_WITH: Mapping[str, Mapping[str, Any]] = {
 
 
 class Rule(NamedTuple):
-    """What a node of the config may hold.
+    """What a node of the config may hold."""
 
-    A key whose annotation is None takes anything. `offered` are keys that the program sets itself, and
-    `open` says whether further keys are legal.
-    """
-
-    types: Mapping[str, Any]
-    required: tuple[str, ...] = ()
-    open: bool = False
-    offered: tuple[str, ...] = ()
+    types: Mapping[str, Any]  # annotation by key; None where anything goes
+    required: tuple[str, ...] = ()  # keys that must be there
+    open: bool = False  # whether further keys are legal
+    offered: tuple[str, ...] = ()  # keys that the program sets itself
 
 
 T = TypeVar("T")

@@ -48,14 +48,11 @@ _MISSING: Final = object()
 
 
 class Change(NamedTuple):
-    """A value that differs from that of a saved config.
+    """A value that differs from that of a saved config."""
 
-    The values are as text; None stands for no value.
-    """
-
-    key: str
-    was: str | None
-    now: str | None
+    key: str  # dotted
+    was: str | None  # in the saved config; None: it has none
+    now: str | None  # in the command's config; None: it has none
 
     def __str__(self) -> str:
         """Return both values."""

@@ -22,14 +22,10 @@ _HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
 
 
 class FileLocation(NamedTuple):
-    """Where the files are that a column names.
+    """Where the files are that a column names."""
 
-    `images` is their folder below the root, "." for the root itself, and `suffix` what is added to the
-    column's values.
-    """
-
-    images: str
-    suffix: str | None
+    images: str  # their folder below the root, "." for the root itself
+    suffix: str | None  # what is added to the column's values; None: nothing
 
 
 def find_id_column(root: str, csv: str) -> str:

@@ -16,14 +16,10 @@ ALL = "all"
 
 
 class Home(NamedTuple):
-    """A package whose classes may be built.
+    """A package whose classes may be built."""
 
-    A class counts by the package that defines it (its `__module__`), wherever it is exported, and only
-    with this base class: no function is built.
-    """
-
-    package: str
-    base: str
+    package: str  # in which a class is defined (its `__module__`), from wherever it is also exported
+    base: str  # its base class; nothing else of the package, such as a function, is built
 
 
 _MODULE = "torch.nn.Module"

@@ -20,13 +20,11 @@ Value = str | int | float
 
 
 class Space(NamedTuple):
-    """The keys that a search varies, and the overrides that all of its runs share.
+    """The keys that a search varies, and the overrides that all of its runs share."""
 
-    Choices of a distribution are texts, as an override takes them; `fixed` are overrides as typed.
-    """
-
+    # Distribution by key; choices are texts, as an override takes them.
     varied: Mapping[str, BaseDistribution]
-    fixed: tuple[str, ...]
+    fixed: tuple[str, ...]  # overrides as typed
 
     def suggest(self, trial: Trial) -> list[str]:
         """Return the overrides of a trial."""

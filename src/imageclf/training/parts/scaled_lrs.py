@@ -11,13 +11,10 @@ from imageclf.training.run_config import Config, RunConfig
 
 
 class Scaling(NamedTuple):
-    """How the rates of a phase are scaled.
+    """How the rates of a phase are scaled."""
 
-    The pictures of a step are those of all ranks and accumulated batches.
-    """
-
-    pictures: int
-    factor: float
+    pictures: int  # a step, of all ranks and accumulated batches
+    factor: float  # on each rate
 
 
 def scale_lrs(config: Config, ranks: int) -> Config:
