@@ -97,11 +97,7 @@ def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
 
 
 def one_phase(config: LrFindConfig) -> tuple[LrFindConfig, str]:
-    """Return a config with one phase alone, its learning rate to be found, and the phase's name.
-
-    Raises:
-        InputError: there is no such phase.
-    """
+    """Return a config with one phase alone, its learning rate to be found, and the phase's name."""
     phases = config.schedule.phases
     name = config.phase or next(iter(phases))
     if name not in phases:

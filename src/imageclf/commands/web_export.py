@@ -32,9 +32,6 @@ def write_page(
         network: of the model, in words.
         about: classes, `prepare` and `input` of the ONNX file, and the facts of the task.
         runtime: onnxruntime-web as `npm pack` writes it; None: the page loads it from a CDN.
-
-    Raises:
-        InputError: there is no such package, or it lacks the runtime.
     """
     vendored = files("imageclf.report").joinpath("vendored")
     decoder = _script("JPEG", _base64(vendored.joinpath("jpeg-turbo.wasm").read_bytes()))

@@ -53,11 +53,7 @@ T = TypeVar("T")
 
 
 def checked(cfg: DictConfig, options: type[T]) -> T:
-    """Return the composed config of a command as its dataclass.
-
-    Raises:
-        InputError: as `check`, or a value is out of range.
-    """
+    """Return the composed config of a command as its dataclass."""
     config = to_plain(cfg)
     check(config, options)
     return options(**config)

@@ -49,11 +49,7 @@ class DataOptions:
     class_list: ClassList = field(default_factory=ClassList)
 
     def read(self) -> Table:
-        """Return the pictures of the source that have the chosen classes, with labels as the task reads them.
-
-        Raises:
-            InputError: they cannot be read, or there are no such classes.
-        """
+        """Return the pictures of the source in the chosen classes, with labels as the task reads them."""
         return self.class_list.apply(self.task.read(self.source.read))
 
 
@@ -133,20 +129,12 @@ def parse(config: Plain, kind: type[Config]) -> Config:
 
 
 def build_task(node: Node | None) -> Task:
-    """Build the task node; runs of earlier versions have none, and the usual task.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Build the task node; runs of earlier versions have none, and the usual task."""
     return MULTICLASS if node is None else instantiate(node, "task")
 
 
 def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
-    """Return the flat data node as its parts.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Return the flat data node as its parts."""
     own = {"_target_", *parameters_of(locate_target(node, "data"))}
     shared = {name: value for name, value in node.items() if name not in own}
     return DataOptions(

@@ -72,11 +72,7 @@ class FoundSource(ConfigSource):
         return is_ours and not any(source.is_config(config_path) for source in typed_sources(self.arguments))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the config of a data set or model.
-
-        Raises:
-            InputError: there is no such data set.
-        """
+        """Return the config of a data set or model."""
         group, _, option = config_path.partition("/")
         node = data_node(option) if group == "data" else model_node(option)
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), {"package": None})

@@ -1,4 +1,7 @@
-"""Which columns of a CSV name the pictures and their classes, and where the pictures are, seen by looking."""
+"""Which columns of a CSV name the pictures and their classes, and where the pictures are, seen by looking.
+
+Where there is nothing, or more than one, an InputError names the key that decides.
+"""
 
 import csv
 import os
@@ -29,11 +32,7 @@ class FileLocation(NamedTuple):
 
 
 def find_id_column(root: str, csv: str) -> str:
-    """Return the column whose values name files below the root.
-
-    Raises:
-        InputError: none does, or several do.
-    """
+    """Return the column whose values name files below the root."""
     columns = _read(absolute(root) / csv)
     locations = {name: _best_locations(absolute(root), values) for name, values in columns.items()}
     hits = {name: found for name, (found, _) in locations.items() if found}
@@ -50,11 +49,7 @@ def find_id_column(root: str, csv: str) -> str:
 
 
 def find_images(root: str, csv: str, id_column: str) -> str:
-    """Return the folder below the root that holds the files of a column; "." for the root itself.
-
-    Raises:
-        InputError: none does, or several do.
-    """
+    """Return the folder below the root that holds the files of a column; "." for the root itself."""
     columns = _read(absolute(root) / csv)
     found, locations = _best_locations(absolute(root), columns.get(id_column, ()))
     folders = list(dict.fromkeys(location.images for location in locations))
@@ -84,9 +79,6 @@ def find_label_column(
 
     Columns that have another role, such as naming the files, do not count. Without `valid_column` that role
     has the column that is called so, if there is one.
-
-    Raises:
-        InputError: there is none, or there are several.
     """
     columns = _read(absolute(root) / csv)
     taken = (id_column, group_column, valid_column, _held_out(columns))

@@ -21,11 +21,7 @@ from imageclf.training.run_config import build_task, data_options
 
 
 def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
-    """Check that jobs can train on the cluster, and return its options, the same for all of them.
-
-    Raises:
-        InputError: a job cannot; nothing is written yet.
-    """
+    """Check that jobs can train on the cluster, before anything is written, and return its options."""
     resources = OmegaConf.to_container(config.cluster, resolve=True)
     options = ClusterOptions(**resources)  # type: ignore[arg-type]
     # Most sweeps train all runs on the same data from the same weights: check them once.

@@ -63,11 +63,7 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
 
 
 def check_budget(config: RunConfig) -> None:
-    """Refuse a budget that is none, or that the run cannot keep.
-
-    Raises:
-        InputError: as `Budget.read`; the run's epochs are cut short, or its time cannot be measured here.
-    """
+    """Refuse a budget that is none, or that the run cannot keep."""
     if config.budget is None:
         return
     budget = Budget.read(config.budget)

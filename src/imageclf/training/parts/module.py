@@ -148,9 +148,6 @@ def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused
 
     `fused` asks for the fused implementation, if the optimizer has one and the node does not choose
     another.
-
-    Raises:
-        InputError: the optimizer refuses the node's values.
     """
     target = locate_target(node, "model.optimizer")
     fused = fused and isinstance(target, type) and issubclass(target, _FUSED)
