@@ -106,9 +106,7 @@ def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
 def _read_from_files(data: DataOptions) -> DataOptions:
     """Keep pictures nowhere: what is searched is the memory of a step, however its pictures are read."""
     return replace(
-        data,
-        loading=replace(data.loading, device_store="off"),
-        caching=replace(data.caching, cache="none"),
+        data, loading=replace(data.loading, device_store="off"), caching=replace(data.caching, cache="none")
     )
 
 

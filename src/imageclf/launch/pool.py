@@ -83,10 +83,7 @@ def open_pool() -> Iterator[Pool[Any]]:
 
 
 def _work(
-    function: Callable[[], object],
-    environment: dict[str, str],
-    folder: str,
-    sender: Connection,
+    function: Callable[[], object], environment: dict[str, str], folder: str, sender: Connection
 ) -> None:
     """Call a function in a new process, and send what it returns or why it failed."""
     # The fork server may come from a process that ignores Ctrl-C.

@@ -108,11 +108,7 @@ def _try_extra(config: RunConfig, pixels: Pixels) -> None:
 
 
 def build_callbacks(
-    config: RunConfig,
-    state: RunState,
-    run_dir: Path,
-    ends: bool = True,
-    notice: Notice | None = None,
+    config: RunConfig, state: RunState, run_dir: Path, ends: bool = True, notice: Notice | None = None
 ) -> list[pl.Callback]:
     """Build the callbacks, in the order of their hooks.
 

@@ -9,13 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
-from imageclf.configs import (
-    check_saved,
-    load_config,
-    read_config,
-    save_config,
-    to_plain,
-)
+from imageclf.configs import check_saved, load_config, read_config, save_config, to_plain
 from imageclf.configs.plain import Plain, to_saved
 from imageclf.configs.saved.hydra_record import keep_record, read_overrides
 from imageclf.system.world import restarted

@@ -7,16 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.configs import exit_code, explain
-from imageclf.system.errors import (
-    DONE,
-    INTERRUPTED,
-    MISTAKE,
-    PREEMPTED,
-    Failure,
-    RankError,
-    RunError,
-    Status,
-)
+from imageclf.system.errors import DONE, INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, RunError, Status
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
