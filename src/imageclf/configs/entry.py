@@ -75,6 +75,7 @@ def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
 def call_body(body: Callable[[DictConfig, Path], T], cfg: DictConfig) -> T:
     """Call what a command does, in a job of Hydra, with the composed config and Hydra's output directory."""
     output_dir = Path(HydraConfig.get().runtime.output_dir)
+    # First: by now Hydra has written the config down.
     refuse_secrets(cfg, output_dir)
     drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
     return body(cfg, output_dir)
@@ -137,8 +138,9 @@ def composing(arguments: list[str], compose: Callable[[list[str]], T]) -> T:
 def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[str]:
     """Return the arguments with a + before the key that Hydra refuses to override, if its node exists.
 
-    Hydra has no option for this: a composed config is always closed. The keys of a user's own class or of
-    the Trainer have their defaults in its signature, not in a YAML.
+    Hydra has no option for this (https://github.com/facebookresearch/hydra/issues/1049): a composed config is
+    always closed. The keys of a user's own class or of the Trainer have their defaults in its signature, not
+    in a YAML.
     """
     key = getattr(error.__cause__, "full_key", None)
     return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]

@@ -48,10 +48,13 @@ class Pool(Generic[T]):
         with blocked():
             process.start()
             self.running[number] = Child(process, receiver)
+        # Only the process holds it now, so that the pipe ends when the process does.
         sender.close()
 
     def wait(self) -> dict[int, T | Failure]:
         """Wait until processes end, and return what each of them returned or failed with."""
+        # Both are waited for: a process whose message fills the pipe does not end before it is read, and one
+        # that was killed sends none.
         owners: dict[Any, int] = {}
         for number, (process, receiver) in self.running.items():
             owners |= {process.sentinel: number, receiver: number}

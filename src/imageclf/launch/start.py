@@ -76,6 +76,7 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     with recording():
         plain = to_plain(cfg)
         config = check_job(cfg, plain, run_dir, overrides)
+    # In this order the lock is free before the job is put back into the queue, from where it takes it again.
     with requeue_when_preempted(), locked(run_dir):
         with recording():
             is_left = prepare(cfg, run_dir, overrides, plain)

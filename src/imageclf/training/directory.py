@@ -109,6 +109,7 @@ def _compared(overrides: list[str], was: dict[str, Any], run_dir: Path) -> list[
     """
     if was.get("budget") is None:
         return overrides
+    # As the command that started the run gave them.
     typed = read_overrides(run_dir) or []
     return [each for each in overrides if not (key_of(each).startswith("schedule") and each in typed)]
 

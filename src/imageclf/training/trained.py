@@ -65,6 +65,7 @@ def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
         InputError: the run is not finished, has no such weights, or its config has an illegal value.
     """
     source = run_dir / "config.yaml"
+    # What the config looks up in the environment is looked up only for those who trust all of it.
     config = load_config(source) if trust == "all" or "all" in trust else read_config(source)
     head = _value(config, "model.head", _MAPPING | None, source)
     backbone = _value(config, "model.backbone", str | _MAPPING, source)
@@ -185,6 +186,7 @@ def _sizes(config: dict[str, Any], source: Path) -> set[PictureSize]:
         size = phase.get("size") if isinstance(phase, dict) else None
         each = size if isinstance(size, list) else [size]
         key = f"{source}: schedule.phases.{name}.size"
+        # One more than a run may have is enough to refuse it.
         sizes |= {whole if one is None else read_size(one, key) for one in each[: _MOST_SIZES + 1]}
     if not 1 <= len(sizes) <= _MOST_SIZES:
         raise InputError(f"{source}: schedule.phases has {len(sizes)} sizes: a run has 1 to {_MOST_SIZES}")

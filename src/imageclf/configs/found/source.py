@@ -58,6 +58,7 @@ class FoundPath(SearchPathPlugin):
 class FoundSource(ConfigSource):
     """Configs that are made when they are asked for."""
 
+    # Hydra makes the instances, so what they have to know stands at the class.
     arguments: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod

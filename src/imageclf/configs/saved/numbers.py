@@ -31,6 +31,7 @@ _SHARES = re.compile(
     r"|model/f[\d.]+_macro_crossfit"
 )
 _SIZE = re.compile(r"\d{1,4}(x\d{1,4})?")
+# Of whole numbers and seconds: more than any run has, and exact in a float.
 MOST = 10**12
 # Rates of a thousand layer groups, and scores.
 _MOST_COLUMNS = 2000

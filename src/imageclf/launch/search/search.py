@@ -54,6 +54,7 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
         typed = [each for each in arguments if not each.startswith("resume_sweep=")]
         space = read_space(options.params, typed)
         journal = Path(options.storage or folder / JOURNAL).expanduser().absolute()
+        # A study that goes on was checked when it began.
         if not journal.exists():
             check_corners(loader, config, space, options)
         study = open_study(options, journal, metric, space)

@@ -85,6 +85,7 @@ def ask(study: optuna.Study, sampler: Mapping[str, Any], space: Space, folder: P
 
     The folder of the sweep owns the trial from now on.
     """
+    # Asking already draws, with samplers that choose the values of all keys together.
     study.sampler = build_sampler(sampler, len(study.trials))
     trial = study.ask()
     # Another machine may have asked at the same time: only the number is this trial's own.

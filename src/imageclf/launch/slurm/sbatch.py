@@ -72,7 +72,8 @@ def setup(options: ClusterOptions) -> list[str]:
     """Return the lines of shell that come before srun."""
     lines = list(options.setup)
     if options.cpus_per_task is not None:
-        # Since SLURM 22.05 srun ignores SLURM_CPUS_PER_TASK, and would give each task one CPU.
+        # From SLURM 22.05 to 23.02 srun ignores SLURM_CPUS_PER_TASK, and would give each task one CPU:
+        # https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/41
         lines.append(f"export SRUN_CPUS_PER_TASK={options.cpus_per_task}")
     return lines
 

@@ -67,7 +67,8 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
     """
     precision = precision_of(node)
     if precision == "auto":
-        precision = {"cuda": "bf16-mixed" if device.has_bf16 else "16-mixed"}.get(device.kind, "32-true")
+        mixed = "bf16-mixed" if device.has_bf16 else "16-mixed"
+        precision = mixed if device.kind == "cuda" else "32-true"
     if precision == "16-mixed" and device.kind == "cpu":
         raise InputError(
             f"trainer.precision={node['precision']}: a CPU does not train in float16; give auto, 32-true or "

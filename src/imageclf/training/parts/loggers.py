@@ -82,6 +82,7 @@ def _open(key: str, logger: Logger, settings: Mapping[str, object]) -> Iterator[
         logger.log_hyperparams(dict(settings))
     except Exception as error:
         raise InputError(f"{key} cannot be opened: {first_line(error)}") from error
+    # What ends the block early marks the run as failed on the server.
     code = 1
     try:
         yield
