@@ -128,7 +128,7 @@ def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str])
 
 
 def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
-    """Return the table with the columns of each picture's inspection, but for its hashes."""
+    """Return the table with the columns of each picture's inspection, except its hashes."""
     about = pd.DataFrame(found, columns=Inspection._fields).drop(columns=["pixels", "appearance"])
     frame = pd.concat([table.frame.reset_index(drop=True), about], axis=1)
     return frame.rename(columns={"num_bytes": "bytes"})

@@ -25,7 +25,7 @@ def new_project(name: str, parent: Path) -> Path:
     """Write a project below a folder, and return its own; it is a git repository where git is installed.
 
     Raises:
-        InputError: the name is none of a package, another package has it, or the folder exists.
+        InputError: the name is not one for a package, another package has it, or the folder exists.
     """
     _check(name, parent)
     environment = Environment(

@@ -21,7 +21,7 @@ _SHOWN = 20
 
 
 def output_of(output: str | None, data: str | Sequence[str], tag: str, run_dir: Path) -> Path:
-    """Return the path of the CSV; by default it is none of the run's own predictions.
+    """Return the path of the CSV; by default it is not a file of the run itself.
 
     `tag` is what the name says of how it was made.
     """

@@ -26,12 +26,8 @@ def write_page(
     The scripts are model.js, jpeg.js with the JPEG decoder and, with a package of the runtime, runtime.js;
     they are scripts that hold base64: a page that is opened by a double click may not read other files.
 
-    Args:
-        folder: holds model.onnx.
-        name: of the run.
-        network: of the model, in words.
-        about: classes, `prepare` and `input` of the ONNX file, and the facts of the task.
-        runtime: onnxruntime-web as `npm pack` writes it; None: the page loads it from a CDN.
+    `about` holds classes, `prepare` and `input` of the ONNX file, and the facts of the task; `runtime` is
+    onnxruntime-web as `npm pack` writes it, without which the page loads it from a CDN.
     """
     vendored = files("imageclf.report").joinpath("vendored")
     decoder = _script("JPEG", _base64(vendored.joinpath("jpeg-turbo.wasm").read_bytes()))

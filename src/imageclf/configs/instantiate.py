@@ -52,11 +52,8 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     With `_partial_: true` it is not called, but returned with these values filled in: for a function that is
     itself a metric or a transform.
 
-    Args:
-        node: plain values with a `_target_`.
-        key: of the node in the config, for the messages.
-        args: positional arguments.
-        offered: values that only the program has, such as the schedule.
+    `key` is that of the node in the config, for the messages; `offered` are values that only the program
+    has, such as the schedule.
 
     Raises:
         InputError: the target refuses the node's values.

@@ -35,12 +35,10 @@ def to_plain(cfg: DictConfig) -> Plain:
         InputError: a value is missing (`???`).
     """
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         missing = min(OmegaConf.missing_keys(cfg))
         raise InputError(f"{missing} is missing: give {missing}=...") from error
-    if not isinstance(plain, dict):
-        raise InputError("the config is not a mapping")
     return {str(key): value for key, value in plain.items()}
 
 

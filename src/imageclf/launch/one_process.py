@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def check_here(config: RunConfig, command: str) -> None:
-    """Refuse a command that works where it is started with the settings of a cluster."""
+    """Refuse cluster=slurm for a command that does its work where it is started: on the login node."""
     if config.cluster is not None:
         raise InputError(
             f"cluster=slurm is for imageclf-train; {command} works where it is started, and that is the "

@@ -122,7 +122,7 @@ def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse a sweep that is none, missing tags, an illegal budget, and a metric sought the wrong way."""
+    """Refuse resume_sweep without -m, missing tags, an illegal budget, and a search for the worst metric."""
     check_tags(config)
     if config.resume_sweep is not None:
         raise InputError(

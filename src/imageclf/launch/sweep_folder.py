@@ -57,7 +57,7 @@ def choose_folder(config: DictConfig) -> None:
 
 
 def goes_on(ckpt_path: str | None) -> bool:
-    """Return whether a command goes on with what it finds: it says so, or it is a job that SLURM requeued."""
+    """Return whether a command continues what it finds: it says so, or SLURM has requeued its job."""
     return ckpt_path == "auto" or restarted(os.environ)
 
 

@@ -40,7 +40,7 @@ from imageclf.training.run_config import RunConfig
 
 
 class Parts(NamedTuple):
-    """What a training is made of, but for callbacks and trainer."""
+    """What a training is made of, except callbacks and trainer."""
 
     schedule: Schedule
     module: ClassifierModule

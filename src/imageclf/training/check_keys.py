@@ -19,7 +19,7 @@ from imageclf.schedule import Phase, check_names
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.printable import written
 
-# Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
+# Our nodes without a `_target_`, and those with one; nodes of FREE_GROUPS, which have any name, come on top.
 OWN_NODES = {"model": ModelOptions, "analysis": AnalysisOptions, "extras": Extras, "cluster": ClusterOptions}
 TARGETS = (
     "task",
@@ -69,7 +69,7 @@ def check(config: Plain, top: type) -> None:
 
 
 def check_built(config: Plain) -> None:
-    """Refuse the same in the nodes with a `_target_` alone, of a config or of a part of it."""
+    """Refuse such mistakes in the nodes with a `_target_`, of a config or of a part of one."""
     _check_nodes(config, _target_rules(config))
 
 

@@ -70,7 +70,7 @@ def check_class_weights(model: ModelOptions) -> None:
 
 
 def check_model(model: ModelOptions) -> None:
-    """Refuse a model or weights that there are not, within seconds: the pictures are not read yet.
+    """Refuse a model or weights that do not exist, within seconds: before any picture is read.
 
     Raises:
         InputError: timm knows no such model, or the hub has no weights of it; or a key is for timm's models,

@@ -33,8 +33,8 @@ def find_valid(root: str, train: str) -> str | None:
 def find_test(root: str, train: str, valid: str | None = None) -> str | None:
     """Return the folder of test pictures beside that of the training pictures; None if there is none.
 
-    `train` is "." where the root holds the classes. The folder of validation pictures may be called like
-    one of test pictures.
+    `train` is "." where the root holds the classes. The folder of validation pictures may have a
+    usual name of test pictures.
     """
     if train == ".":
         return None
@@ -66,7 +66,7 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def _split(root: str, names: list[str], among: tuple[str, ...]) -> str | None:
-    """Return the first folder that is called like a split and holds folders."""
+    """Return the first folder that has a usual name of a split and holds folders."""
     found = [name for word in among for name in names if name.casefold() == word]
     return next((name for name in found if subfolders(absolute(root) / name)), None)
 

@@ -75,10 +75,10 @@ def find_suffix(root: str, csv: str, id_column: str, images: str) -> str | None:
 def find_label_column(
     root: str, csv: str, id_column: str, group_column: str | None = None, valid_column: str | None = None
 ) -> str:
-    """Return the column of classes: the only one whose values repeat, or that is called like one.
+    """Return the column of classes: the only one whose values repeat, or that has a usual name.
 
     Columns that have another role, such as naming the files, do not count. Without `valid_column` that role
-    has the column that is called so, if there is one.
+    has the column with a usual name, if there is one.
     """
     columns = _read(absolute(root) / csv)
     taken = (id_column, group_column, valid_column, _held_out(columns))
@@ -98,7 +98,7 @@ def find_label_column(
 
 
 def find_valid_column(root: str, csv: str) -> str | None:
-    """Return the column that is called like one that marks what is held out; None: there is none."""
+    """Return the column with a usual name for what is held out; None: there is none."""
     return _held_out(_read(absolute(root) / csv))
 
 
@@ -177,7 +177,7 @@ def _is_file(folder: Path, name: str) -> bool:
 
 
 def _after(stem: Path) -> Iterator[str]:
-    """Yield the suffixes of files that are called like a path but for it."""
+    """Yield the suffixes of the files whose name is that of a path and a suffix."""
     folder = stem.parent
     for name in _names(folder, folder.stat().st_mtime_ns) if folder.is_dir() else ():
         rest = name.removeprefix(stem.name)

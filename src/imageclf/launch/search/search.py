@@ -119,7 +119,7 @@ def next_jobs(
 
 
 def check_corners(loader: ConfigLoader, config: DictConfig, space: Space, options: SearchOptions) -> None:
-    """Compose runs with each choice and both ends of each interval, so that a mistake is said at once.
+    """Compose runs with each choice and both ends of each interval, so that a mistake is reported at once.
 
     Raises:
         InputError: a run cannot be meant, or what trials are to be pruned by is not measured in epochs.

@@ -97,12 +97,8 @@ def ends(
 ) -> Iterator[tuple[str, State]]:
     """Yield each job with its last state as it ends.
 
-    Args:
-        running: ids as SLURM writes them, ARRAY_TASK for a task of an array. Jobs that have ended are
-            removed, and the caller may append others.
-        query: returns the states by job.
-        sleep: waits for some seconds.
-        longest: seconds between two queries.
+    Ids are as SLURM writes them, ARRAY_TASK for a task of an array. Jobs that have ended are removed from
+    `running`, and the caller may append others; `longest` is in seconds between two queries.
     """
     pause = _FIRST_PAUSE
     while running:

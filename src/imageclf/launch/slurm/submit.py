@@ -15,9 +15,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import foreign_targets, read_config, read_object
+from imageclf.configs import foreign_targets, read_config
 from imageclf.configs.options import ClusterOptions
 from imageclf.configs.saved.hydra_record import write_record
+from imageclf.configs.saved.numbers import read_json
 from imageclf.launch.jobs import Job, compose_jobs, job_return, set_up, task_config
 from imageclf.launch.slurm.arrays import submitted
 from imageclf.launch.slurm.check_jobs import check_jobs
@@ -169,8 +170,7 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
 
 def _ending(run: Job, state: State) -> str:
     """Return why a job ended before its run was finished, and how to go on."""
-    failure = run.run_dir / FAILURE
-    cause = str(read_object(failure).get("cause", "")).partition("\n")[0] if failure.exists() else ""
+    cause = str(read_json(run.run_dir / FAILURE).get("cause", "")).partition("\n")[0]
     sweep_dir = Path(str(run.config.hydra.sweep.dir)).absolute()
     place = override("hydra.run.dir" if sweep_dir == run.run_dir else "hydra.sweep.dir", sweep_dir)
     why = f": {cause}" if cause else ""

@@ -63,7 +63,7 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
 
 
 def check_budget(config: RunConfig) -> None:
-    """Refuse a budget that is none, or that the run cannot keep."""
+    """Refuse a budget that cannot be read, or that the run cannot keep."""
     if config.budget is None:
         return
     budget = Budget.read(config.budget)
@@ -94,7 +94,7 @@ def _cost(config: RunConfig, budget: Budget, run_dir: Path) -> Cost:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Leave out what the run will say itself."""
+    """Silence what the run itself will log again."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -48,8 +48,11 @@ class Stopwatch(pl.Callback):
         """Let the batch be over before others read the clock."""
         _finish()
 
+    def on_validation_batch_end(self, *arguments: Any) -> None:
+        """Let the batch be over before others read the clock."""
+        _finish()
+
     on_train_end = on_train_epoch_start
-    on_validation_batch_end = on_train_batch_end
 
 
 def _finish() -> None:

@@ -128,11 +128,6 @@ def precision_of(node: Mapping[str, Any]) -> str:
 def kind_of(accelerator: str, num_gpus: int, has_mps: bool) -> Kind:
     """Return the kind of device that `trainer.accelerator` means on a machine.
 
-    Args:
-        accelerator: auto, gpu, or a kind.
-        num_gpus: of CUDA.
-        has_mps: whether Apple's is available.
-
     Raises:
         InputError: the machine has none of that kind.
     """

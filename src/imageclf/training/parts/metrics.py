@@ -67,7 +67,7 @@ def lower_is_better(score: str, config: RunConfig) -> bool | None:
 
 
 def check_scores(config: RunConfig) -> None:
-    """Try the metrics, and refuse to look for the best of a score that is not there or has no direction."""
+    """Try the metrics, and refuse to look for the best of a score that does not exist or has no direction."""
     build_metrics(config)
     best = config.callbacks.get("checkpoint", {}).get("best")
     _check_score("optimized_metric", config.optimized_metric, score_names(config), config)
