@@ -302,6 +302,8 @@ def test_training_takes_no_phase(config):
     [
         ({"batch_size": "big"}, "batch_size=big: give a whole number"),
         ({"weigths": "best"}, "weigths: there is no such key; did you mean weights?"),
+        ({"batch_size": 0}, "batch_size=0: give a number from 1 to 65536"),
+        ({"num_workers": -2}, "num_workers=-2: give a number from 0 to 1024"),
     ],
 )
 def test_the_options_of_predict_are_checked_alike(values, sentence):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from imageclf import InputError
 from imageclf.evaluation.tta_presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
+from imageclf.training.parts.accelerator import precision_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PredictOptions:
         if self.beta is not None and self.tta is None and self.num_augmented is None:
             raise InputError(f"beta={self.beta}: give tta=fastai2 or another one, too")
         self.views()
+        precision_of({"precision": self.precision}, "precision")
 
     def views(self) -> WeightedViews:
         """Return the views of each picture.

@@ -111,17 +111,15 @@ def check_accelerator(node: Mapping[str, Any]) -> None:
         choose(node, Device("cpu", "", has_bf16=False))
 
 
-def precision_of(node: Mapping[str, Any]) -> str:
-    """Return a trainer node's precision as Lightning spells it, or auto.
+def precision_of(node: Mapping[str, Any], key: str = "trainer.precision") -> str:
+    """Return a trainer node's precision as Lightning spells it, or auto; `key` is for the message.
 
     Raises:
         InputError: it is none in which phases, searches and candidates are tested.
     """
     given = str(node.get("precision", "auto"))
     if given not in _PRECISIONS:
-        raise InputError(
-            f"trainer.precision={given}: give auto, 32-true (or 32), 16-mixed (16) or bf16-mixed (bf16)"
-        )
+        raise InputError(f"{key}={given}: give auto, 32-true (or 32), 16-mixed (16) or bf16-mixed (bf16)")
     return _PRECISIONS[given]
 
 
