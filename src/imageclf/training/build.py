@@ -112,9 +112,9 @@ def build_callbacks(
 ) -> list[pl.Callback]:
     """Build the callbacks, in the order of their hooks.
 
-    The state is the same object as that of the run's module and data. `ends` says whether plan, summary
-    and report are among them, which end a run, the average of phases, and cuDNN's search. Without a
-    notice they handle no signals.
+    The state is the same object as that of the run's module and data. Without `ends` what belongs to a whole
+    run is left out: plan, summary, report, the average of phases, and cuDNN's search. Without a notice they
+    handle no signals.
     """
     nodes = config.callbacks
     best = nodes.get("checkpoint", {}).get("best")

@@ -63,7 +63,7 @@ def _finish() -> None:
 def measure_pace(config: RunConfig, table: Table, run_dir: Path) -> Pace:
     """Return how fast this machine is at a run.
 
-    The config is that of one process. The probe writes beside the run, where the run will write, and
+    The config is for one process. The probe writes beside the run, where the run will write, and
     removes all of it.
     """
     folder = run_dir / _FOLDER
