@@ -22,12 +22,7 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
     # NumPy's legacy generator takes 32 bits.
     np.random.seed(seed % 2**32)
-    # Not torch.manual_seed: where CUDA is not in use it notes a stack trace each time, half a millisecond.
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(seed)
-    if torch.backends.mps.is_available():
-        torch.mps.manual_seed(seed)
+    torch.manual_seed(seed)
 
 
 class Reproducible(Callback):
