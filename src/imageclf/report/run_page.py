@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.confusion import confusion_matrix, most_confused
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
-from imageclf.analysis.scores import (
-    Reliability,
-    accuracy,
-    log_loss,
-    reliability,
-    wilson_interval,
-)
+from imageclf.analysis.scores import Reliability, accuracy, log_loss, reliability, wilson_interval
 from imageclf.report.galleries import Gallery, common_folder, label_galleries, prediction_galleries
 from imageclf.report.model_pictures import ModelPictures, heatmap_tiles, view_tiles
 from imageclf.report.page import fluid_plot, percent, render_page, svg_plot
@@ -130,16 +124,14 @@ def _final_model(validation: Validation | None) -> ReportedModel | None:
         right / pictures,
         *wilson_interval(right, pictures),
         validation.loss,
-        right,
         pictures,
     )
 
 
 def _rates(run: RunFiles) -> Markup | None:
-    if run.plan.empty:
-        return None
     words = "Learning rate of each layer group over the training steps"
-    return fluid_plot(lambda width: learning_rate_figure(run.plan, width=width), words)
+    draw = partial(learning_rate_figure, run.plan, None)
+    return None if run.plan.empty else fluid_plot(draw, words)
 
 
 def _curves(run: RunFiles) -> list[tuple[str, Markup]]:
@@ -154,10 +146,9 @@ def _curves(run: RunFiles) -> list[tuple[str, Markup]]:
 
 def _searches(run: RunFiles) -> list[tuple[str, Markup]]:
     plots = []
-    for search in run.searches:
-        figure = lr_find_figure(search.curve, search.suggestion, search.method, search.reason)
-        description = f"Loss over the learning rate before the phase {search.phase}"
-        plots.append((search.phase, svg_plot(figure, description)))
+    for phase, curve, suggestion, method, reason in run.searches:
+        figure = lr_find_figure(curve, suggestion, method, reason)
+        plots.append((phase, svg_plot(figure, f"Loss over the learning rate before the phase {phase}")))
     return plots
 
 
