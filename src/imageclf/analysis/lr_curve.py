@@ -19,13 +19,7 @@ SLIDE_STEPS = 100
 
 
 class Curve(NamedTuple):
-    """The steps of a search.
-
-    Args:
-        lrs: the head's learning rates.
-        losses: means over the ranks.
-        smoothed: the losses, smoothed.
-    """
+    """The steps of a search: the head's learning rates, and the losses, means over the ranks."""
 
     lrs: list[float]
     losses: list[float]

@@ -120,10 +120,9 @@ def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def with_options(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Return the runs with unknown options filled in: that of a run with the same keys of the group, or `?`.
+    """Return the runs with unknown `choices`, which are empty, filled in.
 
-    Args:
-        runs: `choices` is empty where the options are unknown.
+    Each option is that of a run with the same keys of the group, or `?`.
     """
     known = [run for run in runs if run.choices]
     groups = dict.fromkeys(group for run in known for group in run.choices)
@@ -189,10 +188,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     """
     endings = {key: _endings(key) for key in keys}
     counts = Counter(ending for each in endings.values() for ending in each)
-    return {
-        key: next((e for e in each if counts[e] == 1 and _is_clear(e, key)), key)
-        for key, each in endings.items()
-    }
+    return {key: next((each for each in some if counts[each] == 1), key) for key, some in endings.items()}
 
 
 def _differing(
@@ -240,10 +236,9 @@ def _is_setting(key: str) -> bool:
 
 
 def _endings(key: str) -> list[str]:
+    """Return the endings of a dotted key that may stand for it, shortest first."""
     parts = key.split(".")
-    return [".".join(parts[start:]) for start in reversed(range(len(parts)))]
-
-
-def _is_clear(ending: str, key: str) -> bool:
     # An lr alone would not say of which phase.
-    return not key.startswith(_PHASES) or len(ending) >= len(key.removeprefix(_PHASES))
+    least = len(key.removeprefix(_PHASES)) if key.startswith(_PHASES) else 0
+    endings = (".".join(parts[start:]) for start in reversed(range(len(parts))))
+    return [ending for ending in endings if len(ending) >= least]

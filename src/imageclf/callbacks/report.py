@@ -1,15 +1,13 @@
 """Write report.html at the end of a run."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as pl
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf.analysis.extremes import Answer
@@ -20,7 +18,6 @@ from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.grad_cam import heatmaps_of
 from imageclf.report import ModelPictures, ReportedHeatmaps, TrainingViews, write_report
 from imageclf.schedule import RunState
-from imageclf.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -60,26 +57,21 @@ class Report(Callback):
         # It shows what speaks for a class.
         if not path.exists() or not module.task.kind.has_accuracy:
             return None
-        predictions = read_predictions(path, module.classes)
-        answers = extremes(module.task, predictions, module.classes)
+        predictions, task = read_predictions(path, module.classes), module.task
+        answers: list[Answer] = [
+            answer
+            for most in (task.most_wrong, task.most_right)
+            for answer in most(predictions, module.classes, _NUM_HEATMAPS)
+        ]
         if not answers:
             return None
-        weights = self._weights()
-        found = heatmaps_of(
-            trainer,
-            module,
-            data,
-            data.last_size,
-            table_rows(data, predictions["id"].iloc[[each.row for each in answers]]),
-            [each.place for each in answers],
-            weights[0],
-        )
-        return None if found is None else ReportedHeatmaps(answers, *found, is_member=len(weights) > 1)
-
-    def _weights(self) -> Sequence[Path | None]:
-        """Return the files of the reported model's weights; None stands for those that the module has."""
+        rows = table_rows(data, predictions["id"].iloc[[each.row for each in answers]])
+        places = [each.place for each in answers]
+        # None stands for the weights that the module has.
         is_saved = (self._run_dir / "snapshots" / "final.ckpt").exists()
-        return candidate_files(self._run_dir, "best") if is_saved else [None]
+        weights = candidate_files(self._run_dir, "best") if is_saved else [None]
+        found = heatmaps_of(trainer, module, data, data.last_size, rows, places, weights[0])
+        return None if found is None else ReportedHeatmaps(answers, *found, is_member=len(weights) > 1)
 
 
 def training_views(data: ImageData) -> TrainingViews | None:
@@ -95,12 +87,6 @@ def training_views(data: ImageData) -> TrainingViews | None:
     pictures = batch.images.permute(0, 2, 3, 1).cpu().numpy()
     labels = data.table.task.kind.captions(batch.labels.cpu().numpy(), data.table.classes)
     return TrainingViews(pictures, labels, data.schedule.at(epoch).phase.augment)
-
-
-def extremes(task: Task, predictions: pd.DataFrame, classes: Sequence[str]) -> list[Answer]:
-    """Return the most wrong and then the most right answers."""
-    found = (each(predictions, classes, _NUM_HEATMAPS) for each in (task.most_wrong, task.most_right))
-    return list(chain.from_iterable(found))
 
 
 def table_rows(data: ImageData, ids: Iterable[str]) -> NDArray[np.int64]:

@@ -22,12 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
-    """A validation with all views.
+    """A validation with all views: the plain view's predictions, and the scores that `gains` returns.
 
-    Args:
-        plain: predictions of the plain view.
-        views: probabilities of every view, `[N, V, C]`; None: they are not kept.
-        scores: as `gains` returns them.
+    `views` are the probabilities of every view, `[N, V, C]`; None: they are not kept.
     """
 
     plain: Predictions

@@ -40,7 +40,7 @@ class LearningRateSearch(NamedTuple):
 
 @dataclass(frozen=True)
 class CandidateScore:
-    """A candidate, the snapshots it is made of, and its scores on validation; no accuracy of numbers (NaN)."""
+    """A candidate, its snapshots, and its scores on the validation pictures; accuracy NaN of numbers."""
 
     name: str
     members: list[str]
