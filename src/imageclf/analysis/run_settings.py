@@ -188,7 +188,10 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     """
     endings = {key: _endings(key) for key in keys}
     counts = Counter(ending for each in endings.values() for ending in each)
-    return {key: next((each for each in some if counts[each] == 1), key) for key, some in endings.items()}
+    return {
+        key: next((e for e in each if counts[e] == 1 and _is_clear(e, key)), key)
+        for key, each in endings.items()
+    }
 
 
 def _differing(
@@ -236,9 +239,10 @@ def _is_setting(key: str) -> bool:
 
 
 def _endings(key: str) -> list[str]:
-    """Return the endings of a dotted key that may stand for it, shortest first."""
     parts = key.split(".")
-    # An lr alone would not say of which phase.
-    least = len(key.removeprefix(_PHASES)) if key.startswith(_PHASES) else 0
-    endings = (".".join(parts[start:]) for start in reversed(range(len(parts))))
-    return [ending for ending in endings if len(ending) >= least]
+    return [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+
+
+def _is_clear(ending: str, key: str) -> bool:
+    # An lr alone would not say of which phase. It counts all the same.
+    return not key.startswith(_PHASES) or len(ending) >= len(key.removeprefix(_PHASES))

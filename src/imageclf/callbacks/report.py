@@ -16,7 +16,7 @@ from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.grad_cam import heatmaps_of
-from imageclf.report import ModelPictures, ReportedHeatmaps, TrainingViews, write_report
+from imageclf.report import ReportedHeatmaps, TrainingViews, write_report
 from imageclf.schedule import RunState
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Report(Callback):
         """Write the report; by now the summary and the predictions are there."""
         if trainer.is_global_zero:
             views, heatmaps = training_views(data_of(trainer)), self._heatmaps(trainer, pl_module)
-            log.info("report: %s", write_report(self._run_dir, model_pictures=ModelPictures(views, heatmaps)))
+            log.info("report: %s", write_report(self._run_dir, views=views, heatmaps=heatmaps))
 
     def _heatmaps(self, trainer: pl.Trainer, module: Any) -> ReportedHeatmaps | None:
         """Return where the reported model looked at its most wrong and its most right pictures."""

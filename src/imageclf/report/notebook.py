@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
 from imageclf.report.galleries import prediction_tile
-from imageclf.report.page import data_uri, render_page
+from imageclf.report.page import render_page
 from imageclf.report.plots.curves import accuracy_figure, loss_figure
 from imageclf.report.plots.style import png_bytes
-from imageclf.report.thumbnails import pixels_uri
+from imageclf.report.thumbnails import data_uri, pixels_uri
 from imageclf.system.words import counted
 
 SHOWN = 12
