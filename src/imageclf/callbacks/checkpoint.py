@@ -36,13 +36,9 @@ def newest_whole(folder: Path) -> Path | None:
 
 
 def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tuple[int, int] | None:
-    """Return the position to save after a batch, or None where a run could not resume exactly.
+    """Return the position to save after a batch of an epoch, or None where a run could not resume exactly.
 
-    Args:
-        epoch: of the batch.
-        batch: index within the epoch.
-        num_batches: of the epoch.
-        accumulate: batches per optimizer step.
+    An optimizer step takes `accumulate` batches.
 
     >>> safe_point(2, 3, 6, 1), safe_point(2, 3, 6, 3), safe_point(2, 5, 6, 1)
     ((2, 4), None, None)

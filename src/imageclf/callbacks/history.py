@@ -84,8 +84,7 @@ def own_sums(saved: list[list[float]], rank: int, world_size: int) -> list[float
 class History(Callback):
     """Write `metrics.csv`, log each epoch, and log the training loss; `lr/...` is that of the first batch.
 
-    Args:
-        state: of the run; its scores become the row.
+    The scores in the state of the run become the row.
     """
 
     order = Order.RECORD
