@@ -75,5 +75,6 @@ def halves(labels: NDArray[np.integer], seed: int, number: int) -> Iterator[NDAr
         classes = generator.permutation(int(labels.max()) + 1)[labels]
         order = np.lexsort((generator.random(len(labels)), classes))
         half = np.zeros(len(labels), dtype=np.bool_)
+        # Class by class, in random order within each: every second one is half of every class.
         half[order[::2]] = True
         yield half

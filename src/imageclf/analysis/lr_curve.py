@@ -168,6 +168,7 @@ def _minimum(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
 
 def _longest_fall(losses: np.ndarray) -> tuple[int, int]:
     """Return the length and the end of the longest falling subsequence of losses; it may have gaps."""
+    # Quadratic in the steps, which is quick for the hundreds that a search takes.
     lengths = np.ones(len(losses), dtype=int)
     for end in range(1, len(losses)):
         lengths[end] = 1 + max(lengths[:end][losses[:end] > losses[end]], default=0)

@@ -41,6 +41,7 @@ _PHASES = "schedule.phases."
 GLOBAL = ("experiment", "debug", "local")
 
 
+# Tasks are built on this folder, so it cannot import theirs: it says what it needs of one.
 class Joint(Protocol):
     """What a cross-validation asks the task of its runs; see `Task`."""
 

@@ -134,6 +134,7 @@ def explained_variance(predicted: NDArray[np.floating], truth: NDArray[np.floati
 
     Source: `sklearn.metrics.r2_score`.
     """
+    # By the range, not the variance: that of equal numbers may be a little above 0, by rounding.
     variance = np.where(np.ptp(truth, axis=0) > 0, truth.var(axis=0), np.nan)
     return np.asarray(1 - ((predicted - truth) ** 2).mean(axis=0) / variance)
 

@@ -115,6 +115,8 @@ class Checkpoint(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at a phase's end, and at the end of any other epoch if a save is due."""
+        # Not (epoch, last batch + 1): validation and the callbacks of the epoch's end are done, and must not
+        # run again when this checkpoint is resumed.
         position = (trainer.current_epoch + 1, 0)
         self._save_best(trainer, position)
         due = self._schedule.at(trainer.current_epoch).is_phase_end or self._every_n_batches is not None

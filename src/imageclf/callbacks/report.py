@@ -1,13 +1,15 @@
 """Write report.html at the end of a run."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as pl
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf.analysis.extremes import Answer
@@ -18,6 +20,7 @@ from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.grad_cam import heatmaps_of
 from imageclf.report import ReportedHeatmaps, TrainingViews, write_report
 from imageclf.schedule import RunState
+from imageclf.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +60,8 @@ class Report(Callback):
         # It shows what speaks for a class.
         if not path.exists() or not module.task.kind.has_accuracy:
             return None
-        predictions, task = read_predictions(path, module.classes), module.task
-        answers: list[Answer] = [
-            answer
-            for most in (task.most_wrong, task.most_right)
-            for answer in most(predictions, module.classes, _NUM_HEATMAPS)
-        ]
+        predictions = read_predictions(path, module.classes)
+        answers = extremes(module.task, predictions, module.classes)
         if not answers:
             return None
         rows = table_rows(data, predictions["id"].iloc[[each.row for each in answers]])
@@ -87,6 +86,12 @@ def training_views(data: ImageData) -> TrainingViews | None:
     pictures = batch.images.permute(0, 2, 3, 1).cpu().numpy()
     labels = data.table.task.kind.captions(batch.labels.cpu().numpy(), data.table.classes)
     return TrainingViews(pictures, labels, data.schedule.at(epoch).phase.augment)
+
+
+def extremes(task: Task, predictions: pd.DataFrame, classes: Sequence[str]) -> list[Answer]:
+    """Return the most wrong and then the most right answers."""
+    found = (each(predictions, classes, _NUM_HEATMAPS) for each in (task.most_wrong, task.most_right))
+    return list(chain.from_iterable(found))
 
 
 def table_rows(data: ImageData, ids: Iterable[str]) -> NDArray[np.int64]:

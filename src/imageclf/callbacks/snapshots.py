@@ -39,10 +39,8 @@ def snapshot_phases(schedule: Schedule) -> dict[str, Phase]:
 
 def best_results(found: Crossfitted | None) -> dict[str, float]:
     """Return the cross-fitted accuracy of the best candidate, by its keys in summary.json."""
-    if found is None:
-        return {}
-    ends = {"": found.accuracy, "_low": found.low, "_high": found.high}
-    return {f"val/acc_best_crossfit{end}": value for end, value in ends.items()}
+    names = [f"val/acc_best_crossfit{end}" for end in ("", "_low", "_high")]
+    return {} if found is None else dict(zip(names, found, strict=True))
 
 
 class Evaluator(NamedTuple):
@@ -120,6 +118,7 @@ class Snapshots(Callback):
         run = Evaluator(trainer, module, data, size, final)
         # The callbacks after this one use the final weights.
         with preserved(module, trainer.optimizers[0]):
+            # Where no cycle ended there is no snapshot.
             if names:
                 self._average(run, names)
             if final is not None:
@@ -163,6 +162,7 @@ class Snapshots(Callback):
         candidates = {name: each.candidate for name, each in found.items()}
         best = min(candidates, key=lambda name: candidates[name].score.order)
         reported = best if self._state.reports == "best" else "final"
+        # Summary, which comes later, writes these as the predictions of the run.
         run.module.reported_predictions = found[reported].predictions
         self._state.results |= {
             f"val/{key}_{name}": value

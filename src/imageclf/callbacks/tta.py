@@ -96,6 +96,7 @@ class TTA(Callback):
         data = data_of(trainer)
         if not data.has_validation:
             return
+        # The last epoch has made it already where it ended a cycle, and its weights are the final ones.
         evaluation = self._latest.get(trainer.global_step)
         if evaluation is None:
             evaluation = self._evaluate(trainer, pl_module, data.last_epoch)

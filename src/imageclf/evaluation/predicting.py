@@ -103,6 +103,7 @@ def predict_with(
 ) -> Predictions:
     """Return the mean probabilities over several files of weights and the views of each picture."""
     predictions = []
+    # One after the other in the same module: as many networks need not fit on the device.
     for file in files:
         load_into(module.model, file)
         each = predict(trainer, module, data, split, size, views.numbers)

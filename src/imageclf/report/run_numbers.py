@@ -122,6 +122,7 @@ def phase_rows(metrics: pd.DataFrame, pictures: int) -> list[PhaseRow]:
         return []
     epochs = metrics.to_dict("records")
     drops = [unfreezing_drop(before, after, pictures) for before, after in pairwise(epochs)]
+    # A phase starts once, so it has one note at most.
     notes = {epoch["phase"]: drop for epoch, drop in zip(epochs[1:], drops, strict=True) if drop}
     return [
         _phase_row(str(name), rows, notes.get(name, ""))

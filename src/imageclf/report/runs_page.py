@@ -30,19 +30,11 @@ _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
 @dataclass(frozen=True)
 class Runs:
-    """Many runs, best first.
+    """Many runs below a folder, best first by the column `sort`; `records` and `table` are in the same order.
 
-    Args:
-        root: the folder that holds them.
-        sort: the column that orders them.
-        records: one per run.
-        table: a row per run, in the same order.
-        folds: the cross-validations among them.
-        seeds: the groups among them that differ only in the seed.
-        left_out: folders that are not in the table, with the reason.
-        refused: runs that a mistake ended before they began, with the reason: neither are they.
-        num_others: folders of other commands.
-        searches: those that some of the runs belong to.
+    `folds` are the cross-validations among them, and `seeds` the groups that differ only in the seed. Not in
+    the table are `left_out`, folders with the reason, `refused`, runs that a mistake ended before they began,
+    with the reason, and `num_others` folders of other commands.
     """
 
     root: str

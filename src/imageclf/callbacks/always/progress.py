@@ -62,6 +62,7 @@ class ShowProgress(pl.Callback):
         if self._advance is None:
             self._open_epoch(trainer, batch_idx)
         self._advance(batch.total)
+        # An estimate by the first epoch's whole time would come too late to be of use.
         if batch_idx + 1 == _FIRST:
             done = _FIRST / float(trainer.num_training_batches)
             self._announce(trainer, trainer.current_epoch, done)

@@ -95,6 +95,7 @@ class Summary(Callback):
             self._state.results |= module.score(predictions, "model")
         pair = predictions.probabilities.numpy(), predictions.labels.numpy()
         module.task = module.task.fitted(*pair)
+        # What is tuned on these pictures looks too good on them: this says what it is worth on others.
         honest = module.task.crossfitted(*pair)
         self._state.results |= {f"model/{name}": value for name, value in honest.items()}
         self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
