@@ -175,7 +175,9 @@ def test_a_file_that_the_readme_links_exists(path: str) -> None:
 
 def test_the_footer_of_the_site_names_whom_the_licence_names() -> None:
     settings = runpy.run_path(str(ROOT / "docs/conf.py"))
-    assert f"Copyright (c) {settings['project_copyright']}" in (ROOT / "LICENSE").read_text("utf-8").splitlines()
+    assert (
+        f"Copyright (c) {settings['project_copyright']}" in (ROOT / "LICENSE").read_text("utf-8").splitlines()
+    )
 
 
 @pytest.mark.long
