@@ -1,6 +1,7 @@
 """How `make docs` builds the pages of docs/ as a site."""
 
 project = "imageclf"
+project_copyright = "2026 The imageclf authors"
 extensions = ["myst_parser"]
 html_theme = "furo"
 html_title = "imageclf"

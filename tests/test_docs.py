@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -170,6 +171,13 @@ def test_a_config_that_a_page_names_exists(path: str) -> None:
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\((docs/[a-z_/.-]*)\)", README))))
 def test_a_file_that_the_readme_links_exists(path: str) -> None:
     assert (ROOT / path).is_file()
+
+
+def test_the_footer_of_the_site_names_whom_the_licence_names() -> None:
+    settings = runpy.run_path(str(ROOT / "docs/conf.py"))
+    assert (
+        f"Copyright (c) {settings['project_copyright']}" in (ROOT / "LICENSE").read_text("utf-8").splitlines()
+    )
 
 
 @pytest.mark.long

@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 
 from imageclf import InputError
 from imageclf.analysis import class_summary, predictions_table, read_predictions, write_predictions
-from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_classes
+from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_classes, true_numbers
 
 CLASSES = ["cat", "NA", "label", 'ünï,code "x"']
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(4), size=3).astype(np.float32)
@@ -126,3 +128,21 @@ def test_the_summary_counts_predictions_by_class_and_confidence():
         {"prediction": "x", "pictures": 2, "confidence": pytest.approx(0.65), "unsure": 1},
         {"prediction": "z", "pictures": 1, "confidence": pytest.approx(0.7), "unsure": 0},
     ]
+
+
+def numbers(*labels):
+    """Return a table of two predicted numbers."""
+    names = list(map(str, range(len(labels))))
+    values = np.zeros((len(labels), 2))
+    return predictions_table(names, names, labels, values, ["hue", "size"], lambda *_: list(labels))
+
+
+def test_true_numbers_are_those_of_the_labels():
+    assert true_numbers(numbers("1|2.5", "-3|1e3")).tolist() == [[1, 2.5], [-3, 1000]]
+    assert true_numbers(numbers()).shape == (0, 2)
+
+
+@pytest.mark.parametrize("label", ["1", "1|2|3", "1|nan", "1|inf", "1|1e300", "cat|dog", "", "1,5|2"])
+def test_a_label_that_is_not_a_number_for_each_column_is_named(label):
+    with pytest.raises(InputError, match=re.escape(f"the label {label!r} of 1 is not 2 numbers joined by |")):
+        true_numbers(numbers("1|2", label))

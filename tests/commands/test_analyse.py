@@ -244,6 +244,18 @@ def test_where_no_picture_can_be_read_there_is_an_analysis_all_the_same(config, 
     assert len(named(found, "broken")) == 16
 
 
+def test_views_of_16_bits_show_the_lighting_that_those_of_8_bits_show(tmp_path, config):
+    grey = np.random.default_rng(0).integers(60, 180, (80, 80), dtype=np.uint8)
+    for split, label in [("train", "cat"), ("train", "dog"), ("valid", "cat"), ("valid", "dog")]:
+        for kind, pixels in [("shallow", grey), ("deep", grey.astype(np.uint16) * 257)]:
+            (tmp_path / kind / split / label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / kind / split / label / "one.png")
+    views = [analyse(config(tmp_path / kind)).samples[0].views for kind in ("shallow", "deep")]
+    shallow, deep = (each.mean(axis=(1, 2, 3)) for each in views)
+    assert shallow.std() > 5
+    assert np.corrcoef(shallow, deep)[0, 1] > 0.99
+
+
 def test_files_are_inspected_in_order_however_many_there_are(messy):
     paths = [str(messy / f"train/{name}.png") for name in ("cat/1", "dog/icon", "cat/2")] * 200
     assert [each.width for each in inspect_all(paths)] == [90, 12, 90] * 200

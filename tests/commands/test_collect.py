@@ -50,6 +50,25 @@ def test_the_files_are_written(root, tmp_path):
     assert sorted(table["seed"]) == [0, 1, 2]
 
 
+def test_files_of_groups_that_are_no_more_are_removed_and_named(root, caplog):
+    caplog.set_level("INFO")
+    write_files(collected(root), root)
+    stale = {"seeds.csv", "oof-2.csv", "thresholds-2.json"}
+    for name in ("oof-2.csv", "thresholds-2.json", "oof-mine.csv"):
+        (root / name).touch()
+    shutil.rmtree(root / "sweep" / "0")
+    assert (root / "seeds.csv").exists()
+    write_files(collected(root), root)
+    assert {path.name for path in root.iterdir()} == {"sweep", "oof-mine.csv", "collect.csv", "collect.html"}
+    assert all(name in caplog.messages[-1] for name in stale)
+
+
+def test_what_lies_beside_no_page_of_ours_stays(root):
+    (root / "thresholds.json").touch()
+    write_files(collected(root), root)
+    assert (root / "thresholds.json").exists()
+
+
 def test_only_what_differs_is_a_column(root):
     columns = list(collected(root).table.columns)
     assert columns[:4] == ["run", "status", "seed", "model/acc"]

@@ -35,8 +35,16 @@ def test_each_template_becomes_a_file_with_the_name_filled_in(tmp_path):
             {"url": "https://host/it.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
             "imageclf[demo,export] @ git+https://host/it.git@c0ffee",
         ),
+        (
+            {
+                "url": "https://host/all.git",
+                "vcs_info": {"vcs": "git", "commit_id": "c0ffee"},
+                "subdirectory": "libs/it",
+            },
+            "imageclf[demo,export] @ git+https://host/all.git@c0ffee#subdirectory=libs/it",
+        ),
     ],
-    ids=["index", "wheel", "git"],
+    ids=["index", "wheel", "git", "folder of a repository"],
 )
 def test_the_project_requires_the_package_from_where_it_was_installed(origin, expected):
     assert requirement(origin) == expected

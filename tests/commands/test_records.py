@@ -61,6 +61,18 @@ def test_a_real_run_is_read(read, run_dir):
     assert run.report == str(run_dir / "report.html")
 
 
+def test_a_run_of_an_earlier_version_differs_in_no_key_that_this_version_added(read, run_dir):
+    now, config = read().config, OmegaConf.load(run_dir / "config.yaml")
+    for node, key in [(config, "budget"), (config, "task"), (config.data, "bits")]:
+        del node[key]
+    for phase in config.schedule.phases.values():
+        del phase["moms"]
+    OmegaConf.save(config, run_dir / "config.yaml")
+    assert read().config == now
+    (run_dir / ".hydra" / "hydra.yaml").write_text("hydra: {runtime: {choices: {data: folder}}}")
+    assert read().choices == {"data": "folder", "task": "multiclass"}
+
+
 def test_predictions_are_read_of_folds_only(read, run_dir):
     assert read().predictions.empty
     config = (run_dir / "config.yaml").read_text()

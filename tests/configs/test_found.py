@@ -85,11 +85,12 @@ def test_a_column_that_is_given_is_not_looked_for(here):
         ("nowhere", "data=nowhere: there is no such folder or file; .*one of csv, folder, stamps$"),
         ("./no/where", "data=./no/where: there is no such folder or file"),
         ("a.jpg", "data=a.jpg: this is no folder and no .csv file"),
+        ("a.zip", "data=a.zip: this is an archive; unpack it, and give the path of its folder"),
         ("", "data=: there is no such folder or file"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_what_there_is(here, path, said):
-    lay(here, "a.jpg")
+    lay(here, "a.jpg", "a.zip")
     with pytest.raises(InputError, match=said):
         data(f"data={path}")
 

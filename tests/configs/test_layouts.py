@@ -187,6 +187,13 @@ def test_a_table_that_names_no_files_is_refused_with_its_columns_and_the_folders
     assert "(test/, train/); the columns are 'id' ('/abs/x.jpg', '../y.jpg'), 'label' ('cat', 'dog')" in said
 
 
+def test_a_column_of_absolute_paths_is_named(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "labels.csv").write_text(f"file,label\n{tmp_path}/a.jpg,cat\n")
+    with pytest.raises(InputError, match=r"the column 'file' holds absolute paths .*a\.jpg.*give them from"):
+        find_id_column(str(tmp_path), "labels.csv")
+
+
 @pytest.mark.parametrize("content", [b"", b"\0,\0\n1,2\n"])
 def test_a_table_that_cannot_be_read_is_no_traceback(tmp_path, content):
     (tmp_path / "labels.csv").write_bytes(content)

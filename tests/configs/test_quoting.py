@@ -137,3 +137,13 @@ def test_an_override_behind_a_flag_is_read(command):
 def test_each_path_of_a_list_that_hydra_cannot_read_is_quoted():
     (argument,) = quote_paths(["data=[a=b.jpg, c.jpg]"])
     assert argument == "data=['a=b.jpg','c.jpg']"
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_a_folder_that_hydra_makes_may_lie_in_the_home_folder(key, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("~/runs/mine", "'~/runs/mine'", "~"):
+        (argument,) = quote_paths([f"{key}={path}"])
+        assert argument == f"{key}={path.replace('~', str(tmp_path))}"
+    (argument,) = quote_paths([f"{key}=runs/~mine"])
+    assert value_of(argument) == "runs/~mine"

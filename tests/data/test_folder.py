@@ -251,6 +251,14 @@ def test_all_empty_class_folders_are_named_at_once(tmp_path):
         read(tmp_path)
 
 
+def test_photos_of_a_format_that_is_not_read_are_to_be_converted(tmp_path, caplog):
+    remedy = "; convert .avif and .heic to .jpg or .png, which are read"
+    read(fill(tmp_path, *STANDARD, "train/cat/IMG_1.HEIC", "train/cat/web.avif", "train/cat/notes.txt"))
+    assert remedy in caplog.text
+    with pytest.raises(InputError, match=f"'train/elk'; fill or remove them{remedy}"):
+        read(fill(tmp_path, "train/elk/IMG_2.HEIC"))
+
+
 def test_an_empty_test_folder_is_refused(tmp_path):
     fill(tmp_path, *STANDARD, "test/.keep")
     with pytest.raises(InputError, match=r"without a picture.*'test'"):
@@ -280,7 +288,7 @@ def test_a_class_only_in_valid_is_refused_and_named(tmp_path):
 
 def test_a_class_only_in_train_is_a_warning(tmp_path, caplog):
     read(fill(tmp_path, *STANDARD, "train/elk/1.jpg"))
-    assert "no valid picture: 'elk'" in caplog.text
+    assert "no validation picture: 'elk'" in caplog.text
 
 
 def test_one_class_is_refused_by_the_source(tmp_path):

@@ -218,13 +218,13 @@ def test_a_split_that_leaves_one_class_in_training_is_refused():
 
 def test_classes_without_validation_pictures_are_a_warning(caplog):
     splitting().apply(table(LABELS))
-    assert "1 classes have no valid picture: 'c3'" in caplog.text
+    assert "1 class has no validation picture: 'c3'" in caplog.text
 
 
 def test_classes_without_training_pictures_are_a_warning(caplog):
     seen_in = {splitting(fold=fold).apply(table(LABELS)).labels.size for fold in range(5)}
     assert seen_in == {len(LABELS)}
-    assert caplog.text.count("1 classes have no train picture: 'c3'") == 1
+    assert caplog.text.count("1 class has no training picture: 'c3'") == 1
 
 
 @pytest.mark.parametrize(

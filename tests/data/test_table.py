@@ -179,7 +179,7 @@ def test_a_class_without_training_pictures_is_refused(split, key):
 
 def test_a_class_without_validation_pictures_is_a_warning(caplog):
     check_table(TINY, "data.valid")
-    assert "1 classes have no valid picture: 'dog'" in caplog.text
+    assert "1 class has no validation picture: 'dog'" in caplog.text
 
 
 def test_without_validation_rows_there_is_no_warning(caplog):

@@ -119,3 +119,12 @@ def test_what_a_run_has_left_in_the_folder_is_not_predicted(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert unlabelled_table(str(tmp_path), ("cat", "dog")).ids == ["1"]
+
+
+def test_photos_of_a_format_that_is_not_read_are_named_with_the_remedy(tmp_path, caplog):
+    (tmp_path / "IMG_1.HEIC").touch()
+    remedy = "; convert .heic to .jpg or .png, which are read"
+    assert refusal(str(tmp_path)).endswith(remedy)
+    (tmp_path / "1.jpg").touch()
+    assert len(paths(str(tmp_path))) == 1
+    assert remedy in caplog.text

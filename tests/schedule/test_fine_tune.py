@@ -125,6 +125,7 @@ def test_an_optimizer_without_momentum_is_refused_by_name():
         ({"moms": [0.9, 0.8, 0.9]}, "moms with shape=cosine"),
         ({"shape": "onecycle", "moms": [0.9, 0.8]}, r"moms=\[0.9, 0.8\]: give three numbers"),
         ({"shape": "constant", "eta_min": 0.1}, "eta_min=0.1 with shape=constant: its rate never falls"),
+        ({"shape": "onecycle", "warmup": 1.0}, "warmup=1.0 with shape=onecycle: this shape rises by itself"),
         ({"cycle_len": 2, "warmup": 2.5}, "warmup=2.5: give 0 to the phase's 2 epochs"),
     ],
 )

@@ -16,6 +16,8 @@ from imageclf.system.cells import read_csv, read_heading, write_csv
 
 # Sums of floats may be a little above 1.
 _HIGHEST = 1 + 1e-3
+# Of a number to learn: the sum of a few squares of larger ones would overflow float32.
+NUMBERS_BELOW = 1e18
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
 
@@ -120,10 +122,23 @@ def true_numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
     Raises:
         InputError: a label is something else.
     """
+    count = len(frame.columns) - len(TEXT_COLUMNS)
+    rows = [text.split("|") for text in frame["label"]]
+    strange = next((place for place, row in enumerate(rows) if not _are_numbers(row, count)), None)
+    if strange is not None:
+        label, path = (frame[name].iloc[strange] for name in ("label", "path"))
+        wanted = "a number" if count == 1 else f"{count} numbers joined by |"
+        raise InputError(f"the label {label!r} of {path} is not {wanted}: predict again")
+    return np.array(rows, dtype=np.float64).reshape(-1, count)
+
+
+def _are_numbers(words: Sequence[str], count: int) -> bool:
+    """Return whether there are so many words, each a number of legal size."""
     try:
-        return np.array([text.split("|") for text in frame["label"]], dtype=np.float64)
+        # So written that NaN is none.
+        return len(words) == count and all(abs(float(word)) < NUMBERS_BELOW for word in words)
     except ValueError:
-        raise InputError("the column label of the predictions holds something else than numbers") from None
+        return False
 
 
 def class_summary(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.schedule import RunState, Schedule
 from imageclf.schedule.size import plain
 from imageclf.system.files import write_atomically
+from imageclf.system.words import score_digits
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def epoch_lines(row: Row) -> list[str]:
     parts = [start, f"loss {', '.join(losses)}"] if losses else [start]
     if "val/acc" in row:
         parts.append(f"accuracy {100 * float(row['val/acc']):.1f} %")
-    parts += [f"{name} {row[name]:.4f}" for name in row if name.startswith("val/") and name not in _IN_WORDS]
+    others = [name for name in row if name.startswith("val/") and name not in _IN_WORDS]
+    parts += [f"{name} {score_digits(float(row[name]))}" for name in others]
     return ["  ".join(parts), *_tta_line(row)]
 
 

@@ -167,8 +167,9 @@ def draw_sample(path: str, label: str, config: RunConfig, crop_pct: float, pixel
     assert images is not None, "a dataset of files returns pictures"
     whole = Image.fromarray(read_shown(path, at_least=_WHOLE))
     whole.thumbnail((_WHOLE, _WHOLE))
-    views = [shown(each) for each in images.permute(0, 2, 3, 1).numpy()]
-    return Sample(label, np.asarray(whole), np.stack(views))
+    # As one picture: views of 16 bits are stretched alike, so that augmented lighting is seen.
+    views = shown(images.permute(0, 2, 3, 1).flatten(0, 1).numpy())
+    return Sample(label, np.asarray(whole), views.reshape(NUM_VIEWS, -1, *views.shape[1:]))
 
 
 def summary_table(analysis: DataAnalysis) -> RichTable:

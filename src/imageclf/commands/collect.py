@@ -1,6 +1,7 @@
 """One table of all runs below a folder, in the terminal and as files."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from imageclf.report.runs_page import others_sentence, refused_sentence
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_json
 from imageclf.system.printable import cell, console, show
-from imageclf.system.words import counted
+from imageclf.system.words import counted, joined
 from imageclf.training.check_keys import checked
 
 log = logging.getLogger(__name__)
@@ -134,9 +135,15 @@ def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
 def write_files(runs: Runs, out: Path) -> Path:
     """Write collect.csv and collect.html; folds.csv, oof.csv, thresholds.json, seeds.csv if there are any.
 
+    Those that an earlier call has left there, of runs that are grouped otherwise now, are removed.
+
     Returns:
         The page.
     """
+    # Beside a page of ours they are ours; a file of the user's would have another name, or no page beside it.
+    earlier = _of_groups(out) if (out / "collect.html").exists() else []
+    for path in earlier:
+        path.unlink(missing_ok=True)
     write_csv(without_formulas(runs.table), out / "collect.csv")
     if runs.folds:
         write_csv(without_formulas(fold_table(runs.folds)), out / "folds.csv")
@@ -147,7 +154,16 @@ def write_files(runs: Runs, out: Path) -> Path:
         write_predictions(out_of_fold(group), out / f"oof{which}.csv")
         if facts := joint_facts(group):
             _write_learned(facts, group, out / f"thresholds{which}.json")
+    gone = [path.name for path in earlier if not path.exists()]
+    if gone:
+        log.info("removed %s, which an earlier imageclf-collect wrote in %s", joined(gone), out)
     return write_runs_report(runs, out / "collect.html")
+
+
+def _of_groups(out: Path) -> list[Path]:
+    """Return the files of a folder that are called like those of folds and of seeds."""
+    pattern = re.compile(r"folds\.csv|seeds\.csv|oof(-\d+)?\.csv|thresholds(-\d+)?\.json")
+    return sorted(path for path in out.iterdir() if pattern.fullmatch(path.name))
 
 
 def _write_learned(facts: Mapping[str, object], group: Folds, path: Path) -> None:

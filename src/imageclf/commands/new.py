@@ -50,12 +50,15 @@ def requirement(origin: Mapping[str, Any]) -> str:
 
     >>> requirement({"url": "https://host/it", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}})
     'imageclf[demo,export] @ git+https://host/it@c0ffee'
+    >>> requirement({"url": "https://host/a.zip", "subdirectory": "lib", "archive_info": {}})
+    'imageclf[demo,export] @ https://host/a.zip#subdirectory=lib'
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url/
     """
     vcs = origin.get("vcs_info", {})
     before, after = (f"{vcs['vcs']}+", f"@{vcs['commit_id']}") if vcs else ("", "")
-    return f"{_REQUIREMENT} @ {before}{origin['url']}{after}" if origin else _REQUIREMENT
+    folder = f"#subdirectory={origin['subdirectory']}" if origin.get("subdirectory") else ""
+    return f"{_REQUIREMENT} @ {before}{origin['url']}{after}{folder}" if origin else _REQUIREMENT
 
 
 def _installed_from() -> dict[str, Any]:

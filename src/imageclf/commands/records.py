@@ -25,6 +25,7 @@ from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
 from imageclf.system.words import first_line
 from imageclf.tasks import task_of, task_with
+from imageclf.training.differences import ADDED_GROUPS, with_added
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +99,9 @@ def read_record(run_dir: Path, root: Path) -> RunRecord:
         name=name_of(run_dir, root),
         status=status,
         cause=" ".join(str(failure.get("cause") or "").split()) if has_failed else "",
-        config=flat,
-        choices=_read_or(run_dir, {}, lambda: read_choices(run_dir)),
+        # A key that the run's version had not is no setting in which it differs.
+        config=flatten(with_added(config)),
+        choices=_read_or(run_dir, {}, lambda: _read_options(run_dir)),
         summary=summary,
         metrics=metrics,
         epochs=_read_or(run_dir, None, lambda: _num_epochs(config)),
@@ -177,6 +179,11 @@ def _read_config(run_dir: Path) -> dict[str, object]:
         return read_config(run_dir / "config.yaml")
     raw = run_dir / ".hydra" / "config.yaml"
     return _without_references(read_config(raw)) if raw.exists() else {}
+
+
+def _read_options(run_dir: Path) -> dict[str, str]:
+    choices = read_choices(run_dir)
+    return {**ADDED_GROUPS, **choices} if choices else {}
 
 
 def _without_references(node: Any) -> Any:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Number
+from pathlib import Path
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,6 +23,8 @@ _PATHS = frozenset(
 # Hydra reads everything else as part of its grammar: lists, sweeps, interpolations.
 _PLAIN = re.compile(r"[A-Za-z0-9_./%+:@-]*")
 _WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
+# Folders that Hydra makes; a shell leaves the ~ behind a key with dots as it is, and so does Hydra.
+_HOME = re.compile(r"^(hydra\.(?:run|sweep)\.dir=['\"]?)~(?=/|$)")
 # A class for a node: by its own key, or in a mapping.
 _TARGET = re.compile(r"(?P<node>[\w.]+)(\._target_=|=\{.*\b_target_:)")
 
@@ -32,7 +35,12 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     These are paths that exist, or cannot be read otherwise, with commas, brackets, umlauts and the like. What
     Hydra understands and is no path stays: `data=[a,b]`, `hydra.run.dir='runs/${seed}'`.
     """
-    return [_with_quotes(each) for each in arguments]
+    return [_with_quotes(_with_home(each)) for each in arguments]
+
+
+def _with_home(argument: str) -> str:
+    """Return an argument with the folder that `~` stands for where Hydra makes a folder."""
+    return _HOME.sub(lambda found: f"{found[1]}{Path.home()}", argument, count=1)
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from imageclf.report.plots.inline import inline_svg, themed
 from imageclf.report.thumbnails import pixels_uri
-from imageclf.system.words import joined
+from imageclf.system.words import joined, score_digits
 
 ABSENT = "-"
 # Inches of a plot that fills the page on a desk, and on a telephone.
@@ -71,14 +71,14 @@ def score(value: float, decimals: int = 2) -> str:
 
 
 def score_text(name: str, value: float, pictures: int = 1000) -> str:
-    """Return a score as text: accuracies in percent, all others with four decimals; "-" for NaN.
+    """Return a score as text: accuracies in percent, all others as `score_digits`; "-" for NaN.
 
     >>> score_text("val/acc_tta", 0.9375), score_text("val/loss", 0.21)
     ('93.75 %', '0.2100')
     """
     if math.isnan(value):
         return ABSENT
-    return percent(value, pictures) if "/acc" in name else f"{value:.4f}"
+    return percent(value, pictures) if "/acc" in name else score_digits(value)
 
 
 def duration(seconds: float) -> str:

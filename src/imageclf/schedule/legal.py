@@ -74,7 +74,9 @@ def check_layer_decay(layer_decay: float | None, lr: float | Sequence[float] | s
         )
 
 
-def check_shape(shape: str, options: Collection[str], moms: Sequence[float] | None, eta_min: float) -> None:
+def check_shape(
+    shape: str, options: Collection[str], moms: Sequence[float] | None, eta_min: float, warmup: float
+) -> None:
     """Refuse a shape that is not there, or keys beside it that it does not heed.
 
     Args:
@@ -82,6 +84,7 @@ def check_shape(shape: str, options: Collection[str], moms: Sequence[float] | No
         options: names of the keys that are given for it.
         moms: momentum at the start, the peak and the end.
         eta_min: lowest rate.
+        warmup: epochs of a rise before the shape.
 
     Raises:
         InputError: it is.
@@ -96,6 +99,12 @@ def check_shape(shape: str, options: Collection[str], moms: Sequence[float] | No
     require(0 <= eta_min < 1, "eta_min", eta_min, "a fraction of the peak, from 0 to below 1")
     if shape == "constant" and eta_min > 0:
         raise InputError(f"eta_min={eta_min} with shape=constant: its rate never falls; give eta_min=0")
+    if shape == "onecycle" and warmup > 0:
+        # It would rise to 1/div of the peak, and the shape once more from there.
+        raise InputError(
+            f"warmup={warmup} with shape=onecycle: this shape rises by itself, over the share pct_start of "
+            "each cycle; give warmup=0, and a larger pct_start for a longer rise"
+        )
     legal = "three numbers from 0 to below 1: at the start, at the highest rate and at the end"
     fits = moms is None or (len(moms) == 3 and all(0 <= each < 1 for each in moms))
     require(fits, "moms", None if moms is None else list(moms), legal)

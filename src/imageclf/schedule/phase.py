@@ -51,7 +51,7 @@ class Phase:
         eta_min: lowest learning rate, as a fraction of the peak; no rate of `shape: plateau` is below it.
         peak_decay: factor on the peak at each restart.
         warmup: epochs at the phase's start over which the learning rate rises linearly; the `shape` of the
-            cycle has the rest of it.
+            cycle has the rest of it. Not with `shape: onecycle`, which rises by itself.
         slow_start: hold 1/100 of the peak for the first 1/20 of the phase's first cycle, as fastai 0.7 does.
         bn: "train": batch norm of the groups that train uses batch statistics; "eval": the whole body
             keeps its stored ones. A frozen group always keeps them.
@@ -108,7 +108,7 @@ class Phase:
         require(0 <= self.warmup <= self.epochs, "warmup", self.warmup, rising)
         check_lr(self.lr, self.lr_ratio)
         check_layer_decay(self.layer_decay, self.lr, self.lr_ratio)
-        check_shape(self.shape, self.shape_options, self.moms, self.eta_min)
+        check_shape(self.shape, self.shape_options, self.moms, self.eta_min, self.warmup)
         if self.precompute and self.augment:
             raise InputError(
                 "precompute=true with augment=true: cached features are of unaugmented pictures; "

@@ -1,4 +1,4 @@
-"""Words of messages: a number with its noun, a list, the reason that an error gives."""
+"""Words of messages: a number with its noun, a score, a list, the reason that an error gives."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,18 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
     ('1 picture', '2,000 pictures')
     """
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def score_digits(value: float) -> str:
+    """Return a score with four decimals; a large or tiny one with four significant digits, none cut off.
+
+    >>> score_digits(0.81), score_digits(12345.678), score_digits(1.093e-06)
+    ('0.8100', '12346', '1.093e-06')
+    """
+    if value == 0 or 1e-3 <= abs(value) < 10:
+        return f"{value:.4f}"
+    # Whole, where #.4g would leave a point at the end.
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:#.4g}"
 
 
 def joined(names: Sequence[str], most: int | None = None) -> str:

@@ -7,12 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf import InputError
+from imageclf.analysis.predictions_csv import NUMBERS_BELOW
 
 JOIN = "|"
 """Between the numbers of a picture, in split.csv and predictions/*.csv."""
-
-# The sum of a few squares of larger numbers would overflow float32.
-_LIMIT = 1e18
 
 # Parts of equal size by which pictures are dealt out, and pictures that each part has at least.
 _PARTS, _FEWEST = 10, 5
@@ -103,6 +101,6 @@ def one_of_each(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
 
 def _is_number(cell: str) -> bool:
     try:
-        return abs(float(cell)) < _LIMIT and "_" not in cell
+        return abs(float(cell)) < NUMBERS_BELOW and "_" not in cell
     except ValueError:
         return False

@@ -1,6 +1,7 @@
 """In which values a command differs from the config of the run that it is to go on with."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
@@ -37,11 +38,15 @@ _ADDED: Final[Mapping[str, Any]] = {
     "trainer.sync_batchnorm": False,
     "data.channels": "auto",
     "data.bits": "auto",
+    "data.global_batch_size": None,
     "data.classes": None,
     "data.relabel": None,
     "data.ignore": None,
-    "schedule.phases.*.ema": None,
+    "analysis.sample": None,
+    **{f"schedule.phases.*.{key}": None for key in ("ema", "pct_start", "div", "div_final", "moms")},
 }
+# The same of config groups, by their options.
+ADDED_GROUPS: Final[Mapping[str, str]] = {"task": "multiclass"}
 # What earlier versions had as default, and what it is now: a run goes on with the value that it has.
 _NEW_DEFAULTS: Final = {"model.channels_last": (True, "auto")}
 _MISSING: Final = object()
@@ -69,6 +74,16 @@ def contradictions(saved: Plain, new: Plain, overrides: list[str]) -> list[Chang
     keys = [key for key in map(key_of, overrides) if not is_free(key)]
     changes = [each for key in keys for each in _changes(_at(saved, key), _at(new, key), key)]
     return list(dict.fromkeys(changes))
+
+
+def with_added(saved: Plain) -> Plain:
+    """Return a saved config with the keys that its version lacked, at the values that it behaved by."""
+    config = deepcopy(saved)
+    for key, value in _ADDED.items() if saved else ():
+        *parents, name = key.split(".")
+        for node in _nodes(config, parents):
+            node.setdefault(name, value)
+    return config
 
 
 def is_free(key: str) -> bool:
@@ -99,6 +114,18 @@ def _changes(was: Any, now: Any, key: str) -> Iterator[Change]:
         return
     for name in dict.fromkeys([*was, *now]):
         yield from _changes(was.get(name, _MISSING), now.get(name, _MISSING), f"{key}.{name}")
+
+
+def _nodes(node: Any, parents: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the mappings at a path; `*` stands for each name."""
+    if not isinstance(node, dict):
+        return
+    if not parents:
+        yield node
+        return
+    first, *others = parents
+    for name in list(node) if first == "*" else [first]:
+        yield from _nodes(node.get(name), others)
 
 
 def _at(config: Plain, key: str) -> Any:

@@ -22,6 +22,7 @@ from imageclf.system.conventions import TEST, TRAIN, VALID
 
 # Of our source in Hydra's search path.
 FOUND = "imageclf"
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 # Looked up where the config is resolved, so that keys that are given as well count.
 _FOLDER = {
     "train": "${find_train:${.root}}",
@@ -112,6 +113,8 @@ def data_node(path: str) -> dict[str, Any]:
     if place.is_file() and place.suffix.lower() in (".csv", ".tsv"):
         return table_node(Path(path))
     options = ", ".join(options_of("data"))
+    if place.is_file() and place.name.lower().endswith(_ARCHIVES):
+        raise InputError(f"data={path}: this is an archive; unpack it, and give the path of its folder")
     what = "this is no folder and no .csv file" if place.is_file() else "there is no such folder or file"
     raise InputError(f"data={path}: {what}; give the path of your pictures, or one of {options}")
 

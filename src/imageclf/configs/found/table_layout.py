@@ -192,6 +192,12 @@ def _names(folder: Path, changed: int) -> tuple[str, ...]:
 
 
 def _nothing_found(root: str, csv: str, columns: dict[str, tuple[str, ...]]) -> str:
+    for name, values in columns.items():
+        if file := next((each for each in values if each.startswith("/") and Path(each).is_file()), None):
+            return (
+                f"data={csv}: the column {name!r} holds absolute paths ({file!r}); give them from the folder "
+                "of the CSV, or from another one by data=csv data.root=FOLDER data.csv=PATH"
+            )
     examples = [f"{name!r} ({', '.join(map(repr, values[:2]))})" for name, values in columns.items()]
     folders = ", ".join(f"{name}/" for name in subfolders(absolute(root))) or "no folders"
     return (

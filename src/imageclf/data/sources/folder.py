@@ -12,6 +12,7 @@ from typing import NamedTuple
 from imageclf import InputError
 from imageclf.data.sources.listing import (
     Listing,
+    convert_hint,
     extend_trail,
     find_root,
     list_pictures,
@@ -87,7 +88,7 @@ class FolderSource:
         splits = [self._read_split(root, *each) for each in self._splits()]
         classes = [each for split in splits for each in split.classes]
         _check_splits(self.root, classes)
-        _check_filled(root, classes)
+        _check_filled(root, classes, [name for split in splits for name in split.skipped.others])
         _check_names(classes)
         table = _make_table(root, classes)
         check_table(table, "data.valid")
@@ -200,11 +201,11 @@ def _check_splits(root: str, classes: Sequence[_ClassFolder]) -> None:
         )
 
 
-def _check_filled(root: str, classes: Sequence[_ClassFolder]) -> None:
-    empty = [each.folder for each in classes if not each.names]
-    if empty:
+def _check_filled(root: str, classes: Sequence[_ClassFolder], others: Sequence[str]) -> None:
+    if empty := [each.folder for each in classes if not each.names]:
         raise InputError(
-            f"data.root: folders without a picture in {root}: {listed(empty)}; fill or remove them."
+            f"data.root: folders without a picture in {root}: {listed(empty)}; "
+            f"fill or remove them{convert_hint(others)}."
         )
 
 

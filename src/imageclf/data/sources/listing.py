@@ -11,13 +11,15 @@ from imageclf import InputError
 from imageclf.data.pictures.arrays import is_array
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.conventions import is_output
-from imageclf.system.words import counted
+from imageclf.system.words import counted, joined
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of pictures, in any case; `data.pictures.decode.FORMATS` says what may be in the files."""
 
 _log = logging.getLogger(__name__)
 
+# Photos all the same, as telephones, cameras and the web have them; most need a decoder of their own.
+_UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw")
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
@@ -150,8 +152,18 @@ def report_skipped(root: str, skipped: Listing) -> None:
         number = counted(len(hidden), "hidden or system file or folder", "hidden or system files and folders")
         _log.info("%s: skipped %s: %s", root, number, listed(hidden))
     if others:
-        number = counted(len(others), "file")
-        _log.warning("%s: skipped %s without a picture suffix: %s", root, number, listed(others))
+        number, remedy = counted(len(others), "file"), convert_hint(others)
+        _log.warning("%s: skipped %s without a picture suffix: %s%s", root, number, listed(others), remedy)
+
+
+def convert_hint(names: Sequence[str]) -> str:
+    """Return what to do with photos in formats that are not read, as the end of a message.
+
+    >>> convert_hint(["cat/notes.txt", "cat/IMG_1.HEIC", "cat/b.avif"]), convert_hint(["notes.txt"])
+    ('; convert .avif and .heic to .jpg or .png, which are read', '')
+    """
+    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(_UNREAD))  # noqa: PTH122
+    return f"; convert {joined(suffixes)} to .jpg or .png, which are read" if suffixes else ""
 
 
 def _is_utf8(name: str) -> bool:

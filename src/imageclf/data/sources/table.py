@@ -19,6 +19,7 @@ from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
+from imageclf.system.words import counted
 from imageclf.tasks import MULTICLASS, Task
 from imageclf.tasks.kinds import Targets
 
@@ -180,7 +181,9 @@ def warn_missing(table: Table, split: Split) -> None:
     """Log which classes have no picture in a split."""
     missing = [table.classes[index] for index in np.flatnonzero(table.class_counts(split) == 0)]
     if missing:
-        _log.warning("%d classes have no %s picture: %s", len(missing), split, listed(missing))
+        number = counted(len(missing), "class has", "classes have")
+        word = {"train": "training", "valid": "validation"}.get(split, split)
+        _log.warning("%s no %s picture: %s", number, word, listed(missing))
 
 
 def _check_ids(table: Table) -> None:

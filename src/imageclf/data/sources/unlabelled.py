@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.data.sources.listing import SUFFIXES, list_pictures, picture_ids
+from imageclf.data.sources.listing import SUFFIXES, convert_hint, list_pictures, picture_ids
 from imageclf.data.sources.names import listed
 from imageclf.data.sources.table import Table, make_table
 from imageclf.system.conventions import separator_of
@@ -76,9 +76,12 @@ def _hint(data: str, num_given: int) -> str:
 
 
 def _of_folder(folder: Path) -> Iterator[_Named]:
-    names = list_pictures(str(folder.resolve())).pictures
+    found = list_pictures(str(folder.resolve()))
+    names, remedy = found.pictures, convert_hint(found.others)
     if not names:
-        raise InputError(f"data={folder} holds no pictures ({', '.join(SUFFIXES)})")
+        raise InputError(f"data={folder} holds no pictures ({', '.join(SUFFIXES)}){remedy}")
+    if remedy:
+        log.warning("%s holds photos that are left out%s", folder, remedy)
     yield from (_Named(name, str(folder.resolve() / name)) for name in names)
 
 
