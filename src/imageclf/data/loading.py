@@ -9,6 +9,7 @@ from imageclf.data.device_choice import DeviceStoring
 from imageclf.data.pictures.pixels import Bits
 from imageclf.data.sampler import Oversample
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.ranges import check_ranges
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.machine import available_cores, num_workers, sharing_ranks
 
@@ -56,12 +57,8 @@ class Loading:
     bits: Bits | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
         read_size(self.size, "data.size")
-        for name, low in (("batch_size", 1), ("num_workers", 0)):
-            value = getattr(self, name)
-            if value != "auto" and value < low:
-                raise InputError(f"data.{name}={value}: give a whole number from {low}")
+        check_ranges("data", vars(self))
 
     @property
     def pictures_a_step(self) -> int:

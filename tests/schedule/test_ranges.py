@@ -10,10 +10,10 @@ import pytest
 from composing import composed_in
 
 from imageclf import InputError
-from imageclf.configs import ranges, to_plain
-from imageclf.configs.ranges import RANGES, Range, check_range, range_of
-from imageclf.schedule import Phase
+from imageclf.configs import to_plain
+from imageclf.schedule import Phase, ranges
 from imageclf.schedule.cycles import MAX_EPOCHS
+from imageclf.schedule.ranges import RANGES, Range, check_range, range_of
 from imageclf.training.run_config import RunConfig, parse
 
 CHOICES = [

@@ -136,12 +136,14 @@ def range_of(key: str) -> Range | None:
     return RANGES.get(_PHASE.sub(r"\1.*", key))
 
 
-def check_range(key: str, value: Any) -> None:
-    """Refuse a number outside its range, or a list that holds one.
+def check_ranges(group: str, values: Mapping[str, Any]) -> None:
+    """Refuse the first of some values, by their keys in a group, that `check_range` refuses."""
+    for name, value in values.items():
+        check_range(f"{group}.{name}", value)
 
-    Raises:
-        InputError: it does.
-    """
+
+def check_range(key: str, value: Any) -> None:
+    """Refuse a number outside its range, or a list that holds one, with an InputError."""
     legal = range_of(key)
     if legal is None:
         return
