@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imageclf.data.parallel import chunks, mapped, num_processes
-from imageclf.data.pictures.arrays import is_array, shown
-from imageclf.data.pictures.decode import array_of, open_picture, read_picture
+from imageclf.data.pictures.arrays import shown
+from imageclf.data.pictures.decode import read_header, read_picture
 from imageclf.data.pictures.pixels import RGB, Bits, Pixels
 from imageclf.data.pictures.planes import native
 from imageclf.data.pictures.store import some_of
@@ -63,14 +63,9 @@ def choose_pixels(
 
 def native_of(path: str | Path) -> Pixels | None:
     """Return the pixels that keep everything which a file has, by its header; None if it is no picture."""
-    try:
-        if is_array(path):
-            array = array_of(path)
-            return Pixels(array.shape[2], 8 if array.dtype == np.uint8 else 16)
-        with open_picture(path) as image:
-            return native(image)
-    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
-        return None
+    return read_header(
+        path, lambda array: Pixels(array.shape[2], 8 if array.dtype == np.uint8 else 16), native
+    )
 
 
 def read_native(path: str | Path, at_least: int | None = None) -> NDArray[Any]:
@@ -103,7 +98,7 @@ def measured(pixels: Pixels, paths: Sequence[str]) -> Pixels:
     Raises:
         InputError: a picture cannot be read.
     """
-    if not pixels.is_measured or not paths:
+    if pixels.takes_jpeg or not paths:
         return pixels
     some = some_of(paths, _MEASURED)
     parts = chunks(len(some), _CHUNK)
