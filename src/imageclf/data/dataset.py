@@ -80,14 +80,7 @@ class PictureDataset(Dataset[Batch]):
 
     def batch(self, request: Request, images: Picture) -> Batch:
         """Return the batch of a request whose pictures are `images` `[B, H, W, C]`."""
-        return Batch(
-            images=torch.from_numpy(images).permute(0, 3, 1, 2),
-            features=None,
-            labels=torch.from_numpy(self.labels[request.rows]),
-            rows=torch.from_numpy(request.rows),
-            weight=request.weight,
-            total=request.total,
-        )
+        return Batch.of(request, self.labels, torch.from_numpy(images).permute(0, 3, 1, 2))
 
     def render(self, request: Request, images: Picture) -> None:
         """Write the pictures of a request into `images` `[B, H, W, C]`.
@@ -95,7 +88,19 @@ class PictureDataset(Dataset[Batch]):
         Raises:
             InputError: a file cannot be read, or the transform of the user's own returns no picture.
         """
-        self._render(self._read(request), request, images)
+        pictures = self._read(request)
+        views = self.viewing.views(request)
+        to_pictures = self._maps(pictures, request, views)
+        lights = self._lights(pictures, views)
+        varied = is_varied(request.views)
+        extra = self.viewing.augmentation.extra
+        for index, picture in enumerate(pictures):
+            warp(picture.pixels, to_pictures[index], images[index])
+            if lights:
+                lights[index](images[index])
+            if extra is not None and varied[index]:
+                changed = seeded(extra, images[index], int(views.seed[index]))
+                images[index] = checked_view(changed, images[index])
 
     def side_of(self, size: PictureSize) -> PictureSize:
         """Return the size that pictures are shrunk to for views of a size."""
@@ -119,21 +124,6 @@ class PictureDataset(Dataset[Batch]):
     def _read_file(self, row: int, size: PictureSize) -> Shrunk:
         path, side = self._paths[row].decode(), self.side_of(size)
         return read_shrunk(path, size, side, self.viewing.resize, self.pixels)
-
-    def _render(self, pictures: Sequence[Shrunk], request: Request, images: Picture) -> None:
-        """Write the views of pictures into `images` `[B, H, W, C]`."""
-        views = self.viewing.views(request)
-        to_pictures = self._maps(pictures, request, views)
-        lights = self._lights(pictures, views)
-        varied = is_varied(request.views)
-        extra = self.viewing.augmentation.extra
-        for index, picture in enumerate(pictures):
-            warp(picture.pixels, to_pictures[index], images[index])
-            if lights:
-                lights[index](images[index])
-            if extra is not None and varied[index]:
-                changed = seeded(extra, images[index], int(views.seed[index]))
-                images[index] = checked_view(changed, images[index])
 
     def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
         shapes = np.array([picture.shape for picture in pictures], dtype=np.float64)
