@@ -27,20 +27,16 @@ def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> li
     """
     words: list[str] = []
     for each in overrides:
-        if isinstance(each, str):
-            words.append(_no_flag(each))
-        else:
+        if not isinstance(each, str):
             words += [typed(key, value) for key, value in each.items()]
+        elif each.startswith("-"):
+            raise InputError(
+                f"{each} is a flag of the command line: give KEY=VALUE in Python; a sweep is a loop over "
+                "calls, or imageclf-train -m"
+            )
+        else:
+            words.append(each)
     return words + [typed(key, value) for key, value in values.items()]
-
-
-def _no_flag(word: str) -> str:
-    if word.startswith("-"):
-        raise InputError(
-            f"{word} is a flag of the command line: give KEY=VALUE in Python; a sweep is a loop over calls, "
-            "or imageclf-train -m"
-        )
-    return word
 
 
 @contextmanager

@@ -49,8 +49,12 @@ def unlabelled_table(data: str | Sequence[str], classes: tuple[str, ...], column
     names = [each.name for each in pictures]
     if len(set(names)) < len(names):
         names = [each.path for each in pictures]
-    blank = [""] * len(names)
-    columns = {"id": picture_ids(names), "path": list(found), "label": blank, "split": ["test"] * len(names)}
+    return table_to_predict(picture_ids(names), list(found), classes)
+
+
+def table_to_predict(ids: Sequence[str], paths: Sequence[str], classes: tuple[str, ...]) -> Table:
+    """Return pictures as rows of the test split, without labels; `classes` are those to predict."""
+    columns = {"id": ids, "path": paths, "label": [""] * len(ids), "split": ["test"] * len(ids)}
     return Table(make_table(columns).frame, classes)
 
 
