@@ -16,11 +16,7 @@ Override = str | Mapping[str, object]
 
 
 def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> list[str]:
-    """Return the overrides of a call as words of a command line.
-
-    Args:
-        overrides: as given by position.
-        values: by key, as given by name.
+    """Return the overrides of a call, given by position and by name, as words of a command line.
 
     Raises:
         InputError: one is a flag, or has a value that a config cannot hold.

@@ -42,11 +42,7 @@ def listed(pictures: Pictures) -> tuple[list[str], list[InMemory]]:
 
 
 def pixels(picture: InMemory, kind: Pixels = RGB) -> Picture:
-    """Return the pixels `[H, W, C]` of a picture in memory, as those of its file would be.
-
-    Args:
-        picture: an image, or an array.
-        kind: channels and bits of the run.
+    """Return the pixels `[H, W, C]` of a picture in memory, as those of its file would be for a run.
 
     Raises:
         InputError: it is no picture, cannot be read, is too large or has other channels than the run.

@@ -76,13 +76,9 @@ class Loading:
         return replace(self, batch_size=auto_batch_size(num_train)) if self.batch_size == "auto" else self
 
     def workers(self, num_pictures: int, on_gpu: bool, decodes: bool, num_ranks: int | None = None) -> int:
-        """Return the data workers of each rank.
+        """Return the data workers of each rank; for auto see `imageclf.system.machine.num_workers`.
 
-        Args:
-            num_pictures: of the data set.
-            on_gpu: whether the model has a processor of its own.
-            decodes: whether pictures are read from compressed files.
-            num_ranks: that share this process's cores; None: read from the environment.
+        `num_ranks` share the cores of this process; None: as many as the environment says.
         """
         if self.num_workers != "auto":
             return self.num_workers

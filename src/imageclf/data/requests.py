@@ -64,11 +64,7 @@ class Requests:
     def training(self, epoch: int, rank: Rank, order_epoch: int, start: int = 0) -> Iterator[Request]:
         """Yield a rank's requests of an epoch, from its batch `start` on.
 
-        Args:
-            epoch: decides the views.
-            rank: this one.
-            order_epoch: decides the pictures and their order.
-            start: batches that are left out.
+        `epoch` decides the views, and `order_epoch` the pictures and their order.
         """
         place = self.schedule.at(epoch)
         rows = self._epoch_rows(order_epoch)

@@ -78,10 +78,7 @@ def r2_score(predicted: Tensor, truth: Tensor) -> float:
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """The root of the mean squared error, the mean over the columns.
-
-    Args:
-        num_classes: C, the number of columns.
+    """The root of the mean squared error, the mean over the columns, of which there are `num_classes`.
 
     Source: `sklearn.metrics.root_mean_squared_error`.
     """
@@ -95,10 +92,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
 
 class RankCorrelation(SpearmanCorrCoef):
-    """Spearman's rank correlation, the mean over the columns.
-
-    Args:
-        num_classes: C, the number of columns.
+    """Spearman's rank correlation, the mean over the columns, of which there are `num_classes`.
 
     Source: `scipy.stats.spearmanr`.
     """

@@ -35,10 +35,7 @@ class Mixing:
     def __call__(self, images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
         """Return mixed pictures `[B, 3, H, W]` and their targets: labels `[B]`, or shares `[B, num_classes]`.
 
-        Args:
-            images: normalised, floats.
-            labels: class indices `[B]`.
-            num_classes: C.
+        The pictures are normalised floats, the labels class indices `[B]`.
         """
         if self._erase > 0:
             erasing = RandomErasing(self._erase, mode="pixel", device=images.device)

@@ -229,11 +229,6 @@ def can_fuse(device: str, precision: str, clips: bool) -> bool:
     Under autocast Lightning does not clip gradients then, and in float16 the optimizer unscales them itself,
     so that callbacks before the step would see them scaled.
 
-    Args:
-        device: of the weights: cuda, mps or cpu.
-        precision: of the Trainer.
-        clips: whether gradients are clipped.
-
     Source: https://github.com/Lightning-AI/pytorch-lightning/issues/21435.
 
     >>> can_fuse("cuda", "bf16-mixed", clips=False), can_fuse("cpu", "32-true", clips=False)

@@ -77,10 +77,8 @@ class Pace:
 def fitted(schedule: Schedule, cost: Cost, available: float) -> Schedule:
     """Return a schedule with the same phases, as long in proportion as they can be together.
 
-    Args:
-        schedule: a recipe.
-        cost: of a schedule; each epoch of a phase adds the same, at least nothing.
-        available: what the run may take; at least the cost of `shortest`.
+    Each epoch of a phase must cost the same, at least nothing, and what is available must be at least the
+    cost of the `shortest`.
     """
     lengths = {name: phase.cycle_len for name, phase in schedule.phases.items()}
     whole = cost(schedule)
@@ -100,12 +98,8 @@ def fitted_lengths(
 ) -> dict[str, int]:
     """Return lengths in the same proportions, in whole numbers from 1, which cost no more than is available.
 
-    What rounding down leaves goes to the phases that cost most, as long as it lasts.
-
-    Args:
-        lengths: by name.
-        units: what 1 of each length costs.
-        available: for all of them; at least what a length of 1 of each costs.
+    What rounding down leaves goes to the phases that cost most, as long as it lasts. `units` are what 1 of
+    each length costs; at least their sum must be available.
 
     >>> fitted_lengths({"head": 20, "finetune": 2}, {"head": 0.1, "finetune": 30.0}, 100.0)
     {'head': 33, 'finetune': 3}

@@ -8,21 +8,13 @@ from imageclf.schedule.shapes import OPTIONS, Shape
 
 
 def require(condition: bool, name: str, value: object, legal: str) -> None:
-    """Refuse a value that does not hold.
-
-    Raises:
-        InputError: the condition is false.
-    """
+    """Refuse a value with an InputError, as all checks here do, unless a condition holds."""
     if not condition:
         raise InputError(f"{name}={value}: give {legal}")
 
 
 def check_each_cycle(name: str, value: Any, n_cycles: int) -> None:
-    """Refuse numbers, or sizes of pictures, that are not one for all cycles, or one for each.
-
-    Raises:
-        InputError: they are others, or below 1.
-    """
+    """Refuse numbers, or sizes of pictures, that are below 1, or not one for all cycles, or one for each."""
     each = value if isinstance(value, list) else [] if value is None else [value]
     numbers = [number for number in each if isinstance(number, int)]
     require(all(number >= 1 for number in numbers), name, value, "whole numbers from 1")
@@ -40,11 +32,7 @@ def _oblong_hint(name: str, value: list[Any]) -> str:
 
 
 def check_lr(lr: float | Sequence[float] | str, lr_ratio: float) -> None:
-    """Refuse learning rates that are no numbers above 0, or a list beside a ratio.
-
-    Raises:
-        InputError: they are.
-    """
+    """Refuse learning rates that are no numbers above 0, or a list beside a ratio."""
     if isinstance(lr, str):
         require(lr == "auto", "lr", lr, "a number, one number per layer group, or auto")
         return
@@ -58,11 +46,7 @@ def check_lr(lr: float | Sequence[float] | str, lr_ratio: float) -> None:
 
 
 def check_layer_decay(layer_decay: float | None, lr: float | Sequence[float] | str, lr_ratio: float) -> None:
-    """Refuse a decay by layer outside its range, or beside another that lowers the rates of groups.
-
-    Raises:
-        InputError: it is.
-    """
+    """Refuse a decay by layer outside its range, or beside another that lowers the rates of groups."""
     if layer_decay is None:
         return
     require(0 < layer_decay <= 1, "layer_decay", layer_decay, "a number above 0 and at most 1")
@@ -77,14 +61,7 @@ def check_layer_decay(layer_decay: float | None, lr: float | Sequence[float] | s
 def check_shape(shape: str, options: Collection[str], moms: Sequence[float] | None, eta_min: float) -> None:
     """Refuse a shape that is not there, or keys beside it that it does not heed.
 
-    Args:
-        shape: of the learning rate.
-        options: names of the keys that are given for it.
-        moms: momentum at the start, the peak and the end.
-        eta_min: lowest rate.
-
-    Raises:
-        InputError: it is.
+    `options` are the names of the keys given for it.
     """
     require(shape in get_args(Shape), "shape", shape, "one of " + ", ".join(get_args(Shape)))
     for name in (*options, *(["moms"] if moms is not None else [])):

@@ -46,11 +46,7 @@ def kind_of(phase: Phase, size: PictureSize) -> Kind:
 def passes_left(schedule: Schedule, work: Workload, epoch: int, done: float = 0.0) -> Counter[Kind]:
     """Return how many pictures are yet to go through what, from a position on.
 
-    Args:
-        schedule: of the run.
-        work: what the run does besides its epochs.
-        epoch: of the position.
-        done: how much of its epoch has been trained, from 0 to 1.
+    `done` is how much of its epoch has been trained, from 0 to 1.
     """
     left: Counter[Kind] = Counter()
     # By cycles: an epoch of a long run must not cost more than one of a short run.

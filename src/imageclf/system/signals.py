@@ -96,11 +96,7 @@ def resuming(run_dir: Path) -> str:
 
 @contextmanager
 def stop_notice(run_dir: Path | None = None) -> Iterator[Notice]:
-    """Handle every signal inside the block, and restore handlers and mask afterwards.
-
-    Args:
-        run_dir: as `Notice` takes it.
-    """
+    """Handle every signal inside the block, and restore handlers and mask afterwards."""
     notice = Notice(run_dir)
     with _handled(STOPPING, notice.note), _masked(signal.SIG_UNBLOCK, STOPPING):
         yield notice

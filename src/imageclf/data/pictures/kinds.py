@@ -36,11 +36,6 @@ def choose_pixels(
 
     auto is 3 channels of 8 bits, grey pictures included, unless this would lose something in every one of the
     files looked at: the low byte of 16 bits, or channels that are pages of a TIFF or in an array.
-
-    Args:
-        channels: as `data.channels`.
-        bits: as `data.bits`.
-        paths: of the files.
     """
     if channels != "auto" and bits != "auto":
         return Pixels(channels, bits)
@@ -87,13 +82,9 @@ def read_shown(path: str | Path, at_least: int | None = None) -> NDArray[np.uint
 
 
 def measured(pixels: Pixels, paths: Sequence[str]) -> Pixels:
-    """Return pixels with the mean and the standard deviation of each channel over some pictures.
+    """Return pixels with the mean and standard deviation of each channel over up to 1,000 training pictures.
 
     Those of RGB and grey pictures of 8 bits are left to the pretrained weights.
-
-    Args:
-        pixels: what the pictures are decoded to.
-        paths: of the training pictures, of which up to 1,000 are read.
 
     Raises:
         InputError: a picture cannot be read.

@@ -92,14 +92,10 @@ RGB = Pixels()
 
 
 def pixels_from(plain: Mapping[str, Any], source: str) -> Pixels:
-    """Return what `Pixels.plain` has written, which anyone may have changed.
-
-    Args:
-        plain: the values.
-        source: of the values, for the message.
+    """Return what `Pixels.plain` has written to `source`, which anyone may have changed.
 
     Raises:
-        InputError: they are none that a run has.
+        InputError: the values are none that a run has.
     """
     given: list[Any] = [plain.get(name) for name in ("channels", "bits", "mean", "std")]
     channels, bits, mean, std = given

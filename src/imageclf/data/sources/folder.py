@@ -166,10 +166,7 @@ def _below(root: str, path: str) -> str:
 def _skipped(here: Listing, classes: Mapping[str, Listing], outputs: Sequence[str]) -> Listing:
     """Return what a folder and its class folders hold beside pictures of a class.
 
-    Args:
-        here: what lies directly in the folder.
-        classes: what its folders hold, by their names.
-        outputs: those of them that hold nothing but runs and caches.
+    `classes` is what its folders hold, by name; `outputs` are those with nothing but runs and caches.
     """
     skipped = Listing(
         [], list(here.pictures), list(here.others), list(here.hidden), [f"{name}/" for name in outputs]

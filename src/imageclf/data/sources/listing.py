@@ -90,11 +90,8 @@ def read_folder(path: str) -> Listing:
 def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Listing:
     """List a folder's pictures in natural order, then those of each subfolder; links are followed.
 
-    What a run or a cache has left there is none of the pictures.
-
-    Args:
-        folder: Path of the folder.
-        trail: Real paths of the folders whose links led here; empty at the start.
+    What a run or a cache has left there is none of the pictures. The `trail` holds the real paths of the
+    folders whose links led here.
 
     Raises:
         InputError: A link leads back to a folder that holds it, or see `read_folder`.
@@ -127,11 +124,7 @@ def extend_trail(path: str, trail: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def picture_ids(names: Sequence[str]) -> list[str]:
-    """Drop the suffixes, but keep them wherever two pictures would get the same id.
-
-    Args:
-        names: Different paths.
-    """
+    """Drop the suffixes of different paths, but keep them wherever two pictures would get the same id."""
     ids = [os.path.splitext(name)[0] for name in names]  # noqa: PTH122
     # A name kept whole can equal another's stem (a.jpg, a.png, a.jpg.png), hence the loop.
     while len(set(ids)) < len(ids):

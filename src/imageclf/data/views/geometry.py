@@ -25,13 +25,7 @@ def stored_side(
     """Return the size that a picture is shrunk to, see `stored_size`, before any of its views is made.
 
     A view is one bilinear resampling of the shrunk picture: a quarter more pixels than it shows keep
-    rotations sharp, and up to twice as many cause no aliasing.
-
-    Args:
-        size: of the views.
-        resize: how a picture becomes a view.
-        max_zoom: largest zoom of a view.
-        crop_pct: that of `maps`, for the plain view.
+    rotations sharp, and up to twice as many cause no aliasing. `crop_pct` is that of the plain view.
     """
     detail = 2.0 if resize == "random_resized_crop" else max(1.25, max_zoom, 1 / crop_pct)
     return of_edges(max(round(detail * edge), edge + 32) for edge in edges(size))
@@ -91,14 +85,8 @@ def maps(shapes: Floats, size: PictureSize, resize: Resize, views: Views, crop_p
 
     From the picture to the result: it is scaled and zoomed, rotated about its centre, cropped to `size`,
     seen in perspective about the centre of the crop, turned and mirrored. A quarter turn of what is not
-    square would show other parts of the picture: a half turn takes its place.
-
-    Args:
-        shapes: (width, height) of the pictures, `[B, 2]`.
-        size: of the results.
-        resize: how a picture becomes a view.
-        views: of the batch.
-        crop_pct: share that the crop keeps of the side that limits it, `[B]`; crop only.
+    square would show other parts of the picture: a half turn takes its place. Shapes are (width, height) of
+    the pictures, `[B, 2]`; `crop_pct` `[B]` is that of `scaled_sizes`.
     """
     windows, inside = _windows(shapes, size, resize, views, crop_pct)
     target = _width_height(size)
