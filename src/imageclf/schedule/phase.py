@@ -1,6 +1,5 @@
 """A phase: consecutive epochs with one learning rate schedule and one set of trainable groups."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,6 +14,7 @@ from imageclf.schedule.legal import (
     index_of,
     require,
 )
+from imageclf.schedule.ranges import check_range, range_of
 from imageclf.schedule.shapes import PCT_START, SHAPES, Shape, plateau, through, warmup_scale
 from imageclf.schedule.size import PictureSize
 
@@ -92,16 +92,11 @@ class Phase:
     plateau_factor: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        for name in ("n_cycles", "cycle_len", "cycle_mult"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number from 1")
+        # Bare keys: `phase_from` puts the phase's name before them.
+        for name, value in vars(self).items():
+            check_range(name, value, range_of(f"schedule.phases.*.{name}"))
         for name in ("size", "batch_size"):
             check_each_cycle(name, getattr(self, name), self.n_cycles)
-        for name, low, high in (("lr_ratio", 0, math.inf), ("peak_decay", 0, 1), ("plateau_factor", 0, 1)):
-            value = getattr(self, name)
-            require(low < value <= high, name, value, f"a number above {low} and at most {high}")
-        require(self.patience >= 0, "patience", self.patience, "a number of epochs from 0")
-        require(self.ema is None or self.ema > 0, "ema", self.ema, "a number of epochs above 0, or null")
         require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
         check_length(self.n_cycles, self.cycle_len, self.cycle_mult)
         rising = f"0 to the phase's {self.epochs} epochs"

@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 from imageclf import InputError
@@ -14,6 +13,7 @@ from imageclf.data.sources.listing import (
     Listing,
     extend_trail,
     find_root,
+    is_folder,
     list_pictures,
     picture_ids,
     read_folder,
@@ -113,14 +113,14 @@ class FolderSource:
         return [_absolute(root, folder) for _, _, folder in self._splits()]
 
     def _check_folders(self, root: str) -> None:
-        if not Path(_absolute(root, self.train)).is_dir():
+        if not is_folder(_absolute(root, self.train)):
             raise InputError(_missing_train(root, self.train))
-        if self.valid is not None and not Path(_absolute(root, self.valid)).is_dir():
+        if self.valid is not None and not is_folder(_absolute(root, self.valid)):
             raise InputError(
                 f"data.valid={self.valid!r} is not a folder in {root}; "
                 "name one that is, or split one off with data.valid=null."
             )
-        if self.test is not None and not Path(_absolute(root, self.test)).is_dir():
+        if self.test is not None and not is_folder(_absolute(root, self.test)):
             raise InputError(f"data.test={self.test!r} is not a folder in {root}; name one that is, or null.")
         paths = self._paths(root)
         if len(set(paths)) < len(paths):

@@ -48,9 +48,14 @@ def find_root(root: str) -> str:
     # os.path leaves an unknown ~user as it is, where pathlib raises an error of its own.
     expanded = os.path.expanduser(os.path.expandvars(root))  # noqa: PTH111
     path = os.path.normpath(Path(expanded).absolute())
-    if root.strip() and Path(path).is_dir():
+    if root.strip() and is_folder(path):
         return path
     raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set")
+
+
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; False for a name that is too long, where pathlib raises."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_picture(name: str) -> bool:
