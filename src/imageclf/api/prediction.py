@@ -39,7 +39,6 @@ class Prediction:
     task: Task = MULTICLASS
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.table)
 
     @property

@@ -52,7 +52,6 @@ class PictureDataset(Dataset[Batch]):
         self.viewing = Viewing(augmentation, resize, crop_pct, seed)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.labels)
 
     def __getitem__(self, request: Request) -> Batch:

@@ -94,7 +94,7 @@ def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool)
 
 
 def learning_norms(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> set[str]:
-    """Return the names of the batch norms that `freeze_to` leaves in training mode; same arguments."""
+    """Return the names of the batch norms that `freeze_to`, given the same, leaves in training mode."""
     modules = dict(model.named_modules())
     names = {name for members in groups.modules[first:] for name in members}
     norms = {name for name in names if isinstance(modules[name], _BatchNorm)}

@@ -18,12 +18,7 @@ _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)(s|min|h|pictures)")
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may take.
-
-    Args:
-        amount: seconds, or training pictures of all epochs together.
-        unit: of the amount.
-    """
+    """What a run may take: seconds, or training pictures of all epochs together."""
 
     amount: float
     unit: Literal["seconds", "pictures"]

@@ -192,9 +192,7 @@ class Phase:
     def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:
         """Return the peak learning rate of each layer group, first group first, frozen ones at 0.
 
-        Args:
-            groups: names of the layer groups in forward order.
-            found: the head's learning rate where `lr` is "auto".
+        Groups are in forward order; `found` is the head's learning rate where `lr` is "auto".
 
         Raises:
             InputError: the number of rates is not that of the groups, or "auto" was not found yet.
@@ -212,14 +210,10 @@ class Phase:
         found: float | None = None,
         depths: Mapping[str, int] | None = None,
     ) -> dict[str, float]:
-        """Return the learning rate of each parameter group, by its name.
+        """Return the learning rate of each parameter group by its name: its peak times `scale`.
 
-        Args:
-            groups: names of the layer groups in forward order.
-            scale: multiplier of the peak.
-            found: the head's learning rate where `lr` is "auto".
-            depths: how many layers each parameter group lies below the head, by its name, which begins with
-                its layer group's: body0/no_decay. None: the layer groups, all at 0.
+        `found` is as in `group_lrs`. `depths` says how many layers each parameter group lies below the head,
+        by its name, which begins with its layer group's: body0/no_decay. None: the layer groups, all at 0.
 
         Raises:
             InputError: as `group_lrs`.

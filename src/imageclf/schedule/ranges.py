@@ -9,14 +9,7 @@ from imageclf.system.printable import written
 
 
 class Range(NamedTuple):
-    """Legal numbers.
-
-    Args:
-        low: the smallest.
-        high: the largest.
-        above: whether `low` itself is illegal.
-        below: whether `high` itself is illegal.
-    """
+    """Legal numbers from `low` to `high`; `above` and `below` say that these two themselves are illegal."""
 
     low: float
     high: float

@@ -21,12 +21,7 @@ _NAME = re.compile(r"[\w-]+( +[\w-]+)*")
 class Place:
     """Where an epoch lies: in which phase and cycle, and how far into them.
 
-    Args:
-        name: the phase's name.
-        phase: the phase.
-        epoch: the epoch, counted from the phase's start.
-        cycle: index of the cycle within the phase.
-        epoch_in_cycle: the epoch, counted from the cycle's start.
+    Its `epoch` counts from the phase's start, and `epoch_in_cycle` from the cycle's.
     """
 
     name: str
@@ -78,7 +73,6 @@ class Schedule:
     phases: Mapping[str, Phase]
 
     def __post_init__(self) -> None:
-        """Refuse an empty schedule, and names that cannot be those of files."""
         if not self.phases:
             raise InputError("schedule.phases is empty: name at least one phase")
         check_names(self.phases)

@@ -19,7 +19,6 @@ class Oblong(NamedTuple):
     width: int
 
     def __str__(self) -> str:
-        """Write it as people read and type it."""
         return f"{self.height}x{self.width}"
 
 

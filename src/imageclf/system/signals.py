@@ -75,9 +75,7 @@ class Notice:
 def ending(number: signal.Signals | None, remedy: str = "") -> BaseException:
     """Return what a signal ends a run with: KeyboardInterrupt for Ctrl-C, else Preempted.
 
-    Args:
-        number: of the signal; None: another rank got it.
-        remedy: the end of the message.
+    None stands for a signal that another rank got. The `remedy` ends the message.
     """
     is_ctrl_c = number == signal.SIGINT
     name = "another rank's signal" if number is None else "Ctrl-C" if is_ctrl_c else number.name

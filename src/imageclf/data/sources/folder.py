@@ -28,13 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 class _ClassFolder(NamedTuple):
-    """The pictures of one class and split.
+    """The pictures of one class and split: their names relative to a folder.
 
-    Args:
-        split: which split.
-        label: the class.
-        folder: posix path relative to the root, "." for the root itself.
-        names: relative to the folder.
+    The folder is a posix path relative to the root, "." for the root itself.
     """
 
     split: Split
