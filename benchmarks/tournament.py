@@ -4,8 +4,9 @@
 their pictures and with 10 of each class, by three seeds: some three hours on two cores. RUNS keeps the
 pictures and a file of each result; finished ones are not done again. Of each class 0.4 are hidden: no
 contestant sees them until its one model is chosen. `--folders` adds folders of classes of your own, `--write
-docs/tournament.md` keeps the tables. `--equal-seconds` gives each rival as many epochs as take the seconds of
-lesson2, which means something only on a machine that does nothing else.
+docs/tournament.md` keeps the tables. Each trains with one thread, `--jobs` of them side by side.
+`--equal-seconds` gives each rival as many epochs as take the seconds of CPU that lesson2 took. `--autogluon
+PYTHON` adds AutoGluon, by the Python of an environment of its own: its torch and timm are older.
 """
 
 import argparse
@@ -15,9 +16,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sets import SETS, make_set
@@ -31,9 +33,20 @@ VALID_PCT = 0.2
 """Share of these that each contestant may validate on."""
 EPOCHS = 10
 """How often lesson2 trains on each picture with augmentation; each rival does so as often."""
-CONTESTANTS = ("lesson2", "minimal", "probe", "fastai", "fastai-found", "fastai-frozen-bn", "timm")
-OWN = ("lesson2", "minimal")
-WITHOUT_EPOCHS = (*OWN, "probe")
+CONTESTANTS = (
+    "lesson2",
+    "minimal",
+    "probe",
+    "fastai",
+    "fastai-found",
+    "fastai-frozen-bn",
+    "timm",
+    "autogluon",
+)
+WITHOUT_EPOCHS = ("lesson2", "minimal", "probe")
+"""Contestants that are not told how long to train."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""So that seconds of CPU say the same whatever else the machine does."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +58,27 @@ class Bout:
         folder: holds `train` and `hidden`, with a folder per class each.
         seed: of the split into training and validation pictures, and of the training.
         size: pixels a side.
-        batch_size: pictures a step.
         epochs: of rivals, with augmentation.
         run_dir: for files of the training.
+        python: that has AutoGluon.
     """
 
     contestant: str
     folder: str
     seed: int
     size: int
-    batch_size: int
     epochs: int
     run_dir: str
+    python: str | None = None
+
+
+class Arena(NamedTuple):
+    """A set with some of its pictures hidden by a seed; `folder` holds `train` and `hidden`."""
+
+    pictures: str
+    shots: str
+    seed: int
+    folder: Path
 
 
 def main() -> None:
@@ -68,14 +90,7 @@ def main() -> None:
 
         print(json.dumps(result_of(Bout(**json.loads(options.bout)))))
         return
-    pictures = {name: make_set(name, options.runs / "sets") for name in options.sets}
-    pictures |= {folder.name: folder for folder in options.folders}
-    cells = [
-        cell
-        for name, folder in pictures.items()
-        for shots in options.shots
-        for cell in held(name, folder, shots, options)
-    ]
+    cells = compete(_arenas(options), options)
     if options.write:
         options.write.parent.mkdir(parents=True, exist_ok=True)
         options.write.write_text(page(cells, SETS, options), encoding="utf-8")
@@ -90,53 +105,83 @@ def _options() -> argparse.Namespace:
     add("--sets", nargs="*", choices=tuple(SETS), default=[name for name in SETS if "-" not in name])
     add("--folders", nargs="*", type=Path, default=[], help="of classes, beside the sets")
     add("--shots", nargs="+", choices=("all", "few"), default=["all", "few"], help=f"few: {SHOTS} of a class")
-    add("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    add("--only", nargs="+", choices=CONTESTANTS, help="all by default; autogluon only with --autogluon")
     add("--seeds", type=int, default=3, help="each hides other pictures")
     add("--size", type=int, default=96)
-    add("--batch-size", type=int, default=32, help="of the rivals; ours choose their own")
     add("--epochs", type=int, default=EPOCHS)
     add("--equal-seconds", action="store_true")
+    add("--jobs", type=int, default=1, help="bouts side by side")
+    add("--autogluon", help="a Python that has autogluon.multimodal")
     add("--write", type=Path, help="a Markdown file for the tables")
     add("--bout", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.only = options.only or [name for name in CONTESTANTS if name != "autogluon" or options.autogluon]
+    return options
 
 
-def held(name: str, folder: Path, shots: str, options: argparse.Namespace) -> list[Cell]:
-    """Return a cell for each contestant, on one set."""
-    results: dict[str, list[dict[str, Any]]] = {contestant: [] for contestant in options.only}
-    for seed in range(options.seeds):
-        arena = hide(folder, options.runs / "arenas" / f"{name}-{shots}-{seed}", seed, shots)
-        for contestant in options.only:
-            lesson2 = results["lesson2"][-1] if contestant not in OWN and "lesson2" in results else None
-            found = _bout(contestant, arena, seed, options, options.epochs)
-            if options.equal_seconds and lesson2 and contestant not in WITHOUT_EPOCHS:
-                epochs = max(1, round(options.epochs * lesson2["seconds"] / found["seconds"]))
-                found = _bout(contestant, arena, seed, options, epochs)
-            results[contestant].append(found)
-            accuracy = np.mean(found["right"])
-            print(f"{arena.name}, {contestant}: {accuracy:.3f} in {found['seconds']:.0f} s", flush=True)
+def compete(arenas: Sequence[Arena], options: argparse.Namespace) -> list[Cell]:
+    """Return a cell for each set and contestant."""
+    bouts = [(arena, name) for arena in arenas for name in options.only]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        results = list(pool.map(lambda bout: _bout(*bout, options.epochs, options), bouts))
+        if options.equal_seconds:
+            lesson2 = {
+                bout[0]: result for bout, result in zip(bouts, results, strict=True) if bout[1] == "lesson2"
+            }
+            epochs = [
+                _as_long(lesson2[arena], result, options.epochs)
+                for (arena, _), result in zip(bouts, results, strict=True)
+            ]
+            results = list(pool.map(lambda bout, most: _bout(*bout, most, options), bouts, epochs))
+    by_cell: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for (arena, name), result in zip(bouts, results, strict=True):
+        by_cell.setdefault((arena.pictures, arena.shots, name), []).append(result)
     return [
-        Cell(name, shots, each, [row["right"] for row in rows], [row["seconds"] for row in rows])
-        for each, rows in results.items()
+        Cell(*cell, [row["right"] for row in rows], [row["seconds"] for row in rows])
+        for cell, rows in by_cell.items()
     ]
 
 
-def _bout(
-    contestant: str, arena: Path, seed: int, options: argparse.Namespace, epochs: int
-) -> dict[str, Any]:
+def _as_long(lesson2: dict[str, Any], rival: dict[str, Any], epochs: int) -> int:
+    """Return in how many epochs a rival takes the seconds of lesson2."""
+    return max(1, round(epochs * lesson2["seconds"] / rival["seconds"]))
+
+
+def _bout(arena: Arena, contestant: str, epochs: int, options: argparse.Namespace) -> dict[str, Any]:
     """Return which hidden pictures a contestant has right, and its seconds; it is run if it was not yet."""
-    name = f"{arena.name}-{contestant}-{options.size}"
+    name = f"{arena.folder.name}-{contestant}-{options.size}"
     name += "" if contestant in WITHOUT_EPOCHS else f"-{epochs}"
     file = options.runs / "results" / f"{name}.json"
     if not file.exists():
-        run_dir = str(options.runs / "runs" / name)
-        bout = Bout(contestant, str(arena), seed, options.size, options.batch_size, epochs, run_dir)
+        run_dir = options.runs / "runs" / name
+        shutil.rmtree(run_dir, ignore_errors=True)
+        how = (arena.seed, options.size, epochs, str(run_dir), options.autogluon)
+        bout = Bout(contestant, str(arena.folder), *how)
         command = [sys.executable, __file__, str(options.runs), "--bout", json.dumps(asdict(bout))]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **ONE_THREAD}
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(done.stdout.splitlines()[-1], encoding="utf-8")
+        # The snapshots of all runs would take some 20 GB.
+        shutil.rmtree(run_dir, ignore_errors=True)
     result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    print(f"{file.stem}: {np.mean(result['right']):.3f} in {result['seconds']:.0f} s", flush=True)
     return result
+
+
+def _arenas(options: argparse.Namespace) -> list[Arena]:
+    pictures = {name: make_set(name, options.runs / "sets") for name in options.sets}
+    pictures |= {folder.name: folder for folder in options.folders}
+    return [
+        Arena(
+            name, shots, seed, hide(folder, options.runs / "arenas" / f"{name}-{shots}-{seed}", seed, shots)
+        )
+        # The short ones first, and all sets by one seed before the next.
+        for shots in sorted(options.shots, reverse=True)
+        for seed in range(options.seeds)
+        for name, folder in pictures.items()
+    ]
 
 
 def hide(pictures: Path, arena: Path, seed: int, shots: str) -> Path:

@@ -1,5 +1,7 @@
 """The contestants of tournament.py: each trains on `train` of a folder, and answers for `hidden` once."""
 
+import json
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +17,9 @@ from tournament import VALID_PCT, Bout
 
 BACKBONE = "tf_efficientnet_lite0"
 
+MOST = 32
+"""Pictures a step of the rivals, at most."""
+
 Answers = NDArray[np.int64]
 """The predicted class of each hidden picture, in the order of `Pictures.hidden`."""
 
@@ -28,6 +33,7 @@ class Pictures:
 
     def __init__(self, bout: Bout) -> None:
         from imageclf.data import FolderSource, Splitting
+        from imageclf.data.loading import auto_batch_size
 
         self.root = Path(bout.folder)
         self.table = Splitting(VALID_PCT, "stratified", bout.seed, None, 5).apply(
@@ -36,6 +42,8 @@ class Pictures:
         self.classes = list(self.table.classes)
         self.hidden = sorted(self.root.glob("hidden/*/*"))
         self.labels = np.array([self.classes.index(file.parent.name) for file in self.hidden])
+        # As many steps as ours take, where there are few pictures; rivals at their defaults would take two.
+        self.batch_size = min(MOST, auto_batch_size(len(self.table.rows("train"))))
 
     def files(self, split: str) -> tuple[list[Path], NDArray[np.int64]]:
         """Return the files of train or valid, and their classes."""
@@ -45,13 +53,15 @@ class Pictures:
 
 
 def result_of(bout: Bout) -> dict[str, Any]:
-    """Return which hidden pictures a contestant has right, and how long it took, imports not counted."""
-    contest = CONTESTANTS[bout.contestant]
+    """Return which hidden pictures a contestant has right, and its seconds of CPU, imports not counted."""
     _import(bout.contestant)
     pictures = Pictures(bout)
-    started = time.monotonic()
-    answers = contest(bout, pictures)
-    seconds = time.monotonic() - started
+    started = time.process_time()
+    if bout.contestant == "autogluon":
+        answers, seconds = autogluon(bout, pictures)
+    else:
+        answers = CONTESTANTS[bout.contestant](bout, pictures)
+        seconds = time.process_time() - started
     return {"right": (answers == pictures.labels).astype(int).tolist(), "seconds": round(seconds, 1)}
 
 
@@ -143,12 +153,12 @@ def fastai(bout: Bout, pictures: Pictures, finds: bool = False, freezes_bn: bool
     )
     block = fast.DataBlock(
         blocks=(fast.ImageBlock, fast.CategoryBlock(vocab=pictures.classes)),
-        get_y=names.__getitem__,
+        get_y=lambda file: names[file],
         splitter=fast.IndexSplitter(range(len(train), len(names))),
         item_tfms=fast.Resize(bout.size, method="squish"),
         batch_tfms=[*fast.aug_transforms(), fast.Normalize.from_stats([0.5] * 3, [0.5] * 3)],
     )
-    loaders = block.dataloaders(list(names), bs=bout.batch_size, num_workers=0)
+    loaders = block.dataloaders(list(names), bs=pictures.batch_size, num_workers=0)
     learner = fast.vision_learner(
         loaders, BACKBONE, pretrained=False, normalize=False, metrics=fast.accuracy, train_bn=not freezes_bn
     )
@@ -185,7 +195,7 @@ def timm_recipe(bout: Bout, pictures: Pictures) -> Answers:
     assert weights is not None
     body = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier.")}
     network.load_state_dict(body, strict=False)
-    loader = _timm_loader(*pictures.files("train"), bout)
+    loader = _timm_loader(*pictures.files("train"), pictures.batch_size, bout.size)
     optimizer = create_optimizer_v2(network, opt="adamw", lr=1e-3, weight_decay=0.05, layer_decay=0.75)
     steps = len(loader)
     schedule = CosineLRScheduler(
@@ -211,11 +221,49 @@ def timm_recipe(bout: Bout, pictures: Pictures) -> Answers:
     return _timm_answers(average.module.eval(), pictures.hidden, bout)
 
 
-def _timm_loader(files: Sequence[Path], labels: NDArray[np.int64], bout: Bout) -> Any:
+def autogluon(bout: Bout, pictures: Pictures) -> tuple[Answers, float]:
+    """Let the Python that has AutoGluon train; return also the seconds of CPU that it counted itself."""
+    assert bout.python is not None
+    run_dir = Path(bout.run_dir)
+    run_dir.mkdir(parents=True)
+    _timm_folder(run_dir / "weights", bout.size)
+    split = {name: pictures.files(name) for name in ("train", "valid")} | {
+        "hidden": (pictures.hidden, pictures.labels)
+    }
+    rows = [
+        (str(file), int(label), name) for name, of in split.items() for file, label in zip(*of, strict=True)
+    ]
+    pd.DataFrame(rows, columns=["image", "label", "split"]).to_csv(run_dir / "pictures.csv", index=False)
+    command = [bout.python, str(Path(__file__).with_name("tournament_autogluon.py")), str(run_dir)]
+    how = [str(pictures.batch_size), str(bout.epochs), str(bout.seed)]
+    done = subprocess.run([*command, *how], stdout=subprocess.PIPE, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return np.array(found["answers"]), found["seconds"]
+
+
+def _timm_folder(folder: Path, size: int) -> None:
+    """Write the pretrained backbone as AutoGluon reads it from a folder."""
+    from imageclf.model import load_weights
+
+    weights = load_weights("packaged", BACKBONE)
+    assert weights is not None
+    folder.mkdir()
+    body = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier.")}
+    torch.save(body, folder / "pytorch_model.bin")
+    expected = {"input_size": [3, size, size], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 1.0}
+    config = {
+        "architecture": BACKBONE,
+        "num_features": len(weights["classifier.weight"][0]),
+        "pretrained_cfg": {**expected, "interpolation": "bicubic"},
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _timm_loader(files: Sequence[Path], labels: NDArray[np.int64], batch_size: int, size: int) -> Any:
     from timm.data import create_transform
 
     view = create_transform(
-        bout.size,
+        size,
         is_training=True,
         auto_augment="rand-m7-mstd0.5-inc1",
         scale=(0.35, 1.0),
@@ -225,10 +273,10 @@ def _timm_loader(files: Sequence[Path], labels: NDArray[np.int64], bout: Bout) -
     data = [(file, int(label)) for file, label in zip(files, labels, strict=True)]
     return torch.utils.data.DataLoader(
         data,
-        bout.batch_size,
+        batch_size,
         shuffle=True,
         collate_fn=partial(_collate, view),
-        drop_last=len(data) > bout.batch_size,
+        drop_last=len(data) > batch_size,
     )
 
 
