@@ -46,7 +46,8 @@ class PictureDataset(Dataset[Batch]):
         self.pixels = pixels
         # By size of the views; sizes without a store are read from the files.
         self.stores: Mapping[PictureSize, StoredPictures] = {}
-        # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
+        # An array of bytes, not a list: touching a list's objects counts references to them, which copies
+        # their pages into every worker: https://github.com/pytorch/pytorch/issues/13246.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self.labels = labels
         self.viewing = Viewing(augmentation, resize, crop_pct, seed)
@@ -109,6 +110,7 @@ class PictureDataset(Dataset[Batch]):
         read = self._reader(request.size)
         pictures: list[Shrunk] = []
         rows = request.rows.tolist()
+        # Only the row before is compared: the views of a picture are next to each other, see `Requests`.
         for row, before in zip(rows, (-1, *rows), strict=False):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
@@ -135,6 +137,7 @@ class PictureDataset(Dataset[Batch]):
             return []
         means = np.array([mean_value(picture.pixels) for picture in pictures])
         if self.pixels.bits == 8:
+            # A table of 256 values does for them; with 16 bits the line itself is computed.
             return [partial(light, table=table) for table in self.viewing.tables(views, means)]
         changes = zip(views.brightness, views.contrast, means, strict=True)
         white = self.pixels.white

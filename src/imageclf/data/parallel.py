@@ -66,6 +66,7 @@ def _packed(item: Item, memory: Memory, function: Callable[[Item], Any]) -> tupl
     arrays = [buffer.raw() for buffer in buffers]
     lengths = [len(array) for array in arrays]
     if sum(lengths) > len(memory):
+        # Pickled once more, with the arrays inside.
         return pickle.dumps(result), []
     for part, array in zip(_parts(memory, lengths), arrays, strict=True):
         part[:] = array

@@ -27,6 +27,7 @@ def oversample(rows: Rows, labels: NDArray[np.int64], how: Oversample, seed: int
     if how == "none":
         return rows
     counts = np.bincount(labels)
+    # The 1 keeps these draws apart from those of `epoch_order`.
     generator = np.random.default_rng([seed, epoch, 1])
     if how == "weighted":
         weights = 1 / counts[labels]
@@ -58,6 +59,7 @@ def num_batches(num_rows: int, batch_size: int, world_size: int = 1) -> int:
     cannot train on it, unless it is the only batch.
     """
     full, rest = divmod(num_rows, batch_size * world_size)
+    # As a number, the condition is the one short batch at the end.
     return full + (rest >= 2 or (full == 0 and rest == 1))
 
 

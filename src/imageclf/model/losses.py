@@ -107,6 +107,7 @@ class BinaryCrossEntropy(nn.Module):
         goals = _smooth(shares, self.label_smoothing)
         if self.target_threshold is not None:
             goals = (goals > self.target_threshold).to(goals.dtype)
+        # Of each picture, so that pictures can be weighted.
         losses = functional.binary_cross_entropy_with_logits(logits, goals, reduction="none").mean(dim=1)
         if self.weight is None:
             return losses.mean()

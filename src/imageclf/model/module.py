@@ -172,6 +172,7 @@ class ClassifierModule(pl.LightningModule):
     def gather(self, collected: Collector) -> Predictions:
         """Join the batches of all ranks in table order, on the CPU; a collective call."""
         no_targets = torch.from_numpy(self.task.targets([], self.classes))
+        # A rank may have got no picture at all, and gathers all the same.
         nothing = torch.zeros(0, dtype=torch.long), no_targets, torch.zeros(0, len(self.classes))
         parts = collected.joined() or nothing
         rows, labels, probabilities = (self._all_rows(part) for part in parts)

@@ -122,6 +122,7 @@ def with_lengths(schedule: Schedule, lengths: Mapping[str, int]) -> Schedule:
 def _factor(lengths: Mapping[str, int], units: Mapping[str, float], available: float) -> float:
     """Return the factor on all lengths that uses up what is available, where none falls below 1."""
     shorter = dict(lengths)
+    # What would fall below 1 is held at 1, which leaves less for the others: again until none falls.
     while True:
         ones = sum(units[name] for name in lengths if name not in shorter)
         cost = sum(units[name] * length for name, length in shorter.items())

@@ -55,6 +55,7 @@ def passes_left(schedule: Schedule, work: Workload, epoch: int, done: float = 0.
             starts = first > epoch or (first == epoch and done == 0)
             left += _of_cycle(schedule.at(first), work, min(epochs, first + epochs - epoch), starts)
     if done > 0:
+        # The cycle above was counted with the whole of this epoch.
         place = schedule.at(epoch)
         left[kind_of(place.phase, place.size or work.size)] -= round(work.train * done)
     if work.compares:

@@ -113,7 +113,7 @@ def _whole(values: NDArray[Any]) -> NDArray[np.uint16]:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    # Pillow itself reads 8 of these bits.
+    # Pillow itself reads 8 of these bits: https://github.com/python-pillow/Pillow/issues/1888.
     tiles = getattr(image, "tile", None) or [()]
     return image.mode == "RGB" and any(name in str(tiles[0]) for name in _COLOUR_OF_16)
 

@@ -56,6 +56,7 @@ def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDA
     lower = lower if lower.sum() <= total else np.zeros_like(lower)
     sizes: npt.NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), lower, upper)
     total = min(total, int(upper.sum()))
+    # What rounding and the bounds have left over goes, row by row, to the class furthest from its share.
     while (missing := total - int(sizes.sum())) != 0:
         free, sign = (sizes < upper, 1) if missing > 0 else (sizes > lower, -1)
         sizes[np.argmax(np.where(free, sign * (exact - sizes), -np.inf))] += sign

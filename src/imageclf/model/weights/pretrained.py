@@ -118,6 +118,7 @@ def body_weights(state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]
         InputError: tensors of the backbone are missing.
     """
     prefixes = [a + b for a, b in product(("", "module.", "model."), ("", "backbone."))]
+    # Which prefix a file has is not known beforehand: the one under which most names are found.
     best = max(prefixes, key=lambda prefix: sum(prefix + name in state for name in names))
     missing = sorted(name for name in names if best + name not in state)
     if missing:
