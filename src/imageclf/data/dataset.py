@@ -17,7 +17,7 @@ from imageclf.data.views.extra import checked_view, seeded
 from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
 from imageclf.data.views.lighting import light, light_16, mean_value
-from imageclf.data.views.viewing import Viewing, changes_light
+from imageclf.data.views.viewing import Viewing
 from imageclf.schedule.size import PictureSize
 
 
@@ -133,7 +133,7 @@ class PictureDataset(Dataset[Batch]):
 
     def _lights(self, pictures: Sequence[Shrunk], views: Views) -> list[Callable[[Picture], None]]:
         """Return what changes the lighting of each view in place; nothing where none is changed."""
-        if not changes_light(views):
+        if not (views.brightness.any() or (views.contrast != 1).any()):
             return []
         means = np.array([mean_value(picture.pixels) for picture in pictures])
         if self.pixels.bits == 8:
