@@ -1,5 +1,6 @@
 """What a plan expects of a run is what the run finds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as pl
@@ -25,3 +26,6 @@ def test_the_work_besides_the_epochs_is_that_of_the_runs_data_and_callbacks(
     trainer.datamodule = parts.data  # type: ignore[attr-defined]
     assert planned_workload(config, parts.data) == workload_of(trainer)
     assert seconds_of_batch(parts.module, 32, 2) > 0
+    # Nobody knows how many views another class in the place of ours predicts.
+    own = replace(config, callbacks={**config.callbacks, "tta": {"_target_": "lightning.Callback"}})
+    assert planned_workload(own, parts.data).views == 0

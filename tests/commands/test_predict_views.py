@@ -101,3 +101,8 @@ def test_views_that_there_cannot_be_are_refused(given, said):
     with pytest.raises(InputError) as refused:
         options(**given)
     assert str(refused.value) == said
+
+
+def test_an_unknown_precision_is_refused_by_the_key_of_this_command():
+    with pytest.raises(InputError, match=r"^precision=half: give auto, 32-true"):
+        options(precision="half")

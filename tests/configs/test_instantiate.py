@@ -29,6 +29,13 @@ class Anything:
         self.args, self.kwargs = args, kwargs
 
 
+class Speechless:
+    """Refuses without a word."""
+
+    def __init__(self) -> None:
+        raise ValueError
+
+
 def refusing(error: str, what: type[Exception] = ValueError) -> None:
     raise {"value": ValueError, "mistake": InputError, "missing": ModuleNotFoundError, "bug": KeyError}.get(
         error, MisconfigurationException
@@ -86,6 +93,12 @@ def test_a_refusal_names_the_key_and_the_first_line(error):
     with pytest.raises(InputError) as refused:
         instantiate(node("refusing", error=error), "callbacks.mine")
     assert str(refused.value) == "callbacks.mine: first line"
+
+
+def test_a_refusal_without_a_message_names_the_type_of_the_error():
+    with pytest.raises(InputError) as refused:
+        instantiate(node("Speechless"), "callbacks.mine")
+    assert str(refused.value) == "callbacks.mine: ValueError"
 
 
 def test_a_mistake_is_passed_on_as_it_is():

@@ -119,6 +119,17 @@ def test_the_users_benchmark_wins(device, exact, given):
         ({"deterministic": "yes"}, "trainer.deterministic=yes: give one of auto, true, false, warn"),
         ({"precision": "16-true"}, "trainer.precision=16-true: give auto"),
         ({"precision": "16-mixed", "accelerator": "cpu"}, "trainer.precision=16-mixed: a CPU does not"),
+        *(
+            ({"devices": given}, f"trainer.devices={shown}: give a whole number from 1")
+            for given, shown in [
+                ("two", "two"),
+                ("0,1", "0,1"),
+                (None, "null"),
+                (0, "0"),
+                (1.5, "1.5"),
+                ([], "[]"),
+            ]
+        ),
     ],
 )
 def test_what_no_machine_takes_is_refused_before_any_picture_is_read(node, sentence):
@@ -128,7 +139,13 @@ def test_what_no_machine_takes_is_refused_before_any_picture_is_read(node, sente
 
 
 @pytest.mark.parametrize(
-    "node", [{}, {"precision": "16-mixed", "accelerator": "auto"}, {"deterministic": True}]
+    "node",
+    [
+        {},
+        {"precision": "16-mixed", "accelerator": "auto"},
+        {"deterministic": True},
+        *({"devices": given} for given in ("auto", -1, "-1", 2, "2", [0, 1])),
+    ],
 )
 def test_what_some_machine_takes_is_left_to_it(node):
     assert check_accelerator(node) is None

@@ -105,6 +105,12 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ("model.groups=2.5", "model.groups=2.5: give a whole number"),
         ("model.channels_last=1", "model.channels_last=1: give true or false or auto"),
         ("model.head.dropout=high", "model.head.dropout=high: give a number"),
+        ("model.optimizer.weight_decay=null", "model.optimizer.weight_decay=null: give a number"),
+        ("++trainer.num_nodes=1.5", "trainer.num_nodes=1.5: give a whole number or null"),
+        (
+            "++trainer.accumulate_grad_batches=two",
+            "trainer.accumulate_grad_batches=two: give a whole number or null",
+        ),
         (
             "model.class_weights=even",
             "model.class_weights=even: give none, balanced, sqrt or a list (of a number)",
@@ -296,6 +302,8 @@ def test_training_takes_no_phase(config):
     [
         ({"batch_size": "big"}, "batch_size=big: give a whole number"),
         ({"weigths": "best"}, "weigths: there is no such key; did you mean weights?"),
+        ({"batch_size": 0}, "batch_size=0: give a number from 1 to 65536"),
+        ({"num_workers": -2}, "num_workers=-2: give a number from 0 to 1024"),
     ],
 )
 def test_the_options_of_predict_are_checked_alike(values, sentence):

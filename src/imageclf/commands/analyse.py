@@ -115,10 +115,7 @@ def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str])
 
     With data.on_error=raise there is no such training, and the table stays as it is.
 
-    Args:
-        table: all pictures, split.
-        data: the data node.
-        faults: of the pictures, "" if there is none.
+    `faults` are those of all pictures, "" where there is none.
     """
     broken = [row for row, fault in enumerate(faults) if fault]
     if data.loading.on_error != "skip" or not broken:
@@ -131,7 +128,7 @@ def split_without_broken(table: Table, data: DataOptions, faults: Sequence[str])
 
 
 def picture_table(table: Table, found: Sequence[Inspection]) -> pd.DataFrame:
-    """Return the table with the columns of each picture's inspection, but for its hashes."""
+    """Return the table with the columns of each picture's inspection, except its hashes."""
     about = pd.DataFrame(found, columns=Inspection._fields).drop(columns=["pixels", "appearance"])
     frame = pd.concat([table.frame.reset_index(drop=True), about], axis=1)
     return frame.rename(columns={"num_bytes": "bytes"})

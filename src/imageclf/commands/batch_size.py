@@ -37,13 +37,9 @@ _STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSizeConfig(RunConfig):
-    """What imageclf-batch-size takes.
+    """What imageclf-batch-size takes."""
 
-    Args:
-        limit: the largest number of pictures that is tried.
-    """
-
-    limit: int
+    limit: int  # the largest number of pictures that is tried
 
 
 def run(cfg: DictConfig, folder: Path) -> float:
@@ -58,9 +54,7 @@ def run(cfg: DictConfig, folder: Path) -> float:
 def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
     """Return the largest power of two up to a limit that fits, or 0 if not even 1 does.
 
-    Args:
-        fits: whether a batch of so many pictures fits; what is larger than one that does not, does not.
-        limit: the largest number that is tried.
+    Where a batch does not fit, no larger one does.
 
     >>> largest_that_fits(lambda number: number <= 50, limit=1024)
     32
@@ -74,9 +68,7 @@ def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
 def demanding(schedule: Schedule, size: PictureSize) -> dict[str, Place]:
     """Return a place for each pair of picture size and trainable groups that trains on pictures.
 
-    Args:
-        schedule: the run.
-        size: of the pictures where a phase names none.
+    Pictures have `size` where a phase names none.
     """
     places = [place for place in schedule.places if not place.phase.precompute]
     # In reverse: the first place of each pair stays.
@@ -86,9 +78,7 @@ def demanding(schedule: Schedule, size: PictureSize) -> dict[str, Place]:
 def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
     """Return the largest number of pictures a step and process that every phase can train on.
 
-    Args:
-        config: of a training, and the largest number to try.
-        folder: for the files of the Trainer.
+    The Trainer writes its files into the folder.
 
     Raises:
         InputError: no phase trains on pictures, not even one picture fits, or this process is one of several
@@ -116,21 +106,12 @@ def find_batch_size(config: BatchSizeConfig, folder: Path) -> int:
 def _read_from_files(data: DataOptions) -> DataOptions:
     """Keep pictures nowhere: what is searched is the memory of a step, however its pictures are read."""
     return replace(
-        data,
-        loading=replace(data.loading, device_store="off"),
-        caching=replace(data.caching, cache="none"),
+        data, loading=replace(data.loading, device_store="off"), caching=replace(data.caching, cache="none")
     )
 
 
 def taken_by_pictures(config: RunConfig, data: ImageData, size: PictureSize, device: torch.device) -> int:
-    """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it.
-
-    Args:
-        config: of the training.
-        data: the pictures.
-        size: of the pictures.
-        device: that trains.
-    """
+    """Return the bytes of a device that the pictures of a size will take in training; 0: they stay off it."""
     obstacle = obstacle_of(likely_form(config.data.caching.cache), config.transforms, data.table.pixels.bits)
     if obstacle is not None or not is_asked(config.data.loading.device_store, device):
         return 0
@@ -141,10 +122,7 @@ def taken_by_pictures(config: RunConfig, data: ImageData, size: PictureSize, dev
 class _Trial(pl.Callback):
     """Try batches before the first real one, and end the fit.
 
-    Args:
-        schedule: of the training.
-        limit: the largest number of pictures that is tried.
-        taken: returns what the pictures of a size take of a device's memory, bytes.
+    `taken` returns what the pictures of a size take of a device's memory, in bytes.
     """
 
     def __init__(

@@ -30,11 +30,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
 class CacheOptions:
     """What imageclf-cache takes.
 
-    Args:
-        action: list, or clear: remove what is listed unless a run uses it at this moment.
-        kind: pictures, features or verified; None: all.
-        unused_days: only what was not used for so many days.
-        cache_dir: as `data.cache_dir`.
+    conf/commands/cache.yaml explains each key; a `kind` of None is all.
     """
 
     action: Literal["list", "clear"]

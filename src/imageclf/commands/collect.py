@@ -25,14 +25,7 @@ from imageclf.analysis import (
     write_predictions,
 )
 from imageclf.analysis.run_settings import is_refused, with_options
-from imageclf.commands.records import (
-    OTHER,
-    find_folders,
-    find_searches,
-    is_job,
-    name_of,
-    read_record,
-)
+from imageclf.commands.records import OTHER, find_folders, find_searches, is_job, name_of, read_record
 from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
 from imageclf.report.runs_page import others_sentence, refused_sentence
@@ -49,10 +42,7 @@ log = logging.getLogger(__name__)
 class CollectOptions:
     """What imageclf-collect takes.
 
-    Args:
-        root: folder of runs, at any depth.
-        sort: a column of the table; None: the metric that the runs optimize.
-        out: folder for the files; None: root.
+    conf/commands/collect.yaml explains each key.
     """
 
     root: str

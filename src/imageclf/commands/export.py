@@ -38,15 +38,7 @@ log = logging.getLogger(__name__)
 class ExportOptions:
     """What imageclf-export takes.
 
-    Args:
-        run: directory of a finished run.
-        format: timm: a folder for stock timm; onnx: one file for onnxruntime; web: that and a page.
-        weights: as in imageclf-predict.
-        input: values of the pictures that an ONNX file takes: uint8, 0 to 255, or float, 0 to 1.
-        runtime: of the page: the package onnxruntime-web; None: the page loads it from a CDN.
-        output: folder; None: `export/FORMAT` in the run directory.
-        thresholds: as in imageclf-predict.
-        trust: as in imageclf-predict.
+    conf/commands/export.yaml explains each key.
     """
 
     run: str
@@ -61,18 +53,12 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """A trained model as it is written.
-
-    Args:
-        run: that trained it.
-        models: classifiers of the same classes, whose probabilities are averaged.
-        expects: what they expect of a picture.
-        prepare: options of `prepare` in prepare.py, with which it does what imageclf-predict does.
-    """
+    """A trained model as it is written."""
 
     run: TrainedRun
-    models: Sequence[ImageClassifier]
-    expects: DataConfig
+    models: Sequence[ImageClassifier]  # classifiers of the same classes, whose probabilities are averaged
+    expects: DataConfig  # what they expect of a picture
+    # Options of `prepare` in prepare.py, with which it does what imageclf-predict does.
     prepare: dict[str, Any]
 
 

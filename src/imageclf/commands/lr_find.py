@@ -24,13 +24,9 @@ from imageclf.training.run_config import RunConfig, parse
 
 @dataclass(frozen=True, kw_only=True)
 class LrFindConfig(RunConfig):
-    """What imageclf-lr-find takes.
+    """What imageclf-lr-find takes."""
 
-    Args:
-        phase: name of the phase whose learning rate is searched; None: the first one.
-    """
-
-    phase: str | None
+    phase: str | None  # name of the phase whose learning rate is searched; None: the first one
 
 
 class _StopBeforeTraining(pl.Callback):
@@ -53,11 +49,7 @@ def run(cfg: DictConfig, folder: Path) -> float | None:
 
 
 def factor_of(config: LrFindConfig) -> float:
-    """Return what `lr_scaling` will multiply the rate of the searched phase by, once it is a number.
-
-    Raises:
-        InputError: as `one_phase` and `scalings`.
-    """
+    """Return what `lr_scaling` will multiply the rate of the searched phase by, once it is a number."""
     if config.lr_scaling == "none":
         return 1.0
     alone, name = one_phase(config)
@@ -68,10 +60,7 @@ def factor_of(config: LrFindConfig) -> float:
 def suggestion_lines(phase: str, suggestion: Suggestion, factor: float = 1.0) -> list[str]:
     """Return what was found for a phase, and the override that trains with it.
 
-    Args:
-        phase: its name.
-        suggestion: for the batches that there are.
-        factor: that `lr_scaling` multiplies a rate by.
+    The suggestion is for the batches that there are; `lr_scaling` multiplies a rate by `factor`.
 
     >>> suggestion_lines("finetune", Suggestion(0.0026))[1]
     'schedule.phases.finetune.lr=2.6e-03'
@@ -89,9 +78,7 @@ def suggestion_lines(phase: str, suggestion: Suggestion, factor: float = 1.0) ->
 def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
     """Search before the first batch of a phase, and return its name and the suggestion.
 
-    Args:
-        config: of a training, and the phase.
-        folder: receives `lr_find/`.
+    The folder receives `lr_find/`.
 
     Raises:
         InputError: there is no such phase, or this process is one of several or on a login node.
@@ -110,11 +97,7 @@ def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
 
 
 def one_phase(config: LrFindConfig) -> tuple[LrFindConfig, str]:
-    """Return a config with one phase alone, its learning rate to be found, and the phase's name.
-
-    Raises:
-        InputError: there is no such phase.
-    """
+    """Return a config with one phase alone, its learning rate to be found, and the phase's name."""
     phases = config.schedule.phases
     name = config.phase or next(iter(phases))
     if name not in phases:

@@ -24,12 +24,8 @@ _HIDDEN = {"gitignore": ".gitignore", "ci": ".ci", "workflows": ".github/workflo
 def new_project(name: str, parent: Path) -> Path:
     """Write a project below a folder, and return its own; it is a git repository where git is installed.
 
-    Args:
-        name: of the project and its package.
-        parent: of its folder.
-
     Raises:
-        InputError: the name is none of a package, another package has it, or the folder exists.
+        InputError: the name is not one for a package, another package has it, or the folder exists.
     """
     _check(name, parent)
     environment = Environment(
@@ -50,8 +46,7 @@ def new_project(name: str, parent: Path) -> Path:
 def requirement(origin: Mapping[str, Any]) -> str:
     """Return what the project requires, so that pip finds it where this package was installed from.
 
-    Args:
-        origin: direct_url.json of the installed package; empty: an index has it.
+    `origin` is direct_url.json of the installed package; it is empty where an index has it.
 
     >>> requirement({"url": "https://host/it", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}})
     'imageclf[demo,export] @ git+https://host/it@c0ffee'

@@ -83,9 +83,10 @@ def seconds_of_batch(module: ClassifierModule, size: PictureSize, pictures: int)
 
 def planned_workload(config: RunConfig, data: ImageData) -> Workload:
     """Return what a run does besides its epochs, by its config: no callback is built."""
-    nodes = {name: node for name, node in config.callbacks.items() if node is not None}
-    tta = nodes.get("tta")
-    views = weighted_views(tta["views"], tta["num_augmented"], tta["beta"]).numbers if tta else ()
+    nodes = config.callbacks
+    # Another class in the place of ours has other keys, and only it knows its views.
+    tta, keys = nodes.get("tta", {}), ("views", "num_augmented", "beta")
+    views = weighted_views(*(tta[key] for key in keys)).numbers if tta.keys() >= set(keys) else ()
     return workload(
         data,
         num_steps=nodes.get("lr_finder", {}).get("num_steps") or 0,
@@ -97,9 +98,7 @@ def planned_workload(config: RunConfig, data: ImageData) -> Workload:
 def machine_line(node: Mapping[str, Any], data: ImageData) -> str:
     """Return what a run would train on, on this machine; it may be planned where it cannot train.
 
-    Args:
-        node: the trainer node.
-        data: of the run; how its pictures are kept is not known yet.
+    How the run's pictures are kept is not known yet.
     """
     try:
         device = read_device(node)

@@ -44,19 +44,12 @@ _NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat"
 
 
 class Predicted(NamedTuple):
-    """What was predicted.
+    """What was predicted."""
 
-    Args:
-        table: of predictions.
-        summary: a row per predicted class.
-        skipped: pictures that cannot be read: id, path, reason.
-        files: that were written, that of the predictions last.
-    """
-
-    table: pd.DataFrame
-    summary: pd.DataFrame
-    skipped: pd.DataFrame
-    files: list[Path]
+    table: pd.DataFrame  # of predictions
+    summary: pd.DataFrame  # a row per predicted class
+    skipped: pd.DataFrame  # pictures that cannot be read: id, path, reason
+    files: list[Path]  # that were written, that of the predictions last
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -158,11 +151,7 @@ def predict_table(
 ) -> Predictions:
     """Return what a run predicts of all rows of a table.
 
-    Args:
-        built: the run.
-        table: of the pictures.
-        options: of them the views, how pictures are read, and the precision.
-        shrunk: the pictures, where they are in memory; None: they are files.
+    Pictures that are `shrunk` are in memory; without them they are files.
     """
     run_dir, run, module, expects = built
     views = options.views()

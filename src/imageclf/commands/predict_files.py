@@ -21,13 +21,9 @@ _SHOWN = 20
 
 
 def output_of(output: str | None, data: str | Sequence[str], tag: str, run_dir: Path) -> Path:
-    """Return the path of the CSV; by default it is none of the run's own predictions.
+    """Return the path of the CSV; by default it is not a file of the run itself.
 
-    Args:
-        output: as given, or None.
-        data: as given.
-        tag: what the name says of how it was made.
-        run_dir: of the run.
+    `tag` is what the name says of how it was made.
     """
     if output is not None:
         return Path(output).expanduser()
@@ -40,11 +36,7 @@ def output_of(output: str | None, data: str | Sequence[str], tag: str, run_dir: 
 
 
 def check_output(path: Path) -> None:
-    """Refuse a path that cannot be written, before anything is predicted; its folder is made.
-
-    Raises:
-        InputError: there is something else than a file, or its folder cannot be written to.
-    """
+    """Refuse a path that cannot be written, before anything is predicted; its folder is made."""
     if path.is_dir():
         raise InputError(f"output={path} is a folder: give the path of a CSV, such as {path / 'new.csv'}")
     if path.exists() and not path.is_file():
@@ -61,13 +53,7 @@ def check_output(path: Path) -> None:
 def check_same_rows(path: Path, table: Table, are_numbers: bool) -> None:
     """Refuse, before anything is predicted, to replace a file that has not the rows of a table.
 
-    Args:
-        path: of the file.
-        table: of the pictures.
-        are_numbers: whether there are numbers in place of probabilities.
-
-    Raises:
-        InputError: there is a file of other pictures, other classes, or of another kind.
+    `are_numbers` says whether there are numbers in place of probabilities.
     """
     if not path.exists():
         return
@@ -113,10 +99,7 @@ def write_new(
 def summary_table(predictions: pd.DataFrame, rows: pd.DataFrame, skipped: pd.DataFrame) -> RichTable:
     """Return how many pictures each class was predicted for, and how confidently, for the terminal.
 
-    Args:
-        predictions: of the pictures.
-        rows: the `summary` of their task: the first column is what is predicted, the others are numbers.
-        skipped: pictures that cannot be read.
+    `rows` are the `summary` of their task: the first column is what is predicted, the others are numbers.
     """
     headings = {"confidence": "mean confidence", "unsure": "below 0.5"}
     title = counted(len(predictions), "picture") + (f", {len(skipped):,} skipped" if len(skipped) else "")

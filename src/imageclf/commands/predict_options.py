@@ -6,31 +6,14 @@ from typing import Literal
 
 from imageclf import InputError
 from imageclf.evaluation.tta_presets import DRAWN, PLAIN, Preset, WeightedViews, weighted_views
+from imageclf.training.parts.accelerator import precision_of
 
 
 @dataclass(frozen=True)
 class PredictOptions:
     """What imageclf-predict takes.
 
-    Args:
-        run: directory of a finished run, or several, whose probabilities are averaged.
-        data: a picture, a folder of them at any depth, a CSV of paths, - for paths on standard input, or
-            several of these.
-        weights: best, which is the model that the run reports; final, average, average_bn, soup, soup_bn,
-            ensemble, ema, or a snapshot PHASE-CYCLE.
-        thresholds: thresholds.json of imageclf-collect, by which labels are decided; None: those of the runs.
-        tta: views of test-time augmentation; None: fastai07 if `num_augmented` is given, else none.
-        num_augmented: views in addition to the picture itself; None: 4 where `tta` takes a number.
-        beta: weight of the picture itself, 0 to 1; None: that of `tta`.
-        output: the CSV; None: a name made of what is predicted, and how, in the first run's `predictions/`.
-        batch_size: pictures at once.
-        num_workers: processes that read pictures; auto: as in training.
-        on_error: a picture that cannot be read: skip and list it, or raise.
-        column: of a CSV, the one with the paths; None: `path`, or the only one.
-        sample: sample_submission CSV, which is filled in as well; None: none.
-        overwrite: whether files of another content may be replaced.
-        precision: of the arithmetic, as `trainer.precision`.
-        trust: further modules whose classes the run's config.yaml may name, or all.
+    conf/commands/predict.yaml explains each key.
     """
 
     run: str | Sequence[str]
@@ -59,6 +42,7 @@ class PredictOptions:
         if self.beta is not None and self.tta is None and self.num_augmented is None:
             raise InputError(f"beta={self.beta}: give tta=fastai2 or another one, too")
         self.views()
+        precision_of({"precision": self.precision}, "precision")
 
     def views(self) -> WeightedViews:
         """Return the views of each picture.

@@ -15,11 +15,7 @@ from imageclf.training.parts.module import weights_file
 
 @dataclass(frozen=True)
 class PrefetchOptions:
-    """What imageclf-prefetch takes.
-
-    Args:
-        model: as for a training.
-    """
+    """What imageclf-prefetch takes."""
 
     model: Mapping[str, Any]
 
@@ -31,9 +27,6 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 def prefetch(model: Mapping[str, Any]) -> str:
     """Return a sentence that says where a model's weights are; those of the hub are fetched first.
-
-    Args:
-        model: the model node.
 
     Raises:
         InputError: there is no such model, or its weights cannot be fetched.

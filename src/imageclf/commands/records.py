@@ -23,6 +23,7 @@ from imageclf.launch.sweep_folder import FILE as SWEEP
 from imageclf.launch.sweep_folder import RESULTS
 from imageclf.schedule import Schedule
 from imageclf.system.locks import FILE as LOCK
+from imageclf.system.words import first_line
 from imageclf.tasks import task_of, task_with
 
 log = logging.getLogger(__name__)
@@ -117,11 +118,8 @@ def status_of(
     A run is running while it holds its lock. If it has no lock file, it is pending if it has written nothing
     yet, such as a job in a queue; else the age of its newest file decides.
 
-    Args:
-        run_dir: of the run.
-        summary: empty until the run is finished.
-        failure: content of failed.json.
-        patience: seconds without a new file after which a run is taken to have stopped.
+    `patience` is after how many seconds without a new file a run is taken to have stopped. The summary is
+    empty until the run is finished, and `failure` is what failed.json holds.
     """
     if summary:
         return "finished"
@@ -210,10 +208,7 @@ def _read_fold(path: Path, classes: list[str], summary: Plain) -> pd.DataFrame:
 def _read_or(place: Path, default: T, read: Callable[[], T]) -> T:
     """Return what `read` returns, or the default, with a warning unless the file is just missing.
 
-    Args:
-        place: what is read, or the folder that holds it: the warning names it.
-        default: in place of a file that is missing or damaged.
-        read: may raise anything.
+    The warning names `place`: what is read, or the folder that holds it.
     """
     try:
         return read()
@@ -221,6 +216,5 @@ def _read_or(place: Path, default: T, read: Callable[[], T]) -> T:
         return default
     # Anyone may have written the file, or be writing it: what is in it may raise anything.
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        log.warning("%s: what cannot be read is taken as missing: %s", place, reason)
+        log.warning("%s: what cannot be read is taken as missing: %s", place, first_line(error))
         return default

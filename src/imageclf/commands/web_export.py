@@ -10,6 +10,7 @@ from pathlib import Path
 from imageclf import InputError
 from imageclf.report.page import render_page
 from imageclf.system.files import write_bytes, write_text
+from imageclf.system.words import first_line
 
 # The page is tested with this version of onnxruntime-web.
 VERSION = "1.30.0"
@@ -25,15 +26,8 @@ def write_page(
     The scripts are model.js, jpeg.js with the JPEG decoder and, with a package of the runtime, runtime.js;
     they are scripts that hold base64: a page that is opened by a double click may not read other files.
 
-    Args:
-        folder: holds model.onnx.
-        name: of the run.
-        network: of the model, in words.
-        about: classes, `prepare` and `input` of the ONNX file, and the facts of the task.
-        runtime: onnxruntime-web as `npm pack` writes it; None: the page loads it from a CDN.
-
-    Raises:
-        InputError: there is no such package, or it lacks the runtime.
+    `about` holds classes, `prepare` and `input` of the ONNX file, and the facts of the task; `runtime` is
+    onnxruntime-web as `npm pack` writes it, without which the page loads it from a CDN.
     """
     vendored = files("imageclf.report").joinpath("vendored")
     decoder = _script("JPEG", _base64(vendored.joinpath("jpeg-turbo.wasm").read_bytes()))
@@ -72,9 +66,8 @@ def read_runtime(package: Path) -> tuple[bytes, bytes]:
             assert module is not None and wasm is not None, "they are files"
             return module.read(), wasm.read()
     except (OSError, KeyError, tarfile.TarError) as error:
-        why = str(error).splitlines()[0]
         raise InputError(
-            f"runtime={package} is not the package onnxruntime-web ({why}): give the file that "
+            f"runtime={package} is not the package onnxruntime-web ({first_line(error)}): give the file that "
             f"`npm pack onnxruntime-web@{VERSION}` writes"
         ) from None
 

@@ -24,10 +24,8 @@ T = TypeVar("T")
 def call(config_name: str, overrides: Sequence[str], body: Callable[[DictConfig, Path], T]) -> T:
     """Compose a command's config, make its output directory, and call a function with both, as its main does.
 
-    Args:
-        config_name: the command's YAML in conf/.
-        overrides: as typed on the command line, without flags.
-        body: takes the composed config and Hydra's output directory.
+    Overrides are as typed on the command line, without flags; the function also takes Hydra's output
+    directory.
 
     Raises:
         InputError: a mistake in the overrides, in the words of the command.
@@ -46,21 +44,18 @@ def call(config_name: str, overrides: Sequence[str], body: Callable[[DictConfig,
 
 
 def _run(hydra: Hydra, config_name: str, overrides: list[str], body: Callable[[DictConfig, Path], T]) -> T:
-    returned: list[T] = []
-    raised: list[Exception] = []
-
-    def job(cfg: DictConfig) -> None:
-        """Call the function, and keep a failure from Hydra, which would print all overrides first."""
+    def job(cfg: DictConfig) -> T | Exception:
+        """Call the function, and return what it raises: Hydra would print all overrides first."""
         try:
-            returned.append(call_body(body, cfg))
+            return call_body(body, cfg)
         except Exception as error:
-            raised.append(error)
+            return error
 
     # Logging is the program's own.
-    hydra.run(config_name, job, overrides, with_log_configuration=False)
-    for error in raised:
-        raise error
-    return returned[0]
+    result: T | Exception = hydra.run(config_name, job, overrides, with_log_configuration=False).return_value
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 @contextmanager

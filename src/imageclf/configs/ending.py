@@ -48,7 +48,10 @@ def record(error: Exception) -> None:
 
 
 def recorded(job: Callable[P, T]) -> Callable[P, T]:
-    """Record a job's failures: Hydra passes on only the first one of a multirun."""
+    """Record a job's failures: Hydra passes on only the first one of a multirun.
+
+    Source: https://github.com/facebookresearch/hydra/issues/2284
+    """
 
     @functools.wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,7 +89,8 @@ def leave(code: int) -> NoReturn:
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:
     """Return the Ctrl-C that an error stands for, or None."""
-    # Lightning turns Ctrl-C inside a fit into sys.exit(1).
+    # Lightning turns Ctrl-C inside a fit into sys.exit(1):
+    # https://github.com/Lightning-AI/pytorch-lightning/pull/19976
     cause = error.__context__ if isinstance(error, SystemExit) else error
     return cause if isinstance(cause, KeyboardInterrupt) else None
 

@@ -37,9 +37,8 @@ T = TypeVar("T")
 def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
     """Return the main of a console command: it composes a config, and calls `run` of the file in commands/.
 
-    Args:
-        config_name: the command's YAML below conf/, whose last part is also the name of the file.
-        doc: of the main's module; its first line tells the purpose.
+    `config_name` is the command's YAML below conf/, whose last part is also the name of the file. The
+    first line of `doc`, that of the main's module, tells the purpose.
     """
     folder, _, name = f"{CONF_DIR}/{config_name}".rpartition("/")
 
@@ -76,6 +75,7 @@ def command(config_name: str, doc: str | None) -> Callable[[], NoReturn]:
 def call_body(body: Callable[[DictConfig, Path], T], cfg: DictConfig) -> T:
     """Call what a command does, in a job of Hydra, with the composed config and Hydra's output directory."""
     output_dir = Path(HydraConfig.get().runtime.output_dir)
+    # First: by now Hydra has written the config down.
     refuse_secrets(cfg, output_dir)
     drop_replaced(cfg, HydraConfig.get(), GlobalHydra.instance().config_loader())
     return body(cfg, output_dir)
@@ -125,12 +125,7 @@ def _answer_ctrl_c() -> None:
 
 
 def composing(arguments: list[str], compose: Callable[[list[str]], T]) -> T:
-    """Compose with arguments, and again with a + before each key that the YAML leaves out, for `check`.
-
-    Args:
-        arguments: of the command line.
-        compose: raises Hydra's error where it refuses one.
-    """
+    """Compose with arguments, and again with a + before each key that the YAML leaves out, for `check`."""
     while True:
         try:
             return compose(arguments)
@@ -143,8 +138,9 @@ def composing(arguments: list[str], compose: Callable[[list[str]], T]) -> T:
 def with_plus(arguments: list[str], error: ConfigCompositionException) -> list[str]:
     """Return the arguments with a + before the key that Hydra refuses to override, if its node exists.
 
-    Hydra has no option for this: a composed config is always closed. The keys of a user's own class or of
-    the Trainer have their defaults in its signature, not in a YAML.
+    Hydra has no option for this (https://github.com/facebookresearch/hydra/issues/1049): a composed config is
+    always closed. The keys of a user's own class or of the Trainer have their defaults in its signature, not
+    in a YAML.
     """
     key = getattr(error.__cause__, "full_key", None)
     return [f"+{each}" if each.partition("=")[0] == key else each for each in arguments]

@@ -30,26 +30,15 @@ _COMMAND = re.compile(r"(imageclf-[a-z-]+(?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))
 
 
 class Entry(NamedTuple):
-    """A line of the help.
+    """A line of the help."""
 
-    Args:
-        name: of a key or option.
-        value: the default.
-        meaning: "" where the file does not say it.
-    """
-
-    name: str
-    value: str
-    meaning: str
+    name: str  # of a key or option
+    value: str  # the default
+    meaning: str  # "" where the file does not say it
 
 
 def help_text(config_name: str, purpose: str) -> str:
-    """Return the help of a command.
-
-    Args:
-        config_name: its YAML below conf/.
-        purpose: of the command, in a sentence.
-    """
+    """Return the help of a command."""
     path = yaml_of(config_name)
     parts = [purpose, _section("Examples", examples(path))]
     groups = list(groups_of(path))

@@ -11,6 +11,7 @@ from hydra._internal.utils import _locate
 
 from imageclf import InputError
 from imageclf.configs.own_code import make_importable, why_not
+from imageclf.system.words import first_line
 
 
 def locate_target(node: Any, key: str) -> Any:
@@ -51,11 +52,8 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
     With `_partial_: true` it is not called, but returned with these values filled in: for a function that is
     itself a metric or a transform.
 
-    Args:
-        node: plain values with a `_target_`.
-        key: of the node in the config, for the messages.
-        args: positional arguments.
-        offered: values that only the program has, such as the schedule.
+    `key` is that of the node in the config, for the messages; `offered` are values that only the program
+    has, such as the schedule.
 
     Raises:
         InputError: the target refuses the node's values.
@@ -78,4 +76,4 @@ def instantiate(node: Mapping[str, Any], key: str, *args: Any, **offered: Any) -
         # With the picture missing, or the predictions: it was called to make the part.
         is_called = isinstance(error, TypeError) and inspect.isfunction(target)
         hint = "; a function that is itself the transform or metric needs _partial_=true" if is_called else ""
-        raise InputError(f"{key}: {str(error).splitlines()[0]}{hint}") from error
+        raise InputError(f"{key}: {first_line(error)}{hint}") from error

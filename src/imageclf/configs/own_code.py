@@ -20,11 +20,7 @@ _VARIABLE = "IMAGECLF_CODE_FOLDERS"
 
 
 def remember_folders(arguments: Sequence[str]) -> None:
-    """Remember where the user's own code may be, for this process and those that it starts.
-
-    Args:
-        arguments: of the command line.
-    """
+    """Remember where the user's own code may be, for this process and those that it starts."""
     given, _ = get_args_parser().parse_known_args(list(arguments))
     folders = [Path.cwd(), *([] if given.config_dir is None else [Path(given.config_dir).absolute()])]
     os.environ[_VARIABLE] = json.dumps([str(each) for each in folders])
@@ -38,8 +34,7 @@ def code_folders() -> list[Path]:
 def make_importable(name: str) -> None:
     """Append the folder that holds the module of a dotted name to Python's path, if nothing else has it.
 
-    Args:
-        name: dotted, of a class or function that the user has named or trusts.
+    The user has named it, or trusts it.
     """
     top = name.partition(".")[0]
     folder = _folder_of(top)
@@ -49,12 +44,7 @@ def make_importable(name: str) -> None:
 
 
 def why_not(name: str, error: Exception) -> str:
-    """Return in words why a dotted name cannot be imported, and where it was looked for.
-
-    Args:
-        name: of a class or function.
-        error: of the import.
-    """
+    """Return in words why a dotted name cannot be imported, and where it was looked for."""
     top, cause = name.partition(".")[0], error.__cause__
     if top.isidentifier() and not _is_installed(top):
         places = " or ".join(map(str, code_folders()))

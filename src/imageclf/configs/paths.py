@@ -80,12 +80,8 @@ def enlarged(size: Any, factor: float) -> int | str:
     return plain(of_edges(max(32, round(side * factor / 32) * 32) for side in sides))
 
 
-def register_resolvers() -> None:
-    """Register what `${...}` calls in the configs."""
-    of_tables = (find_id_column, find_images, find_suffix, find_label_column, find_valid_column)
-    of_folders = (find_train, find_valid, find_test)
-    for function in (enlarged, in_clone, run_id, run_name, *of_folders, *of_tables):
-        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
-
-
-register_resolvers()
+# What `${...}` calls in the configs: every process that reads one needs them, so importing registers them.
+_OF_TABLES = (find_id_column, find_images, find_suffix, find_label_column, find_valid_column)
+_OF_FOLDERS = (find_train, find_valid, find_test)
+for _function in (enlarged, in_clone, run_id, run_name, *_OF_FOLDERS, *_OF_TABLES):
+    OmegaConf.register_new_resolver(_function.__name__, _function, replace=True)

@@ -35,12 +35,10 @@ def to_plain(cfg: DictConfig) -> Plain:
         InputError: a value is missing (`???`).
     """
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         missing = min(OmegaConf.missing_keys(cfg))
         raise InputError(f"{missing} is missing: give {missing}=...") from error
-    if not isinstance(plain, dict):
-        raise InputError("the config is not a mapping")
     return {str(key): value for key, value in plain.items()}
 
 
@@ -66,13 +64,7 @@ def select(config: Plain, key: str) -> Any:
 def save_config(cfg: DictConfig, path: Path, plain: Plain | None = None) -> None:
     """Write a resolved config; values that read the environment stay as written.
 
-    Args:
-        cfg: as composed.
-        path: of the file.
-        plain: as in `to_saved`.
-
-    Raises:
-        InputError: it holds a secret, see `to_saved`.
+    Arguments and errors as in `to_saved`.
     """
     write_text(path, to_yaml(to_saved(cfg, plain)))
 
@@ -88,9 +80,7 @@ def to_yaml(values: Any) -> str:
 def to_saved(cfg: DictConfig, plain: Plain | None = None) -> Plain:
     """Return what `save_config` writes of a config.
 
-    Args:
-        cfg: as composed.
-        plain: what `to_plain` makes of it, where the caller knows it already.
+    `plain` is what `to_plain` makes of it, where the caller knows it already.
 
     Raises:
         InputError: a secret would be written: a literal under a key of such a name, a password in an address,
@@ -102,15 +92,7 @@ def to_saved(cfg: DictConfig, plain: Plain | None = None) -> Plain:
 
 
 def refuse_secrets(cfg: DictConfig, folder: Path) -> None:
-    """Refuse a config that holds a secret, and remove what Hydra has already written of it.
-
-    Args:
-        cfg: as composed.
-        folder: Hydra's output directory.
-
-    Raises:
-        InputError: see `to_saved`.
-    """
+    """Refuse a config that holds a secret, and remove what Hydra has already written of it."""
     try:
         to_saved(cfg)
     except InputError:
@@ -130,11 +112,7 @@ def load_config(path: Path) -> Plain:
 
 
 def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
-    """Return `resolved` with those values of `raw` that read the environment as they are written.
-
-    Raises:
-        InputError: see `to_saved`.
-    """
+    """Return `resolved` with those values of `raw` that read the environment as they are written."""
     if isinstance(resolved, dict):
         inner = raw if isinstance(raw, dict) else {}
         return {

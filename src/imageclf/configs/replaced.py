@@ -28,10 +28,7 @@ def drop_replaced(cfg: DictConfig, hydra: Any, loader: ConfigLoader) -> None:
     take. Only what came along with the old target goes; a key that was given by itself stays, and is refused
     where the config is checked.
 
-    Args:
-        cfg: as composed; it is changed.
-        hydra: Hydra's own node of it.
-        loader: that has composed it.
+    The loader has composed the config, which is changed; `hydra` is Hydra's own node of it.
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
     refused = dict(_refused({name: node for name, node in plain.items() if name != "hydra"}))
@@ -49,10 +46,7 @@ def drop_replaced(cfg: DictConfig, hydra: Any, loader: ConfigLoader) -> None:
 def left_behind(given: Sequence[Given], node: str, keys: Iterable[str]) -> list[str]:
     """Return those keys of a node that came only along with a `_target_` which was replaced later.
 
-    Args:
-        given: by each file and by the command line, in the order in which they are merged.
-        node: dotted, with a `_target_`.
-        keys: of the node.
+    `given` is in the order in which files and command line are merged, and `node` a dotted key.
 
     >>> files = [{"loss._target_": "A", "loss.a": 1}, {"loss.b": 2}, {"loss._target_": "B", "loss.c": 3}]
     >>> left_behind(files, "loss", ["a", "b", "c"])

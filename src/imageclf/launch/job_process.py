@@ -23,9 +23,7 @@ log = logging.getLogger(__name__)
 def run_job(job: Job, quiet: bool) -> float | None:
     """Run a job, and return its optimized metric.
 
-    Args:
-        job: of a sweep.
-        quiet: print into the job's log alone, because other jobs run at the same time.
+    With `quiet` it prints into its log alone, because other jobs run at the same time.
     """
     # Nothing is worth saving before the training starts: until then a signal ends the process.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

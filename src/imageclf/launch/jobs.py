@@ -27,34 +27,21 @@ from imageclf.training.location import check_location
 
 
 def set_up(config: DictConfig) -> None:
-    """Let the process that launches a sweep log as Hydra is configured to.
-
-    Args:
-        config: of the sweep, with its hydra node.
-    """
+    """Let the process that launches a sweep log as Hydra is configured to."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Args:
-        number: in the sweep.
-        name: number and the overrides that differ from those of the other jobs, for messages.
-        overrides: all of them, as Hydra got them.
-        packed: its config, see `pack`: as objects a thousand configs would fill gigabytes.
-        packed_plain: the same as plain values without the hydra node, which are quicker to read.
-        run_dir: where it trains.
-    """
-
-    number: int
-    name: str
-    overrides: tuple[str, ...]
-    packed: bytes
-    packed_plain: bytes
-    run_dir: Path
+    number: int  # in the sweep
+    name: str  # number and the overrides that differ from those of the other jobs, for messages
+    overrides: tuple[str, ...]  # all of them, as Hydra got them
+    packed: bytes  # its config, see `pack`: as objects a thousand configs would fill gigabytes
+    packed_plain: bytes  # the same as plain values without the hydra node, which are quicker to read
+    run_dir: Path  # where it trains
 
     @property
     def config(self) -> DictConfig:
@@ -85,11 +72,7 @@ def compose_jobs(
 ) -> list[Job]:
     """Return the jobs of a batch, all of them checked.
 
-    Args:
-        loader: composes a job's config.
-        config: of the sweep.
-        job_overrides: a list for each job.
-        first: number of the first job in the sweep.
+    `job_overrides` has a list for each job, and `first` is the number of the first one in the sweep.
 
     Raises:
         InputError: a mistake in a job; the message names the job.
@@ -149,10 +132,8 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: list[str], num
 def task_config(config: DictConfig, copy: DictConfig) -> Iterator[DictConfig]:
     """Yield a config as the job's function gets it: without the hydra node, to which it may still refer.
 
-    Args:
-        config: of the job.
-        copy: another one of it, which is changed and yielded; `copy.deepcopy` would take four times as long
-            as to read the job's packed config again.
+    `copy` is another one of the same config, and is changed: `copy.deepcopy` would take four times as
+    long as to read the job's packed config again.
     """
     with open_dict(copy):
         del copy["hydra"]
@@ -190,12 +171,7 @@ class _Returned(JobReturn):
 
 
 def job_return(job: Job, result: float | RunError | None) -> JobReturn:
-    """Return what Hydra's sweepers expect, and record a failure for the exit code.
-
-    Args:
-        job: that has ended, or was submitted.
-        result: its optimized metric, or why it failed.
-    """
+    """Return what Hydra's sweepers expect, and record a failure for the exit code."""
     if isinstance(result, RunError):
         record(result)
     # No sweeper reads the configs, and a thousand of them fill the memory.

@@ -25,10 +25,8 @@ _PAUSE, _LOOK = 1.0, 0.05
 def tell(world: World, run_dir: str, seconds: float) -> None:
     """Tell every other task the run directory, until it has heard it or the time is over.
 
-    Args:
-        world: this is its first task.
-        run_dir: "" if there is nothing to train.
-        seconds: to wait for tasks that are still on their way.
+    An empty directory says that there is nothing to train. Tasks that are still on their way are waited for
+    so many seconds.
     """
     store, port = store_of(world), str(free_port()) if torchrun_ranks(os.environ) else ""
     deadline = time.monotonic() + seconds

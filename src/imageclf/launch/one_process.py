@@ -13,15 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def check_here(config: RunConfig, command: str) -> None:
-    """Refuse a command that works where it is started with the settings of a cluster.
-
-    Args:
-        config: of a training.
-        command: its name in the shell.
-
-    Raises:
-        InputError: the config names a cluster: this is its login node.
-    """
+    """Refuse cluster=slurm for a command that does its work where it is started: on the login node."""
     if config.cluster is not None:
         raise InputError(
             f"cluster=slurm is for imageclf-train; {command} works where it is started, and that is the "
@@ -33,9 +25,7 @@ def check_here(config: RunConfig, command: str) -> None:
 def in_one_process(config: Config, whole_batches: bool) -> Config:
     """Return a config for one process: else Lightning would start the whole command again for each rank.
 
-    Args:
-        config: of a training.
-        whole_batches: whether the process takes the batches of all ranks together; else those of one rank.
+    With `whole_batches` it takes the batches of all ranks together, else those of one rank.
 
     Raises:
         InputError: srun or torchrun started this process as one of several.

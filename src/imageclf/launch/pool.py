@@ -29,23 +29,16 @@ class Child(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool(Generic[T]):
-    """Processes by number; each calls one function.
+    """Processes by number; each calls one function."""
 
-    Args:
-        running: those that have not ended yet.
-        signals: forwarded to them so far.
-    """
-
-    running: dict[int, Child]
-    signals: list[signal.Signals]
+    running: dict[int, Child]  # those that have not ended yet
+    signals: list[signal.Signals]  # forwarded to them so far
 
     def start(self, number: int, function: Callable[[], T], **environment: str) -> None:
         """Start a process.
 
-        Args:
-            number: of the process.
-            function: can be pickled, as can what it returns.
-            environment: variables that differ from those of this process.
+        The function can be pickled, as can what it returns. `environment` has the variables that
+        differ from those of this process.
         """
         context = fork_server()
         receiver, sender = context.Pipe(duplex=False)
@@ -55,10 +48,13 @@ class Pool(Generic[T]):
         with blocked():
             process.start()
             self.running[number] = Child(process, receiver)
+        # Only the process holds it now, so that the pipe ends when the process does.
         sender.close()
 
     def wait(self) -> dict[int, T | Failure]:
         """Wait until processes end, and return what each of them returned or failed with."""
+        # Both are waited for: a process whose message fills the pipe does not end before it is read, and one
+        # that was killed sends none.
         owners: dict[Any, int] = {}
         for number, (process, receiver) in self.running.items():
             owners |= {process.sentinel: number, receiver: number}
@@ -90,10 +86,7 @@ def open_pool() -> Iterator[Pool[Any]]:
 
 
 def _work(
-    function: Callable[[], object],
-    environment: dict[str, str],
-    folder: str,
-    sender: Connection,
+    function: Callable[[], object], environment: dict[str, str], folder: str, sender: Connection
 ) -> None:
     """Call a function in a new process, and send what it returns or why it failed."""
     # The fork server may come from a process that ignores Ctrl-C.

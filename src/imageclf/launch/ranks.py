@@ -16,10 +16,6 @@ _GRACE = 60.0
 def run_ranks(run_dir: Path, num_ranks: int) -> None:
     """Train a run directory on several ranks; the first to fail ends the others.
 
-    Args:
-        run_dir: holds config.yaml.
-        num_ranks: number of processes.
-
     Raises:
         InputError: a rank found a mistake in the input.
         Preempted: the ranks ended because of a signal; this process forwards its own to them.

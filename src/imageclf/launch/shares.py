@@ -11,17 +11,11 @@ from imageclf.system.machine import SHARE
 
 
 class Share(NamedTuple):
-    """What one job may use of the machine.
+    """What one job may use of the machine."""
 
-    Args:
-        gpus: ids as in CUDA_VISIBLE_DEVICES; empty: all GPUs of the machine.
-        threads: of torch; None: torch's default.
-        cores: that `data.num_workers=auto` counts; None: all.
-    """
-
-    gpus: tuple[str, ...]
-    threads: int | None
-    cores: int | None
+    gpus: tuple[str, ...]  # ids as in CUDA_VISIBLE_DEVICES; empty: all GPUs of the machine
+    threads: int | None  # of torch; None: torch's default
+    cores: int | None  # that `data.num_workers=auto` counts; None: all
 
     @property
     def environment(self) -> dict[str, str]:
@@ -36,12 +30,8 @@ def split_machine(
 ) -> list[Share]:
     """Return a share for each of the jobs that run at the same time.
 
-    Args:
-        n_jobs: how many; None: as many as there are GPUs for, or one.
-        gpus: ids of those that this process may use.
-        gpus_per_job: how many the job with the most ranks asks for.
-        threads: that torch uses in this process.
-        cores: of the CPU that this process may use.
+    Without `n_jobs` there are as many as there are GPUs for, or one. `gpus_per_job` is what the job with
+    the most ranks asks for; GPUs, threads of torch and cores are what this process may use.
 
     Raises:
         InputError: n_jobs is not positive, or there are too few GPUs for so many jobs of several ranks.

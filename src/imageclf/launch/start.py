@@ -51,11 +51,6 @@ def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
 def train_composed(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> bool:
     """Train a composed config, and return whether this process led the run: it is the first of its tasks.
 
-    Args:
-        cfg: the composed config.
-        run_dir: of the run.
-        overrides: what the user typed.
-
     Raises:
         InputError: a mistake in the config or the data, or another job holds the run directory.
         Preempted: a signal ended the run; a job of SLURM is requeued by then.
@@ -81,6 +76,7 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     with recording():
         plain = to_plain(cfg)
         config = check_job(cfg, plain, run_dir, overrides)
+    # In this order the lock is free before the job is put back into the queue, from where it takes it again.
     with requeue_when_preempted(), locked(run_dir):
         with recording():
             is_left = prepare(cfg, run_dir, overrides, plain)
@@ -113,11 +109,7 @@ def score_of(run_dir: Path, metric: str | None) -> float | None:
 def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]) -> RunConfig:
     """Return the parsed config; refuse all that can be before a picture is read or anything is written.
 
-    Args:
-        cfg: the composed config.
-        plain: the same as plain values.
-        run_dir: of the run.
-        overrides: what the user typed.
+    `plain` is the same config as plain values.
 
     Raises:
         InputError: a mistake in the config, or the directory holds another run.
@@ -130,11 +122,7 @@ def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse a sweep that is none, missing tags, an illegal budget, and a metric sought the wrong way.
-
-    Raises:
-        InputError: such a value.
-    """
+    """Refuse resume_sweep without -m, missing tags, an illegal budget, and a search for the worst metric."""
     check_tags(config)
     if config.resume_sweep is not None:
         raise InputError(
@@ -149,11 +137,7 @@ def check_top(config: RunConfig) -> None:
 
 
 def check_direction(metric: str, direction: str) -> None:
-    """Refuse a search that would end with the worst run: optuna's sweeper minimizes unless told otherwise.
-
-    Raises:
-        InputError: the sweeper of Hydra's config goes the other way.
-    """
+    """Refuse a search that would end with the worst run: optuna's sweeper minimizes unless told otherwise."""
     sweeper = HydraConfig.get().sweeper if HydraConfig.initialized() else {}
     given = sweeper.get("direction")
     # The plugin has it as a name or as an enum; several are those of several metrics.
@@ -167,9 +151,7 @@ def check_direction(metric: str, direction: str) -> None:
 def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: None) -> None:
     """Train a run directory in this process, in one process per rank, or as one of an outer launcher's tasks.
 
-    Args:
-        run_dir: holds config.yaml.
-        broadcast: tells the other tasks the run directory.
+    `broadcast` tells the other tasks the run directory.
     """
     given = read_run_config(run_dir)
     scaling = scaling_words(given, total_ranks(given.trainer))
@@ -193,9 +175,7 @@ def train(run_dir: Path, broadcast: Callable[[Path], None] = lambda run_dir: Non
 def checked_ranks(trainer: Mapping[str, Any], world: World) -> int:
     """Return how many processes train, over all nodes.
 
-    Args:
-        trainer: the trainer node.
-        world: what an outer launcher has started.
+    `world` is what an outer launcher has started.
 
     Raises:
         InputError: the node asks for another number.

@@ -47,12 +47,8 @@ def launch(
 ) -> list[JobReturn]:
     """Run a batch of jobs, and return how each ended.
 
-    Args:
-        loader: composes a job's config.
-        config: of the sweep.
-        job_overrides: a list for each job.
-        first: number of the first job in the sweep.
-        n_jobs: how many run at a time; None: as many as there are GPUs for, or one.
+    `n_jobs` run at a time: without a number as many as there are GPUs for, or one. The others are as in
+    `compose_jobs`.
 
     Raises:
         InputError: a mistake in any of the jobs, or srun or torchrun started several tasks; none has started.
@@ -84,10 +80,7 @@ def launch(
 def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Iterator[tuple[Job, Result]]:
     """Run jobs that are asked for one by one, whenever one can start, and yield each as it ends.
 
-    Args:
-        config: of the sweep.
-        n_jobs: as in `launch`.
-        jobs: all of them ask for as many GPUs as the first.
+    All of them ask for as many GPUs as the first; `n_jobs` as in `launch`.
 
     Raises:
         InputError: srun or torchrun started several tasks.
@@ -121,10 +114,7 @@ def _saying_how_to_go_on(sweep_dir: Path) -> Iterator[None]:
 def run_jobs(jobs: Iterator[Job], shares: Sequence[Share], count: int | None) -> Iterator[tuple[Job, Result]]:
     """Run jobs, as many at a time as there are shares, and yield each with its result as it ends.
 
-    Args:
-        jobs: in the order in which they start; the next one is asked for once it can start.
-        shares: of the machine, for the jobs that run at a time.
-        count: how many jobs there are; None: nobody knows yet.
+    The next job is asked for once it can start. Without `count` nobody knows yet how many there are.
 
     Raises:
         Preempted: a signal came. The running jobs received it too and have ended; the others did not start.

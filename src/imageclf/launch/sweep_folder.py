@@ -23,8 +23,7 @@ _HOW = ("resume_sweep=", "ckpt_path=auto")
 def choose_folder(config: DictConfig) -> None:
     """Point a resumed sweep to its folder, before Hydra writes multirun.yaml again.
 
-    Args:
-        config: of the sweep, with its hydra node; `hydra.sweep.dir` is set.
+    It sets `hydra.sweep.dir` in the config.
 
     Raises:
         InputError: there is no sweep to resume, it is another one, or a new one would mix with it.
@@ -58,17 +57,12 @@ def choose_folder(config: DictConfig) -> None:
 
 
 def goes_on(ckpt_path: str | None) -> bool:
-    """Return whether a command goes on with what it finds: it says so, or it is a job that SLURM requeued."""
+    """Return whether a command continues what it finds: it says so, or SLURM has requeued its job."""
     return ckpt_path == "auto" or restarted(os.environ)
 
 
 def choose_run(config: DictConfig, run_dir: str) -> None:
-    """Point a sweep of one job to the directory of its run, which may have begun elsewhere.
-
-    Args:
-        config: of the sweep, with its hydra node.
-        run_dir: where the job trains.
-    """
+    """Point a sweep of one job to the directory of its run, which may have begun elsewhere."""
     with read_write(config.hydra):
         config.hydra.sweep.dir = run_dir
         config.hydra.sweep.subdir = "."
@@ -79,9 +73,7 @@ def overrides_of(typed: Sequence[object], held: Sequence[str] = ()) -> list[str]
 
     What may change when a run goes on is left out, unless several of its values are swept.
 
-    Args:
-        typed: overrides as Hydra got them.
-        held: keys that must not change, although those of a single run might.
+    `held` are keys that must not change, although those of a single run might.
 
     >>> overrides_of(["cluster.minutes=9", "seed=1,2", "tags=[a],[b]", "resume_sweep=runs/1"])
     ['seed=1,2', 'tags=[a],[b]']

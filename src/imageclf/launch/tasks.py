@@ -61,11 +61,7 @@ def broadcasting(world: World) -> Iterator[Callable[[Path], None]]:
 
 
 def refuse_sweep(world: World) -> None:
-    """Refuse several runs where the tasks train one together.
-
-    Raises:
-        InputError: srun or torchrun started this process as one of several.
-    """
+    """Refuse several runs where the tasks train one together."""
     with broadcasting(world):
         if world.size > 1:
             raise InputError(

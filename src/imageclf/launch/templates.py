@@ -18,8 +18,7 @@ def share_files(loader: ConfigLoader) -> None:
     what takes it a third of a second is a copy and a few assignments here, and a pickle is copied in a fifth
     of the time that `copy.deepcopy` needs. The configs are the same.
 
-    Args:
-        loader: of the sweep; its `load_sweep_config` is replaced.
+    The loader's `load_sweep_config` is replaced.
     """
     # The libraries stay: looking through them for garbage took longer than composing the jobs.
     gc.freeze()

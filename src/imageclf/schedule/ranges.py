@@ -9,12 +9,12 @@ from imageclf.system.printable import written
 
 
 class Range(NamedTuple):
-    """Legal numbers from `low` to `high`; `above` and `below` say that these two themselves are illegal."""
+    """Legal numbers."""
 
-    low: float
-    high: float
-    above: bool = False
-    below: bool = False
+    low: float  # the smallest
+    high: float  # the largest
+    above: bool = False  # whether `low` itself is illegal
+    below: bool = False  # whether `high` itself is illegal
 
     def holds(self, number: float) -> bool:
         """Return whether a number is legal; NaN never is."""
@@ -35,7 +35,7 @@ class Range(NamedTuple):
 
 _SHARE, _BELOW_ONE, _FACTOR = Range(0, 1), Range(0, 1, below=True), Range(0, 1, above=True)
 _COUNT, _COUNT_FROM_0 = Range(1, 1e6), Range(0, 1e6)
-_PIXELS, _BATCH, _SEED = Range(1, 8192), Range(1, 65_536), Range(0, 2**32 - 1)
+_PIXELS, _BATCH, _SEED, _WORKERS = Range(1, 8192), Range(1, 65_536), Range(0, 2**32 - 1), Range(0, 1024)
 _EPOCHS_FROM_0, _RATE, _AMOUNT = Range(0, 1e5), Range(0, 1e3, above=True), Range(0, 1e6, above=True)
 
 # A star stands for any name. A list is judged number by number; null and words are not numbers.
@@ -49,7 +49,7 @@ RANGES: Mapping[str, Range] = {
     "data.channels": Range(1, 64),
     "data.batch_size": _BATCH,
     "data.global_batch_size": _BATCH,
-    "data.num_workers": Range(0, 1024),
+    "data.num_workers": _WORKERS,
     "data.cache_gb": _AMOUNT,
     "transforms.max_rotate": Range(0, 180),
     "transforms.p_rotate": _SHARE,
@@ -106,6 +106,9 @@ RANGES: Mapping[str, Range] = {
     "callbacks.checkpoint.every_n_minutes": _AMOUNT,
     "callbacks.checkpoint.every_n_batches": _COUNT,
     "lr_batch_size": _COUNT,
+    # Of imageclf-predict.
+    "batch_size": _BATCH,
+    "num_workers": _WORKERS,
     "trainer.devices": Range(-1, 1e6),
     "trainer.num_nodes": _COUNT,
     "trainer.accumulate_grad_batches": _COUNT,

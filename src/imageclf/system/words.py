@@ -25,6 +25,15 @@ def joined(names: Sequence[str], most: int | None = None) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error's message, or its type if it has none.
+
+    >>> first_line(ValueError("line 1:\n  odd")), first_line(RecursionError())
+    ('line 1:', 'RecursionError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def reason_of(error: BaseException) -> str:
     r"""Return the message of an error as one line of at most 200 characters; its type if it has none.
 

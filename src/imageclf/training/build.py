@@ -40,7 +40,7 @@ from imageclf.training.run_config import RunConfig
 
 
 class Parts(NamedTuple):
-    """What a training is made of, but for callbacks and trainer."""
+    """What a training is made of, except callbacks and trainer."""
 
     schedule: Schedule
     module: ClassifierModule
@@ -108,21 +108,13 @@ def _try_extra(config: RunConfig, pixels: Pixels) -> None:
 
 
 def build_callbacks(
-    config: RunConfig,
-    state: RunState,
-    run_dir: Path,
-    ends: bool = True,
-    notice: Notice | None = None,
+    config: RunConfig, state: RunState, run_dir: Path, ends: bool = True, notice: Notice | None = None
 ) -> list[pl.Callback]:
     """Build the callbacks, in the order of their hooks.
 
-    Args:
-        config: of the run.
-        state: of the run; the same object as that of its module and data.
-        run_dir: of the run.
-        ends: whether plan, summary and report are among them, which end a run, the average of phases, and
-            cuDNN's search.
-        notice: the signals that the run has received; None: it does not handle them.
+    The state is the same object as that of the run's module and data. Without `ends` what belongs to a whole
+    run is left out: plan, summary, report, the average of phases, and cuDNN's search. Without a notice they
+    handle no signals.
     """
     nodes = config.callbacks
     best = nodes.get("checkpoint", {}).get("best")
@@ -150,16 +142,7 @@ def build_trainer(
 ) -> pl.Trainer:
     """Build the Trainer.
 
-    Args:
-        node: the trainer node, checked.
-        max_epochs: epochs of the schedule.
-        run_dir: of the run.
-        callbacks: in the order of their hooks.
-        loggers: of the run.
-        has_validation: whether any picture is held out.
-
-    Raises:
-        InputError: this machine does not have what the node asks for.
+    The node is checked, and the callbacks are in the order of their hooks.
     """
     # Batch norms are converted when the module is built.
     node = {name: value for name, value in {**node, **settle(node)}.items() if name != "sync_batchnorm"}
@@ -188,11 +171,7 @@ def build_trainer(
 
 
 def cluster_environment(environment: Environment) -> list[ClusterEnvironment]:
-    """Return the plugin that tells the Trainer its rank, where Lightning would mistake a SLURM job for srun.
-
-    Args:
-        environment: of this process.
-    """
+    """Return the plugin that tells the Trainer its rank where Lightning would take a SLURM job for srun."""
     if "TORCHELASTIC_RUN_ID" in environment or job_id(environment) is None:
         return []
     # A batch script without srun, or a rank of ours inside of a job.

@@ -19,7 +19,7 @@ from imageclf.schedule.ranges import check_range
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.printable import written
 
-# Nodes of ours without a `_target_`, and nodes with one, but for the groups whose nodes have any name.
+# Our nodes without a `_target_`, and those with one; nodes of FREE_GROUPS, which have any name, come on top.
 OWN_NODES = {"model": ModelOptions, "analysis": AnalysisOptions, "extras": Extras, "cluster": ClusterOptions}
 TARGETS = (
     "task",
@@ -33,33 +33,27 @@ TARGETS = (
 OFFERED = ("in_features", "num_classes", "num_labels", "params")
 # And those of a single node.
 OFFERED_TO = {"model.loss": ("weight",), "task": ("thresholds",)}
+# Values that the program computes with, of classes of others, which check them only when they are built.
+COMPUTED_WITH: Mapping[str, Mapping[str, Any]] = {
+    "trainer": {"num_nodes": int | None, "accumulate_grad_batches": int | None},
+    "model.optimizer": {"weight_decay": float},
+}
 
 
 class Rule(NamedTuple):
-    """What a node of the config may hold.
+    """What a node of the config may hold."""
 
-    Args:
-        types: annotation by key; None where anything goes.
-        required: keys that must be there.
-        open: whether further keys are legal.
-        offered: keys that the program sets itself.
-    """
-
-    types: Mapping[str, Any]
-    required: tuple[str, ...] = ()
-    open: bool = False
-    offered: tuple[str, ...] = ()
+    types: Mapping[str, Any]  # annotation by key; None where anything goes
+    required: tuple[str, ...] = ()  # keys that must be there
+    open: bool = False  # whether further keys are legal
+    offered: tuple[str, ...] = ()  # keys that the program sets itself
 
 
 T = TypeVar("T")
 
 
 def checked(cfg: DictConfig, options: type[T]) -> T:
-    """Return the composed config of a command as its dataclass.
-
-    Raises:
-        InputError: as `check`, or a value is out of range.
-    """
+    """Return the composed config of a command as its dataclass."""
     config = to_plain(cfg)
     check(config, options)
     return options(**config)
@@ -68,23 +62,14 @@ def checked(cfg: DictConfig, options: type[T]) -> T:
 def check(config: Plain, top: type) -> None:
     """Refuse a config with an unknown key or a value of a wrong type.
 
-    Args:
-        config: plain values.
-        top: a dataclass with the legal top-level keys.
-
-    Raises:
-        InputError: the first mistake, with the nearest legal key or what the key takes.
+    The legal keys of the top level are the fields of the dataclass `top`.
     """
     # Outer nodes first: a mistake is reported where it begins.
     _check_nodes(config, {"": _rule_of(top), **dict(_own_nodes(config)), **_target_rules(config)})
 
 
 def check_built(config: Plain) -> None:
-    """Refuse the same in the nodes with a `_target_` alone, of a config or of a part of it.
-
-    Raises:
-        InputError: as `check`.
-    """
+    """Refuse such mistakes in the nodes with a `_target_`, of a config or of a part of one."""
     _check_nodes(config, _target_rules(config))
 
 
@@ -141,7 +126,8 @@ def _target_rules(config: Plain) -> dict[str, Rule]:
 def _target_rule(target: Callable[..., Any], key: str) -> Rule:
     parameters = parameters_of(target)
     ours = target.__module__.startswith("imageclf.")
-    hints = _hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    own = _hints(target.__init__ if inspect.isclass(target) else target) if ours else {}
+    hints = own or COMPUTED_WITH.get(key, {})
     passed = (*OFFERED, *Offered._fields, *OFFERED_TO.get(key, ()))
     offered = tuple(name for name in passed if name in parameters)
     # Hydra's own keys are legal in every node that it builds.

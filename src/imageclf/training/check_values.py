@@ -35,11 +35,7 @@ RESERVED = {
 
 
 def check_batch_size(loading: Loading) -> None:
-    """Refuse a batch for each process beside one for all of them.
-
-    Raises:
-        InputError: both have numbers.
-    """
+    """Refuse a batch for each process beside one for all of them."""
     if loading.global_batch_size is not None and loading.batch_size != "auto":
         raise InputError(
             f"data.global_batch_size={loading.global_batch_size} is in place of "
@@ -64,11 +60,7 @@ def needed_callbacks(schedule: Schedule) -> dict[str, str]:
 
 
 def check_class_weights(model: ModelOptions) -> None:
-    """Refuse class weights for a loss that takes none.
-
-    Raises:
-        InputError: its signature has no `weight`.
-    """
+    """Refuse class weights for a loss that takes none."""
     how, loss = model.class_weights, model.loss
     if how != "none" and "weight" not in inspect.signature(locate_target(loss, "model.loss")).parameters:
         raise InputError(
@@ -78,7 +70,7 @@ def check_class_weights(model: ModelOptions) -> None:
 
 
 def check_model(model: ModelOptions) -> None:
-    """Refuse a model or weights that there are not, within seconds: the pictures are not read yet.
+    """Refuse a model or weights that do not exist, within seconds: before any picture is read.
 
     Raises:
         InputError: timm knows no such model, or the hub has no weights of it; or a key is for timm's models,
@@ -108,11 +100,7 @@ def _check_own(model: ModelOptions, name: str) -> None:
 
 
 def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
-    """Refuse a config without a callback that the schedule needs.
-
-    Raises:
-        InputError: such a callback was removed.
-    """
+    """Refuse a config without a callback that the schedule needs."""
     # A node set to null builds nothing, as if it were removed.
     present = {name for name, node in nodes.items() if node is not None}
     for name, phase in needed_callbacks(schedule).items():
@@ -125,11 +113,7 @@ def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
 
 
 def check_trainer(node: Mapping[str, Any]) -> None:
-    """Refuse what the program sets itself, naming what to use instead.
-
-    Raises:
-        InputError: the node has such a key, or an untested strategy or precision.
-    """
+    """Refuse what the program sets itself, naming what to use instead."""
     for key, instead in RESERVED.items():
         if key in node:
             raise InputError(f"trainer.{key}={node[key]}: {instead}")

@@ -19,11 +19,8 @@ def closing_words(
 ) -> list[str]:
     """Return the lines that a finished run ends with.
 
-    Args:
-        run_dir: of the run.
-        summary: its summary.json; what it lacks is left out.
-        written: which of `RESULTS` there are.
-        modules: of the user's own, which predict and export have to trust.
+    `written` has those of `RESULTS` that there are, and `modules` the user's own, which predict and
+    export have to trust. What the summary lacks is left out.
     """
     paths = {name: (run_dir / name).absolute() for name in RESULTS if name in written}
     rows = [*result_rows(summary), *((RESULTS[name], str(path)) for name, path in paths.items())]

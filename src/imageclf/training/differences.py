@@ -48,17 +48,11 @@ _MISSING: Final = object()
 
 
 class Change(NamedTuple):
-    """A value that differs from that of a saved config.
+    """A value that differs from that of a saved config."""
 
-    Args:
-        key: dotted.
-        was: in the saved config; None: it has none.
-        now: in the command's config; None: it has none.
-    """
-
-    key: str
-    was: str | None
-    now: str | None
+    key: str  # dotted
+    was: str | None  # in the saved config; None: it has none
+    now: str | None  # in the command's config; None: it has none
 
     def __str__(self) -> str:
         """Return both values."""
@@ -69,10 +63,8 @@ class Change(NamedTuple):
 def contradictions(saved: Plain, new: Plain, overrides: list[str]) -> list[Change]:
     """Return the values in which overrides differ from the saved config, each once.
 
-    Args:
-        saved: the run's config.
-        new: the config composed with the overrides.
-        overrides: as typed, e.g. `seed=1` or `+trainer.precision=bf16-mixed`.
+    Overrides are as typed, such as `seed=1` or `+trainer.precision=bf16-mixed`; `new` is composed with
+    them.
     """
     keys = [key for key in map(key_of, overrides) if not is_free(key)]
     changes = [each for key in keys for each in _changes(_at(saved, key), _at(new, key), key)]

@@ -9,13 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from imageclf import InputError
-from imageclf.configs import (
-    check_saved,
-    load_config,
-    read_config,
-    save_config,
-    to_plain,
-)
+from imageclf.configs import check_saved, load_config, read_config, save_config, to_plain
 from imageclf.configs.plain import Plain, to_saved
 from imageclf.configs.saved.hydra_record import keep_record, read_overrides
 from imageclf.system.world import restarted
@@ -36,17 +30,11 @@ MOST = 5
 def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str], plain: Plain | None = None) -> bool:
     """Write config.yaml into a new run directory, or accept one to resume.
 
-    Args:
-        cfg: the composed config.
-        run_dir: of the run; Hydra has made it.
-        overrides: what the user typed.
-        plain: what `to_plain` makes of the config, where the caller knows it already.
+    Hydra has made the directory. `plain` is what `to_plain` makes of the config, where the caller knows
+    it already.
 
     Returns:
         Whether there is anything left to do: False for a finished run.
-
-    Raises:
-        InputError: as `check_directory`.
     """
     saved = run_dir / "config.yaml"
     # A job has checked it already, but not since it holds the directory's lock.
@@ -121,6 +109,7 @@ def _compared(overrides: list[str], was: dict[str, Any], run_dir: Path) -> list[
     """
     if was.get("budget") is None:
         return overrides
+    # As the command that started the run gave them.
     typed = read_overrides(run_dir) or []
     return [each for each in overrides if not (key_of(each).startswith("schedule") and each in typed)]
 
@@ -128,12 +117,7 @@ def _compared(overrides: list[str], was: dict[str, Any], run_dir: Path) -> list[
 def check_trusted(cfg: DictConfig, saved: Path) -> None:
     """Refuse to resume a config that names code which neither the command line nor `trust` names.
 
-    Args:
-        cfg: the composed config, which is the user's own.
-        saved: the run's config.yaml, which anyone may have written.
-
-    Raises:
-        InputError: it does, or no training has written it.
+    The composed config is the user's own; anyone may have written the saved one.
     """
     check_saved(read_config(saved), OmegaConf.to_container(cfg, resolve=False), cfg.trust, saved)
     try:

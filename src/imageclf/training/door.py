@@ -13,7 +13,7 @@ from imageclf.callbacks.always.progress import ShowProgress
 from imageclf.callbacks.checkpoint import newest_whole
 from imageclf.data import Table
 from imageclf.system.signals import Notice, stop_notice
-from imageclf.training.build import Parts, build_callbacks, build_parts, build_trainer
+from imageclf.training.build import build_callbacks, build_parts, build_trainer
 from imageclf.training.logs import log_to_file
 from imageclf.training.parts.loggers import build_loggers, opened
 from imageclf.training.parts.shared_batches import for_ranks
@@ -39,23 +39,25 @@ def run(run_dir: Path) -> None:
 
 
 def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
-    """Train a run whose config and table are read, as `run` does.
-
-    Args:
-        run_dir: of the run.
-        config: of the run, for its ranks.
-        table: of its pictures.
-        notice: of the signals that reach this process.
-    """
+    """Train a run whose config and table are read, as `run` does."""
     # For the head's first weights; every later draw is seeded by its position.
     pl.seed_everything(config.seed, verbose=False)
     parts = build_parts(config, table)
-    callbacks = _callbacks(config, parts, run_dir, notice)
+    # A signal is answered last: by then every callback has seen the batch, and the checkpoint holds it.
+    callbacks: list[pl.Callback] = [
+        Presence(run_dir),
+        Finish(notice),
+        *build_callbacks(config, parts.state, run_dir, notice=notice),
+        LogMachine(),
+        *([CompileLog(parts.schedule)] if config.model.compile is not None else []),
+        ShowProgress(parts.schedule),
+        Preemption(notice),
+    ]
     if config.model.weights == "none" and isinstance(config.model.backbone, str):
         log.warning("model.weights=none: THE BODY STARTS FROM RANDOM WEIGHTS, not from a pretrained model")
-    given = Path(config.ckpt_path).expanduser() if config.ckpt_path not in (None, "auto") else None
     # A restarted job resumes, whatever its first command line was.
     own = newest_whole(run_dir / "checkpoints")
+    given = Path(config.ckpt_path).expanduser() if config.ckpt_path not in (None, "auto") else None
     checkpoint = own or given
     loggers = build_loggers(config.logger or {}, run_dir)
     trainer = build_trainer(
@@ -73,16 +75,3 @@ def fit(run_dir: Path, config: RunConfig, table: Table, notice: Notice) -> None:
     with opened(loggers if is_logged else {}, run_dir):
         # weights_only: a checkpoint may be a stranger's, and opening it must run no code.
         trainer.fit(parts.module, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
-
-
-def _callbacks(config: RunConfig, parts: Parts, run_dir: Path, notice: Notice) -> list[pl.Callback]:
-    """Return all callbacks of a training, in the order of their hooks."""
-    return [
-        Presence(run_dir),
-        Finish(notice),
-        *build_callbacks(config, parts.state, run_dir, notice=notice),
-        LogMachine(),
-        *([CompileLog(parts.schedule)] if config.model.compile is not None else []),
-        ShowProgress(parts.schedule),
-        Preemption(notice),
-    ]

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from imageclf import InputError
+from imageclf.configs import read_config
 from imageclf.system.files import write_text
 from imageclf.system.printable import cell, is_terminal, written
 from imageclf.training.run_config import RunConfig
@@ -21,11 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def check_tags(config: RunConfig) -> None:
-    """Refuse a run without tags where `extras.enforce_tags` requires them.
-
-    Raises:
-        InputError: it has none.
-    """
+    """Refuse a run without tags where `extras.enforce_tags` requires them."""
     if config.extras.enforce_tags and not config.tags:
         raise InputError("tags=[]: extras.enforce_tags asks for some; give tags=[baseline,resnet]")
 
@@ -42,8 +38,7 @@ def announce(run_dir: Path, config: RunConfig) -> None:
     if config.tags:
         log.info("tags: %s", ", ".join(config.tags))
     # As saved: values from the environment stay names.
-    saved = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"), resolve=False)
-    tree = config_tree({str(name): node for name, node in saved.items()} if isinstance(saved, dict) else {})
+    tree = config_tree(read_config(run_dir / "config.yaml"))
     text = tree_text(tree)
     write_text(run_dir / "config_tree.log", text)
     # In a file or a pipe rich would break lines at 80 columns.

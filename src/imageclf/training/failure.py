@@ -7,16 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imageclf.configs import exit_code, explain
-from imageclf.system.errors import (
-    DONE,
-    INTERRUPTED,
-    MISTAKE,
-    PREEMPTED,
-    Failure,
-    RankError,
-    RunError,
-    Status,
-)
+from imageclf.system.errors import DONE, INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, RunError, Status
 from imageclf.system.files import write_json
 
 FILE = "failed.json"
@@ -59,10 +50,7 @@ def write_failure(run_dir: Path, failure: Failure) -> None:
 def record_failure(run_dir: Path, is_first: bool = True) -> Iterator[None]:
     """Remove failed.json, and write it again if the block raises.
 
-    Args:
-        run_dir: of the run.
-        is_first: whether this is the first rank. The others remove nothing, and write what the first one
-            cannot if it is killed.
+    Ranks other than the first remove nothing, and write what the first one cannot if it is killed.
     """
     if is_first:
         (run_dir / FILE).unlink(missing_ok=True)

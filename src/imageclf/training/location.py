@@ -1,7 +1,7 @@
 """Where a run may lie: by itself, in a folder that holds nothing of others."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,12 +48,8 @@ def has_begun(folder: Path) -> bool:
 
 
 def check_location(folder: Path) -> None:
-    """Refuse a folder that would mix a run with another one, or with files of other programs.
-
-    Raises:
-        InputError: it lies inside a run, holds runs, or holds files that a run would overwrite.
-    """
-    outer = next((each for each in folder.absolute().parents if holds_run(each)), None)
+    """Refuse a folder that would mix a run with another one, or with files of other programs."""
+    outer = _run_in(folder.absolute().parents)
     if outer is not None:
         raise InputError(f"{folder} lies inside the run {outer}: choose another hydra.run.dir or task_name")
     blocked = next((folder / name for name in _FILES if (folder / name).is_dir()), None)
@@ -74,12 +70,8 @@ def check_location(folder: Path) -> None:
 
 
 def check_sweep_location(folder: Path) -> None:
-    """Refuse a folder of a sweep that is a run, or lies inside one.
-
-    Raises:
-        InputError: it does.
-    """
-    outer = next((each for each in (folder.absolute(), *folder.absolute().parents) if holds_run(each)), None)
+    """Refuse a folder of a sweep that is a run, or lies inside one."""
+    outer = _run_in((folder.absolute(), *folder.absolute().parents))
     if outer is not None:
         raise InputError(f"{folder} lies in the run {outer}: choose another hydra.sweep.dir or task_name")
 
@@ -101,6 +93,10 @@ def clear_unbegun(folder: Path) -> None:
     """Remove what a run has prepared that never began: it was made for another config."""
     for path in (folder / name for name in _PREPARED):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _run_in(folders: Iterable[Path]) -> Path | None:
+    return next((each for each in folders if holds_run(each)), None)
 
 
 def _runs_inside(folder: Path) -> Iterator[Path]:

@@ -67,8 +67,7 @@ def logged(file: Path | None) -> Iterator[None]:
 
     A program that has set up its logging gets the messages its own way; else they go to standard output.
 
-    Args:
-        file: that gets them, too; None: none does.
+    The file, if there is one, gets them, too.
     """
     root = logging.getLogger()
     handlers: list[logging.Handler] = [] if root.handlers else [logging.StreamHandler(sys.stdout)]

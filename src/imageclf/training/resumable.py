@@ -20,11 +20,7 @@ _MAPPINGS = ("state_dict", "callbacks")
 
 
 def check_resumable(path: Path) -> None:
-    """Refuse a file that no run could start from, before a picture is read.
-
-    Raises:
-        InputError: there is no such file, it is damaged, or it is not a checkpoint of a run.
-    """
+    """Refuse a file that no run could start from, before a picture is read."""
     remedy = "give a file of a run's checkpoints/, auto or null"
     if path.is_dir():
         raise InputError(f"ckpt_path={path} is a folder: {remedy}")
@@ -41,15 +37,8 @@ def check_resumable(path: Path) -> None:
 def check_fits(path: Path, module: ClassifierModule, data: ImageData, num_ranks: int, is_own: bool) -> None:
     """Refuse a checkpoint of another run that this one cannot go on from.
 
-    Args:
-        path: of the checkpoint.
-        module: as built, before its state is restored.
-        data: as built.
-        num_ranks: of the run.
-        is_own: whether the checkpoint lies in the run's own directory, so that it may be of the run's end.
-
-    Raises:
-        InputError: its classes, model, optimizer or schedule differ.
+    The module's state is not restored yet. A checkpoint of the run's own directory (`is_own`) may be that
+    of the run's end.
     """
     content = _read(path)
     reason = (

@@ -49,11 +49,7 @@ class DataOptions:
     class_list: ClassList = field(default_factory=ClassList)
 
     def read(self) -> Table:
-        """Return the pictures of the source that have the chosen classes, with labels as the task reads them.
-
-        Raises:
-            InputError: they cannot be read, or there are no such classes.
-        """
+        """Return the pictures of the source in the chosen classes, with labels as the task reads them."""
         return self.class_list.apply(self.task.read(self.source.read))
 
 
@@ -61,26 +57,7 @@ class DataOptions:
 class RunConfig:
     """A training config; its fields are the legal keys at the top level.
 
-    Args:
-        callbacks: by name, without those that are null.
-        metrics: nodes that score each validation, by name; their keys are a metric's, `min_classes` and
-            `higher_is_better`.
-        logger: by name; a config may have null for none.
-        experiment: name of the experiment, or None.
-        task_name: folder of the runs below runs/; None: the experiment's name, or train.
-        tags: words to find a run by.
-        seed: of the head's first weights, order, draws and dropout.
-        optimized_metric: what the command returns to a sweeper, a key of summary.json.
-        ckpt_path: auto: go on from the run directory's newest whole checkpoint; a path: start from it.
-        resume_sweep: with -m, the folder of a sweep to go on with; None: a new one.
-        cluster: where the run trains; None: on this machine.
-        trust: on resuming, modules whose code config.yaml may name in addition to ours and what the command
-            line names; all: any. In a config.yaml it has no effect.
-        task: what a label is.
-        lr_scaling: how the rates of the phases grow with the pictures a step.
-        lr_batch_size: pictures a step that these rates were made for.
-        budget: what the run may take, as `Budget.read` takes it: the lengths of the phases are made to fit
-            when the run starts. None: they stay as given.
+    conf/train.yaml explains each key. Nodes that are null build nothing, and are in none of the mappings.
     """
 
     data: DataOptions
@@ -120,12 +97,7 @@ def read_run_config(run_dir: Path) -> RunConfig:
 def parse(config: Plain, kind: type[Config]) -> Config:
     """Check the keys and values of a composed config, and build all of it that needs no pictures.
 
-    Args:
-        config: plain values.
-        kind: `RunConfig`, or what a command adds to it.
-
-    Raises:
-        InputError: the first mistake.
+    `kind` is `RunConfig`, or what a command adds to it.
     """
     check(config, kind)
     cluster = config["cluster"]
@@ -157,20 +129,12 @@ def parse(config: Plain, kind: type[Config]) -> Config:
 
 
 def build_task(node: Node | None) -> Task:
-    """Build the task node; runs of earlier versions have none, and the usual task.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Build the task node; runs of earlier versions have none, and the usual task."""
     return MULTICLASS if node is None else instantiate(node, "task")
 
 
 def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
-    """Return the flat data node as its parts.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Return the flat data node as its parts."""
     own = {"_target_", *parameters_of(locate_target(node, "data"))}
     shared = {name: value for name, value in node.items() if name not in own}
     return DataOptions(

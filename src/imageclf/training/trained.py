@@ -33,35 +33,21 @@ _MOST_SIZES = 1000
 
 
 class TrainedRun(NamedTuple):
-    """What a finished run has trained, as far as predict and export need it.
+    """What a finished run has trained, as far as predict and export need it."""
 
-    Args:
-        backbone: any timm name, or a node, checked.
-        head: its node, checked; None: the last layer of the backbone.
-        channels_last: keep convolution weights and pictures channels-last; auto: see `model.layout`.
-        resize: how pictures become their size.
-        sizes: of the pictures of all phases.
-        size: of those of the last one.
-        seed: of drawn views.
-        files: of weights.
-        classes: in class order.
-        task: what a label is, with what it learned of the validation pictures.
-        config: config.yaml as written; a node of it is built only after `check_node`.
-        pixels: what the pictures are decoded to.
-    """
-
-    backbone: str | dict[str, Any]
-    head: dict[str, Any] | None
+    backbone: str | dict[str, Any]  # any timm name, or a node, checked
+    head: dict[str, Any] | None  # its node, checked; None: the last layer of the backbone
+    # Keep convolution weights and pictures channels-last; auto: see `model.layout`.
     channels_last: bool | Literal["auto"]
-    resize: Resize
-    sizes: set[PictureSize]
-    size: PictureSize
-    seed: int
-    files: list[Path]
-    classes: tuple[str, ...]
-    task: Task
-    config: dict[str, Any]
-    pixels: Pixels = RGB
+    resize: Resize  # how pictures become their size
+    sizes: set[PictureSize]  # of the pictures of all phases
+    size: PictureSize  # of those of the last one
+    seed: int  # of drawn views
+    files: list[Path]  # of weights
+    classes: tuple[str, ...]  # in class order
+    task: Task  # what a label is, with what it learned of the validation pictures
+    config: dict[str, Any]  # config.yaml as written; a node of it is built only after `check_node`
+    pixels: Pixels = RGB  # what the pictures are decoded to
 
     @property
     def network(self) -> str:
@@ -72,15 +58,14 @@ class TrainedRun(NamedTuple):
 def read_trained(run_dir: Path, weights: str, trust: Trust) -> TrainedRun:
     """Read what a finished run has trained.
 
-    Args:
-        run_dir: of the run.
-        weights: name of a candidate, as `candidate_files` takes it.
-        trust: further modules whose classes may be built, or all.
+    `weights` names a candidate, as in `candidate_files`; `trust` names further modules whose classes may
+    be built, or all.
 
     Raises:
         InputError: the run is not finished, has no such weights, or its config has an illegal value.
     """
     source = run_dir / "config.yaml"
+    # What the config looks up in the environment is looked up only for those who trust all of it.
     config = load_config(source) if trust == "all" or "all" in trust else read_config(source)
     head = _value(config, "model.head", _MAPPING | None, source)
     backbone = _value(config, "model.backbone", str | _MAPPING, source)
@@ -139,27 +124,16 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
 
 
 class BuiltRun(NamedTuple):
-    """A run whose network is built; its weights are read whenever it predicts.
-
-    Args:
-        run_dir: of the run.
-        run: what was trained.
-        module: holds the network.
-        expects: what the network expects of a picture.
-    """
+    """A run whose network is built; its weights are read whenever it predicts."""
 
     run_dir: Path
     run: TrainedRun
-    module: ClassifierModule
-    expects: DataConfig
+    module: ClassifierModule  # holds the network
+    expects: DataConfig  # what the network expects of a picture
 
 
 def finished(run: str | os.PathLike[str]) -> Path:
-    """Return the directory of a run by its path.
-
-    Raises:
-        InputError: no finished run is there.
-    """
+    """Return the directory of a run by its path."""
     run_dir = Path(run).expanduser()
     if not (run_dir / "summary.json").exists():
         raise InputError(f"run={run}: no finished run is there (summary.json is missing)")
@@ -169,11 +143,7 @@ def finished(run: str | os.PathLike[str]) -> Path:
 def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:
     """Build the transforms of a run: they decide on drawn views, and how much detail pictures keep.
 
-    Args:
-        run: what was trained.
-        run_dir: of the run.
-        trust: as in `read_trained`.
-        is_drawn: whether views will be drawn; only those go through the user's own part.
+    Only drawn views go through the user's own part.
 
     Raises:
         InputError: the config has something else there, or code that is not trusted.
@@ -190,12 +160,7 @@ def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool
 
 
 def build_predicting_trainer(run_dir: Path, precision: str) -> pl.Trainer:
-    """Build a Trainer that predicts on this machine's device, whatever the run was trained on.
-
-    Args:
-        run_dir: of the run.
-        precision: of Lightning, or auto.
-    """
+    """Build a Trainer that predicts on this machine's device, whatever the run was trained on."""
     node = {
         "_target_": "lightning.Trainer",
         "accelerator": "auto",
@@ -221,6 +186,7 @@ def _sizes(config: dict[str, Any], source: Path) -> set[PictureSize]:
         size = phase.get("size") if isinstance(phase, dict) else None
         each = size if isinstance(size, list) else [size]
         key = f"{source}: schedule.phases.{name}.size"
+        # One more than a run may have is enough to refuse it.
         sizes |= {whole if one is None else read_size(one, key) for one in each[: _MOST_SIZES + 1]}
     if not 1 <= len(sizes) <= _MOST_SIZES:
         raise InputError(f"{source}: schedule.phases has {len(sizes)} sizes: a run has 1 to {_MOST_SIZES}")

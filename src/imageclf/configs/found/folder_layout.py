@@ -33,10 +33,8 @@ def find_valid(root: str, train: str) -> str | None:
 def find_test(root: str, train: str, valid: str | None = None) -> str | None:
     """Return the folder of test pictures beside that of the training pictures; None if there is none.
 
-    Args:
-        root: the folder of both.
-        train: that of the training pictures; "." is the root itself.
-        valid: that of the validation pictures, which may be called like one of test pictures; None: none.
+    `train` is "." where the root holds the classes. The folder of validation pictures may have a
+    usual name of test pictures.
     """
     if train == ".":
         return None
@@ -68,7 +66,7 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def _split(root: str, names: list[str], among: tuple[str, ...]) -> str | None:
-    """Return the first folder that is called like a split and holds folders."""
+    """Return the first folder that has a usual name of a split and holds folders."""
     found = [name for word in among for name in names if name.casefold() == word]
     return next((name for name in found if subfolders(absolute(root) / name)), None)
 

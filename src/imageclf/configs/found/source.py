@@ -40,8 +40,7 @@ _TABLE = {
 def offer(arguments: Sequence[str]) -> None:
     """Make `data=PATH` and `model=NAME` options of their groups, in this process.
 
-    Args:
-        arguments: of the command line; a config in a folder that they name goes before a path or model.
+    A config in a folder that the arguments name goes before a path or model.
     """
     FoundSource.arguments = tuple(arguments)
     Plugins.instance().register(FoundSource)
@@ -59,6 +58,7 @@ class FoundPath(SearchPathPlugin):
 class FoundSource(ConfigSource):
     """Configs that are made when they are asked for."""
 
+    # Hydra makes the instances, so what they have to know stands at the class.
     arguments: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
@@ -73,11 +73,7 @@ class FoundSource(ConfigSource):
         return is_ours and not any(source.is_config(config_path) for source in typed_sources(self.arguments))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the config of a data set or model.
-
-        Raises:
-            InputError: there is no such data set.
-        """
+        """Return the config of a data set or model."""
         group, _, option = config_path.partition("/")
         node = data_node(option) if group == "data" else model_node(option)
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), {"package": None})

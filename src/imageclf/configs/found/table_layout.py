@@ -1,4 +1,7 @@
-"""Which columns of a CSV name the pictures and their classes, and where the pictures are, seen by looking."""
+"""Which columns of a CSV name the pictures and their classes, and where the pictures are, seen by looking.
+
+Where there is nothing, or more than one, an InputError names the key that decides.
+"""
 
 import csv
 import os
@@ -22,23 +25,14 @@ _HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
 
 
 class FileLocation(NamedTuple):
-    """Where the files are that a column names.
+    """Where the files are that a column names."""
 
-    Args:
-        images: their folder below the root, "." for the root itself.
-        suffix: what is added to the column's values; None: nothing.
-    """
-
-    images: str
-    suffix: str | None
+    images: str  # their folder below the root, "." for the root itself
+    suffix: str | None  # what is added to the column's values; None: nothing
 
 
 def find_id_column(root: str, csv: str) -> str:
-    """Return the column whose values name files below the root.
-
-    Raises:
-        InputError: none does, or several do.
-    """
+    """Return the column whose values name files below the root."""
     columns = _read(absolute(root) / csv)
     locations = {name: _best_locations(absolute(root), values) for name, values in columns.items()}
     hits = {name: found for name, (found, _) in locations.items() if found}
@@ -55,11 +49,7 @@ def find_id_column(root: str, csv: str) -> str:
 
 
 def find_images(root: str, csv: str, id_column: str) -> str:
-    """Return the folder below the root that holds the files of a column; "." for the root itself.
-
-    Raises:
-        InputError: none does, or several do.
-    """
+    """Return the folder below the root that holds the files of a column; "." for the root itself."""
     columns = _read(absolute(root) / csv)
     found, locations = _best_locations(absolute(root), columns.get(id_column, ()))
     folders = list(dict.fromkeys(location.images for location in locations))
@@ -85,17 +75,10 @@ def find_suffix(root: str, csv: str, id_column: str, images: str) -> str | None:
 def find_label_column(
     root: str, csv: str, id_column: str, group_column: str | None = None, valid_column: str | None = None
 ) -> str:
-    """Return the column of classes: the only one whose values repeat, or that is called like one.
+    """Return the column of classes: the only one whose values repeat, or that has a usual name.
 
-    Args:
-        root: folder of the pictures.
-        csv: path of the CSV, from the root.
-        id_column: names the files.
-        group_column: says which pictures belong together; None: not given.
-        valid_column: says which pictures are held out; None: the one that is called so, if any.
-
-    Raises:
-        InputError: there is none, or there are several.
+    Columns that have another role, such as naming the files, do not count. Without `valid_column` that role
+    has the column with a usual name, if there is one.
     """
     columns = _read(absolute(root) / csv)
     taken = (id_column, group_column, valid_column, _held_out(columns))
@@ -115,7 +98,7 @@ def find_label_column(
 
 
 def find_valid_column(root: str, csv: str) -> str | None:
-    """Return the column that is called like one that marks what is held out; None: there is none."""
+    """Return the column with a usual name for what is held out; None: there is none."""
     return _held_out(_read(absolute(root) / csv))
 
 
@@ -194,7 +177,7 @@ def _is_file(folder: Path, name: str) -> bool:
 
 
 def _after(stem: Path) -> Iterator[str]:
-    """Yield the suffixes of files that are called like a path but for it."""
+    """Yield the suffixes of the files whose name is that of a path and a suffix."""
     folder = stem.parent
     for name in _names(folder, folder.stat().st_mtime_ns) if folder.is_dir() else ():
         rest = name.removeprefix(stem.name)

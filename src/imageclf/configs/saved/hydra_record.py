@@ -1,4 +1,4 @@
-"""What Hydra has recorded of the command that started a run."""
+"""What Hydra has recorded of the command that started a run; a damaged file raises InputError."""
 
 import shutil
 from pathlib import Path
@@ -17,9 +17,7 @@ _FILES = ("hydra.yaml", "overrides.yaml")
 def write_record(config: DictConfig, run_dir: Path) -> None:
     """Write the record that Hydra would make when the job starts.
 
-    Args:
-        config: of the job, with its hydra node.
-        run_dir: of the run.
+    The config is the job's, with its hydra node.
     """
     folder = config.hydra.output_subdir
     if folder is None:
@@ -44,11 +42,7 @@ def keep_record(run_dir: Path) -> None:
 
 
 def read_overrides(run_dir: Path) -> list[str] | None:
-    """Return the arguments that a run was started with, as the shell passed them on; None without a record.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return the arguments that a run was started with, as the shell passed them; None without a record."""
     path = _record(run_dir) / "overrides.yaml"
     return read_if_there(path, read_texts, None)
 
@@ -57,9 +51,6 @@ def read_choices(run_dir: Path) -> dict[str, str]:
     """Return the option of each config group that a run was started with, without Hydra's own groups.
 
     Empty if they are not known: there is no record, or only that of a command that continued the run.
-
-    Raises:
-        InputError: a file is damaged.
     """
     continued = not (run_dir / _START).is_dir() and "ckpt_path=auto" in (read_overrides(run_dir) or [])
     choices = {} if continued else _read(_record(run_dir) / "hydra.yaml", "runtime", "choices")
@@ -69,11 +60,7 @@ def read_choices(run_dir: Path) -> dict[str, str]:
 
 
 def command_of(folder: Path) -> str:
-    """Return which command wrote a folder: train, plan, analyse and so on; "" if there is no record of it.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return which command wrote a folder: train, plan, analyse and so on; "" if there is no record of it."""
     return str(_read(folder / _HYDRAS / "hydra.yaml", "job").get("config_name") or "")
 
 

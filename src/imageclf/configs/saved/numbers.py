@@ -1,4 +1,7 @@
-"""Read the numbers of a run directory, and refuse those that no run writes: a page computes with them."""
+"""Read the numbers of a run directory: a page computes with them.
+
+A damaged file, and a number that no run writes, raise InputError.
+"""
 
 import re
 from collections.abc import Mapping
@@ -28,6 +31,7 @@ _SHARES = re.compile(
     r"|model/f[\d.]+_macro_crossfit"
 )
 _SIZE = re.compile(r"\d{1,4}(x\d{1,4})?")
+# Of whole numbers and seconds: more than any run has, and exact in a float.
 MOST = 10**12
 # Rates of a thousand layer groups, and scores.
 _MOST_COLUMNS = 2000
@@ -38,20 +42,12 @@ _NEVER_MISSING = ("epoch", "step", "lr")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one if there is no file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return a JSON object; an empty one if there is no file."""
     return read_if_there(path, read_object, {})
 
 
 def read_summary(run_dir: Path) -> dict[str, object]:
-    """Return summary.json; an empty mapping while a run is going on.
-
-    Raises:
-        InputError: the file is damaged, or has a value that no run writes.
-    """
+    """Return summary.json; an empty mapping while a run is going on."""
     path = run_dir / "summary.json"
     summary = read_json(path)
     for name, value in summary.items():
@@ -85,11 +81,7 @@ def is_share(value: Any) -> bool:
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """Return the rows of a metrics.csv, one per epoch.
-
-    Raises:
-        InputError: the file is damaged, or a row has no epoch.
-    """
+    """Return the rows of a metrics.csv, one per epoch."""
     rows = read_numbers(path, ("epoch", "phase"))
     shares = rows[[name for name in map(str, rows) if _SHARES.fullmatch(name)]]
     if bool((shares.abs() > 1).any(axis=None)):
@@ -102,12 +94,7 @@ def read_numbers(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
 
     Text is the column `phase`, and `size` where a run has pictures that are not square: "128x256".
 
-    Args:
-        path: of the CSV; without one, or with an empty one, the table is empty.
-        needed: columns that it must have.
-
-    Raises:
-        InputError: it is damaged, or a number is one that no run writes.
+    Without a file, or with an empty one, the table is empty.
     """
     # A run that was killed in its first epoch may leave an empty file.
     if not path.is_file() or path.stat().st_size == 0:

@@ -16,15 +16,10 @@ ALL = "all"
 
 
 class Home(NamedTuple):
-    """A package whose classes may be built.
+    """A package whose classes may be built."""
 
-    Args:
-        package: in which a class is defined (its `__module__`), from wherever it is also exported.
-        base: its base class; nothing else of the package, such as a function, is built.
-    """
-
-    package: str
-    base: str
+    package: str  # in which a class is defined (its `__module__`), from wherever it is also exported
+    base: str  # its base class; nothing else of the package, such as a function, is built
 
 
 _MODULE = "torch.nn.Module"
@@ -66,14 +61,8 @@ HOMES: Mapping[str, Sequence[Home]] = {
 def check_node(node: Any, key: str, trust: Trust, source: Path) -> None:
     """Refuse a node of a config of unknown origin that would run other code, or read the environment.
 
-    Args:
-        node: plain values, nothing resolved.
-        key: of the node.
-        trust: further modules, or dotted names, that the user allows; all: everything.
-        source: the file, for the message.
-
-    Raises:
-        InputError: the first such value, and how it is allowed.
+    The node has plain values, nothing resolved. `trust` names further modules, or dotted names, that the
+    user allows, or all.
     """
     for place, value in _values(node, key):
         if place.endswith("._target_"):
@@ -86,11 +75,7 @@ def check_node(node: Any, key: str, trust: Trust, source: Path) -> None:
 
 
 def check_target(name: Any, key: str, trust: Trust, source: Path) -> None:
-    """Refuse a `_target_` that is neither of the packages listed above nor trusted.
-
-    Raises:
-        InputError: it is refused; the sentence says how it is allowed.
-    """
+    """Refuse a `_target_` that is neither of the packages listed above nor trusted."""
     if not isinstance(name, str):
         raise InputError(f"{source}: {key}._target_={str(name)[:100]} is not the name of a class")
     if _is_trusted(name, trust) or any(_lives_in(name, home) for home in homes_of(key)):
@@ -118,14 +103,7 @@ def check_saved(saved: Any, composed: Any, trust: Trust, source: Path) -> None:
 
     The user has given what the command line composes, and any saved value that equals it.
 
-    Args:
-        saved: plain values, nothing resolved.
-        composed: likewise.
-        trust: as in `check_node`.
-        source: the file, for the message.
-
-    Raises:
-        InputError: the first such value, and how it is allowed.
+    Arguments as in `check_node`.
     """
     own = dict(_values(composed, ""))
     for place, value in _values(saved, ""):

@@ -1,4 +1,7 @@
-"""Read files of a run directory that anyone may have written: small and plain, or refused in one sentence."""
+"""Read files of a run directory that anyone may have written: small and plain, or refused in one sentence.
+
+A file that is missing, too large or damaged, or holds something else than it should, raises InputError.
+"""
 
 import json
 from collections.abc import Callable
@@ -34,20 +37,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return a JSON object.
-
-    Raises:
-        InputError: the file is missing, too large, damaged, or holds something else.
-    """
+    """Return a JSON object."""
     return _read(path, MAX_JSON_BYTES, _parse_json)
 
 
 def read_texts(path: Path) -> list[str]:
-    """Return a YAML list of texts.
-
-    Raises:
-        InputError: the file is missing, too large, damaged, or holds something else.
-    """
+    """Return a YAML list of texts."""
     content = _parsed(path, MAX_CONFIG_BYTES, _parse_yaml)
     if not isinstance(content, list) or not all(isinstance(each, str) for each in content):
         raise InputError(f"{path} is not a list of texts")
@@ -55,11 +50,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def read_if_there(path: Path, read: Callable[[Path], T], default: T) -> T:
-    """Return what is in a file that a run can do without, or the default where there is no file.
-
-    Raises:
-        InputError: as `read`.
-    """
+    """Return what is in a file that a run can do without, or the default where there is no file."""
     if not path.is_file():
         return default
     try:
@@ -79,18 +70,13 @@ def _read(path: Path, limit: int, parse: Callable[[str], Any]) -> dict[str, Any]
 
 
 def _parsed(path: Path, limit: int, parse: Callable[[str], T]) -> T:
-    text = _checked(path, lambda: read_limited(path, limit).decode("utf-8"))
-    return _checked(path, lambda: parse(text))
-
-
-def _checked(path: Path, read: Callable[[], T]) -> T:
     try:
-        return read()
+        return parse(read_limited(path, limit).decode("utf-8"))
     except InputError as error:
         message = str(error)
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
     # Parsers raise all kinds of errors for hostile input: dates, numbers of a million digits, deep nesting.
-    except (Exception, RecursionError) as error:
+    except Exception as error:
         raise InputError(f"{path} is damaged ({reason_of(error)})") from None
 
 

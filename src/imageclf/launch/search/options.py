@@ -21,16 +21,7 @@ _REPLACED = {
 class SearchOptions:
     """The node hydra.sweeper of a search.
 
-    Args:
-        n_trials: of the study, with those of other commands and earlier starts.
-        direction: minimize or maximize.
-        sampler: a node that names a sampler of optuna.
-        pruner: median or hyperband; None: no trial is pruned.
-        median: arguments of the median pruner.
-        hyperband: arguments of the hyperband pruner.
-        storage: path of the study's journal; None: study.log in the folder of the sweep.
-        study_name: in the journal; None: search.
-        params: sweep by key, in Hydra's override grammar.
+    conf/hydra/sweeper/imageclf_search.yaml explains each key.
     """
 
     n_trials: int

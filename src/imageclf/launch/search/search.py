@@ -40,11 +40,7 @@ Stream = Callable[[Iterator[Job]], Iterator[tuple[Job, Result]]]
 def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], stream: Stream) -> None:
     """Search until the study has all its trials, those of earlier starts and of other machines among them.
 
-    Args:
-        loader: composes a trial's config.
-        config: of the sweep, whose folder is chosen.
-        arguments: typed overrides.
-        stream: runs the trials.
+    The folder of the sweep is chosen, `arguments` are the typed overrides, and `stream` runs the trials.
 
     Raises:
         InputError: a mistake in the search or in what it chooses from; no trial has started.
@@ -58,6 +54,7 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
         typed = [each for each in arguments if not each.startswith("resume_sweep=")]
         space = read_space(options.params, typed)
         journal = Path(options.storage or folder / JOURNAL).expanduser().absolute()
+        # A study that goes on was checked when it began.
         if not journal.exists():
             check_corners(loader, config, space, options)
         study = open_study(options, journal, metric, space)
@@ -102,15 +99,7 @@ def next_jobs(
     folder: Path,
     compose: Callable[[FrozenTrial], Job],
 ) -> Iterator[Job]:
-    """Yield the trials that an earlier start left behind, then new ones; each is asked for when it is needed.
-
-    Args:
-        study: that is asked.
-        options: of the search.
-        space: that is searched.
-        folder: of the sweep.
-        compose: makes a job of a trial.
-    """
+    """Yield the trials that an earlier start left behind, then new ones, each when it is needed."""
     for trial in left_behind(study, folder):
         job = compose(trial)
         if (job.run_dir / "summary.json").exists():
@@ -130,7 +119,7 @@ def next_jobs(
 
 
 def check_corners(loader: ConfigLoader, config: DictConfig, space: Space, options: SearchOptions) -> None:
-    """Compose runs with each choice and both ends of each interval, so that a mistake is said at once.
+    """Compose runs with each choice and both ends of each interval, so that a mistake is reported at once.
 
     Raises:
         InputError: a run cannot be meant, or what trials are to be pruned by is not measured in epochs.
@@ -146,13 +135,7 @@ def check_corners(loader: ConfigLoader, config: DictConfig, space: Space, option
 
 
 def with_pruning(job: Job, options: SearchOptions, journal: Path) -> Job:
-    """Return a job that reports each of its cycles to the study, and ends where it is pruned.
-
-    Args:
-        job: a trial.
-        options: of the search.
-        journal: of the study.
-    """
+    """Return a job that reports each of its cycles to the study, and ends where it is pruned."""
     node = {
         "_target_": "imageclf.callbacks.search.pruning.Pruning",
         # Both may move together.

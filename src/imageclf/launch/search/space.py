@@ -6,12 +6,7 @@ from typing import NamedTuple
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
 from imageclf import InputError
@@ -20,19 +15,15 @@ Value = str | int | float
 
 
 class Space(NamedTuple):
-    """The keys that a search varies, and the overrides that all of its runs share.
+    """The keys that a search varies, and the overrides that all of its runs share."""
 
-    Args:
-        varied: distribution by key; choices are texts, as an override takes them.
-        fixed: overrides as typed.
-    """
-
+    # Distribution by key; choices are texts, as an override takes them.
     varied: Mapping[str, BaseDistribution]
-    fixed: tuple[str, ...]
+    fixed: tuple[str, ...]  # overrides as typed
 
     def suggest(self, trial: Trial) -> list[str]:
         """Return the overrides of a trial."""
-        return [_assigned(key, _suggest(trial, key, each)) for key, each in self.varied.items()]
+        return [f"{key}={_suggest(trial, key, each)}" for key, each in self.varied.items()]
 
     def corners(self) -> list[list[str]]:
         """Return overrides that try each choice and both ends of each interval, with few runs."""
@@ -42,15 +33,13 @@ class Space(NamedTuple):
             {key: values[min(place, len(values) - 1)] for key, values in ends.items()}
             for place in range(most)
         ]
-        return [[_assigned(key, value) for key, value in place.items()] for place in places]
+        return [[f"{key}={value}" for key, value in place.items()] for place in places]
 
 
 def read_space(params: Mapping[str, str], arguments: Sequence[str]) -> Space:
     """Return the space of a search.
 
-    Args:
-        params: sweep by key, from the config.
-        arguments: typed overrides; where they name a key of `params`, they replace it.
+    `params` are sweeps by key, from the config; a typed argument of the same key replaces one.
 
     Raises:
         InputError: a sweep cannot be parsed, or nothing is varied.
@@ -125,7 +114,3 @@ def _ends(each: BaseDistribution) -> list[Value]:
         return [str(choice) for choice in each.choices]
     assert isinstance(each, FloatDistribution | IntDistribution)
     return [each.low, each.high]
-
-
-def _assigned(key: str, value: Value) -> str:
-    return f"{key}={value}"

@@ -33,12 +33,6 @@ _QUESTION = "question"
 def open_study(options: SearchOptions, path: Path, metric: str, space: Space) -> optuna.Study:
     """Open or make the study of a search.
 
-    Args:
-        options: of the search.
-        path: of the journal.
-        metric: that is optimized.
-        space: that is searched.
-
     Raises:
         InputError: the study asks for something else, or there is no such pruner or sampler.
     """
@@ -89,12 +83,9 @@ def build_sampler(node: Mapping[str, Any], number: int) -> BaseSampler:
 def ask(study: optuna.Study, sampler: Mapping[str, Any], space: Space, folder: Path) -> FrozenTrial:
     """Ask for the next trial.
 
-    Args:
-        study: that is asked.
-        sampler: its node.
-        space: that is searched.
-        folder: of the sweep, which owns the trial from now on.
+    The folder of the sweep owns the trial from now on.
     """
+    # Asking already draws, with samplers that choose the values of all keys together.
     study.sampler = build_sampler(sampler, len(study.trials))
     trial = study.ask()
     # Another machine may have asked at the same time: only the number is this trial's own.
@@ -120,13 +111,7 @@ def left_behind(study: optuna.Study, folder: Path) -> list[FrozenTrial]:
 
 
 def tell(study: optuna.Study, number: int, result: float | Failure | None) -> None:
-    """Tell how a trial ended; one that a signal has ended stays open, to go on.
-
-    Args:
-        study: of the trial.
-        number: of the trial.
-        result: its score, or why it has none.
-    """
+    """Tell how a trial ended; one that a signal has ended stays open, to go on."""
     if isinstance(result, Failure):
         if result.status == "pruned":
             study.tell(number, state=TrialState.PRUNED)

@@ -28,6 +28,7 @@ def submitted(
         InputError: sbatch refuses; what is not submitted by then leaves nothing behind.
     """
     arrays = arrays_of(runs, most_in_array())
+    # SLURM's limit is one for each array, and the user's one for the sweep.
     at_once = {"array_parallelism": max(1, int(resources["array_parallelism"]) // len(arrays))}
     executor = _executor({**resources, **at_once}, options)
     num_submitted = 0

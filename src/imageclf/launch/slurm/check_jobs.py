@@ -21,15 +21,7 @@ from imageclf.training.run_config import build_task, data_options
 
 
 def check_jobs(jobs: Sequence[Job], config: DictConfig) -> ClusterOptions:
-    """Check that jobs can train on the cluster, and return its options, the same for all of them.
-
-    Args:
-        jobs: of the sweep.
-        config: of the sweep.
-
-    Raises:
-        InputError: a job cannot; nothing is written yet.
-    """
+    """Check that jobs can train on the cluster, before anything is written, and return its options."""
     resources = OmegaConf.to_container(config.cluster, resolve=True)
     options = ClusterOptions(**resources)  # type: ignore[arg-type]
     # Most sweeps train all runs on the same data from the same weights: check them once.
@@ -55,14 +47,7 @@ def check_cluster(
 ) -> None:
     """Check that a run can train on the cluster's nodes.
 
-    Args:
-        config: of the run.
-        run_dir: of the run.
-        weights: file that it starts from, if there is one.
-        options: of the sweep.
-
-    Raises:
-        InputError: it cannot.
+    `weights` is the file that it starts from, if there is one.
     """
     if config["cluster"] != vars(options):
         swept = [name for name, value in vars(options).items() if config["cluster"].get(name) != value]
@@ -78,11 +63,7 @@ def check_cluster(
 
 
 def check_tasks(trainer: dict[str, Any], options: ClusterOptions) -> None:
-    """Check that there are as many ranks as SLURM starts tasks.
-
-    Raises:
-        InputError: they differ; Lightning would wait for the missing ranks.
-    """
+    """Check that there are as many ranks as SLURM starts tasks."""
     # The login node, where this runs, may have other GPUs than the compute nodes.
     nodes, devices = int(trainer.get("num_nodes", 1)), num_ranks(trainer, options.gpus_per_node or 1)
     if nodes == options.nodes and devices == options.tasks_per_node:
@@ -100,14 +81,8 @@ def check_tasks(trainer: dict[str, Any], options: ClusterOptions) -> None:
 def check_weights_are_here(model: dict[str, Any]) -> Path | None:
     """Check that a run need not download its weights: compute nodes often have no internet.
 
-    Args:
-        model: the model node.
-
     Returns:
         The file that compute nodes must see, if there is one.
-
-    Raises:
-        InputError: the weights are not on this machine.
     """
     weights, backbone = model["weights"], model["backbone"]
     if weights == "none":
@@ -129,17 +104,7 @@ def check_weights_are_here(model: dict[str, Any]) -> Path | None:
 
 
 def check_data(data: dict[str, Any], ranks: int, task: dict[str, Any] | None = None) -> None:
-    """Check that the data has a table; the pictures are decoded by the job.
-
-    Args:
-        data: the data node.
-        ranks: of a run.
-        task: the task node.
-
-    Raises:
-        InputError: the folder or CSV is not as the node says, or there are fewer validation pictures than
-            ranks.
-    """
+    """Check that the data has a table; the pictures are decoded by the job."""
     options = data_options(data, build_task(task))
     # Without a word on what was read: stdout may be a script that is piped to sbatch.
     check_held_out(options.splitting.apply(options.read()), ranks)

@@ -15,17 +15,8 @@ from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 
 # A job in any other state is still to run, or back in the queue.
 ENDED = frozenset(
-    (
-        "BOOT_FAIL",
-        "CANCELLED",
-        "COMPLETED",
-        "DEADLINE",
-        "FAILED",
-        "NODE_FAIL",
-        "OUT_OF_MEMORY",
-        "PREEMPTED",
-        "TIMEOUT",
-    )
+    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"}
+    | {"NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
 )
 # Seconds between the first two queries, and how they become more: short for short jobs, longer for long ones.
 _FIRST_PAUSE, _GROWTH = 1.0, 1.3
@@ -34,15 +25,10 @@ _ARRAY_SIZE = 1001
 
 
 class State(NamedTuple):
-    """The state of a job.
+    """The state of a job."""
 
-    Args:
-        name: SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job.
-        exit_code: of a job that has ended, -N after signal N.
-    """
-
-    name: str
-    exit_code: int = 0
+    name: str  # SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job
+    exit_code: int = 0  # of a job that has ended, -N after signal N
 
     @property
     def has_ended(self) -> bool:
@@ -102,12 +88,8 @@ def ends(
 ) -> Iterator[tuple[str, State]]:
     """Yield each job with its last state as it ends.
 
-    Args:
-        running: ids as SLURM writes them, ARRAY_TASK for a task of an array. Jobs that have ended are
-            removed, and the caller may append others.
-        query: returns the states by job.
-        sleep: waits for some seconds.
-        longest: seconds between two queries.
+    Ids are as SLURM writes them, ARRAY_TASK for a task of an array. Jobs that have ended are removed from
+    `running`, and the caller may append others; `longest` is in seconds between two queries.
     """
     pause = _FIRST_PAUSE
     while running:

@@ -27,22 +27,14 @@ _GRACE = 30.0
 
 
 def way_to_requeue(environment: Environment, previous: Handler) -> Way:
-    """Return who requeues the job of this process.
-
-    Args:
-        environment: of this process.
-        previous: the handler of SIGUSR2 or SIGUSR1 before ours.
-
-    Returns:
-        launcher: the handler of the launcher that started the job (submitit's).
-        scontrol: this process, by `scontrol requeue`.
-        first rank: another process of the job.
-        none: nobody, because this is no job of SLURM.
-    """
+    """Return who requeues the job of this process; `previous` handled SIGUSR2 or SIGUSR1 before us."""
+    # That of submitit, which has started the job.
     if callable(previous):
         return "launcher"
+    # This is no job of SLURM.
     if job_id(environment) is None:
         return "none"
+    # Once for all processes of the job.
     return "scontrol" if World.of(environment).rank == 0 else "first rank"
 
 
@@ -82,8 +74,7 @@ def is_left_to_slurm(state: str) -> bool:
     scancel and a preemption both send SIGTERM. A job that is cancelled, timed out or already requeued is no
     longer RUNNING when it arrives; an unknown state is no reason to lose the run.
 
-    Args:
-        state: as squeue prints it, "" if that is unknown.
+    `state` is as squeue prints it, or "" where it is unknown.
     """
     return state not in ("RUNNING", "")
 

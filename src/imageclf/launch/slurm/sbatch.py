@@ -24,12 +24,8 @@ def script(
 
     Submitted again, it resumes the runs that are not finished.
 
-    Args:
-        name: of the jobs.
-        folder: of the sweep; the logs of the jobs are written into it.
-        run_dirs: that hold config.yaml.
-        options: resources of each job.
-        trusted: modules besides ours that the configs of the runs name.
+    The logs of the jobs are written into the sweep's folder. `trusted` names modules besides ours that
+    the configs of the runs name.
     """
     trust = f" {shlex.quote('trust=' + ','.join(trusted))}" if trusted else ""
     return "\n".join(
@@ -76,7 +72,8 @@ def setup(options: ClusterOptions) -> list[str]:
     """Return the lines of shell that come before srun."""
     lines = list(options.setup)
     if options.cpus_per_task is not None:
-        # Since SLURM 22.05 srun ignores SLURM_CPUS_PER_TASK, and would give each task one CPU.
+        # From SLURM 22.05 to 23.02 srun ignores SLURM_CPUS_PER_TASK, and would give each task one CPU:
+        # https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/41
         lines.append(f"export SRUN_CPUS_PER_TASK={options.cpus_per_task}")
     return lines
 
@@ -86,8 +83,7 @@ def recording(run_dirs: Sequence[Path]) -> list[str]:
 
     They come before `cluster.setup`, which may have variables and a trap of its own.
 
-    Args:
-        run_dirs: of the array, in the order of its jobs.
+    `run_dirs` are in the order of the array's jobs.
     """
     directories = " ".join(shlex.quote(str(each)) for each in run_dirs)
     cause = "a task was killed (exit code CODE); was it out of memory?"

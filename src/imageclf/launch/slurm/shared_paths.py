@@ -8,20 +8,8 @@ from imageclf import InputError
 
 # File systems of a single machine. All others count as shared: there are many of them.
 LOCAL_TYPES = frozenset(
-    (
-        "btrfs",
-        "devtmpfs",
-        "ext2",
-        "ext3",
-        "ext4",
-        "f2fs",
-        "overlay",
-        "ramfs",
-        "squashfs",
-        "tmpfs",
-        "xfs",
-        "zfs",
-    )
+    {"btrfs", "devtmpfs", "ext2", "ext3", "ext4", "f2fs"}
+    | {"overlay", "ramfs", "squashfs", "tmpfs", "xfs", "zfs"}
 )
 # Local to a node by convention, whatever is mounted there.
 LOCAL_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
@@ -30,13 +18,8 @@ LOCAL_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 def check_shared(paths: Mapping[str, Path], shared: Sequence[str], mounts: str) -> None:
     """Check that compute nodes see some paths.
 
-    Args:
-        paths: by the key that sets each.
-        shared: folders that they see, whatever the file system.
-        mounts: the text of /proc/self/mounts.
-
-    Raises:
-        InputError: they do not see a path.
+    `paths` are by the key that sets each, `shared` are folders that nodes see on any file system, and
+    `mounts` is the text of /proc/self/mounts.
     """
     for key, path in paths.items():
         real = path.expanduser().resolve()

@@ -35,10 +35,7 @@ def stream(
 
     Each is yielded with its result as it ends.
 
-    Args:
-        config: of the sweep.
-        resources: the node hydra.launcher.
-        jobs: of the search.
+    `resources` is the node hydra.launcher.
 
     Raises:
         InputError: all trials would be submitted before the first has ended, or sbatch refuses a job.

@@ -15,9 +15,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.configs import foreign_targets, read_config, read_object
+from imageclf.configs import foreign_targets, read_config
 from imageclf.configs.options import ClusterOptions
 from imageclf.configs.saved.hydra_record import write_record
+from imageclf.configs.saved.numbers import read_json
 from imageclf.launch.jobs import Job, compose_jobs, job_return, set_up, task_config
 from imageclf.launch.slurm.arrays import submitted
 from imageclf.launch.slurm.check_jobs import check_jobs
@@ -43,12 +44,7 @@ def submit(
 ) -> list[JobReturn]:
     """Submit a batch of runs as an array, and return how each ended, if the sweep waits for that.
 
-    Args:
-        context: composes a run's config.
-        config: of the sweep.
-        job_overrides: a list for each run.
-        first: number of the first run in the sweep.
-        resources: the node hydra.launcher.
+    `resources` is the node hydra.launcher; the others are as in `compose_jobs`.
 
     Raises:
         InputError: a mistake in any of the runs; none is submitted.
@@ -85,12 +81,7 @@ def typed_run_dir(config: DictConfig) -> str | None:
 
 
 def check_sweep(config: DictConfig, num_jobs: int) -> None:
-    """Check that a sweep can run on a cluster.
-
-    Raises:
-        InputError: this is not a training, hydra.run.dir is given for several runs, a search does not wait
-            for its scores, or there is no sbatch.
-    """
+    """Check that a sweep can run on a cluster."""
     if config.hydra.job.config_name != "train":
         raise InputError("cluster=slurm is for imageclf-train alone: leave it out")
     searches = not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
@@ -179,8 +170,7 @@ def _job_return(run: Job, state: State | None) -> JobReturn:
 
 def _ending(run: Job, state: State) -> str:
     """Return why a job ended before its run was finished, and how to go on."""
-    failure = run.run_dir / FAILURE
-    cause = str(read_object(failure).get("cause", "")).partition("\n")[0] if failure.exists() else ""
+    cause = str(read_json(run.run_dir / FAILURE).get("cause", "")).partition("\n")[0]
     sweep_dir = Path(str(run.config.hydra.sweep.dir)).absolute()
     place = override("hydra.run.dir" if sweep_dir == run.run_dir else "hydra.sweep.dir", sweep_dir)
     why = f": {cause}" if cause else ""

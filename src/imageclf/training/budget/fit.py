@@ -31,9 +31,7 @@ _CUT = ("fast_dev_run", "overfit_batches", "limit_train_batches", "max_steps", "
 def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
     """Set the lengths of a config's phases so that the run takes its budget; without one, do nothing.
 
-    Args:
-        cfg: composed, of a run that has not begun.
-        run_dir: of the run.
+    The config is changed in place, before its run begins.
 
     Raises:
         InputError: the budget is too small, or cannot be kept by such a run.
@@ -65,11 +63,7 @@ def fit_to_budget(cfg: DictConfig, run_dir: Path) -> None:
 
 
 def check_budget(config: RunConfig) -> None:
-    """Refuse a budget that is none, or that the run cannot keep.
-
-    Raises:
-        InputError: as `Budget.read`; the run's epochs are cut short, or its time cannot be measured here.
-    """
+    """Refuse a budget that cannot be read, or that the run cannot keep."""
     if config.budget is None:
         return
     budget = Budget.read(config.budget)
@@ -100,7 +94,7 @@ def _cost(config: RunConfig, budget: Budget, run_dir: Path) -> Cost:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Leave out what the run will say itself."""
+    """Silence what the run itself will log again."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -41,7 +41,8 @@ class Stopwatch(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time."""
-        self._note()
+        _finish()
+        self.times.append(time.monotonic())
 
     def on_train_batch_end(self, *arguments: Any) -> None:
         """Let the batch be over before others read the clock."""
@@ -51,13 +52,7 @@ class Stopwatch(pl.Callback):
         """Let the batch be over before others read the clock."""
         _finish()
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time."""
-        self._note()
-
-    def _note(self) -> None:
-        _finish()
-        self.times.append(time.monotonic())
+    on_train_end = on_train_epoch_start
 
 
 def _finish() -> None:
@@ -68,10 +63,8 @@ def _finish() -> None:
 def measure_pace(config: RunConfig, table: Table, run_dir: Path) -> Pace:
     """Return how fast this machine is at a run.
 
-    Args:
-        config: of the run, for one process.
-        table: of its pictures.
-        run_dir: of the run: the probe writes beside it, where the run will write, and removes all of it.
+    The config is for one process. The probe writes beside the run, where the run will write, and
+    removes all of it.
     """
     folder = run_dir / _FOLDER
     # Of a command that was killed.
@@ -86,9 +79,7 @@ def measure_pace(config: RunConfig, table: Table, run_dir: Path) -> Pace:
 def probe_schedule(schedule: Schedule, size: PictureSize) -> Schedule:
     """Return a phase of a few epochs for each kind of pass of a schedule.
 
-    Args:
-        schedule: of the run.
-        size: of the pictures where a phase names none.
+    Pictures have `size` where a phase names none.
     """
     phases: dict[Kind, Phase] = {}
     for place in schedule.places:
@@ -161,12 +152,9 @@ def pace_of(
 ) -> Pace:
     """Return the pace of a run: what the passes of a probe do not explain is of epochs, cycles and ends.
 
-    Args:
-        times: of the probe's start, of each epoch's start, of the last one's end, and of the probe's end.
-        schedule: of the probe.
-        measured: seconds and pictures by kind.
-        work: of the probe.
-        whole: work of the run.
+    `times` are those of the probe's start, of each epoch's start, of the last one's end, and of the
+    probe's end; `measured` has seconds and pictures by kind of pass, `work` is the probe's, and `whole`
+    the run's.
     """
     # What the passes explain of the time from each epoch's start on; the last one is that after all epochs.
     left = [

@@ -1,18 +1,22 @@
 """What a run trains on, and what `auto` in the trainer node stands for there."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
 
 from imageclf import InputError
+from imageclf.configs.keys import accepts
 from imageclf.system.machine import processor_name
+from imageclf.system.printable import written
 
 Kind = Literal["cuda", "mps", "cpu"]
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 DETERMINISTIC = ("auto", True, False, "warn")
+_DEVICES = re.compile(r"auto|-1|[1-9]\d*")
 # As Lightning spells them, and the short forms that it takes too.
 _PRECISIONS = {
     "auto": "auto",
@@ -27,34 +31,22 @@ _PRECISIONS = {
 
 
 class Device(NamedTuple):
-    """What a run trains on.
+    """What a run trains on."""
 
-    Args:
-        kind: cuda, mps or cpu.
-        name: of the card or the processor.
-        has_bf16: whether it multiplies bfloat16 in hardware.
-    """
-
-    kind: Kind
-    name: str
-    has_bf16: bool
+    kind: Kind  # cuda, mps or cpu
+    name: str  # of the card or the processor
+    has_bf16: bool  # whether it multiplies bfloat16 in hardware
 
 
 class Choice(NamedTuple):
-    """What a trainer node means on a device.
+    """What a trainer node means on a device."""
 
-    Args:
-        accelerator: cuda, mps or cpu.
-        precision: 32-true, 16-mixed or bf16-mixed.
-        deterministic: True: bit for bit; warn: as far as torch can, with a warning where it cannot.
-        benchmark: whether cuDNN always searches for its fastest kernels; else `KernelSearch` decides.
-        matmul: precision of products of float32 matrices; high: as TF32, with ten bits.
-    """
-
-    accelerator: Kind
-    precision: str
+    accelerator: Kind  # cuda, mps or cpu
+    precision: str  # 32-true, 16-mixed or bf16-mixed
+    # True: bit for bit; warn: as far as torch can, with a warning where it cannot.
     deterministic: bool | Literal["warn"]
-    benchmark: bool
+    benchmark: bool  # whether cuDNN always searches for its fastest kernels; else `KernelSearch` decides
+    # Precision of products of float32 matrices; high: as TF32, with ten bits.
     matmul: Literal["highest", "high"]
 
     @property
@@ -70,16 +62,13 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
     - `deterministic: auto` is warn on the CPU, where the same sums come out anyway, and false elsewhere.
     - What is not deterministic uses TF32 on GPUs.
 
-    Args:
-        node: the trainer node.
-        device: what it trains on.
-
     Raises:
         InputError: the device cannot compute in that precision, or not synchronise batch norm.
     """
     precision = precision_of(node)
     if precision == "auto":
-        precision = {"cuda": "bf16-mixed" if device.has_bf16 else "16-mixed"}.get(device.kind, "32-true")
+        mixed = "bf16-mixed" if device.has_bf16 else "16-mixed"
+        precision = mixed if device.kind == "cuda" else "32-true"
     if precision == "16-mixed" and device.kind == "cpu":
         raise InputError(
             f"trainer.precision={node['precision']}: a CPU does not train in float16; give auto, 32-true or "
@@ -104,41 +93,38 @@ def choose(node: Mapping[str, Any], device: Device) -> Choice:
 
 
 def check_accelerator(node: Mapping[str, Any]) -> None:
-    """Refuse values that no machine takes, before it is known where the run trains.
-
-    Raises:
-        InputError: accelerator, precision or deterministic has such a value, or the CPU does not do it.
-    """
+    """Refuse values that no machine takes, before it is known where the run trains."""
     for name, legal in (("accelerator", ACCELERATORS), ("deterministic", DETERMINISTIC)):
         if node.get(name, "auto") not in legal:
             words = ", ".join(str(value).lower() for value in legal)
             raise InputError(f"trainer.{name}={node[name]}: give one of {words}")
+    devices = node.get("devices", 1)
+    is_list = bool(devices) and accepts(list[int], devices)
+    # Lightning takes a number as text, too.
+    if not is_list and (isinstance(devices, list) or not _DEVICES.fullmatch(str(devices))):
+        raise InputError(
+            f"trainer.devices={written(devices)}: give a whole number from 1, auto or -1 for all, or a list "
+            "of GPUs such as [0,1]"
+        )
     precision_of(node)
     if node.get("accelerator") == "cpu":
         choose(node, Device("cpu", "", has_bf16=False))
 
 
-def precision_of(node: Mapping[str, Any]) -> str:
-    """Return a trainer node's precision as Lightning spells it, or auto.
+def precision_of(node: Mapping[str, Any], key: str = "trainer.precision") -> str:
+    """Return a trainer node's precision as Lightning spells it, or auto; `key` is for the message.
 
     Raises:
         InputError: it is none in which phases, searches and candidates are tested.
     """
     given = str(node.get("precision", "auto"))
     if given not in _PRECISIONS:
-        raise InputError(
-            f"trainer.precision={given}: give auto, 32-true (or 32), 16-mixed (16) or bf16-mixed (bf16)"
-        )
+        raise InputError(f"{key}={given}: give auto, 32-true (or 32), 16-mixed (16) or bf16-mixed (bf16)")
     return _PRECISIONS[given]
 
 
 def kind_of(accelerator: str, num_gpus: int, has_mps: bool) -> Kind:
     """Return the kind of device that `trainer.accelerator` means on a machine.
-
-    Args:
-        accelerator: auto, gpu, or a kind.
-        num_gpus: of CUDA.
-        has_mps: whether Apple's is available.
 
     Raises:
         InputError: the machine has none of that kind.
@@ -157,9 +143,6 @@ def read_device(node: Mapping[str, Any]) -> Device:
     """Return what a trainer node trains on, on this machine.
 
     CUDA is started only where it is chosen: on a node of several GPUs not before this process trains.
-
-    Raises:
-        InputError: the machine has none of the kind that the node asks for.
     """
     # This counts without starting CUDA.
     kind = kind_of(
@@ -183,9 +166,6 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
     """Set torch's switches for a trainer node on this machine, and return the Trainer's arguments.
 
     All of them are set: an earlier run in this process may have left others.
-
-    Raises:
-        InputError: the machine does not have what the node asks for.
     """
     choice = choose(node, read_device(node))
     torch.set_float32_matmul_precision(choice.matmul)
@@ -199,9 +179,7 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
 def num_ranks(trainer: Mapping[str, Any], num_gpus: int | None = None) -> int:
     """Return how many processes a trainer node starts on a machine.
 
-    Args:
-        trainer: the trainer node.
-        num_gpus: of that machine; None: of this one.
+    Without `num_gpus`, those of this machine count.
     """
     devices = trainer.get("devices", 1)
     if isinstance(devices, list):

@@ -15,6 +15,7 @@ from imageclf.configs.instantiate import locate_target
 from imageclf.configs.saved.numbers import read_json
 from imageclf.system.errors import Preempted
 from imageclf.system.files import write_json
+from imageclf.system.words import first_line
 from imageclf.training.differences import is_free
 
 # The argument that is a run's id on the server; other loggers go on by the folder that they write into.
@@ -25,9 +26,7 @@ _FILE = "loggers.json"
 def build_loggers(nodes: Mapping[str, Mapping[str, Any]], run_dir: Path) -> dict[str, Logger]:
     """Return the loggers by name; one that was open before in this run directory gets its id of then.
 
-    Args:
-        nodes: by name; an id in a node is kept.
-        run_dir: of the run.
+    An id in a node is kept.
 
     Raises:
         InputError: a package is missing, a node has a mistake, or a logger refuses where it is to write.
@@ -60,9 +59,7 @@ def with_id(node: Mapping[str, Any], key: str, found: object) -> dict[str, Any]:
 def opened(loggers: Mapping[str, Logger], run_dir: Path) -> Iterator[None]:
     """Open loggers, tell them the config, remember their ids, and close them whatever happens.
 
-    Args:
-        loggers: by name; on the first rank, which alone logs.
-        run_dir: of the run.
+    Only the first rank logs: on the others `loggers` is empty.
 
     Raises:
         InputError: a logger cannot be opened, for instance without a login.
@@ -85,6 +82,7 @@ def _open(key: str, logger: Logger, settings: Mapping[str, object]) -> Iterator[
         logger.log_hyperparams(dict(settings))
     except Exception as error:
         raise InputError(f"{key} cannot be opened: {first_line(error)}") from error
+    # What ends the block early marks the run as failed on the server.
     code = 1
     try:
         yield
@@ -96,11 +94,6 @@ def _open(key: str, logger: Logger, settings: Mapping[str, object]) -> Iterator[
     finally:
         if begun:
             logger.experiment.finish(exit_code=code)  # type: ignore[attr-defined]
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type if it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def settings_of(run_dir: Path) -> dict[str, object]:

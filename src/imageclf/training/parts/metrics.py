@@ -52,12 +52,7 @@ def _without_accuracy(names: tuple[str, ...], task: Task) -> tuple[str, ...]:
 
 
 def lower_is_better(score: str, config: RunConfig) -> bool | None:
-    """Return whether lower values of a score are better; None where its metric does not tell.
-
-    Args:
-        score: SPLIT/NAME.
-        config: of the run.
-    """
+    """Return whether lower values of a score are better; None where its metric does not tell."""
     name = score.partition("/")[2]
     node = config.metrics.get(name)
     if node is None:
@@ -72,11 +67,7 @@ def lower_is_better(score: str, config: RunConfig) -> bool | None:
 
 
 def check_scores(config: RunConfig) -> None:
-    """Try the metrics, and refuse to look for the best of a score that is not there or has no direction.
-
-    Raises:
-        InputError: such a metric or score.
-    """
+    """Try the metrics, and refuse to look for the best of a score that does not exist or has no direction."""
     build_metrics(config)
     best = config.callbacks.get("checkpoint", {}).get("best")
     _check_score("optimized_metric", config.optimized_metric, score_names(config), config)
@@ -100,10 +91,6 @@ def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, Met
     """Build the metrics, and try each on made-up predictions.
 
     A node with `min_classes` is left out, with a warning, where there are fewer classes.
-
-    Args:
-        config: of the run.
-        num_classes: C.
 
     Raises:
         InputError: a node is no metric of several classes, has a name that the program uses, or is the

@@ -52,16 +52,8 @@ def build_module(
 ) -> tuple[ClassifierModule, DataConfig]:
     """Build the LightningModule, and return what its weights expect of a picture.
 
-    Args:
-        options: the model node.
-        counts: training pictures of each class, in class order.
-        all_sizes: of the pictures of the run.
-        metrics: further scores of each validation, by name.
-        by_layer: give each layer its own optimizer group.
-        state: of the run.
-        task: what a label is.
-        pictures: all training pictures.
-        pixels: of the pictures.
+    `counts` has the training pictures of each class, in class order, and `pictures` all of them: a
+    picture may have several labels. With `by_layer` each layer has its own group of the optimizer.
 
     Raises:
         InputError: the architecture does not take the sizes, or a part refuses its values.
@@ -113,17 +105,7 @@ def weights_file(weights: str) -> str:
 def build_network(
     options: ModelOptions, num_classes: int, all_sizes: set[PictureSize], pixels: Pixels = RGB
 ) -> tuple[ImageClassifier, DataConfig]:
-    """Build backbone and head, and return what their weights expect of a picture.
-
-    Args:
-        options: the model node.
-        num_classes: C.
-        all_sizes: of the pictures of the run.
-        pixels: of the pictures.
-
-    Raises:
-        InputError: as `build_module`.
-    """
+    """Build backbone and head, and return what their weights expect of a picture."""
     size, channels = by_pixels(all_sizes)[0], pixels.channels
     if isinstance(options.backbone, str):
         rate = options.drop_path_rate
@@ -148,11 +130,7 @@ def build_loss(
 ) -> nn.Module:
     """Build the loss.
 
-    Args:
-        model: its options, checked.
-        counts: training pictures of each class, in class order.
-        task: what a label is.
-        pictures: all training pictures.
+    Arguments as in `build_module`.
 
     Raises:
         InputError: class weights cannot be computed, or the loss refuses its values or is for another task.
@@ -168,13 +146,8 @@ def build_loss(
 def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused: bool = False) -> Optimizer:
     """Build the optimizer node for the parameter groups of a model.
 
-    Args:
-        node: the optimizer node.
-        groups: of parameters.
-        fused: use the fused implementation, if the optimizer has one and the node does not choose another.
-
-    Raises:
-        InputError: the optimizer refuses the node's values.
+    `fused` asks for the fused implementation, if the optimizer has one and the node does not choose
+    another.
     """
     target = locate_target(node, "model.optimizer")
     fused = fused and isinstance(target, type) and issubclass(target, _FUSED)

@@ -22,11 +22,7 @@ def save_pixels(pixels: Pixels, run_dir: Path) -> None:
 
 
 def load_pixels(run_dir: Path) -> Pixels:
-    """Return what a run's pictures are decoded to; RGB where nothing is written, as in older runs.
-
-    Raises:
-        InputError: the file holds something else.
-    """
+    """Return what a run's pictures are decoded to; RGB where nothing is written, as in older runs."""
     path = run_dir / FILE
     return pixels_from(read_object(path), str(path)) if path.is_file() else RGB
 
@@ -40,11 +36,7 @@ def given_pixels(loading: Loading) -> Pixels:
 def check_pixels(
     pixels: Pixels, augmentation: Augmentation, caching: Caching, device_store: DeviceStoring
 ) -> None:
-    """Refuse what makes no sense for a run's pictures, before they are read.
-
-    Raises:
-        InputError: colours of another kind are to be augmented, or the pictures kept where they cannot be.
-    """
+    """Refuse what makes no sense for a run's pictures, before they are read."""
     if isinstance(augmentation.extra, AutoAugment) and not pixels.is_rgb:
         raise InputError(
             f"transforms.extra: AutoAugment changes colours of RGB pictures of 8 bits, and these have "
@@ -67,9 +59,7 @@ def normalised(expects: DataConfig, pixels: Pixels) -> DataConfig:
 
     Grey is normalised by the mean of the three colours: folded weights add up what these would give.
 
-    Args:
-        expects: of the weights, for three channels; or of a network of one's own, for those of the run.
-        pixels: of the run.
+    `expects` is for three channels, or, of a network of one's own, for those of the run.
     """
     if pixels.mean is not None and pixels.std is not None:
         return replace(expects, mean=pixels.mean, std=pixels.std)

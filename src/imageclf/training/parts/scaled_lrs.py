@@ -11,26 +11,16 @@ from imageclf.training.run_config import Config, RunConfig
 
 
 class Scaling(NamedTuple):
-    """How the rates of a phase are scaled.
+    """How the rates of a phase are scaled."""
 
-    Args:
-        pictures: a step, of all ranks and accumulated batches.
-        factor: on each rate.
-    """
-
-    pictures: int
-    factor: float
+    pictures: int  # a step, of all ranks and accumulated batches
+    factor: float  # on each rate
 
 
 def scale_lrs(config: Config, ranks: int) -> Config:
     """Return a config whose rates are those for its batches, and which asks for no further scaling.
 
-    Args:
-        config: of a run, whose batches are not shared among the ranks yet.
-        ranks: over all nodes.
-
-    Raises:
-        InputError: as `scalings`.
+    The config's batches are not divided among the ranks yet, which are those of all nodes.
     """
     if config.lr_scaling == "none":
         return config
@@ -57,11 +47,7 @@ def scalings(config: RunConfig, ranks: int) -> dict[str, Scaling]:
 
 
 def scaling_words(config: RunConfig, ranks: int) -> str | None:
-    """Return how the rates are scaled, in a line; None where they are not. Arguments as in `scale_lrs`.
-
-    Raises:
-        InputError: as `scalings`.
-    """
+    """Return how the rates are scaled, in a line; None where they are not. Arguments as in `scale_lrs`."""
     if config.lr_scaling == "none":
         return None
     parts = [

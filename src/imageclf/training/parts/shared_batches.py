@@ -17,13 +17,6 @@ def for_ranks(config: Config, environment: Environment) -> Config:
 
     With `data.global_batch_size` torchrun may start any number of ranks, also another one after a restart,
     and the trainer node follows.
-
-    Args:
-        config: of a run.
-        environment: of this process.
-
-    Raises:
-        InputError: as `scale_lrs` and `per_process`.
     """
     if config.data.loading.global_batch_size is None:
         return scale_lrs(config, total_ranks(config.trainer))
@@ -38,9 +31,7 @@ def for_ranks(config: Config, environment: Environment) -> Config:
 def per_process(config: Config, ranks: int) -> Config:
     """Return a config whose batch sizes are a rank's; as it is without `data.global_batch_size`.
 
-    Args:
-        config: of a run.
-        ranks: over all nodes.
+    `ranks` are those of all nodes.
 
     Raises:
         InputError: the ranks do not divide a batch.
@@ -55,10 +46,7 @@ def per_process(config: Config, ranks: int) -> Config:
 def with_batches(config: Config, size: int, change: Callable[[int, str], int]) -> Config:
     """Return a config with another batch size, and with those of its phases and cycles changed.
 
-    Args:
-        config: of a run.
-        size: for `data.batch_size`.
-        change: takes the size of a phase or cycle, and its key.
+    `size` is for `data.batch_size`; `change` takes the size of a phase or cycle, and its key.
     """
 
     def changed(value: int | Sequence[int] | None, key: str) -> int | list[int] | None:

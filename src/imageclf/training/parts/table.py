@@ -26,10 +26,8 @@ def read_table(
 ) -> Table:
     """Return the pictures of a data set, checked and split, and log what they are.
 
-    Args:
-        data: where they are, and how they are split.
-        verify: whether every picture is decoded once, and mean and spread are measured where they are needed.
-        sides: see `without_broken`.
+    With `verify` every picture is decoded once, and mean and spread are measured where they are needed;
+    `sides` are those of `without_broken`.
 
     Raises:
         InputError: the folder or CSV does not match the config, or a picture cannot be read.
@@ -49,10 +47,7 @@ def read_table(
 def summary(table: Table, data: DataOptions, is_given: bool) -> str:
     """Return in a sentence how many pictures there are, where they come from, and how they are split.
 
-    Args:
-        table: of all pictures, split.
-        data: where they are, and how they are split.
-        is_given: whether the source says what is held out.
+    `is_given` says whether the source decides what is held out.
     """
     train, valid, test = (len(table.rows(split)) for split in ("train", "valid", "test"))
     kind = table.task.kind
@@ -82,11 +77,7 @@ def table_of_run(run_dir: Path, config: RunConfig) -> Table:
 
 
 def check_held_out(table: Table, ranks: int) -> None:
-    """Refuse fewer validation pictures than ranks: some ranks would have none.
-
-    Raises:
-        InputError: there are some, but fewer.
-    """
+    """Refuse fewer validation pictures than ranks: some ranks would have none."""
     held_out = len(table.rows("valid"))
     if 0 < held_out < ranks:
         raise InputError(
@@ -111,12 +102,9 @@ def without_broken(
 ) -> Table:
     """Decode every picture once; raise for those that do not decode, or leave them out.
 
-    Args:
-        table: of pictures.
-        loading: its `on_error` says which of the two.
-        caching: where it is remembered that a set is whole.
-        sides: of the shrunk pictures that the run will want, by size, as `stored_side` gives them. They are
-            made from the same decoding, unless pictures may be left out: which ones is known only after it.
+    `loading.on_error` says which of the two. `sides` are those of the shrunk pictures that the run will
+    want, by size, as `stored_side` gives them: they are made from the same decoding, unless pictures may
+    be left out, since which ones is known only after it.
 
     Raises:
         InputError: pictures cannot be read and `on_error` is raise.
