@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,16 @@ STOP_AT = "+callbacks.stop={{_target_: probes.StopAt, epoch: {}, batch: {}}}"
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """The run that nothing happened to."""
     return train_small(tmp_path_factory.mktemp("undisturbed"), pictures, *THREE_PHASES, RECORDER, EVERY_BATCH)
+
+
+@pytest.fixture(scope="module")
+def gone_on(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A run that keeps its best epoch, was stopped inside an epoch, and went on by another metric."""
+    run_dir = tmp_path_factory.mktemp("gone-on")
+    stopped = [*THREE_PHASES, EVERY_BATCH, "callbacks.checkpoint.best=val/acc", STOP_AT.format(4, 3)]
+    with pytest.raises(RuntimeError, match="stopped on purpose"):
+        train_small(run_dir, pictures, *stopped)
+    return train_small(run_dir, pictures, *stopped, "ckpt_path=auto", "optimized_metric=val/loss")
 
 
 def final_weights(run_dir: Path) -> str:
@@ -94,20 +105,19 @@ def test_a_damaged_last_checkpoint_is_passed_over_with_a_warning(
 
 
 def test_what_follows_the_fit_can_be_run_again(undisturbed: Path, pictures: Path, tmp_path: Path) -> None:
-    run_dir = train_small(tmp_path, pictures, *THREE_PHASES)
+    run_dir = Path(shutil.copytree(undisturbed, tmp_path / "run"))
     before = json.loads((run_dir / "summary.json").read_text())
     (run_dir / "summary.json").unlink()
-    train_small(run_dir, pictures, *THREE_PHASES, "ckpt_path=auto")
+    train_small(run_dir, pictures, *THREE_PHASES, RECORDER, EVERY_BATCH, "ckpt_path=auto")
     after = json.loads((run_dir / "summary.json").read_text())
     assert after == before
 
 
 @pytest.mark.fault("Going on", "A finished run is started again", "It is left alone")
-def test_a_finished_run_is_left_alone(pictures: Path, tmp_path: Path) -> None:
-    run_dir = train_small(tmp_path, pictures, *THREE_PHASES)
-    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
-    train_small(run_dir, pictures, *THREE_PHASES, "ckpt_path=auto")
-    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
+def test_a_finished_run_is_left_alone(undisturbed: Path, pictures: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")}
+    train_small(undisturbed, pictures, *THREE_PHASES, RECORDER, EVERY_BATCH, "ckpt_path=auto")
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
 
 
 def test_the_door_needs_nothing_but_the_run_directory(
@@ -189,12 +199,8 @@ def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert not is_whole(path)
 
 
-def test_what_may_differ_is_taken_over_when_a_run_goes_on(pictures: Path, tmp_path: Path) -> None:
-    stopped = [*THREE_PHASES, EVERY_BATCH, STOP_AT.format(2, 3)]
-    with pytest.raises(RuntimeError):
-        train_small(tmp_path, pictures, *stopped)
-    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto", "optimized_metric=val/loss")
-    assert load_config(tmp_path / "config.yaml")["optimized_metric"] == "val/loss"
+def test_what_may_differ_is_taken_over_when_a_run_goes_on(gone_on: Path) -> None:
+    assert load_config(gone_on / "config.yaml")["optimized_metric"] == "val/loss"
 
 
 @pytest.mark.fault("Going on", "`ckpt_path` is a file of weights only", "It is refused, with what to give")
@@ -252,13 +258,9 @@ def test_a_run_says_that_no_epoch_had_the_score_whose_best_was_to_be_kept(
     assert not (run_dir / "checkpoints/best.ckpt").exists()
 
 
-def test_the_best_score_survives_a_stop(pictures: Path, tmp_path: Path) -> None:
-    stopped = [*THREE_PHASES, EVERY_BATCH, "callbacks.checkpoint.best=val/acc", STOP_AT.format(4, 3)]
-    with pytest.raises(RuntimeError):
-        train_small(tmp_path, pictures, *stopped)
-    train_small(tmp_path, pictures, *stopped, "ckpt_path=auto")
-    rows = pd.read_csv(tmp_path / "metrics.csv")
-    best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+def test_the_best_score_survives_a_stop(gone_on: Path) -> None:
+    rows = pd.read_csv(gone_on / "metrics.csv")
+    best = torch.load(gone_on / "checkpoints/best.ckpt", weights_only=True)
     assert best["position"] == [int(rows["val/acc"].idxmax()) + 1, 0]
 
 

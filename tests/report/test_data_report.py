@@ -12,6 +12,7 @@ from PIL import Image
 from imageclf.analysis import find_problems, find_twins
 from imageclf.analysis.balance import class_balance
 from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
+from imageclf.report.data_numbers import data_sentence
 
 CLASSES = ["<b>cat</b>", "dog & co"]
 COLUMNS = ["id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"]
@@ -194,6 +195,11 @@ def test_where_no_picture_can_be_read_there_is_a_page_without_sizes(tmp_path):
     assert "Cannot be read" in page.text
     assert "Shorter side" not in page.text
     assert not (tmp_path / "out" / "sizes.png").exists()
+
+
+def test_a_data_set_of_one_class_has_one_class_not_one_classes(sound):
+    balance = class_balance(sound.pictures, sound.classes[:1])
+    assert data_sentence(sound.pictures, balance).startswith("1 class, ")
 
 
 def test_the_headline_numbers_are_those_of_the_tables(sound):

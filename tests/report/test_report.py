@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.report import ModelPictures, TrainingViews, write_report
+from imageclf.report import TrainingViews, write_report
 
 
 class Page(HTMLParser):
@@ -167,7 +167,7 @@ def test_labelled_test_pictures_are_a_score_of_their_own(reporting):
 
 def test_where_there_are_training_pictures_but_no_heatmaps_the_reason_is_told(reporting):
     views = TrainingViews(np.zeros((1, 8, 8, 3), np.uint8), ["cat"], is_augmented=True)
-    text = Page(write_report(reporting, model_pictures=ModelPictures(views, heatmaps=None))).text
+    text = Page(write_report(reporting, views=views)).text
     assert "Grad-CAM) cannot be shown: this network offers no map of its last features." in text
 
 

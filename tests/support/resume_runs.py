@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -190,9 +191,15 @@ def step_differences(run_dir: Path, reference: Path, before: int, rank: int) -> 
 
 def differences(run_dir: Path, reference: Path) -> list[str]:
     """Return the names of all that differs between what two finished runs have left behind."""
-    states = [state(each) for each in (run_dir, reference)]
+    states = [state(run_dir), state_of_reference(reference)]
     names = sorted(states[0].keys() | states[1].keys())
     return [name for name in names if states[0].get(name) != states[1].get(name)]
+
+
+@cache
+def state_of_reference(run_dir: Path) -> State:
+    """Return the state of a run that nothing happens to any more: many are compared with it."""
+    return state(run_dir)
 
 
 def state(run_dir: Path) -> State:

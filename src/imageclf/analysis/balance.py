@@ -17,10 +17,8 @@ def class_balance(
 ) -> pd.DataFrame:
     """Return a row per class, in class order: `label`, counts `train`, `valid`, `test`, `share` (0..1).
 
-    Args:
-        pictures: has the columns `label` and `split`; pictures without a label or a split do not count.
-        classes: in class order.
-        names_in: of a task: the classes that labels name. A picture of several counts for each of them.
+    `pictures` has the columns `label` and `split`; without a label or a split a picture does not count. A
+    picture of several classes, as the `names_in` of a task finds them, counts for each of them.
     """
     labelled = pictures[pictures["split"].isin(SPLITS) & (pictures["label"] != "")]
     counted = labelled.assign(label=labelled["label"].map(lambda text: names_in([text]))).explode("label")

@@ -13,12 +13,7 @@ NUM_SPLITS = 50
 
 
 class PictureScores(NamedTuple):
-    """How a candidate classifies each picture.
-
-    Args:
-        right: whether its prediction is right, `[N]`.
-        losses: of each picture, such as minus the logarithm of the probability of its class, `[N]`.
-    """
+    """How a candidate classifies each of `[N]` pictures: whether it is right, and its loss."""
 
     right: NDArray[np.bool_]
     losses: NDArray[np.float64]
@@ -62,8 +57,9 @@ def crossfitted(
     hits = 0
     for half in halves(labels, seed, NUM_SPLITS):
         for chosen_on, scored_on in ((half, ~half), (~half, half)):
-            best = _best(right[:, chosen_on], losses[:, chosen_on])
-            hits += int(right[best, scored_on].sum())
+            # The most accurate one; among equals, that with the lowest loss.
+            order = np.lexsort((losses[:, chosen_on].sum(axis=1), -right[:, chosen_on].sum(axis=1)))
+            hits += int(right[order[0], scored_on].sum())
     mean = hits / NUM_SPLITS
     return Crossfitted(mean / pictures, *wilson_interval(mean, pictures))
 
@@ -79,10 +75,6 @@ def halves(labels: NDArray[np.integer], seed: int, number: int) -> Iterator[NDAr
         classes = generator.permutation(int(labels.max()) + 1)[labels]
         order = np.lexsort((generator.random(len(labels)), classes))
         half = np.zeros(len(labels), dtype=np.bool_)
+        # Class by class, in random order within each: every second one is half of every class.
         half[order[::2]] = True
         yield half
-
-
-def _best(right: NDArray[np.bool_], losses: NDArray[np.float64]) -> int:
-    """Return the most accurate of candidates `[K, N]`; among equals, that with the lowest loss."""
-    return int(np.lexsort((losses.sum(axis=1), -right.sum(axis=1)))[0])

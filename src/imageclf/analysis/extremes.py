@@ -50,10 +50,9 @@ def most_right(
 
 def most_uncertain(probabilities: NDArray[np.floating], k: int = 12) -> NDArray[np.intp]:
     """Return the pictures whose top probability is closest to 1/C."""
-    num_pictures, num_classes = probabilities.shape
     # The lesson's |p - 0.5| with two classes, carried over to C.
-    distance = np.abs(probabilities.max(axis=1) - 1 / num_classes)
-    return _lowest(distance, np.ones(num_pictures, dtype=np.bool_), k)
+    distance = np.abs(probabilities.max(axis=1) - 1 / probabilities.shape[1])
+    return np.argsort(distance, kind="stable")[:k]
 
 
 def surest_of_each(
@@ -61,10 +60,7 @@ def surest_of_each(
 ) -> list[tuple[int, int]]:
     """Return row and class of up to `k` answers: the surest of each class, then their second, and so on.
 
-    Args:
-        sure: probability of each answer, `[N, C]`.
-        chosen: which answers are meant, `[N, C]`.
-        k: None for all.
+    `sure` is the probability of each answer, `[N, C]`, and `chosen` which of them are meant.
     """
     rows, places = np.nonzero(chosen)
     order = np.argsort(-sure[rows, places], kind="stable")

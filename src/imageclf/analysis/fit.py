@@ -91,17 +91,13 @@ def verdicts(fits: Sequence[Fit], classes: float, tolerance: float = 0.02) -> li
 def unfreezing_drop(before: Mapping[Any, Any], after: Mapping[Any, Any], pictures: int) -> str:
     """Return a sentence on a drop of the accuracy where a phase unfreezes more layers; "" if there is none.
 
-    A drop counts from two percentage points and two pictures on.
-
-    Args:
-        before: an epoch's row of metrics.csv.
-        after: the row of the next epoch.
-        pictures: number of validation pictures.
+    A drop counts from two percentage points and two validation pictures on. `before` and `after` are the rows
+    of metrics.csv of two epochs in succession.
     """
     fall = before.get("val/acc", math.nan) - after.get("val/acc", math.nan)
-    if before["phase"] == after["phase"] or _num_training(after) <= _num_training(before):
-        return ""
-    if not (fall >= _CLEAR_FALL and round(fall * pictures) >= 2):
+    unfreezes = before["phase"] != after["phase"] and _num_training(after) > _num_training(before)
+    # NaN, where an epoch was not validated, is no fall.
+    if not (unfreezes and fall >= _CLEAR_FALL and round(fall * pictures) >= 2):
         return ""
     numbers = f"from {100 * before['val/acc']:.1f} to {100 * after['val/acc']:.1f} %"
     return (

@@ -19,10 +19,7 @@ SEED = "seed"
 class Folds:
     """Finished runs of one cross-validation, one per fold, in the order of the folds.
 
-    Args:
-        runs: of the folds that are done.
-        number: of all folds.
-        replaced: names of older runs of a fold that was run again; they do not count.
+    `number` is that of all folds, done or not. `replaced` names older runs of a fold that was run again.
     """
 
     runs: Sequence[RunRecord]

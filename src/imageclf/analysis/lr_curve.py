@@ -19,13 +19,7 @@ SLIDE_STEPS = 100
 
 
 class Curve(NamedTuple):
-    """The steps of a search.
-
-    Args:
-        lrs: the head's learning rates.
-        losses: means over the ranks.
-        smoothed: the losses, smoothed.
-    """
+    """The steps of a search: the head's learning rates, and the losses, means over the ranks."""
 
     lrs: list[float]
     losses: list[float]
@@ -174,6 +168,7 @@ def _minimum(rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
 
 def _longest_fall(losses: np.ndarray) -> tuple[int, int]:
     """Return the length and the end of the longest falling subsequence of losses; it may have gaps."""
+    # Quadratic in the steps, which is quick for the hundreds that a search takes.
     lengths = np.ones(len(losses), dtype=int)
     for end in range(1, len(losses)):
         lengths[end] = 1 + max(lengths[:end][losses[:end] > losses[end]], default=0)

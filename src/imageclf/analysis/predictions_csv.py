@@ -76,10 +76,7 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
 def read_predictions(path: Path, classes: Sequence[str], are_numbers: bool = False) -> pd.DataFrame:
     """Read the table of `write_predictions`; ids, paths and labels are text exactly as written.
 
-    Args:
-        path: of the CSV.
-        classes: in class order.
-        are_numbers: whether in place of probabilities there are numbers of any size.
+    With `are_numbers` there are numbers of any size in place of probabilities.
 
     Raises:
         InputError: the file is missing, its columns are not those of `classes`, or a probability is not a
@@ -139,13 +136,14 @@ def class_summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 def summary_of(predictions: ArrayLike, probabilities: ArrayLike) -> pd.DataFrame:
     """Return the rows of `class_summary` of predicted classes `[M]` and their probabilities `[M]`."""
-    columns = {"prediction": np.asarray(predictions), "confidence": np.asarray(probabilities)}
-    each = pd.DataFrame(columns)
+    each = pd.DataFrame({"prediction": np.asarray(predictions), "confidence": np.asarray(probabilities)})
     each["unsure"] = each["confidence"] < 0.5
-    grouped = each.groupby("prediction", sort=True)
-    rows = grouped.agg(
-        pictures=("unsure", "size"), confidence=("confidence", "mean"), unsure=("unsure", "sum")
-    )
+    columns = {
+        "pictures": ("unsure", "size"),
+        "confidence": ("confidence", "mean"),
+        "unsure": ("unsure", "sum"),
+    }
+    rows = each.groupby("prediction", sort=True).agg(**columns)
     return rows.sort_values("pictures", ascending=False, kind="stable").reset_index()
 
 

@@ -73,13 +73,9 @@ HINTS = ("look_alike",)
 
 
 class Problem(NamedTuple):
-    """One problem of one picture.
+    """One problem of one picture: a key of `KINDS`, its row in the table, and a sentence.
 
-    Args:
-        kind: a key of `KINDS`.
-        row: of the picture, in the table.
-        other: row of the picture that it repeats, or -1.
-        detail: one sentence.
+    `other` is the row of the picture that it repeats, or -1.
     """
 
     kind: str
@@ -89,11 +85,9 @@ class Problem(NamedTuple):
 
 
 class Twins(NamedTuple):
-    """For each picture the row of the first one that it repeats, `[N]`, or -1.
+    """For each picture the row of the first one with the same pixels, and of the first that looks like it.
 
-    Args:
-        same: has identical pixels.
-        like: looks the same, but is not identical.
+    Both are `[N]`, with -1 where there is none; `like` leaves out those with the same pixels.
     """
 
     same: Rows
@@ -117,10 +111,7 @@ def find_twins(pixels: Sequence[bytes], appearances: Sequence[bytes]) -> Twins:
 def find_problems(pictures: pd.DataFrame, twins: Twins, size: Sides) -> list[Problem]:
     """Return all problems, in the order of `KINDS`, then in table order.
 
-    Args:
-        pictures: a row per file: id, label, split, width, height, frames, fault.
-        twins: which picture repeats which.
-        size: in training.
+    `pictures` has a row per file: id, label, split, width, height, frames, fault; `size` is that in training.
     """
     splits, labels = (pictures[name].to_numpy(dtype=object) for name in ("split", "label"))
     same, like = np.flatnonzero(twins.same >= 0), np.flatnonzero(twins.like >= 0)
@@ -148,8 +139,8 @@ def count_kinds(problems: Sequence[Problem]) -> dict[str, int]:
 def problem_table(problems: Sequence[Problem], ids: Sequence[str], paths: Sequence[str]) -> pd.DataFrame:
     """Return a row per problem: kind, id, path, other (the id of the picture that it repeats), detail."""
     rows = [
-        (each.kind, ids[each.row], paths[each.row], ids[each.other] if each.other >= 0 else "", each.detail)
-        for each in problems
+        (kind, ids[row], paths[row], ids[other] if other >= 0 else "", detail)
+        for kind, row, other, detail in problems
     ]
     return pd.DataFrame(rows, columns=["kind", "id", "path", "other", "detail"], dtype="object")
 

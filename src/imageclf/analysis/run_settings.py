@@ -41,6 +41,7 @@ _PHASES = "schedule.phases."
 GLOBAL = ("experiment", "debug", "local")
 
 
+# Tasks are built on this folder, so it cannot import theirs: it says what it needs of one.
 class Joint(Protocol):
     """What a cross-validation asks the task of its runs; see `Task`."""
 
@@ -120,10 +121,9 @@ def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def with_options(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Return the runs with unknown options filled in: that of a run with the same keys of the group, or `?`.
+    """Return the runs with unknown `choices`, which are empty, filled in.
 
-    Args:
-        runs: `choices` is empty where the options are unknown.
+    Each option is that of a run with the same keys of the group, or `?`.
     """
     known = [run for run in runs if run.choices]
     groups = dict.fromkeys(group for run in known for group in run.choices)
@@ -245,5 +245,5 @@ def _endings(key: str) -> list[str]:
 
 
 def _is_clear(ending: str, key: str) -> bool:
-    # An lr alone would not say of which phase.
+    # An lr alone would not say of which phase. It counts all the same.
     return not key.startswith(_PHASES) or len(ending) >= len(key.removeprefix(_PHASES))

@@ -22,9 +22,7 @@ _FIRST_SCORES = (
 def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
     """Return a row per run, with columns for status, settings that differ, scores, progress and time.
 
-    Args:
-        runs: in any order, of any status.
-        optimized: the score that determines the best epoch.
+    `optimized` is the score that determines the best epoch.
     """
     facts = pd.DataFrame([_facts(run) for run in runs])
     # After the cause.
@@ -61,10 +59,7 @@ def run_scores(run: RunRecord) -> dict[str, float]:
 def sort_runs(table: pd.DataFrame, column: str, runs: Sequence[RunRecord] = ()) -> pd.DataFrame:
     """Return the table with its best rows first, and those without a value last; text is sorted as such.
 
-    Args:
-        table: of runs.
-        column: to sort by.
-        runs: their configs may say in which direction a metric is better.
+    The configs of the runs may say in which direction a metric is better.
 
     Raises:
         InputError: there is no such column.
@@ -78,11 +73,7 @@ def sort_runs(table: pd.DataFrame, column: str, runs: Sequence[RunRecord] = ()) 
 
 
 def less_is_better(score: str, settings: Mapping[str, object] = MappingProxyType({})) -> bool:
-    """Return whether a lower score is better, by the settings of its metric or else by its name.
-
-    Args:
-        score: SPLIT/NAME, or the name of a column.
-        settings: of a run, by dotted key.
+    """Return whether a lower score is better, by its metric among the settings of a run or else by its name.
 
     >>> less_is_better("val/loss_tta"), less_is_better("val/acc")
     (True, False)

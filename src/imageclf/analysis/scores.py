@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 from imageclf import InputError
 
 
-class Interval(NamedTuple):
-    """The fractions between which a true fraction probably lies, 0 to 1."""
-
-    low: float
-    high: float
-
-
 class Reliability(NamedTuple):
     """Pictures by the probability of their prediction, in bins of equal width that hold at least one.
 
@@ -141,17 +134,16 @@ def explained_variance(predicted: NDArray[np.floating], truth: NDArray[np.floati
 
     Source: `sklearn.metrics.r2_score`.
     """
+    # By the range, not the variance: that of equal numbers may be a little above 0, by rounding.
     variance = np.where(np.ptp(truth, axis=0) > 0, truth.var(axis=0), np.nan)
     return np.asarray(1 - ((predicted - truth) ** 2).mean(axis=0) / variance)
 
 
-def wilson_interval(right: float, total: int, confidence: float = 0.95) -> Interval:
-    """Return where the accuracy on all pictures of this kind probably lies, given that on some of them.
+def wilson_interval(right: float, total: int) -> tuple[float, float]:
+    """Return between which ends the accuracy on all such pictures lies with 95 % confidence, 0 to 1.
 
-    Args:
-        right: pictures classified correctly, 0 to `total`; a mean over several scorings may be a fraction.
-        total: pictures, at least 1.
-        confidence: how often such an interval holds the true accuracy, between 0 and 1.
+    `right` of `total` pictures, at least one, are classified correctly; a mean over several scorings may be
+    a fraction.
 
     Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927. Unlike
     the textbook interval it holds for few pictures, and stays within 0 and 1.
@@ -159,12 +151,12 @@ def wilson_interval(right: float, total: int, confidence: float = 0.95) -> Inter
     >>> [round(bound, 3) for bound in wilson_interval(58, 60)]
     [0.886, 0.991]
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf(0.975)
     share, weight = right / total, z * z / total
     centre = (share + weight / 2) / (1 + weight)
     half = np.sqrt(weight * share * (1 - share) + weight * weight / 4) / (1 + weight)
     # Rounding may leave the range by a last digit.
-    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:

@@ -39,11 +39,7 @@ class SearchRecord:
 
 
 def search_record(name: str, results: Mapping[str, Any]) -> SearchRecord:
-    """Return the record of a search.
-
-    Args:
-        name: of its folder.
-        results: content of its optimization_results.yaml, which anyone may have written.
+    """Return the record of a search, by its optimization_results.yaml, which anyone may have written.
 
     Raises:
         KeyError, TypeError, ValueError: it holds something else.

@@ -60,10 +60,7 @@ def kind_rows(pictures: pd.DataFrame) -> list[tuple[str, str, int]]:
 def cut_shares(pictures: pd.DataFrame, crop_pct: float, size: Sides = 1) -> NDArray[np.float64]:
     """Return the share of each readable picture, 0 to 1, that lies outside of the centre crop, `[N]`.
 
-    Args:
-        pictures: a row per file.
-        crop_pct: share that the crop keeps of the side that limits it.
-        size: of the crop; only its shape counts.
+    The crop keeps the share `crop_pct` of the side that limits it. Of its size only the shape counts.
     """
     width, height, _ = measures(pictures).values()
     high, wide = np.broadcast_to(size, 2)
@@ -88,14 +85,7 @@ def fitting_size(pictures: pd.DataFrame, size: Sides) -> tuple[int, int] | None:
 
 
 def crop_warning(pictures: pd.DataFrame, resize: str, crop_pct: float, size: Sides) -> str:
-    """Return a sentence where a centre crop cuts much off many pictures, else "".
-
-    Args:
-        pictures: a row per file.
-        resize: how pictures become views.
-        crop_pct: see `cut_shares`.
-        size: of the views.
-    """
+    """Return a sentence where a centre crop cuts much off many pictures, else ""; see `cut_shares`."""
     shares = cut_shares(pictures, crop_pct, size)
     many = shares > MUCH
     if resize in ("squish", "pad") or not many.size or many.mean() < _OFTEN:

@@ -36,13 +36,9 @@ def newest_whole(folder: Path) -> Path | None:
 
 
 def safe_point(epoch: int, batch: int, num_batches: int, accumulate: int) -> tuple[int, int] | None:
-    """Return the position to save after a batch, or None where a run could not resume exactly.
+    """Return the position to save after a batch of an epoch, or None where a run could not resume exactly.
 
-    Args:
-        epoch: of the batch.
-        batch: index within the epoch.
-        num_batches: of the epoch.
-        accumulate: batches per optimizer step.
+    An optimizer step takes `accumulate` batches.
 
     >>> safe_point(2, 3, 6, 1), safe_point(2, 3, 6, 3), safe_point(2, 5, 6, 1)
     ((2, 4), None, None)
@@ -119,6 +115,8 @@ class Checkpoint(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at a phase's end, and at the end of any other epoch if a save is due."""
+        # Not (epoch, last batch + 1): validation and the callbacks of the epoch's end are done, and must not
+        # run again when this checkpoint is resumed.
         position = (trainer.current_epoch + 1, 0)
         self._save_best(trainer, position)
         due = self._schedule.at(trainer.current_epoch).is_phase_end or self._every_n_batches is not None

@@ -58,6 +58,7 @@ class Ema(Callback):
     ) -> None:
         """Update the average if the optimizer has stepped."""
         num_batches = int(trainer.num_training_batches)
+        # timm's warm-up takes the step from here, so a run that goes on averages as if it had never stopped.
         if self._average and has_stepped(batch_idx, num_batches, trainer.accumulate_grad_batches):
             self._average.update(pl_module.model, step=trainer.global_step)
 

@@ -69,12 +69,9 @@ def _tta_line(row: Row) -> list[str]:
 
 
 def own_sums(saved: list[list[float]], rank: int, world_size: int) -> list[float]:
-    """Return the sums that a rank goes on with.
+    """Return the sums that a rank goes on with, of those that each rank saved.
 
-    Args:
-        saved: of each rank that saved.
-        rank: this one.
-        world_size: ranks that go on. If their number is another one, the first takes the sums of all.
+    If the number of ranks is another one than then, the first takes the sums of all.
 
     >>> own_sums([[1.0, 2.0], [3.0, 4.0]], 1, 2), own_sums([[1.0, 2.0], [3.0, 4.0]], 0, 1)
     ([3.0, 4.0], [4.0, 6.0])
@@ -87,8 +84,7 @@ def own_sums(saved: list[list[float]], rank: int, world_size: int) -> list[float
 class History(Callback):
     """Write `metrics.csv`, log each epoch, and log the training loss; `lr/...` is that of the first batch.
 
-    Args:
-        state: of the run; its scores become the row.
+    The scores in the state of the run become the row.
     """
 
     order = Order.RECORD

@@ -96,12 +96,8 @@ def feature_key(
 
 
 def rounding(device: torch.device, body: nn.Module) -> dict[str, Any]:
-    """Return what decides, besides the precision, how a body's features are rounded.
-
-    Args:
-        device: that computes them.
-        body: the network; its memory format decides which kernels run.
-    """
+    """Return what decides, besides the precision, how a body's features are rounded on a device."""
+    # The memory format of the weights decides which kernels run.
     maps = [weight for weight in body.parameters() if weight.ndim == 4]
     found: dict[str, Any] = {
         "device": device.type,

@@ -19,6 +19,8 @@ class ProgressiveResizing(Callback):
 
     order = Order.PREPARE
 
+    # The data follows the schedule without it. A phase with a size needs it all the same, so that the log
+    # never leaves out that the pictures changed.
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
 

@@ -18,7 +18,7 @@ from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.grad_cam import heatmaps_of
-from imageclf.report import ModelPictures, ReportedHeatmaps, TrainingViews, write_report
+from imageclf.report import ReportedHeatmaps, TrainingViews, write_report
 from imageclf.schedule import RunState
 from imageclf.tasks import Task
 
@@ -52,7 +52,7 @@ class Report(Callback):
         """Write the report; by now the summary and the predictions are there."""
         if trainer.is_global_zero:
             views, heatmaps = training_views(data_of(trainer)), self._heatmaps(trainer, pl_module)
-            log.info("report: %s", write_report(self._run_dir, model_pictures=ModelPictures(views, heatmaps)))
+            log.info("report: %s", write_report(self._run_dir, views=views, heatmaps=heatmaps))
 
     def _heatmaps(self, trainer: pl.Trainer, module: Any) -> ReportedHeatmaps | None:
         """Return where the reported model looked at its most wrong and its most right pictures."""
@@ -64,22 +64,13 @@ class Report(Callback):
         answers = extremes(module.task, predictions, module.classes)
         if not answers:
             return None
-        weights = self._weights()
-        found = heatmaps_of(
-            trainer,
-            module,
-            data,
-            data.last_size,
-            table_rows(data, predictions["id"].iloc[[each.row for each in answers]]),
-            [each.place for each in answers],
-            weights[0],
-        )
-        return None if found is None else ReportedHeatmaps(answers, *found, is_member=len(weights) > 1)
-
-    def _weights(self) -> Sequence[Path | None]:
-        """Return the files of the reported model's weights; None stands for those that the module has."""
+        rows = table_rows(data, predictions["id"].iloc[[each.row for each in answers]])
+        places = [each.place for each in answers]
+        # None stands for the weights that the module has.
         is_saved = (self._run_dir / "snapshots" / "final.ckpt").exists()
-        return candidate_files(self._run_dir, "best") if is_saved else [None]
+        weights = candidate_files(self._run_dir, "best") if is_saved else [None]
+        found = heatmaps_of(trainer, module, data, data.last_size, rows, places, weights[0])
+        return None if found is None else ReportedHeatmaps(answers, *found, is_member=len(weights) > 1)
 
 
 def training_views(data: ImageData) -> TrainingViews | None:

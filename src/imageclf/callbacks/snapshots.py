@@ -16,7 +16,6 @@ from imageclf.evaluation.candidates import (
     MIXED,
     SnapshotFolder,
     Validated,
-    best_candidate,
     crossfitted_best,
     mean_predictions,
     validated,
@@ -40,21 +39,14 @@ def snapshot_phases(schedule: Schedule) -> dict[str, Phase]:
 
 def best_results(found: Crossfitted | None) -> dict[str, float]:
     """Return the cross-fitted accuracy of the best candidate, by its keys in summary.json."""
-    if found is None:
-        return {}
-    ends = {"": found.accuracy, "_low": found.low, "_high": found.high}
-    return {f"val/acc_best_crossfit{end}": value for end, value in ends.items()}
+    names = [f"val/acc_best_crossfit{end}" for end in ("", "_low", "_high")]
+    return {} if found is None else dict(zip(names, found, strict=True))
 
 
 class Evaluator(NamedTuple):
-    """Predict the validation split with other weights.
+    """Predict the validation split with other weights, which the module then has.
 
-    Args:
-        trainer: knows device, precision and ranks.
-        module: whose weights are exchanged.
-        data: the pictures.
-        size: of the pictures.
-        final: plain predictions of the validation split by the final weights, if there is any.
+    `final` are the plain predictions by the final weights, if there is such a split.
     """
 
     trainer: pl.Trainer
@@ -126,6 +118,7 @@ class Snapshots(Callback):
         run = Evaluator(trainer, module, data, size, final)
         # The callbacks after this one use the final weights.
         with preserved(module, trainer.optimizers[0]):
+            # Where no cycle ended there is no snapshot.
             if names:
                 self._average(run, names)
             if final is not None:
@@ -154,9 +147,9 @@ class Snapshots(Callback):
         """Return the batch norms that gathered statistics in the phase of any snapshot."""
         phases, groups = snapshot_phases(self._schedule), module.groups
         found: set[str] = set()
-        for phase in (phases[name] for name in names):
-            first = phase.first_trainable(groups.names)
-            found |= learning_norms(module.model, groups, first, train_bn=phase.bn == "train")
+        for name in names:
+            first, trains = phases[name].first_trainable(groups.names), phases[name].bn == "train"
+            found |= learning_norms(module.model, groups, first, train_bn=trains)
         return found
 
     def _compare(self, run: Evaluator, names: Sequence[str], final: Predictions) -> None:
@@ -167,13 +160,16 @@ class Snapshots(Callback):
         if self._folder.has("ema"):
             found["ema"] = self._validated(run, "ema", ["ema"])
         candidates = {name: each.candidate for name, each in found.items()}
-        best = best_candidate(candidates)
+        best = min(candidates, key=lambda name: candidates[name].score.order)
         reported = best if self._state.reports == "best" else "final"
+        # Summary, which comes later, writes these as the predictions of the run.
         run.module.reported_predictions = found[reported].predictions
-        for name in (name for name in MIXED if name in candidates):
-            self._state.results |= {
-                f"val/{key}_{name}": value for key, value in candidates[name].named.items()
-            }
+        self._state.results |= {
+            f"val/{key}_{name}": value
+            for name in MIXED
+            if name in candidates
+            for key, value in candidates[name].named.items()
+        }
         score, value = next(iter(candidates[best].named.items()), ("loss", math.nan))
         self._state.results |= {"best": best, f"val/{score}_best": value}
         self._state.results |= best_results(crossfitted_best(found, self._seed))

@@ -22,12 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
-    """A validation with all views.
+    """A validation with all views: the plain view's predictions, and the scores that `gains` returns.
 
-    Args:
-        plain: predictions of the plain view.
-        views: probabilities of every view, `[N, V, C]`; None: they are not kept.
-        scores: as `gains` returns them.
+    `views` are the probabilities of every view, `[N, V, C]`; None: they are not kept.
     """
 
     plain: Predictions
@@ -99,6 +96,7 @@ class TTA(Callback):
         data = data_of(trainer)
         if not data.has_validation:
             return
+        # The last epoch has made it already where it ended a cycle, and its weights are the final ones.
         evaluation = self._latest.get(trainer.global_step)
         if evaluation is None:
             evaluation = self._evaluate(trainer, pl_module, data.last_epoch)

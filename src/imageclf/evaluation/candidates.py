@@ -20,13 +20,10 @@ MIXED = ("average", "average_bn", "soup", "soup_bn", "ensemble", "ema")
 
 
 class Candidate(NamedTuple):
-    """A way to predict, and its scores on the validation split.
+    """A way to predict, and its scores on the validation split: an accuracy (NaN of numbers) and a loss.
 
-    Args:
-        files: weights below `snapshots/`; the probabilities of several are averaged.
-        members: snapshots whose weights or probabilities are averaged.
-        accuracy: 0 to 1; NaN of numbers.
-        loss: mean over the pictures.
+    `files` are weights below `snapshots/`, whose probabilities are averaged; `members` are the snapshots
+    whose weights or probabilities are.
     """
 
     files: list[str]
@@ -48,11 +45,8 @@ class Candidate(NamedTuple):
 class Validated(NamedTuple):
     """A candidate with its predictions of the validation split, which are on the CPU.
 
-    Args:
-        candidate: with its scores.
-        predictions: of the split.
-        choices: the scores of what the split chose among to make it: of a soup those of the mixtures that
-            were tried, of any other candidate its own.
+    `choices` are the scores of what the split chose among to make it: of a soup those of the mixtures that
+    were tried, of any other candidate its own.
     """
 
     candidate: Candidate
@@ -72,25 +66,16 @@ def known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def validated(files: Sequence[str], members: Sequence[str], predictions: Predictions) -> Validated:
     """Return a candidate with the scores of its predictions of the validation split."""
-    score = predictions.accuracy, predictions.loss
-    candidate = Candidate([f"{name}.ckpt" for name in files], list(members), *score)
+    paths = [f"{name}.ckpt" for name in files]
+    candidate = Candidate(paths, list(members), predictions.accuracy, predictions.loss)
     return Validated(candidate, predictions, [PictureScores(predictions.right, predictions.losses)])
 
 
-def best_candidate(candidates: dict[str, Candidate]) -> str:
-    """Return the name of the most accurate candidate; among equals, and of numbers, by the lowest loss."""
-    return min(candidates, key=lambda name: candidates[name].score.order)
-
-
 def crossfitted_best(found: Mapping[str, Validated], seed: int) -> Crossfitted | None:
-    """Return the accuracy of the best candidate on pictures that did not choose it; see `crossfitted`.
+    """Return the accuracy of the best of one or more candidates on pictures that did not choose it.
 
-    Args:
-        found: all candidates of a run, at least one; a soup may be chosen among those that were tried.
-        seed: of the halvings.
-
-    Returns:
-        None if there are too few pictures, or no accuracy.
+    A soup may be chosen among those that were tried; see `crossfitted`. None if there are too few pictures,
+    or no accuracy.
     """
     choices = [scores for each in found.values() for scores in each.choices]
     predictions = next(iter(found.values())).predictions
@@ -143,9 +128,7 @@ class SnapshotFolder:
 def candidate_files(run_dir: Path, name: str) -> list[Path]:
     """Return the files of weights of a candidate of a run.
 
-    Args:
-        run_dir: of the run.
-        name: best, which is the one that the run reports; final, one of MIXED, or PHASE-CYCLE.
+    `name` is best, which is the one that the run reports, final, one of MIXED, or PHASE-CYCLE.
 
     Raises:
         InputError: the run has no such candidate, or its list names files outside the run.

@@ -72,14 +72,8 @@ def heatmaps_of(
 ) -> Heatmaps | None:
     """Return what spoke for some classes, each on a picture; None if it cannot be told. Needs no other rank.
 
-    Args:
-        trainer: knows device and precision.
-        module: left as it is.
-        data: the pictures.
-        size: of the pictures.
-        rows: of the table, in the order of the result.
-        classes: number of the class of each row.
-        weights: a file of them; None: those that the module has.
+    `rows` of the table are in the order of the result, and `classes` has the number of the class of each.
+    `weights` is a file of them; None: those that the module has, which is left as it is.
     """
     # One request for all: those of an evaluation would be a rank's share.
     requests = iter([Request(rows, np.zeros_like(rows), epoch=0, size=size)])

@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning as pl
 import numpy as np
-from torch import Tensor
 
 from imageclf.data import ImageData, Request
 from imageclf.evaluation.predicting import evaluating, on_device
@@ -19,14 +18,8 @@ def refresh_on_training(
 ) -> None:
     """Estimate running statistics anew from an epoch's pictures without augmentation; a collective call.
 
-    With several ranks they are the mean of the ranks' statistics.
-
-    Args:
-        trainer: knows device, precision and ranks.
-        module: with the weights to use.
-        data: the pictures.
-        epoch: whose batches are used, counted from the run's start.
-        names: of the batch norms; if there are none, no picture is read.
+    With several ranks they are the mean of the ranks' statistics. `epoch`, counted from the run's start, is
+    the one whose batches are used; `names` are those of the batch norms.
     """
     if not names:
         return
@@ -37,7 +30,8 @@ def refresh_on_training(
     for norm in norms:
         for statistic in (norm.running_mean, norm.running_var):
             if statistic is not None:
-                statistic.copy_(_mean_over_ranks(trainer, statistic))
+                # A copy: reduce works in place.
+                statistic.copy_(trainer.strategy.reduce(statistic.clone(), reduce_op="mean"))
 
 
 def plain_requests(trainer: pl.Trainer, data: ImageData, epoch: int) -> Iterator[Request]:
@@ -48,8 +42,3 @@ def plain_requests(trainer: pl.Trainer, data: ImageData, epoch: int) -> Iterator
     count = min(count, limit) if isinstance(limit, int) else int(count * limit)
     for request in islice(data.training_requests(epoch), count):
         yield replace(request, views=np.zeros_like(request.views))
-
-
-def _mean_over_ranks(trainer: pl.Trainer, statistic: Tensor) -> Tensor:
-    mean: Tensor = trainer.strategy.reduce(statistic.clone(), reduce_op="mean")
-    return mean

@@ -46,15 +46,8 @@ def predict(
 ) -> Predictions:
     """Return probabilities of a split, one row per picture and view, from all ranks; a collective call.
 
-    Args:
-        trainer: knows device and precision.
-        module: with the weights to use.
-        data: the pictures.
-        split: train, valid or test.
-        size: of the pictures.
-        views: their numbers; 0 is the picture as it is. The rows of a picture are in this order.
-        only: rows of the split to predict; None: all of them.
-        step: what the progress says is done.
+    View 0 is the picture as it is; the rows of a picture are in the order of `views`. `only` are the rows of
+    the split to predict; None: all of them. `step` is what the progress says is done.
     """
     rows = None if only is None else only.numpy()
     batches = data.read(data.evaluation_requests(split, size, views, rows))
@@ -110,6 +103,7 @@ def predict_with(
 ) -> Predictions:
     """Return the mean probabilities over several files of weights and the views of each picture."""
     predictions = []
+    # One after the other in the same module: as many networks need not fit on the device.
     for file in files:
         load_into(module.model, file)
         each = predict(trainer, module, data, split, size, views.numbers)
@@ -118,12 +112,7 @@ def predict_with(
 
 
 def mean_of_views(predictions: Predictions, weights: Floats) -> Predictions:
-    """Return the weighted mean of each picture's rows of probabilities, one row per view.
-
-    Args:
-        predictions: with a row for every view of a picture.
-        weights: of the views, `[V]`, with sum 1.
-    """
+    """Return the mean of each picture's rows of probabilities, one per view, by weights `[V]` with sum 1."""
     num_views = len(weights)
     means = weighted_mean(view_probabilities(predictions, num_views), weights)
     rows, labels = predictions.rows[::num_views], predictions.labels[::num_views]

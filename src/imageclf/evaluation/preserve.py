@@ -4,7 +4,6 @@ import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +43,8 @@ def preserved(module: nn.Module, optimizer: Optimizer) -> Iterator[None]:
 
 def _generator_states(device: torch.device) -> tuple[object, ...]:
     # Only the module's own device: reading the others would initialise CUDA on each of them.
-    own = _module_of(device).get_rng_state(device) if device.type in _WITH_GENERATORS else None
+    has_own = device.type in _WITH_GENERATORS
+    own = torch.get_device_module(device).get_rng_state(device) if has_own else None
     return random.getstate(), np.random.get_state(), torch.get_rng_state(), own
 
 
@@ -54,9 +54,4 @@ def _restore_generators(states: tuple[object, ...], device: torch.device) -> Non
     np.random.set_state(numpy)  # type: ignore[arg-type]
     torch.set_rng_state(cpu)  # type: ignore[arg-type]
     if own is not None:
-        _module_of(device).set_rng_state(own, device)
-
-
-def _module_of(device: torch.device) -> Any:
-    """Return torch.cuda or torch.mps."""
-    return torch.get_device_module(device)
+        torch.get_device_module(device).set_rng_state(own, device)

@@ -17,12 +17,7 @@ _FIXED = {"fastai1": ZOOMED_CORNERS, "five_crops": NINE_CROPS}
 
 
 class WeightedViews(NamedTuple):
-    """Views of a picture.
-
-    Args:
-        numbers: as in `imageclf.data.views.fixed_views`; the plain view 0 is the first.
-        weights: of their probabilities, `[V]`, with sum 1.
-    """
+    """Views of a picture, the plain view 0 first, and weights of their probabilities, `[V]`, with sum 1."""
 
     numbers: tuple[int, ...]
     weights: Floats
@@ -34,10 +29,8 @@ PLAIN = WeightedViews((0,), np.ones(1))
 def weighted_views(preset: Preset, num_augmented: int, beta: float | None) -> WeightedViews:
     """Return the views of a preset with their weights.
 
-    Args:
-        preset: its name.
-        num_augmented: views besides the plain one; of fastai07 and fastai2.
-        beta: weight of the plain view, 0 to 1; None: the preset's own.
+    Of fastai07 and fastai2 there are `num_augmented` besides the plain one, which has the weight `beta`, 0
+    to 1; None: the preset's own.
 
     Raises:
         InputError: a number is outside its range.

@@ -7,13 +7,16 @@ from typing import Any
 import timm
 import torch
 from timm.layers.patch_embed import PatchEmbed
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from imageclf import InputError
 from imageclf.schedule.size import PictureSize, edges, of_edges
 
 # Every timm architecture with restricted sizes accepts multiples of one of these.
 _STEPS = (8, 14)
+# What truncated normal numbers are made by.
+_FILLING = {Tensor.uniform_, Tensor.erfinv_, Tensor.mul_, Tensor.add_, Tensor.clamp_}
 
 
 def fixed_size(name: str) -> int | None:
@@ -66,8 +69,12 @@ def takes_size(name: str, size: PictureSize, options: dict[str, Any]) -> bool:
 
     `options` are those of `size_options`; an `img_size` among them follows the size.
     """
-    if "img_size" in options:
-        options = {**options, "img_size": size}
+    return _takes(name, size, **(options | ({"img_size": size} if "img_size" in options else {})))
+
+
+# Cached: every run of a sweep asks for the sizes of the same model, and each answer takes a forward pass.
+@lru_cache(maxsize=256)
+def _takes(name: str, size: PictureSize, **options: Any) -> bool:
     try:
         body = _skeleton(name, **options)
         with torch.no_grad():
@@ -128,9 +135,19 @@ def _own_size(name: str) -> int:
 @lru_cache(maxsize=1)
 def _skeleton(name: str, **options: Any) -> nn.Module:
     # Shapes without numbers take neither memory nor random draws.
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         skeleton: nn.Module = timm.create_model(name, num_classes=0, **options)
     return skeleton.eval()
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leave out what fills tensors: it takes most of the time of building a model without numbers."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Return the tensor as it is where `func` would only change its numbers."""
+        return args[0] if func in _FILLING else func(*args, **(kwargs or {}))
 
 
 def _fills_patches(body: nn.Module, size: PictureSize) -> bool:

@@ -2,7 +2,7 @@
 
 from imageclf.report.data_numbers import data_cards
 from imageclf.report.data_page import DataAnalysis, write_data_report
-from imageclf.report.model_pictures import ModelPictures, ReportedHeatmaps, TrainingViews
+from imageclf.report.model_pictures import ReportedHeatmaps, TrainingViews
 from imageclf.report.plots.curves import learning_rate_figure
 from imageclf.report.plots.lr_find_plot import lr_find_figure
 from imageclf.report.plots.sheet import NUM_VIEWS, Sample
@@ -13,7 +13,6 @@ from imageclf.report.runs_page import Runs, write_runs_report
 __all__ = [
     "NUM_VIEWS",
     "DataAnalysis",
-    "ModelPictures",
     "ReportedHeatmaps",
     "Runs",
     "Sample",

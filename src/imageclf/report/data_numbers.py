@@ -16,16 +16,12 @@ _TITLES = dict(zip(SPLITS, ("Training", "Validation", "Test"), strict=True))
 def data_cards(pictures: pd.DataFrame, balance: pd.DataFrame, problems: Sequence[Problem]) -> list[Card]:
     """Return the headline numbers of a data set, in reading order.
 
-    Args:
-        pictures: a row per file.
-        balance: a row per class, as `class_balance` returns it.
-        problems: all of them.
+    `pictures` has a row per file, `balance` a row per class, see `class_balance`.
     """
     faults = [problem for problem in problems if problem.kind not in HINTS]
     alike = len(problems) - len(faults)
     broken = int((pictures["fault"] != "").sum())
-    kinds = len(count_kinds(faults))
-    of_kinds = f"of {kinds} kind{'' if kinds == 1 else 's'}" if kinds else ""
+    of_kinds = f"of {counted(len(count_kinds(faults)), 'kind')}" if faults else ""
     return [
         Card("pictures", "Pictures", f"{len(pictures):,}", f"{broken:,} cannot be read" if broken else ""),
         Card("classes", "Classes", f"{len(balance):,}", _class_sizes(balance)),
@@ -39,9 +35,8 @@ def data_cards(pictures: pd.DataFrame, balance: pd.DataFrame, problems: Sequence
 
 def data_sentence(pictures: pd.DataFrame, balance: pd.DataFrame) -> str:
     """Return what a data set is in a line: its classes, and the pictures of each split."""
-    parts = [f"{len(balance):,} classes"]
-    parts += [f"{card.value} {card.title.lower()} pictures" for card in _split_cards(pictures)]
-    return ", ".join(parts)
+    splits = [f"{card.value} {card.title.lower()} pictures" for card in _split_cards(pictures)]
+    return ", ".join([counted(len(balance), "class", "classes"), *splits])
 
 
 def _class_sizes(balance: pd.DataFrame) -> str:

@@ -19,7 +19,6 @@ from imageclf.report.plots.balance_plot import balance_figure
 from imageclf.report.plots.sheet import Sample, sheet_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import save_figure
-from imageclf.report.thumbnails import pixels_uri
 from imageclf.schedule.size import PictureSize
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_bytes
@@ -64,55 +63,36 @@ class DataAnalysis:
         return class_balance(self.pictures, self.classes, self.task.names_in)
 
 
-@dataclass(frozen=True)
-class SampleRow:
-    """A picture's class, and the picture: whole, plain and augmented, as `data:` URIs."""
-
-    label: str
-    images: list[str]
-
-
 def write_data_report(analysis: DataAnalysis, folder: Path) -> Path:
     """Write three CSVs, up to three PNGs and analysis.html, and return the path of the page."""
-    balance = analysis.balance
-    drawings = _drawings(analysis, balance)
+    drawings = _drawings(analysis)
     for name, draw in drawings.items():
         save_figure(draw(_FILE_WIDTH), folder / f"{name}.png")
     if analysis.samples:
         save_figure(sheet_figure(analysis.samples), folder / "augmented.png")
-    for name, table in _tables(analysis, balance).items():
+    pictures = analysis.pictures[list(PICTURE_COLUMNS)]
+    tables = {
+        "pictures": pictures,
+        "classes": analysis.balance.round({"share": 6}),
+        "problems": problem_table(analysis.problems, pictures["id"].tolist(), pictures["path"].tolist()),
+    }
+    for name, table in tables.items():
         write_csv(without_formulas(table), folder / f"{name}.csv", quoting=csv.QUOTE_NONNUMERIC)
     target = folder / "analysis.html"
-    write_bytes(target, _page(analysis, balance, drawings))
+    write_bytes(target, _page(analysis, drawings))
     return target
 
 
-def _sample_row(sample: Sample) -> SampleRow:
-    return SampleRow(sample.label, [pixels_uri(each) for each in (sample.whole, *sample.views)])
-
-
-def _tables(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    pictures = analysis.pictures[list(PICTURE_COLUMNS)]
-    ids, paths = (pictures[name].tolist() for name in ("id", "path"))
-    return {
-        "pictures": pictures,
-        "classes": balance.round({"share": 6}),
-        "problems": problem_table(analysis.problems, ids, paths),
-    }
-
-
-def _drawings(analysis: DataAnalysis, balance: pd.DataFrame) -> dict[str, Callable[[float], Figure]]:
+def _drawings(analysis: DataAnalysis) -> dict[str, Callable[[float], Figure]]:
     """Return what draws each figure for a width in inches."""
-    drawings: dict[str, Callable[[float], Figure]] = {"balance": partial(balance_figure, balance)}
+    drawings: dict[str, Callable[[float], Figure]] = {"balance": partial(balance_figure, analysis.balance)}
     if size_rows(analysis.pictures):
         drawings["sizes"] = partial(sizes_figure, analysis.pictures, analysis.size)
     return drawings
 
 
-def _page(
-    analysis: DataAnalysis, balance: pd.DataFrame, drawings: dict[str, Callable[[float], Figure]]
-) -> bytes:
-    pictures, paths = analysis.pictures, analysis.pictures["path"].tolist()
+def _page(analysis: DataAnalysis, drawings: dict[str, Callable[[float], Figure]]) -> bytes:
+    pictures, balance, paths = analysis.pictures, analysis.balance, analysis.pictures["path"].tolist()
     descriptions = {
         "balance": "Pictures of each class, by split",
         "sizes": "Histograms of width, height and shorter side",
@@ -128,7 +108,7 @@ def _page(
         warning=analysis.warning,
         cards=data_cards(pictures, balance, analysis.problems),
         plots=plots,
-        samples=[_sample_row(each) for each in analysis.samples],
+        samples=analysis.samples,
         splits=[split for split in SPLITS if balance[split].any()],
         classes=balance.to_dict("records"),
         sizes=[

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imageclf.analysis.extremes import Answer, most_right, most_uncertain, most_wrong
-from imageclf.analysis.problems import KINDS, Problem, count_kinds
+from imageclf.analysis.problems import KINDS, Problem
 from imageclf.analysis.scores import log_loss
-from imageclf.report.thumbnails import thumbnail_uri
+from imageclf.report.thumbnails import Picture, picture_at
 from imageclf.tasks.label_answers import invented, label_answers, missed
 
 _PROBLEM_SIDE = 176  # pixels: twice what a tile shows on a narrow screen
-_TILE_SIDE = 400  # pixels: enough to look closely when enlarged
+TILE_SIDE = 400  # pixels: enough to look closely when enlarged
 # Hint, and what an empty gallery says.
 _GALLERIES = {
     "Most wrong": ("most sure of a wrong class", "No picture was misclassified."),
@@ -39,12 +39,10 @@ _LABEL_GALLERIES = {
 
 @dataclass(frozen=True)
 class Tile:
-    """One prediction: `image` is a `data:` URI, None if unreadable; `right` is None if unlabelled.
+    """One prediction, with a `Picture` and its probability.
 
-    Args:
-        probability: of the prediction.
-        of_truth: the probability of the true class; NaN if unlabelled.
-        loss: minus its logarithm; NaN if unlabelled.
+    `of_truth` is the probability of the true class, and `loss` minus its logarithm. Without a label they are
+    NaN, and `right` is None.
     """
 
     image: str | None
@@ -66,15 +64,6 @@ class Gallery:
     hint: str
     empty: str
     tiles: list[Tile]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture: `image` is a `data:` URI, None if the file cannot be read."""
-
-    image: str | None
-    name: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -131,11 +120,7 @@ def label_galleries(
 ) -> list[Gallery]:
     """Return the labels that were missed and those that were invented, by class, the worst of each first.
 
-    Args:
-        predictions: the table of them.
-        classes: in class order.
-        root: where relative paths start.
-        most: tiles of a gallery; where there are more, each class gives one in turn.
+    Relative paths start at `root`. Where there are more than `most`, each class gives one in turn.
     """
     folder = common_folder(list(predictions["path"]))
     galleries = []
@@ -150,7 +135,7 @@ def label_galleries(
 def _label_tile(answer: Answer, path: str, root: Path, folder: str) -> Tile:
     of_truth = 1 - answer.probability
     return Tile(
-        *_picture(path, root, folder),
+        *picture_at(path, root, folder, TILE_SIDE),
         truth=answer.truth,
         prediction=answer.prediction,
         probability=answer.probability,
@@ -163,18 +148,13 @@ def _label_tile(answer: Answer, path: str, root: Path, folder: str) -> Tile:
 def prediction_tile(
     row: pd.Series, probabilities: NDArray[np.float64], label: int, root: Path, folder: str
 ) -> Tile:
-    """Return a row of predictions as a tile.
+    """Return a row of the table of predictions as a tile; see `picture_at`.
 
-    Args:
-        row: of the table of predictions.
-        probabilities: of its classes, `[C]`.
-        label: number of its true class, -1 where unknown.
-        root: where a relative path starts.
-        folder: common to all paths, left out of what is shown.
+    `probabilities` are those of its classes, `[C]`, and `label` is the number of the true one, -1 if unknown.
     """
     truth, prediction = str(row["label"]), str(row["prediction"])
     return Tile(
-        *_picture(str(row["path"]), root, folder),
+        *picture_at(str(row["path"]), root, folder, TILE_SIDE),
         truth=truth,
         prediction=prediction,
         probability=float(probabilities.max()),
@@ -184,28 +164,16 @@ def prediction_tile(
     )
 
 
-def _picture(path: str, root: Path, folder: str) -> tuple[str | None, str, str]:
-    """Return the picture of a tile, None if unreadable, its name, and the path to show."""
-    # An absolute path replaces the root.
-    return thumbnail_uri(root / path, _TILE_SIDE), Path(path).name, path.removeprefix(folder)
-
-
 def problem_galleries(
     problems: Sequence[Problem], paths: Sequence[str], limit: int = 24
 ) -> list[ProblemGallery]:
-    """Return a gallery per kind of problem that occurs, with up to `limit` tiles.
-
-    Args:
-        problems: of the pictures.
-        paths: of all pictures.
-        limit: tiles of a kind.
-    """
+    """Return a gallery per kind of problem that occurs, with up to `limit` tiles; `paths` of all pictures."""
     folder = common_folder(list(paths))
     galleries = []
-    for kind, count in count_kinds(problems).items():
-        chosen = [problem for problem in problems if problem.kind == kind][:limit]
-        tiles = [_problem_tile(problem, paths, folder) for problem in chosen]
-        galleries.append(ProblemGallery(kind, *KINDS[kind], count, tiles))
+    for kind in KINDS:
+        if chosen := [problem for problem in problems if problem.kind == kind]:
+            tiles = [_problem_tile(problem, paths, folder) for problem in chosen[:limit]]
+            galleries.append(ProblemGallery(kind, *KINDS[kind], len(chosen), tiles))
     return galleries
 
 
@@ -226,9 +194,5 @@ def common_folder(paths: list[str]) -> str:
 
 def _problem_tile(problem: Problem, paths: Sequence[str], folder: str) -> ProblemTile:
     rows = [problem.row] if problem.other < 0 else [problem.row, problem.other]
-    chosen = [Path(paths[row]) for row in rows]
-    pictures = [
-        Picture(thumbnail_uri(path, _PROBLEM_SIDE), path.name, str(path).removeprefix(folder))
-        for path in chosen
-    ]
+    pictures = [picture_at(paths[row], Path(), folder, _PROBLEM_SIDE) for row in rows]
     return ProblemTile(pictures, problem.detail)

@@ -23,12 +23,8 @@ def model_card(
 ) -> str:
     """Return a section of Markdown on a model.
 
-    Args:
-        classes: in class order.
-        summary: of its run.
-        exported: its scores on the validation pictures; None: nothing was held out.
-        backbone: timm name, or that of the user's class.
-        origin: as `origin_of` returns it.
+    `exported` has its scores on the validation pictures; None: nothing was held out. `backbone` is a timm
+    name, or that of the user's class, and `origin` what `origin_of` returns.
     """
     is_reported = exported is not None and exported.name == summary.get("model")
     choice = choice_sentence(summary) if is_reported else ""
@@ -52,10 +48,8 @@ def model_card(
 def origin_of(weights: object, backbone: str, licence: str) -> str:
     """Return where the weights of a network began, and which terms may hold for them.
 
-    Args:
-        weights: `model.weights` of the run: hub, packaged, none, or the path of a file.
-        backbone: timm name, or that of the user's class, whose weights begin as it makes them.
-        licence: that timm gives for the pretrained weights, "" where it gives none.
+    `weights` is `model.weights` of the run: hub, packaged, none, or the path of a file. `licence` is what
+    timm gives for the pretrained weights, "" where it gives none.
     """
     if weights in ("hub", "packaged"):
         terms = f"timm gives the licence {licence} for them" if licence else "timm gives no licence for them"

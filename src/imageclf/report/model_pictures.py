@@ -27,35 +27,17 @@ class TrainingViews:
 
 @dataclass(frozen=True)
 class ReportedHeatmaps:
-    """Where the network looked on some validation pictures.
+    """Where the network looked on some validation pictures: N answers of predictions/valid.csv.
 
-    Args:
-        answers: N of predictions/valid.csv.
-        pictures: as the network saw them, `[N, H, W, C]`.
-        maps: how much each place counted for the class of the answer, `[N, h, w]`, 0 to 1.
-        is_member: whether it is but one of the networks that predict together.
+    `pictures` are as the network saw them, `[N, H, W, C]`; `maps` say how much each place counted for the
+    class of the answer, `[N, h, w]`, 0 to 1. `is_member` says whether the network is one of several that
+    predict together.
     """
 
     answers: Sequence[Answer]
     pictures: NDArray[Any]
     maps: NDArray[np.float32]
     is_member: bool
-
-
-@dataclass(frozen=True)
-class ModelPictures:
-    """What only the end of a training can show; None where it cannot."""
-
-    views: TrainingViews | None
-    heatmaps: ReportedHeatmaps | None
-
-
-@dataclass(frozen=True)
-class ViewTile:
-    """A picture of a training batch as a `data:` URI, and its class."""
-
-    image: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -67,12 +49,6 @@ class HeatmapTile:
     name: str
     prediction: str
     right: bool
-
-
-def view_tiles(views: TrainingViews) -> list[ViewTile]:
-    """Return the pictures of a training batch, ready to show."""
-    pairs = zip(views.pictures, views.labels, strict=True)
-    return [ViewTile(pixels_uri(picture), label) for picture, label in pairs]
 
 
 def heatmap_tiles(heatmaps: ReportedHeatmaps, predictions: pd.DataFrame) -> list[HeatmapTile]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
 from imageclf.report.galleries import prediction_tile
-from imageclf.report.page import data_uri, render_page
+from imageclf.report.page import render_page
 from imageclf.report.plots.curves import accuracy_figure, loss_figure
 from imageclf.report.plots.style import png_bytes
-from imageclf.report.thumbnails import pixels_uri
+from imageclf.report.thumbnails import data_uri, pixels_uri
 from imageclf.system.words import counted
 
 SHOWN = 12
@@ -23,13 +23,7 @@ _TEMPLATE = "notebook.html.j2"
 
 
 def run_html(title: str, rows: Sequence[tuple[str, str]], metrics: pd.DataFrame) -> str:
-    """Return a run's result as a table of names and values, and its curves over the epochs.
-
-    Args:
-        title: above the table.
-        rows: of the table.
-        metrics: a row per epoch; without any there are no curves.
-    """
+    """Return a run's result as a table of names and values, and its curves over the epochs, if it has any."""
     figures = [] if metrics.empty else [loss_figure(metrics)]
     if "val/acc" in metrics and metrics["val/acc"].notna().any():
         figures.append(accuracy_figure(metrics))
@@ -42,11 +36,7 @@ def predictions_html(
 ) -> str:
     """Return the first pictures of a table of predictions, with what was predicted and what is true.
 
-    Args:
-        title: above the pictures.
-        predictions: as `predictions_table` returns them.
-        classes: in class order.
-        pictures: the first `SHOWN`, `[H, W, 3]`, where they are in memory; else their files are read.
+    `pictures` are the first `SHOWN`, `[H, W, 3]`, where they are in memory; else their files are read.
     """
     probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
     tiles = [

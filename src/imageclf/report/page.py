@@ -1,6 +1,5 @@
 """What all pages share: one HTML file each, without network or script, and how they print numbers."""
 
-import base64
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from imageclf.report.plots.inline import inline_svg, themed
+from imageclf.report.thumbnails import pixels_uri
 from imageclf.system.words import joined
 
 ABSENT = "-"
@@ -43,11 +43,6 @@ def fluid_plot(draw: Callable[[float], Figure], description: str) -> Markup:
     return Markup('<div class="on-desk">{}</div><div class="on-phone">{}</div>').format(wide, narrow)
 
 
-def data_uri(kind: str, content: bytes) -> str:
-    """Return an image as a `data:` URI; `kind` is such as jpeg."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def render_page(template: str, **values: object) -> bytes:
     """Render a template of this package, in UTF-8."""
     # autoescape by name would not know the ending .j2, and class names may contain markup.
@@ -60,7 +55,7 @@ def render_page(template: str, **values: object) -> bytes:
         lstrip_blocks=True,
     )
     words = {"percent": percent, "duration": duration, "score": score, "joined": joined}
-    environment.filters.update(words, themed=themed, log=math.log)
+    environment.filters.update(words, themed=themed, log=math.log, pixels_uri=pixels_uri)
     # "replace": a file name that is not UTF-8 is shown with a question mark.
     return environment.get_template(template).render(values).encode("utf-8", "replace")
 

@@ -17,26 +17,17 @@ _MIXTURES = {
     "soup_bn": "the greedy soup of {}, with batch norm measured anew",
     "ensemble": "the ensemble of {}",
 }
-_SINGLE = {
-    "final": "the final weights",
-    "ema": "the moving average of the weights",
-}
+_SINGLE = {"final": "the final weights", "ema": "the moving average of the weights"}
+_ACCURACY = ("acc", "acc_low", "acc_high")
 
 
 @dataclass(frozen=True)
 class ReportedModel:
     """The model that made a run's predictions, and its scores on the validation pictures.
 
-    Args:
-        name: as `weights=NAME` takes it.
-        title: the same in words.
-        accuracy: 0 to 1; NaN of numbers.
-        low: lower end of the accuracy's 95 % interval.
-        high: upper end of it.
-        loss: mean over the pictures.
-        right: pictures classified correctly.
-        pictures: all of them.
-        scores: of numbers, such as mae, by name.
+    `name` is what `weights=NAME` takes, and `title` the same in words. `low` and `high` are the ends of the
+    accuracy's 95 % interval. Where numbers are predicted, these three are NaN, and `scores` has others, such
+    as mae.
     """
 
     name: str
@@ -45,7 +36,6 @@ class ReportedModel:
     low: float
     high: float
     loss: float
-    right: int
     pictures: int
     scores: Mapping[str, float] = field(default_factory=dict)
 
@@ -53,6 +43,11 @@ class ReportedModel:
     def has_accuracy(self) -> bool:
         """Return whether its predictions are right or wrong."""
         return not math.isnan(self.accuracy)
+
+    @property
+    def right(self) -> int:
+        """Return how many pictures are classified correctly; 0 of numbers."""
+        return round(self.accuracy * self.pictures) if self.has_accuracy else 0
 
 
 @dataclass(frozen=True)
@@ -76,27 +71,14 @@ def reported_model(
     summary: Mapping[str, object], candidates: Sequence[CandidateScore]
 ) -> ReportedModel | None:
     """Return the model that a run reports; None if the summary has no scores of one."""
-    numbers = {
-        key: value
-        for key in ("acc", "acc_low", "acc_high", "loss", "pictures")
-        if isinstance(value := summary.get(f"model/{key}"), int | float)
-    }
-    name, pictures = str(summary.get("model")), int(numbers.get("pictures", 0))
-    title = candidate_title(name, _members(name, candidates))
-    if (scores := number_scores(summary)) and {"loss", "pictures"} <= set(numbers):
-        return ReportedModel(name, title, math.nan, math.nan, math.nan, numbers["loss"], 0, pictures, scores)
-    if len(numbers) < 5:
+    scores = number_scores(summary)
+    numbers = (dict.fromkeys(_ACCURACY, math.nan) if scores else {}) | _model_numbers(summary)
+    if not {*_ACCURACY, "loss", "pictures"} <= set(numbers):
         return None
-    return ReportedModel(
-        name=name,
-        title=title,
-        accuracy=numbers["acc"],
-        low=numbers["acc_low"],
-        high=numbers["acc_high"],
-        loss=numbers["loss"],
-        right=round(numbers["acc"] * pictures),
-        pictures=pictures,
-    )
+    name = str(summary.get("model"))
+    title = candidate_title(name, _members(name, candidates))
+    accuracy, low, high = (numbers[key] for key in _ACCURACY)
+    return ReportedModel(name, title, accuracy, low, high, numbers["loss"], int(numbers["pictures"]), scores)
 
 
 def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
@@ -109,12 +91,18 @@ def number_scores(summary: Mapping[str, object]) -> dict[str, float]:
     """
     if task_of(summary).kind.has_accuracy:
         return {}
-    found = {
-        name.removeprefix("model/"): value for name, value in summary.items() if name.startswith("model/")
-    }
-    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    numbers = _model_numbers(summary)
     others = {name: value for name, value in numbers.items() if name not in ("loss", "pictures", "chosen")}
     return others or {name: numbers[name] for name in ("loss",) if name in numbers}
+
+
+def _model_numbers(summary: Mapping[str, object]) -> dict[str, float]:
+    """Return the numbers of the keys `model/NAME`, by NAME."""
+    return {
+        key.removeprefix("model/"): float(value)
+        for key, value in summary.items()
+        if key.startswith("model/") and isinstance(value, int | float)
+    }
 
 
 def scores_in_words(scores: Mapping[str, float]) -> str:
@@ -135,32 +123,26 @@ def candidate_rows(candidates: Sequence[CandidateScore], model: ReportedModel | 
     for each in sorted(candidates, key=lambda each: each.name != model.name):
         accuracy = 0.0 if math.isnan(each.accuracy) else each.accuracy
         groups.setdefault((-accuracy, round(each.loss, 9)), []).append(each)
-    return [_row(first, [each.name for each in rest], model) for _, (first, *rest) in sorted(groups.items())]
-
-
-def _row(candidate: CandidateScore, alike: list[str], model: ReportedModel) -> CandidateRow:
-    return CandidateRow(
-        name=candidate.name,
-        title=candidate_title(candidate.name, candidate.members),
-        alike=alike,
-        accuracy=candidate.accuracy,
-        loss=candidate.loss,
-        right=0 if math.isnan(candidate.accuracy) else round(candidate.accuracy * model.pictures),
-        is_reported=candidate.name == model.name,
-    )
+    return [
+        CandidateRow(
+            name=first.name,
+            title=candidate_title(first.name, first.members),
+            alike=[each.name for each in rest],
+            accuracy=first.accuracy,
+            loss=first.loss,
+            right=0 if math.isnan(first.accuracy) else round(first.accuracy * model.pictures),
+            is_reported=first.name == model.name,
+        )
+        for _, (first, *rest) in sorted(groups.items())
+    ]
 
 
 def augmented_sentence(summary: Mapping[str, object], pictures: int) -> str:
     """Return what test-time augmentation does for the final weights, "" where it was not measured.
 
-    It is no candidate: any of them may be predicted with it.
-
-    Args:
-        summary: of the run.
-        pictures: of the validation split.
+    It is no candidate: any of them may be predicted with it. `pictures` counts the validation split.
     """
-    accuracy, loss = summary.get("val/acc_tta"), summary.get("val/loss_tta")
-    plain = summary.get("val/loss")
+    accuracy, loss, plain = (summary.get(key) for key in ("val/acc_tta", "val/loss_tta", "val/loss"))
     if accuracy is None and isinstance(loss, int | float) and isinstance(plain, int | float):
         return (
             f"With test-time augmentation the loss of the final weights is {loss:.4f}, without {plain:.4f}."
@@ -206,11 +188,7 @@ def choice_sentence(summary: Mapping[str, object]) -> str:
 
 
 def candidate_title(name: str, members: Sequence[str]) -> str:
-    """Return what a candidate is, in words that follow "is".
-
-    Args:
-        name: of the candidate.
-        members: snapshots that it is made of.
+    """Return what a candidate is, in words that follow "is"; `members` are the snapshots it is made of.
 
     >>> candidate_title("ensemble", ["head-0", "finetune-0"]), candidate_title("finetune-1", ["finetune-1"])
     ('the ensemble of head-0 and finetune-0', 'the snapshot finetune-1')

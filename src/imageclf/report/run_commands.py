@@ -21,9 +21,7 @@ def training_command(overrides: Sequence[str]) -> str | None:
 def run_arguments(run_dir: Path, modules: Sequence[str] = ()) -> str:
     """Return the arguments that open a run, as they are typed in a shell.
 
-    Args:
-        run_dir: of the run.
-        modules: of the user's own, which hold its network and have to be trusted.
+    `modules` are the user's own, which hold its network and have to be trusted.
 
     >>> run_arguments(Path("runs/1"), ["petals.head"])
     "run=runs/1 'trust=[petals.head]'"

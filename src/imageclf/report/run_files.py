@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -28,8 +28,7 @@ from imageclf.system.printable import written
 from imageclf.tasks import Task, task_of
 
 
-@dataclass(frozen=True)
-class LearningRateSearch:
+class LearningRateSearch(NamedTuple):
     """One search: `curve` has a row per step; `reason` is why there is no suggestion."""
 
     phase: str
@@ -41,14 +40,7 @@ class LearningRateSearch:
 
 @dataclass(frozen=True)
 class CandidateScore:
-    """A candidate: the snapshots that it is made of, and its scores on validation.
-
-    Args:
-        name: of the candidate.
-        members: snapshots.
-        accuracy: in 0..1; NaN of numbers.
-        loss: mean over the pictures.
-    """
+    """A candidate, its snapshots, and its scores on the validation pictures; accuracy NaN of numbers."""
 
     name: str
     members: list[str]
@@ -100,10 +92,7 @@ def read_run(run_dir: Path) -> RunFiles:
     if not (run_dir / "metrics.csv").is_file() and not (run_dir / "summary.json").is_file():
         raise InputError(f"{run_dir} has neither metrics.csv nor summary.json: give the directory of a run")
     summary = read_summary(run_dir)
-    metrics, plan = (
-        read_metrics(run_dir / "metrics.csv"),
-        read_numbers(run_dir / "plan.csv", ("step", "phase")),
-    )
+    plan = read_numbers(run_dir / "plan.csv", ("step", "phase"))
     phases = list(dict.fromkeys(plan["phase"])) if "phase" in plan else []
     predictions = run_dir / "predictions" / "valid.csv"
     classes = _classes(summary, predictions)
@@ -111,7 +100,7 @@ def read_run(run_dir: Path) -> RunFiles:
     return RunFiles(
         name=f"{summary.get('experiment') or run_dir.parent.name} / {run_dir.name}",
         summary=summary,
-        metrics=metrics,
+        metrics=read_metrics(run_dir / "metrics.csv"),
         plan=plan,
         searches=_read_searches(run_dir / "lr_find", phases),
         predictions=(

@@ -70,16 +70,8 @@ class ClassRow:
 class LabelRow:
     """One of several labels: its scores, 0 to 1, NaN where they would be 0 / 0, and its mistakes.
 
-    Args:
-        name: of the class.
-        pictures: that have it.
-        precision: of the predicted labels.
-        recall: of the predicted labels.
-        f1: of the predicted labels.
-        auroc: of the probabilities; NaN where all pictures have it, or none.
-        threshold: from which probability on it is predicted; None: unknown.
-        missed: pictures that have it and for which it is not predicted.
-        invented: pictures that do not have it and for which it is.
+    `pictures` is how many have it: of them it is `missed` for some, and `invented` for some of the others. It
+    is predicted from the probability `threshold` on; None: unknown.
     """
 
     name: str
@@ -122,16 +114,15 @@ def machine_line(summary: Mapping[str, object]) -> str:
 
 
 def phase_rows(metrics: pd.DataFrame, pictures: int) -> list[PhaseRow]:
-    """Return a row per phase, in running order.
+    """Return a row per phase, in running order, of a table with a row per epoch.
 
-    Args:
-        metrics: a row per epoch.
-        pictures: number of validation pictures.
+    `pictures` is the number of validation pictures.
     """
     if metrics.empty:
         return []
     epochs = metrics.to_dict("records")
     drops = [unfreezing_drop(before, after, pictures) for before, after in pairwise(epochs)]
+    # A phase starts once, so it has one note at most.
     notes = {epoch["phase"]: drop for epoch, drop in zip(epochs[1:], drops, strict=True) if drop}
     return [
         _phase_row(str(name), rows, notes.get(name, ""))

@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.confusion import confusion_matrix, most_confused
 from imageclf.analysis.predictions_csv import label_indices, probabilities_of
-from imageclf.analysis.scores import (
-    Reliability,
-    accuracy,
-    log_loss,
-    reliability,
-    wilson_interval,
-)
+from imageclf.analysis.scores import Reliability, accuracy, log_loss, reliability, wilson_interval
 from imageclf.report.galleries import Gallery, common_folder, label_galleries, prediction_galleries
-from imageclf.report.model_pictures import ModelPictures, heatmap_tiles, view_tiles
+from imageclf.report.model_pictures import ReportedHeatmaps, TrainingViews, heatmap_tiles
 from imageclf.report.page import fluid_plot, percent, render_page, svg_plot
 from imageclf.report.plots.calibration_plot import calibration_figure
 from imageclf.report.plots.confusion_plot import confusion_figure
@@ -49,7 +43,6 @@ from imageclf.system.files import write_bytes
 
 # Up to so many classes a confusion matrix is a table, in which a number can be read and copied.
 _MOST_CELLS = 12
-NO_PICTURES = ModelPictures(views=None, heatmaps=None)
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,10 @@ class Validation:
 
 
 def write_report(
-    run_dir: Path, pictures: Path | None = None, model_pictures: ModelPictures = NO_PICTURES
+    run_dir: Path,
+    pictures: Path | None = None,
+    views: TrainingViews | None = None,
+    heatmaps: ReportedHeatmaps | None = None,
 ) -> Path:
     """Write `report.html` from the files of a run directory and return its path.
 
@@ -77,7 +73,8 @@ def write_report(
     Args:
         run_dir: of the run.
         pictures: where relative paths in predictions/valid.csv start; None: the working directory.
-        model_pictures: what only the end of a training can show.
+        views: of the training pictures, which only the end of a training can show.
+        heatmaps: likewise, of the validation pictures.
 
     Raises:
         InputError: the directory is not that of a run, or a file in it is damaged.
@@ -108,9 +105,9 @@ def write_report(
         numbers=numbers_of(run, pictures or Path.cwd(), folder),
         galleries=_galleries(run, pictures or Path.cwd()),
         folder=folder,
-        model_pictures=model_pictures,
-        views=view_tiles(model_pictures.views) if model_pictures.views else [],
-        heatmaps=heatmap_tiles(model_pictures.heatmaps, run.predictions) if model_pictures.heatmaps else [],
+        views=views,
+        heatmaps=heatmap_tiles(heatmaps, run.predictions) if heatmaps else [],
+        is_member=heatmaps is not None and heatmaps.is_member,
         training=None if run.overrides is None else training_command(run.overrides),
         commands=using_commands(run_dir.resolve(), run.modules),
     )
@@ -130,16 +127,14 @@ def _final_model(validation: Validation | None) -> ReportedModel | None:
         right / pictures,
         *wilson_interval(right, pictures),
         validation.loss,
-        right,
         pictures,
     )
 
 
 def _rates(run: RunFiles) -> Markup | None:
-    if run.plan.empty:
-        return None
     words = "Learning rate of each layer group over the training steps"
-    return fluid_plot(lambda width: learning_rate_figure(run.plan, width=width), words)
+    draw = partial(learning_rate_figure, run.plan, None)
+    return None if run.plan.empty else fluid_plot(draw, words)
 
 
 def _curves(run: RunFiles) -> list[tuple[str, Markup]]:
@@ -154,10 +149,9 @@ def _curves(run: RunFiles) -> list[tuple[str, Markup]]:
 
 def _searches(run: RunFiles) -> list[tuple[str, Markup]]:
     plots = []
-    for search in run.searches:
-        figure = lr_find_figure(search.curve, search.suggestion, search.method, search.reason)
-        description = f"Loss over the learning rate before the phase {search.phase}"
-        plots.append((search.phase, svg_plot(figure, description)))
+    for phase, curve, suggestion, method, reason in run.searches:
+        figure = lr_find_figure(curve, suggestion, method, reason)
+        plots.append((phase, svg_plot(figure, f"Loss over the learning rate before the phase {phase}")))
     return plots
 
 

@@ -30,19 +30,11 @@ _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 
 @dataclass(frozen=True)
 class Runs:
-    """Many runs, best first.
+    """Many runs below a folder, best first by the column `sort`; `records` and `table` are in the same order.
 
-    Args:
-        root: the folder that holds them.
-        sort: the column that orders them.
-        records: one per run.
-        table: a row per run, in the same order.
-        folds: the cross-validations among them.
-        seeds: the groups among them that differ only in the seed.
-        left_out: folders that are not in the table, with the reason.
-        refused: runs that a mistake ended before they began, with the reason: neither are they.
-        num_others: folders of other commands.
-        searches: those that some of the runs belong to.
+    `folds` are the cross-validations among them, and `seeds` the groups that differ only in the seed. Not in
+    the table are `left_out`, folders with the reason, `refused`, runs that a mistake ended before they began,
+    with the reason, and `num_others` folders of other commands.
     """
 
     root: str
@@ -81,10 +73,7 @@ def others_sentence(number: int) -> str:
 
 
 def refused_sentence(reasons: Mapping[str, str]) -> str:
-    """Return how many runs a mistake ended before they began, with some of their names and the reasons.
-
-    Args:
-        reasons: by the name of the run; the last of each reason is named.
+    """Return how many runs a mistake ended before they began, with the reasons, and of each the last run.
 
     >>> refused_sentence({"a": "data.sise: there is no such key", "b": "data.sise: there is no such key"})
     '2 runs ended by a mistake before they began: b and 1 more (data.sise: there is no such key)'
@@ -92,15 +81,12 @@ def refused_sentence(reasons: Mapping[str, str]) -> str:
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)
-    said = [f"{_last(each)} ({reason})" for reason, each in names.items()]
+    named = {reason: f"{each[-1]} and {len(each) - 1:,} more" for reason, each in names.items()}
+    said = [f"{named[reason] if each[1:] else each[0]} ({reason})" for reason, each in names.items()]
     rest = sum(map(len, [*names.values()][_REASONS:]))
     end = f", and {rest:,} more, named in collect.html" if rest else ""
     many = counted(len(reasons), "run ended by a mistake before it", "runs ended by a mistake before they")
     return f"{many} began: {', '.join(said[:_REASONS])}{end}"
-
-
-def _last(names: Sequence[str]) -> str:
-    return names[-1] if len(names) == 1 else f"{names[-1]} and {len(names) - 1:,} more"
 
 
 class Group(NamedTuple):

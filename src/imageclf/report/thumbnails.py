@@ -1,8 +1,9 @@
 """Pictures small enough to embed in a page."""
 
+import base64
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 from PIL import Image
@@ -10,7 +11,14 @@ from PIL import Image
 from imageclf import InputError
 from imageclf.data.pictures.arrays import shown
 from imageclf.data.pictures.kinds import read_shown
-from imageclf.report.page import data_uri
+
+
+class Picture(NamedTuple):
+    """A picture as a page shows it: a `data:` URI, None if unreadable, the file's name, and its path."""
+
+    image: str | None
+    name: str
+    path: str
 
 
 def thumbnail(path: Path, longest_side: int = 224) -> Image.Image | None:
@@ -33,9 +41,20 @@ def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     return None if small is None else _jpeg_uri(small)
 
 
+def picture_at(path: str, root: Path, folder: str, longest_side: int) -> Picture:
+    """Return a picture as a page shows it; a relative path starts at `root`, and `folder` is left out."""
+    # An absolute path replaces the root.
+    return Picture(thumbnail_uri(root / path, longest_side), Path(path).name, path.removeprefix(folder))
+
+
 def pixels_uri(pixels: NDArray[Any]) -> str:
     """Return pixels `[H, W, C]` of any kind as a `data:` URI of a JPEG."""
     return _jpeg_uri(Image.fromarray(shown(pixels)))
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Return an image as a `data:` URI; `kind` is such as jpeg."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _jpeg_uri(picture: Image.Image) -> str:

@@ -42,13 +42,9 @@ def found(truth: Marks, taken: Marks) -> Marks:
 def label_answers(
     predictions: pd.DataFrame, classes: Sequence[str], kind: Callable[[Marks, Marks], Marks], most: int | None
 ) -> list[Answer]:
-    """Return the answers of a kind, the surest of each class before the second of any.
+    """Return at most so many answers of a kind, the surest of each class before the second of any.
 
-    Args:
-        predictions: table of labelled pictures.
-        classes: in class order.
-        kind: `wrong`, `missed`, `invented` or `found`.
-        most: answers that are returned; None: all.
+    `kind` is `wrong`, `missed`, `invented` or `found`; every picture of the table has a known label.
     """
     truth, taken = (marks(predictions[name].tolist(), classes) for name in ("label", "prediction"))
     likely = probabilities_of(predictions, classes)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 import pandas as pd
@@ -100,11 +100,7 @@ def in_words(separator: str | None) -> str:
 
 
 def from_cells(cells: "pd.Series[str]", separator: str | None) -> "pd.Series[str]":
-    """Return the joined labels of each cell, and log what separates them.
-
-    Args:
-        cells: a column.
-        separator: between labels; None: see `find_separator`.
+    """Return the joined labels of each cell, and log what separates them; None: see `find_separator`.
 
     Raises:
         InputError: they are no names, see `check_names`.
@@ -164,7 +160,7 @@ def from_marks(columns: pd.DataFrame) -> "pd.Series[str]":
             f"data.label_column: the column {names[column]!r} holds {columns.iat[row, column]!r} in row "
             f"{columns.index[row]}; a column of a class holds 0 and 1"
         )
-    rows = (joined(_chosen(names, row)) for row in cells.isin(_ONES).to_numpy())
+    rows = (joined(compress(names, row)) for row in cells.isin(_ONES).to_numpy())
     labels = pd.Series(list(rows), index=columns.index, dtype="str")
     _log.info("labels: a 1 in the columns %s", ", ".join(map(str, columns.columns)))
     if unused := sorted(set(map(str, columns.columns)) - set(names_in(labels))):
@@ -178,7 +174,3 @@ def _check_headings(names: Sequence[str]) -> None:
         what = f"two columns of 0 and 1 are headed {odd!r}" if odd else "a column of 0 and 1 has no heading"
         raise InputError(f"data.label_column: {what}; give each class a name of its own")
     joined(names)
-
-
-def _chosen(names: Sequence[str], row: Iterable[bool]) -> list[str]:
-    return [name for name, is_marked in zip(names, row, strict=True) if is_marked]

@@ -131,6 +131,7 @@ class Multiclass:
     def example(self, number: int, num_classes: int) -> tuple[Tensor, Tensor]:
         """Return predictions of all classes in turn, most of them wrong."""
         labels = torch.arange(number) % num_classes
+        # Flattened below, so that no probability is 0 or 1, where some metrics are infinite.
         probabilities = nn.functional.one_hot(labels.flip(0), num_classes).float()
         return (probabilities + 1) / (num_classes + 1), labels
 

@@ -39,8 +39,7 @@ class Multilabel:
     """Any number of classes of each picture: targets are 0 or 1 `[N, C]`, probabilities sigmoids; see `Task`.
 
     Args:
-        separator: between the labels in a cell of the CSV; None: the first of `|`, `;`, `,` and a space that
-            any cell contains.
+        separator: between the labels in a cell of the CSV; None: see `find_separator`.
         threshold: probability from which on a class is predicted: a number for all of them, or tuned: of each
             class by itself, on the validation pictures at the end of the run.
         beta: tuned thresholds have the highest F-beta: 1 weighs precision and recall alike, 2 favours recall.
@@ -156,6 +155,7 @@ class Multilabel:
 
     def example(self, number: int, num_classes: int) -> tuple[Tensor, Tensor]:
         """Return predictions of which some are right; every class is there and is missing."""
+        # Every third place: with every second one, rolling the rows would make all of them wrong.
         targets = (torch.arange(number)[:, None] + torch.arange(num_classes)) % 3 == 0
         return (targets.roll(1, 0).float() + 1) / 3, targets.long()
 

@@ -47,10 +47,7 @@ def written(numbers: Iterable[float]) -> str:
 
 
 def check_columns(columns: pd.DataFrame) -> None:
-    """Refuse columns of a CSV that are not numbers throughout.
-
-    Args:
-        columns: of text, with their names as headings and the rows of the CSV as index.
+    """Refuse columns of text, with the rows of their CSV as index, that are not numbers throughout.
 
     Raises:
         InputError: a cell is no number below 1e18 in size, or a heading is blank, repeated or has a `|`.

@@ -73,12 +73,9 @@ class Task(Protocol):
     def targets(
         self, labels: Sequence[str], classes: Sequence[str], may_be_unknown: NDArray[np.bool_] | None = None
     ) -> Targets:
-        """Return the targets of labels of a table.
+        """Return the targets of labels of a table `[N]`; each names only these classes, or is unknown.
 
-        Args:
-            labels: `[N]`.
-            classes: in class order; every label names only these, or is unknown.
-            may_be_unknown: where a blank label is an unknown one, `[N]`; None: nowhere.
+        `may_be_unknown` is where a blank label is an unknown one, `[N]`; None: nowhere.
         """
 
     def counts(self, targets: Targets, num_classes: int) -> NDArray[np.int64]:
@@ -87,9 +84,7 @@ class Task(Protocol):
     def balance(self, counts: Mapping[str, int], pictures: int) -> NDArray[np.float64]:
         """Return the weight of each class in the loss that makes up for its rarity, `[C]`.
 
-        Args:
-            counts: pictures of each class, in class order, all above 0.
-            pictures: all that are trained on.
+        `counts` are the pictures of each class, all above 0; `pictures` is how many are trained on.
         """
 
     def strata(self, targets: Targets) -> NDArray[np.int64]:
@@ -138,10 +133,7 @@ class Task(Protocol):
     ) -> dict[str, float]:
         """Return scores by name of predictions that several runs made, each of the pictures that it held out.
 
-        Args:
-            predictions: of all runs, as `read_predictions` returns them.
-            classes: in class order.
-            parts: which run predicted each picture, `[N]`.
+        `parts` says which run predicted each picture, `[N]`.
         """
 
     def joint_facts(self, predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:

@@ -30,13 +30,8 @@ def fbeta(
 def best_threshold(probabilities: NDArray[np.floating], targets: NDArray[np.floating], beta: float) -> float:
     """Return the threshold of one class with the highest F-beta, halfway between two probabilities.
 
-    Among equal ones it is the one that lies furthest from any picture's probability.
-    0.5 where no picture has the class, or all of them do.
-
-    Args:
-        probabilities: of the class, `[N]`.
-        targets: 1 where a picture has it, 0 elsewhere, `[N]`.
-        beta: how much more recall counts than precision.
+    Among equal ones it is the one that lies furthest from any picture's probability. It is 0.5 where no
+    picture has the class, or all of them do. `targets` are 1 where a picture has it and 0 elsewhere, `[N]`.
     """
     if len(set(targets.tolist())) < 2:
         return 0.5
@@ -82,11 +77,7 @@ def decided_by_others(
 ) -> NDArray[np.bool_]:
     """Return which classes `[N, C]` reach thresholds that are tuned on the pictures of all other parts.
 
-    Args:
-        probabilities: `[N, C]`.
-        targets: 0 and 1, `[N, C]`.
-        beta: of the thresholds.
-        parts: the part of each picture, `[N]`; at least two.
+    `targets` are 0 and 1, `[N, C]`; `parts` is the part of each picture, `[N]`, at least two of them.
     """
     taken = np.zeros(targets.shape, dtype=np.bool_)
     for part in np.unique(parts):
@@ -100,29 +91,19 @@ def crossfitted_fbeta(
     targets: NDArray[np.floating],
     beta: float,
     strata: NDArray[np.integer],
-    seed: int = 0,
 ) -> float:
     """Return the macro F-beta of thresholds tuned on one half of the pictures, and scored on the other.
 
-    The mean over random halvings. So it says what tuned thresholds are worth on new pictures, while the
-    F-beta on the pictures that they are tuned on is too high.
-
-    Args:
-        probabilities: `[N, C]`.
-        targets: 0 and 1, `[N, C]`.
-        beta: of the thresholds.
-        strata: a number of each picture `[N]`, of whose kinds each half has as many.
-        seed: of the halvings.
-
-    Returns:
-        NaN if there are fewer than two pictures.
+    The mean over random halvings, with as many pictures of each of the `strata` `[N]` in both halves. So it
+    says what tuned thresholds are worth on new pictures, while the F-beta on the pictures that they are tuned
+    on is too high. NaN if there are fewer than two pictures.
     """
     if len(targets) < 2:
         return math.nan
     number = int(np.clip(_MOST_TUNED // targets.size, 1, NUM_SPLITS))
     found = [
         macro_fbeta(decided_by_others(probabilities, targets, beta, half.astype(np.int64)), targets, beta)
-        for half in halves(strata, seed, number)
+        for half in halves(strata, 0, number)
     ]
     mean = float(np.mean(found))
     _log.info(

@@ -24,14 +24,9 @@ def epochs_alike(schedule: Schedule) -> list[int]:
 
 
 def searches(num_alike: int, num_batches: int, batch: int) -> bool:
-    """Return whether cuDNN searches for kernels in a training batch.
+    """Return whether cuDNN searches for kernels in a batch of an epoch like which there are so many.
 
     Not in the last one of an epoch: it may be smaller than the others, and the evaluation comes after it.
-
-    Args:
-        num_alike: epochs of the run that are like this one.
-        num_batches: of each of these epochs.
-        batch: its index within the epoch, from 0.
     """
     return num_alike * num_batches >= MIN_STEPS and batch + 1 < num_batches
 

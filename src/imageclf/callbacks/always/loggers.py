@@ -36,11 +36,7 @@ def send_file(logger: Logger, path: Path) -> None:
 
 
 class FeedLoggers(Callback):
-    """Send the loggers each step's learning rates and, at the end, scores, pictures and the report.
-
-    Args:
-        state: of the run, with its results.
-    """
+    """Send the loggers each step's learning rates and, at the end, scores, pictures and the report."""
 
     order = Order.SEND
 

@@ -13,6 +13,7 @@ from imageclf.data import ImageData
 from imageclf.model.compiling import CompileClock
 from imageclf.schedule import Schedule
 from imageclf.system.machine import Exact, Machine, processor_name
+from imageclf.system.words import counted
 from imageclf.system.world import Environment, job_id
 
 log = logging.getLogger(__name__)
@@ -82,5 +83,4 @@ class CompileLog(pl.Callback):
     def _log(self, trainer: pl.Trainer, when: str) -> None:
         count, seconds = self._clock.take()
         if seconds > 0 and trainer.is_global_zero:
-            graphs = f"{count} graph{'' if count == 1 else 's'}"
-            log.info("%s: compiled %s of the body in %.1f s", when, graphs, seconds)
+            log.info("%s: compiled %s of the body in %.1f s", when, counted(count, "graph"), seconds)

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import lightning as pl
-import torch
 
 from imageclf.callbacks.callback import Callback, Order
 from imageclf.callbacks.ema import has_stepped
@@ -57,7 +56,8 @@ class PhaseAverage(Callback):
             steps = math.ceil(num_batches / accumulate)
             done = place.epoch_in_cycle * steps + math.ceil((batch_idx + 1) / accumulate)
             decay = average_decay(place.phase.ema, steps, done)
-            follow(self._other, _weights(pl_module), decay)
+            module: Any = pl_module
+            follow(self._other, module.model.state_dict(), decay)
         if batch_idx + 1 == num_batches:
             self._exchange(pl_module)
 
@@ -69,19 +69,10 @@ class PhaseAverage(Callback):
         """Restore them."""
         self._other = dict(state_dict)
 
-    def _exchange(self, module: pl.LightningModule) -> None:
+    def _exchange(self, module: Any) -> None:
         other, self._other = self._other, _copy(module)
-        _model(module).load_state_dict(other)
+        module.model.load_state_dict(other)
 
 
-def _model(module: Any) -> torch.nn.Module:
-    model: torch.nn.Module = module.model
-    return model
-
-
-def _weights(module: pl.LightningModule) -> State:
-    return dict(_model(module).state_dict())
-
-
-def _copy(module: pl.LightningModule) -> State:
-    return {name: tensor.clone() for name, tensor in _weights(module).items()}
+def _copy(module: Any) -> State:
+    return {name: tensor.clone() for name, tensor in module.model.state_dict().items()}

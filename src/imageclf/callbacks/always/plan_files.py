@@ -1,6 +1,7 @@
 """plan.csv and plan.png: what every step does; learning rates are filled in as they are found."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +32,16 @@ def write_plan(
 ) -> None:
     """Write a row per training step as plan.csv, and plan.png.
 
-    Args:
-        folder: of the files.
-        schedule: of the run.
-        module: knows the layer groups.
-        data: knows the batches of an epoch.
-        found: the head's learning rate of each phase whose `lr` is auto; where it is missing, plan.csv is
-            blank and plan.png shows the shape of the rates.
-        num_ranks: that share each epoch.
+    `found` has the head's learning rate of each phase whose `lr` is auto: where it is missing, plan.csv is
+    blank and plan.png shows the shape of the rates. `num_ranks` share each epoch.
     """
 
     def rows(found: Mapping[str, float]) -> pd.DataFrame:
         """Return a row per training step."""
-        groups, size = module.groups, data.loading.size
-        steps = step_rows(
-            schedule,
-            groups.names,
-            lambda place: data.num_batches(place, num_ranks),
-            size,
-            found,
-            depths=groups.tops,
+        groups, num_batches = module.groups, partial(data.num_batches, world_size=num_ranks)
+        return pd.DataFrame(
+            step_rows(schedule, groups.names, num_batches, data.loading.size, found, depths=groups.tops)
         )
-        return pd.DataFrame(steps)
 
     plan = rows(found)
     plan.to_csv(folder / "plan.csv", index=False)
@@ -111,9 +100,6 @@ class Plan(Callback):
         place = self._schedule.at(trainer.current_epoch)
         is_changed = trainer.current_epoch == 0 or (place.is_phase_start and place.phase.lr == "auto")
         if is_changed and trainer.is_global_zero:
-            self._write(trainer, pl_module)
-
-    def _write(self, trainer: pl.Trainer, module: Any) -> None:
-        write_plan(
-            self._run_dir, self._schedule, module, data_of(trainer), self._state.found_lrs, trainer.world_size
-        )
+            module: Any = pl_module
+            found, ranks = self._state.found_lrs, trainer.world_size
+            write_plan(self._run_dir, self._schedule, module, data_of(trainer), found, ranks)

@@ -15,9 +15,6 @@ class Finish(pl.Callback):
     Work at the end of a run belongs in `on_train_end`, while the model is on its device: before `on_fit_end`
     Lightning moves it to the CPU. A run without a step left skips the loop and with it `on_train_end`, so
     this callback calls the hook.
-
-    Args:
-        notice: the signals that the run has received.
     """
 
     def __init__(self, notice: Notice) -> None:
@@ -41,10 +38,7 @@ class Preemption(pl.Callback):
     """End the run right after the checkpoint has been saved at a safe point.
 
     It is the last of all callbacks, so each of them sees the batch as finished. Without the checkpoint
-    callback nothing is saved, and signals end the run at once.
-
-    Args:
-        notice: the signals that the run has received; Checkpoint reads it, too.
+    callback, which reads the same notice of signals, nothing is saved, and they end the run at once.
     """
 
     def __init__(self, notice: Notice) -> None:

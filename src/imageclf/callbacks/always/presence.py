@@ -26,11 +26,7 @@ def check_present(run_dir: Path) -> None:
 
 
 class Presence(pl.Callback):
-    """Look once a second, and before the files of an epoch and of the run's end are written.
-
-    Args:
-        run_dir: of the run.
-    """
+    """Look once a second, and before the files of an epoch and of the run's end are written."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir

@@ -62,6 +62,7 @@ class ShowProgress(pl.Callback):
         if self._advance is None:
             self._open_epoch(trainer, batch_idx)
         self._advance(batch.total)
+        # An estimate by the first epoch's whole time would come too late to be of use.
         if batch_idx + 1 == _FIRST:
             done = _FIRST / float(trainer.num_training_batches)
             self._announce(trainer, trainer.current_epoch, done)
@@ -123,9 +124,8 @@ class ShowProgress(pl.Callback):
             log.info("the rest of the run takes about %s on this machine", duration(left))
 
     def _estimate(self, trainer: pl.Trainer, epoch: int, done: float) -> float | None:
-        left = seconds_of(
-            passes_left(self._schedule, workload_of(trainer), epoch, done), self._display.measured
-        )
+        passes = passes_left(self._schedule, workload_of(trainer), epoch, done)
+        left = seconds_of(passes, self._display.measured)
         self._display.run_ends = None if left is None else self._display.clock() + left
         return left
 
@@ -145,12 +145,9 @@ def workload_of(trainer: pl.Trainer) -> Workload:
 def workload(data: ImageData, num_steps: int, num_views: int, compares: bool, num_ranks: int = 1) -> Workload:
     """Return what a run does besides its epochs, in pictures.
 
-    Args:
-        data: of the run.
-        num_steps: of a search for a learning rate; 0: as many as nobody knows, or none.
-        num_views: of each validation picture at a cycle's end, the plain one among them; 0: none.
-        compares: whether candidates are compared at the end.
-        num_ranks: that share a step.
+    `num_steps` are those of a search for a learning rate; 0: none, or nobody knows how many. `num_views` are
+    those of each validation picture at a cycle's end, the plain one among them; 0: none. `compares` says
+    whether candidates are compared at the end.
     """
     return Workload(
         train=len(data.table.rows("train")),

@@ -80,8 +80,11 @@ class Summary(Callback):
         # Last: the run is finished once it exists.
         if trainer.is_global_zero:
             facts = self._facts(data) | machine_of(trainer, data)._asdict() | module.task.facts()
-            self._write_summary(self._state.results | facts, data.table.classes)
-            log.info(model_sentence(self._state.results | facts, read_candidates(self._run_dir)))
+            summary = self._state.results | facts
+            # JSON has no NaN, the value of a metric that cannot be computed.
+            known = {name: None if value != value else value for name, value in summary.items()}
+            write_json(self._run_dir / "summary.json", {**known, "classes": list(data.table.classes)})
+            log.info(model_sentence(summary, read_candidates(self._run_dir)))
 
     def _report(self, trainer: pl.Trainer, module: Any, predictions: Predictions, table: Table) -> None:
         """Score and write what the reported model predicts of the validation split."""
@@ -92,6 +95,7 @@ class Summary(Callback):
             self._state.results |= module.score(predictions, "model")
         pair = predictions.probabilities.numpy(), predictions.labels.numpy()
         module.task = module.task.fitted(*pair)
+        # What is tuned on these pictures looks too good on them: this says what it is worth on others.
         honest = module.task.crossfitted(*pair)
         self._state.results |= {f"model/{name}": value for name, value in honest.items()}
         self._write(trainer, predictions_of(table, predictions._replace(task=module.task)), "valid")
@@ -112,23 +116,17 @@ class Summary(Callback):
             write_predictions(table, self._run_dir / "predictions" / f"{split}.csv")
 
     def _facts(self, data: ImageData) -> dict[str, Any]:
-        rows = (
-            pd.read_csv(self._run_dir / "metrics.csv") if (self._run_dir / "metrics.csv").exists() else None
-        )
+        path = self._run_dir / "metrics.csv"
+        seconds = round(float(pd.read_csv(path)["seconds"].sum()), 1) if path.exists() else None
         return {
             **self._labels,
             "epochs": data.last_epoch + 1,
             "size": plain(data.last_size),
-            "seconds": round(float(rows["seconds"].sum()), 1) if rows is not None else None,
+            "seconds": seconds,
             "num_train": len(data.table.rows("train")),
             "num_valid": len(data.table.rows("valid")),
             "num_test": len(data.table.rows("test")),
         }
-
-    def _write_summary(self, facts: dict[str, Any], classes: tuple[str, ...]) -> None:
-        # JSON has no NaN, the value of a metric that cannot be computed.
-        known = {name: None if value != value else value for name, value in facts.items()}
-        write_json(self._run_dir / "summary.json", {**known, "classes": list(classes)})
 
 
 def reported_scores(predictions: Predictions) -> dict[str, float]:

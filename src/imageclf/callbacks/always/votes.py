@@ -56,6 +56,7 @@ class Votes:
 
 def _cast(trainer: pl.Trainer, late: bool, asked: bool) -> _Vote:
     device = trainer.strategy.root_device
+    # The clocks of the ranks differ, so the first one's counts; a signal may reach any of them.
     votes = torch.tensor([late and trainer.is_global_zero, asked], dtype=torch.int32)
     if device.type == "cuda":
         votes = votes.pin_memory()

@@ -17,11 +17,7 @@ logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
 def build_pruner(name: str | None, options: Mapping[str, Any]) -> BasePruner:
-    """Build a pruner of optuna.
-
-    Args:
-        name: median or hyperband; None: no trial is pruned.
-        options: arguments of the pruner; a step is a cycle.
+    """Build a pruner of optuna, for which a step is a cycle; None: no trial is pruned.
 
     Raises:
         InputError: there is no such pruner, or it does not take the options.
@@ -60,13 +56,10 @@ def cycles_done(schedule: Schedule, epoch: int) -> int | None:
 
 
 def is_pruned(study: optuna.Study, number: int, cycle: int, score: float | None) -> bool:
-    """Return the verdict on a trial after a cycle. It is reached once, and read from the study ever after.
+    """Return the verdict on a trial after so many cycles.
 
-    Args:
-        study: with its pruner.
-        number: of the trial.
-        cycle: how many cycles are done.
-        score: after the cycle; None: only a verdict that was reached before counts.
+    It is reached once, and read from the study ever after. `score` is that after the cycle; None: only a
+    verdict that was reached before counts.
     """
     key = f"pruned after cycle {cycle}"
     before = study.trials[number]

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from imageclf.analysis.balance import SPLITS
 from imageclf.report.plots.style import (
@@ -19,6 +17,7 @@ from imageclf.report.plots.style import (
     label_axes,
     new_figure,
     plain,
+    whole_axis,
 )
 
 _COLOURS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
@@ -37,12 +36,8 @@ def balance_figure(balance: pd.DataFrame, width: float = 10.8) -> Figure:
 def stacked_figure(rows: pd.DataFrame, colours: Mapping[str, str], width: float = 10.8) -> Figure:
     """Draw numbers of pictures of each class, the largest sum first, as stacked bars.
 
-    More than 60 classes leave no room for their names: the bars are vertical then, without names.
-
-    Args:
-        rows: columns label, end, which is text behind the bar, and one per part.
-        colours: of the parts, by their names.
-        width: of the figure, in inches.
+    More than 60 classes leave no room for their names: the bars are vertical then, without names. `rows` has
+    the columns label, end, which is a text behind the bar, and one per part, as `colours` has.
     """
     filled = {part: colour for part, colour in colours.items() if rows[part].any()}
     totals = rows[list(colours)].sum(axis=1)
@@ -62,8 +57,9 @@ def stacked_figure(rows: pd.DataFrame, colours: Mapping[str, str], width: float 
     # Room for the text behind the longest bar.
     axes.set_xlim(0, max(left.max(), 1) * (1 + 0.012 * max(map(len, ends))))
     for place, (total, end) in enumerate(zip(left, ends, strict=True)):
-        _write(axes, end, (total, place))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        at, unit = (total, place), "offset points"
+        axes.annotate(end, at, xytext=(4, 0), textcoords=unit, va="center", fontsize=9, color=INK)
+    whole_axis(axes.xaxis)
     label_axes(axes, "pictures", "")
     add_legend(axes)
     return figure
@@ -78,11 +74,7 @@ def _upright(ordered: pd.DataFrame, colours: Mapping[str, str], width: float) ->
         axes.bar(places, ordered[part], bottom=bottom, width=1, color=colour, label=part)
         bottom += ordered[part].to_numpy()
     axes.set_xlim(0.5, len(ordered) + 0.5)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_axis(axes.yaxis)
     label_axes(axes, "classes, the largest first", "pictures")
     add_legend(axes)
     return figure
-
-
-def _write(axes: Axes, text: str, end: tuple[float, float]) -> None:
-    axes.annotate(text, end, xytext=(4, 0), textcoords="offset points", va="center", fontsize=9, color=INK)

@@ -18,10 +18,10 @@ from imageclf.report.plots.style import (
     PALETTE,
     add_legend,
     label_axes,
-    label_epochs,
     new_figure,
     percent_axis,
     shade_phases,
+    whole_axis,
 )
 
 # The best runs get a colour each; more colours could not be told apart.
@@ -103,7 +103,8 @@ def runs_figure(curves: Mapping[str, pd.DataFrame], score: str, chosen: Mapping[
             known["epoch"], known[score], color=chosen[name], linewidth=width, marker=mark, markersize=4
         )
     _shade_common(axes, list(curves.values()))
-    label_epochs(axes, score)
+    whole_axis(axes.xaxis)
+    label_axes(axes, "epoch", score)
     if "/acc" in score:
         percent_axis(axes.yaxis, None)
     return figure
@@ -118,7 +119,8 @@ def _epoch_figure(metrics: pd.DataFrame, curves: dict[str, tuple[str, str]], y: 
             line = "D" if column.endswith("_tta") else "o-"
             axes.plot(known["epoch"], known[column], line, color=colour, markersize=4, label=label)
     shade_phases(axes, list(metrics["phase"]), list(metrics["epoch"]))
-    label_epochs(axes, y)
+    whole_axis(axes.xaxis)
+    label_axes(axes, "epoch", y)
     add_legend(axes)
     return figure
 

@@ -7,7 +7,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imageclf.report.plots.style import BLUE, GREY, INK, ORANGE, PAPER, label_axes, new_figure, plain
+from imageclf.report.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAPER,
+    label_axes,
+    new_figure,
+    plain,
+    write_at_top,
+)
 
 
 def lr_find_figure(
@@ -50,18 +59,9 @@ def _mark_suggestion(axes: Axes, curve: pd.DataFrame, suggestion: float, method:
     axes.plot([suggestion], [curve["smoothed"].iloc[nearest]], "o", color=ORANGE, markersize=7, zorder=4)
     # Near the right edge the text is to the left of the line, or it would be cut off.
     left = axes.transAxes.inverted().transform(axes.transData.transform((suggestion, 0)))[0] > 0.55
-    axes.annotate(
-        f"{suggestion:.1e} ({plain(method, 28)})".replace("e-0", "e-"),
-        (suggestion, 0.97),
-        xycoords=("data", "axes fraction"),
-        xytext=(-6 if left else 6, 0),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="top",
-        fontsize=9,
-        color=INK,
-        parse_math=False,
-    )
+    words = f"{suggestion:.1e} ({plain(method, 28)})".replace("e-0", "e-")
+    away, side = (-6, "right") if left else (6, "left")
+    write_at_top(axes, words, (suggestion, 0.97), (away, 0), ha=side, va="top")
 
 
 def _write_reason(axes: Axes, reason: str) -> None:

@@ -13,13 +13,7 @@ _MARK = 10  # square points
 
 
 def numbers_figure(truth: Numbers, predicted: Numbers, width: float) -> Figure:
-    """Draw predictions over the truth, and beside them what they are off by; a point is a picture.
-
-    Args:
-        truth: of one column, `[N]`.
-        predicted: of the same pictures, `[N]`.
-        width: of the figure, in inches.
-    """
+    """Draw predictions `[N]` over the truth, and beside them what they are off by; a point is a picture."""
     figure, (left, right) = new_row(width, 2.8, 2)
     ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
     left.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (4, 3)))

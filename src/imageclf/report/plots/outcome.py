@@ -35,13 +35,7 @@ def outcome_pictures(
     """Return pictures of the predictions by their names; what would show nothing is left out.
 
     `confusion_matrix` of one class per picture, `labels` of several, `numbers` of a number or `numbers_1` and
-    so on of several, and `most_wrong`.
-
-    Args:
-        predictions: of the validation pictures, as `read_predictions` returns them.
-        classes: in class order.
-        task: what a label is.
-        root: where a relative path starts.
+    so on of several, and `most_wrong`. Relative paths start at `root`.
     """
     if not task.kind.has_accuracy:
         figures = number_figures(predictions, classes)

@@ -1,7 +1,6 @@
 """The plots of a search: its scores trial by trial, and which keys matter."""
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from imageclf.analysis.run_settings import short_names
 from imageclf.analysis.search import SearchRecord
@@ -14,6 +13,7 @@ from imageclf.report.plots.style import (
     new_figure,
     percent_axis,
     plain,
+    whole_axis,
 )
 
 # Longest name of a key in the plot.
@@ -36,7 +36,7 @@ def history_figure(search: SearchRecord) -> Figure:
             axes.plot(*zip(*found, strict=True), mark, color=colour, markersize=5, label=label)
     if search.best:
         axes.step(*zip(*search.best, strict=True), where="post", color=ORANGE, label="best so far")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_axis(axes.xaxis)
     label_axes(axes, "trial", plain(search.metric, _LETTERS))
     if "/acc" in search.metric:
         percent_axis(axes.yaxis, None)

@@ -21,13 +21,7 @@ _ROW = 1.95  # inches
 
 
 class Sample(NamedTuple):
-    """A picture on the sheet.
-
-    Args:
-        label: its class, or "".
-        whole: the picture, small, `[H, W, 3]`.
-        views: `[NUM_VIEWS, H, W, 3]`, the plain view first.
-    """
+    """A picture on the sheet: its class or "", the whole of it, small, and `NUM_VIEWS` views, plain first."""
 
     label: str
     whole: NDArray[np.uint8]
@@ -41,16 +35,12 @@ def sheet_figure(samples: Sequence[Sample]) -> Figure:
     for row, sample in enumerate(samples):
         for column, picture in enumerate((sample.whole, *sample.views)):
             axes = figure.add_subplot(grid[row, column])
-            _show(axes, picture, _TITLES[column] if row == 0 else "")
+            axes.imshow(picture)
+            axes.set_axis_off()
+            axes.set_title(_TITLES[column] if row == 0 else "", fontsize=8.5, color=GREY, loc="left")
             if column == 0:
                 _name(axes, sample.label)
     return figure
-
-
-def _show(axes: Axes, picture: NDArray[np.uint8], title: str) -> None:
-    axes.imshow(picture)
-    axes.set_axis_off()
-    axes.set_title(title, fontsize=8.5, color=GREY, loc="left")
 
 
 def _name(axes: Axes, label: str) -> None:

@@ -4,11 +4,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from imageclf.analysis.sizes import LIMIT, measures
-from imageclf.report.plots.style import BLUE, GREEN, GREY, INK, ORANGE, add_legend, label_axes, new_row
+from imageclf.report.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    add_legend,
+    label_axes,
+    new_row,
+    whole_axis,
+    write_at_top,
+)
 from imageclf.schedule.size import PictureSize, edges
 
 _COLOURS = {"width": BLUE, "height": ORANGE, "shorter side": GREEN}
@@ -27,8 +37,8 @@ def sizes_figure(pictures: pd.DataFrame, size: PictureSize, width: float = 10.8)
     _draw(row[0], sides, size)
     if large:
         _draw(row[1], {name: values[values < LIMIT] for name, values in sides.items()}, size)
-        _set_title(row[0], "all")
-        _set_title(row[1], f"less than {LIMIT} pixels")
+        for axes, title in zip(row, ("all", f"less than {LIMIT} pixels"), strict=True):
+            axes.set_title(title, fontsize=9, color=GREY, loc="left")
     # One legend: the colours mean the same in both.
     add_legend(row[0])
     return figure
@@ -44,7 +54,7 @@ def _draw(axes: Axes, sides: dict[str, NDArray[np.int64]], size: PictureSize) ->
     axes.margins(y=0.13)
     for side in set(edges(size)):
         _mark(axes, side, f"data.size={size}", bins[0], bins[-1])
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_axis(axes.yaxis)
     label_axes(axes, "pixels", "pictures")
 
 
@@ -53,16 +63,7 @@ def _mark(axes: Axes, side: int, text: str, low: float, high: float) -> None:
     if not low - (high - low) <= side <= high + (high - low):
         return
     axes.axvline(side, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate(
-        text,
-        (side, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, -2),
-        textcoords="offset points",
-        va="top",
-        fontsize=9,
-        color=INK,
-    )
+    write_at_top(axes, text, (side, 1), (4, -2), va="top")
 
 
 def _bins(values: NDArray[np.int64]) -> list[float]:
@@ -74,7 +75,3 @@ def _bins(values: NDArray[np.int64]) -> list[float]:
     # A single size would be a block as wide as the plot.
     margin = 5 * step if high - low < 10 else 0
     return [edge - 0.5 for edge in range(low - margin, high + margin + step + 1, step)]
-
-
-def _set_title(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=9, color=GREY, loc="left")

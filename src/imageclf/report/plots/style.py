@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -81,10 +82,18 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
     axes.set_ylabel(y, fontsize=9, color=GREY)
 
 
-def label_epochs(axes: Axes, y: str) -> None:
-    """Label both axes of a curve over epochs, with whole numbers on the x axis."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    label_axes(axes, "epoch", y)
+def whole_axis(axis: Axis) -> None:
+    """Label an axis with whole numbers alone."""
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def write_at_top(
+    axes: Axes, text: str, place: tuple[float, float], away: tuple[float, float], **style: Any
+) -> None:
+    """Write a text `away` points from a place: an x of the data, and a y from 0 to 1, the top of the axes."""
+    place_of: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    # parse_math: a dollar sign in a name is no formula.
+    axes.annotate(text, place, xytext=away, fontsize=9, color=INK, parse_math=False, **place_of, **style)
 
 
 def percent_axis(axis: Axis, decimals: int | None = 0) -> None:
@@ -119,24 +128,10 @@ def shade_phases(axes: Axes, phases: Sequence[str], positions: Sequence[float]) 
             axes.axvspan(start, end, color=BAND, zorder=0, linewidth=0)
         if number:
             axes.axvline(start, color=EDGE, linewidth=0.8, zorder=1)
-        _name_phase(axes, name, (start + end) / 2, narrow=len(name) > letters_per_unit * (end - start))
-
-
-def _name_phase(axes: Axes, name: str, middle: float, narrow: bool) -> None:
-    axes.annotate(
+        narrow = len(name) > letters_per_unit * (end - start)
         # Vertical names take height, so they are cut earlier.
-        plain(name, 14 if narrow else 28),
-        (middle, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        rotation=90 if narrow else 0,
-        fontsize=9,
-        color=INK,
-        parse_math=False,
-    )
+        shown, turn = (plain(name, 14), 90) if narrow else (plain(name, 28), 0)
+        write_at_top(axes, shown, ((start + end) / 2, 1), (0, 3), ha="center", va="bottom", rotation=turn)
 
 
 def plain(name: str, longest: int) -> str:

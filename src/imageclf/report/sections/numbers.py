@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from imageclf.analysis.predictions_csv import probabilities_of, true_numbers
 from imageclf.analysis.scores import explained_variance
+from imageclf.report.galleries import TILE_SIDE
 from imageclf.report.page import fluid_plot
 from imageclf.report.plots.numbers_plot import numbers_figure
 from imageclf.report.run_files import RunFiles
-from imageclf.report.thumbnails import thumbnail_uri
+from imageclf.report.thumbnails import Picture, picture_at
 
 _NUM_TILES = 12
-_TILE_SIDE = 400  # pixels: enough to look closely when enlarged
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,9 @@ class NumberRow:
 
 @dataclass(frozen=True)
 class NumberTile:
-    """A picture, a `data:` URI or None if unreadable, and of each column name, prediction and truth."""
+    """A picture, and of each column name, prediction and truth."""
 
-    image: str | None
-    name: str
-    path: str
+    picture: Picture
     rows: list[tuple[str, float, float]]
 
 
@@ -51,13 +49,7 @@ class Numbers:
 
 
 def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
-    """Return the numbers of a run's validation pictures; None of a run that predicts none.
-
-    Args:
-        run: its files.
-        root: where relative paths start.
-        folder: common to all paths, left out of what is shown.
-    """
+    """Return the numbers of a run's validation pictures, None if it predicts none; see `picture_at`."""
     labelled = run.predictions[run.predictions["label"] != ""] if len(run.predictions) else run.predictions
     if not run.has_numbers or labelled.empty:
         return None
@@ -70,11 +62,9 @@ def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
         pictures=len(labelled),
         rows=[number_row(name, truth[:, at], predicted[:, at]) for at, name in enumerate(run.classes)],
         tiles=[
-            _tile(
-                labelled.iloc[row],
+            NumberTile(
+                picture_at(str(labelled["path"].iloc[row]), root, folder, TILE_SIDE),
                 list(zip(run.classes, predicted[row], truth[row], strict=True)),
-                root,
-                folder,
             )
             for row in worst
         ],
@@ -93,10 +83,3 @@ def number_row(name: str, truth: NDArray[np.float64], predicted: NDArray[np.floa
         spearman=float(pd.Series(truth).rank().corr(pd.Series(predicted).rank())),
         plot=fluid_plot(lambda width: numbers_figure(truth, predicted, width), words),
     )
-
-
-def _tile(row: pd.Series, numbers: list[tuple[str, float, float]], root: Path, folder: str) -> NumberTile:
-    path = str(row["path"])
-    # An absolute path replaces the root.
-    image = thumbnail_uri(root / path, _TILE_SIDE)
-    return NumberTile(image, Path(path).name, path.removeprefix(folder), numbers)
