@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imageclf.configs.help import Entry, examples, header, keys_of, yaml_of
 from imageclf.configs.paths import CONF_DIR, options_of
-from imageclf.configs.ranges import range_of
+from imageclf.schedule.ranges import range_of
 
 PAGE = Path(__file__).with_name("reference.md")
 # Each command with the file of its config.

@@ -9,7 +9,7 @@ from probes import lines
 from small_runs import RECORDER, phases, train_small
 
 from imageclf import InputError
-from imageclf.schedule import plateau
+from imageclf.schedule.shapes import plateau
 
 Train = Callable[..., Path]
 # A rate at which the loss does not fall in every epoch.

@@ -93,9 +93,12 @@ def test_a_batch_says_its_weight_and_the_size_of_the_global_one(folder):
     assert told == [(1.0, len(rows)) for rows in rows_of(data.training_requests(2))]
 
 
-@pytest.mark.parametrize(("name", "low"), [("size", 1), ("batch_size", 1), ("num_workers", 0)])
+@pytest.mark.parametrize(
+    ("name", "low"),
+    [("size", 1), ("batch_size", 1), ("global_batch_size", 1), ("channels", 1), ("num_workers", 0)],
+)
 def test_a_loading_out_of_range_is_refused_by_its_key(folder, name, low):
-    with pytest.raises(InputError, match=rf"^data\.{name}={low - 1}: give a whole number from {low}"):
+    with pytest.raises(InputError, match=rf"^data\.{name}={low - 1}: give a (whole )?number from {low} to"):
         image_data(folder, **{name: low - 1})
 
 

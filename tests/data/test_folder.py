@@ -216,6 +216,11 @@ def test_a_missing_root_is_named(tmp_path):
         read(tmp_path / "gone")
 
 
+def test_a_root_with_a_name_longer_than_any_file_system_takes_is_refused():
+    with pytest.raises(InputError, match=r"^data\.root='x+' is not a folder"):
+        FolderSource("x" * 300, train="train", valid=None, test=None).read()
+
+
 def test_a_missing_train_folder_offers_the_folders_there_are(tmp_path):
     fill(tmp_path, "cat/1.jpg", "dog/1.jpg")
     with pytest.raises(

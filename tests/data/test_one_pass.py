@@ -60,8 +60,8 @@ def decoded(monkeypatch):
         counted[image.filename] += 1
         return original(image)
 
-    original = decode._decoded
-    monkeypatch.setattr(decode, "_decoded", count)
+    original = decode.decoded
+    monkeypatch.setattr(decode, "decoded", count)
     return counted
 
 

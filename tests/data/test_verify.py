@@ -180,6 +180,14 @@ def test_a_picture_of_several_frames_is_said_by_its_name(tmp_path, caplog):
     assert "moving.gif" in caplog.text and "still.gif" not in caplog.text
 
 
+def test_the_preview_that_a_phone_appends_to_a_photo_is_no_frame_whatever_the_suffix(tmp_path, caplog):
+    photo, path = Image.new("RGB", (8, 8), "red"), tmp_path / "photo.png"
+    photo.save(path, format="MPO", save_all=True, append_images=[photo])
+    with caplog.at_level(logging.INFO):
+        assert check([path]) == {}
+    assert "several frames" not in caplog.text
+
+
 def test_a_description_counts_and_lists_the_faults():
     assert describe(["a: cut", "b: no"]) == "2 pictures cannot be read: a: cut; b: no"
 

@@ -132,8 +132,8 @@ def test_weights_move_with_the_loss_and_are_not_saved(loss):
 @pytest.mark.parametrize(
     ("loss", "key", "value", "takes"),
     [
-        (FocalLoss, "gamma", -1.0, "a number from 0"),
-        (FocalLoss, "gamma", float("nan"), "a number from 0"),
+        (FocalLoss, "gamma", -1.0, "a number from 0 to 100"),
+        (FocalLoss, "gamma", float("nan"), "a number from 0 to 100"),
         (FocalLoss, "label_smoothing", 1.0, "a number from 0 to below 1"),
         (BinaryCrossEntropy, "label_smoothing", -0.1, "a number from 0 to below 1"),
         (BinaryCrossEntropy, "target_threshold", 1.0, "a number from 0 to below 1, or null"),

@@ -1,6 +1,6 @@
 import pytest
 
-from imageclf.schedule import cycle_lengths, locate
+from imageclf.schedule.cycles import cycle_lengths, locate
 
 
 def walk(n_cycles, cycle_len, cycle_mult):

@@ -42,5 +42,5 @@ def test_there_must_be_one_number_per_cycle(key, values):
 
 
 def test_a_size_of_zero_is_refused_in_a_list_too():
-    with pytest.raises(InputError, match=r"^size=\[64, 0\]: give whole numbers from 1"):
+    with pytest.raises(InputError, match=r"^size=\[64,0\]: give a number from 1 to"):
         Phase(n_cycles=2, size=[64, 0])

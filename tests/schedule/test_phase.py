@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from imageclf import InputError
-from imageclf.schedule import Phase, phase_from
+from imageclf.schedule import Phase
+from imageclf.schedule.schedule import phase_from
 
 GROUPS = ("body0", "body1", "head")
 NUM_BATCHES = 100

@@ -6,7 +6,8 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from imageclf import InputError
-from imageclf.schedule import Phase, Schedule, plateau
+from imageclf.schedule import Phase, Schedule
+from imageclf.schedule.shapes import plateau
 
 GROUPS = ("body0", "head")
 

@@ -93,7 +93,7 @@ def test_plain_mappings_make_the_phases_they_say():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n_cycles": 0}, r"^schedule\.phases\.bad\.n_cycles=0: give a whole number from 1"),
+        ({"n_cycles": 0}, r"^schedule\.phases\.bad\.n_cycles=0: give a number from 1 to 100000"),
         ({"lrr": 1}, r"^schedule\.phases\.bad\.lrr is not a key"),
         ({"shape": "sine"}, r"^schedule\.phases\.bad\.shape=sine: give one of cosine, onecycle"),
         ({"lr": [1, 2], "lr_ratio": 2}, r"^schedule\.phases\.bad\.lr="),

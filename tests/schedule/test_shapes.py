@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from imageclf.schedule import SHAPES, constant, cosine, flat_cosine, onecycle
+from imageclf.schedule.shapes import SHAPES, constant, cosine, flat_cosine, onecycle
 
 FRACTIONS = np.arange(400) / 400
 

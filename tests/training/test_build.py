@@ -245,6 +245,7 @@ def test_an_optimizer_of_the_users_own_is_built(parsed):
         ("model.groups=40", "model.groups=40: this backbone allows 2 to "),
         ("model.backbone=resnt34", "model.backbone=resnt34: neither timm nor conf/model has it"),
         ("data.batch_size=0", "data.batch_size=0: give a number from 1 to 65536"),
+        ("data.split=sorted", "data.split=sorted: give stratified, random or fastai"),
         ("transforms.max_zoom=0.5", "transforms.max_zoom=0.5: give a number from 1 to 10"),
         (
             "transforms._target_=argparse.Namespace",

@@ -145,7 +145,7 @@ def test_what_the_table_has_shrunk_is_what_the_run_reads(
     run_dir = prepared(tmp_path / "run", pictures, tmp_path / "cache")
     config = read_run_config(run_dir)
     parts = build_parts(config, table_of_run(run_dir, config))
-    monkeypatch.setattr(decode, "_decoded", None)
+    monkeypatch.setattr(decode, "decoded", None)
     parts.data.setup("fit")
     assert set(parts.data._dataset.stores) == TWO_SIZES == set(contents(tmp_path / "cache"))
 

@@ -12,7 +12,6 @@ from imageclf.api.page import Page
 from imageclf.api.pictures import AnyPath
 from imageclf.commands.analyse import analyse_into
 from imageclf.configs.called import call
-from imageclf.report import DataAnalysis
 from imageclf.report.data_numbers import data_sentence
 from imageclf.report.data_page import PICTURE_COLUMNS
 from imageclf.system.printable import printable
@@ -66,10 +65,6 @@ def analyse(data: AnyPath | None = None, *overrides: Override, **values: object)
 def _analyse(cfg: DictConfig, folder: Path) -> Analysis:
     with logged(None):
         found, page = analyse_into(cfg, folder)
-    return _typed(found, page)
-
-
-def _typed(found: DataAnalysis, page: Path) -> Analysis:
     pictures = found.pictures[list(PICTURE_COLUMNS)]
     ids, paths = pictures["id"].tolist(), pictures["path"].tolist()
     problems = problem_table(found.problems, ids, paths)

@@ -16,31 +16,23 @@ Override = str | Mapping[str, object]
 
 
 def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> list[str]:
-    """Return the overrides of a call as words of a command line.
-
-    Args:
-        overrides: as given by position.
-        values: by key, as given by name.
+    """Return the overrides of a call, given by position and by name, as words of a command line.
 
     Raises:
         InputError: one is a flag, or has a value that a config cannot hold.
     """
     words: list[str] = []
     for each in overrides:
-        if isinstance(each, str):
-            words.append(_no_flag(each))
-        else:
+        if not isinstance(each, str):
             words += [typed(key, value) for key, value in each.items()]
+        elif each.startswith("-"):
+            raise InputError(
+                f"{each} is a flag of the command line: give KEY=VALUE in Python; a sweep is a loop over "
+                "calls, or imageclf-train -m"
+            )
+        else:
+            words.append(each)
     return words + [typed(key, value) for key, value in values.items()]
-
-
-def _no_flag(word: str) -> str:
-    if word.startswith("-"):
-        raise InputError(
-            f"{word} is a flag of the command line: give KEY=VALUE in Python; a sweep is a loop over calls, "
-            "or imageclf-train -m"
-        )
-    return word
 
 
 @contextmanager

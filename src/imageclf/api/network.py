@@ -18,12 +18,7 @@ from imageclf.tasks import MULTICLASS, Task
 
 
 class Ensemble(nn.Module):
-    """The mean of several networks' probabilities, as one network.
-
-    Args:
-        members: of the same classes.
-        task: what their labels are.
-    """
+    """The mean of several networks' probabilities, as one network."""
 
     def __init__(self, members: Sequence[ImageClassifier], task: Task = MULTICLASS) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class Page(os.PathLike[str]):
     path: Path
 
     def __fspath__(self) -> str:
-        """Return the path, for `open`, `shutil.copy` and the like."""
+        # For `open`, `shutil.copy` and the like.
         return str(self.path)
 
     def _repr_html_(self) -> str:

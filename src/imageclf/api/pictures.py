@@ -1,7 +1,7 @@
 """What `Run.predict` takes: paths of files and folders, or pictures in memory."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data import Table
 from imageclf.data.pictures.arrays import as_picture, fitted
 from imageclf.data.pictures.decode import MAX_PIXELS, pixels_of
 from imageclf.data.pictures.pixels import RGB, Pixels
-from imageclf.data.sources.table import make_table
 from imageclf.data.views.augmentation import Picture
 
 AnyPath = str | os.PathLike[str]
@@ -44,11 +42,7 @@ def listed(pictures: Pictures) -> tuple[list[str], list[InMemory]]:
 
 
 def pixels(picture: InMemory, kind: Pixels = RGB) -> Picture:
-    """Return the pixels `[H, W, C]` of a picture in memory, as those of its file would be.
-
-    Args:
-        picture: an image, or an array.
-        kind: channels and bits of the run.
+    """Return the pixels `[H, W, C]` of a picture in memory, as those of its file would be for a run.
 
     Raises:
         InputError: it is no picture, cannot be read, is too large or has other channels than the run.
@@ -71,13 +65,6 @@ def _from_array(array: NDArray[Any], kind: Pixels) -> Picture:
         return fitted(as_picture(array), kind)
     except ValueError as error:
         raise InputError(f"an array {list(array.shape)} of {array.dtype} is no picture: {error}") from None
-
-
-def table_in_memory(count: int, classes: Sequence[str]) -> Table:
-    """Return the table of so many pictures without paths or labels, whose ids count from 0."""
-    blank = [""] * count
-    columns = {"id": list(map(str, range(count))), "path": blank, "label": blank, "split": ["test"] * count}
-    return Table(make_table(columns).frame, tuple(classes))
 
 
 def _image(picture: object) -> Image.Image:

@@ -1,8 +1,7 @@
 """What a run predicts of some pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,33 +32,34 @@ class Prediction:
 
     table: pd.DataFrame
     classes: tuple[str, ...]
-    skipped: pd.DataFrame
+    skipped: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["id", "path", "reason"], dtype="str")
+    )
     thumbnails: Sequence[Picture] = ()
     task: Task = MULTICLASS
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.table)
 
     @property
     def ids(self) -> list[str]:
         """The id of each picture: its name below the folder that was given, or its number in memory."""
-        return self._texts("id")
+        return self.table["id"].tolist()
 
     @property
     def paths(self) -> list[str]:
         """The absolute path of each picture; "" in memory."""
-        return self._texts("path")
+        return self.table["path"].tolist()
 
     @property
     def labels(self) -> list[str]:
         """The most probable class of each picture; with several labels those that reach their threshold."""
-        return self._texts("prediction")
+        return self.table["prediction"].tolist()
 
     @property
     def truth(self) -> list[str]:
         """The true class of each picture; "" where it is unknown."""
-        return self._texts("label")
+        return self.table["label"].tolist()
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -81,9 +81,6 @@ class Prediction:
         # Of several labels a tile has no single truth to compare with.
         table = self.table if self.task.is_exclusive else self.table.assign(label="")
         return predictions_html(self._sentence(), table, self.classes, self.thumbnails[:SHOWN])
-
-    def _texts(self, column: str) -> list[Any]:
-        return self.table[column].tolist()
 
     def _sentence(self) -> str:
         rows = self.task.summary(self.table, self.classes)

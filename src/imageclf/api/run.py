@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 from torch import nn
 
 from imageclf import InputError
@@ -14,7 +13,7 @@ from imageclf.analysis import read_predictions
 from imageclf.api.calling import process_as_found
 from imageclf.api.network import Ensemble, Transform
 from imageclf.api.page import Page
-from imageclf.api.pictures import AnyPath, InMemory, Pictures, listed, table_in_memory
+from imageclf.api.pictures import AnyPath, InMemory, Pictures, listed
 from imageclf.api.prediction import Prediction
 from imageclf.callbacks.always.summary import predictions_of
 from imageclf.commands.export import load_trained
@@ -24,7 +23,7 @@ from imageclf.configs import Plain, Trust
 from imageclf.configs.plain import defaults_of
 from imageclf.configs.saved.numbers import read_metrics, read_summary
 from imageclf.data.pictures.arrays import shown
-from imageclf.data.sources.unlabelled import unlabelled_table
+from imageclf.data.sources.unlabelled import table_to_predict, unlabelled_table
 from imageclf.data.views.viewing import Viewing
 from imageclf.evaluation.tta_presets import Preset
 from imageclf.report.notebook import SHOWN, run_html
@@ -139,7 +138,7 @@ class Run:
             raise InputError(f"{self.dir} has no predictions of validation pictures: none was held out")
         task = self.trained.task
         table = read_predictions(path, self.classes, are_numbers=not task.kind.has_accuracy)
-        return Prediction(table, self.classes, _nothing_skipped(), task=task)
+        return Prediction(table, self.classes, task=task)
 
     def most_wrong(self, n: int = SHOWN) -> Prediction:
         """Return the n validation pictures that were most confidently taken for a wrong class, worst first.
@@ -155,7 +154,7 @@ class Run:
         found = self.validation
         rows = list(dict.fromkeys(each.row for each in task.most_wrong(found.table, self.classes, None)))[:n]
         table = found.table.iloc[rows].reset_index(drop=True)
-        return Prediction(table, self.classes, _nothing_skipped(), task=task)
+        return Prediction(table, self.classes, task=task)
 
     def predict(
         self,
@@ -211,11 +210,12 @@ class Run:
 
     def _predict_images(self, images: list[InMemory], options: PredictOptions, task: Task) -> Prediction:
         shrunk = [self.transform.read(image) for image in images]
-        table = table_in_memory(len(shrunk), self.classes)
+        # Pictures in memory have no path, and are numbered from 0.
+        table = table_to_predict([str(row) for row in range(len(shrunk))], [""] * len(shrunk), self.classes)
         predictions = predict_table(self._built, table, options, shrunk)._replace(task=task)
         thumbnails = [shown(each.pixels) for each in shrunk[:SHOWN]]
         found = predictions_of(table, predictions)
-        return Prediction(found, self.classes, _nothing_skipped(), thumbnails, task)
+        return Prediction(found, self.classes, thumbnails=thumbnails, task=task)
 
     @cached_property
     def _built(self) -> BuiltRun:
@@ -242,7 +242,3 @@ def _options(run: Run, paths: list[str], chosen: Plain) -> PredictOptions:
     plain = defaults_of("commands/predict") | own | given
     check(plain, PredictOptions)
     return PredictOptions(**plain)
-
-
-def _nothing_skipped() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype="str") for name in ("id", "path", "reason")})

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -53,6 +54,24 @@ class Batch(NamedTuple):
     rows: Tensor
     weight: float = 1.0
     total: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        labels: NDArray[np.int64],
+        images: Tensor | None = None,
+        features: Tensor | None = None,
+    ) -> "Batch":
+        """Return the batch that answers a request; `labels` are those of the whole table."""
+        return cls(
+            images,
+            features,
+            torch.from_numpy(labels[request.rows]),
+            torch.from_numpy(request.rows),
+            request.weight,
+            request.total,
+        )
 
     def pin_memory(self) -> "Batch":
         """Return the batch in pinned memory, which is copied to a GPU without blocking."""

@@ -101,6 +101,7 @@ class ImageData(pl.LightningDataModule):
     @property
     def num_workers(self) -> int:
         """Return the processes that read training pictures, and as many for evaluation."""
+        # The device makes the views itself: nothing is left to read.
         if all(self.is_on_device(size) for size in self.sizes):
             return 0
         stores = self._dataset.stores
@@ -199,6 +200,7 @@ class ImageData(pl.LightningDataModule):
         if use not in self._loaders:
             pixel = self.table.pixels.num_bytes
             shapes = ((self._requests.batch_size_of(at), self.size_of(at)) for at in self.schedule.places)
+            # Of any phase: the shared memory is made once for the whole run.
             largest = max(pixel * batch_size * num_pixels(size) for batch_size, size in shapes)
             pinned = self._device.type == "cuda"
             self._loaders[use] = RequestLoader(self._dataset, self.num_workers, largest, pinned)

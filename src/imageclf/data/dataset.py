@@ -17,7 +17,7 @@ from imageclf.data.views.extra import checked_view, seeded
 from imageclf.data.views.fixed_views import is_varied
 from imageclf.data.views.geometry import Resize, warp
 from imageclf.data.views.lighting import light, light_16, mean_value
-from imageclf.data.views.viewing import Viewing, changes_light
+from imageclf.data.views.viewing import Viewing
 from imageclf.schedule.size import PictureSize
 
 
@@ -46,13 +46,13 @@ class PictureDataset(Dataset[Batch]):
         self.pixels = pixels
         # By size of the views; sizes without a store are read from the files.
         self.stores: Mapping[PictureSize, StoredPictures] = {}
-        # An array of bytes, not a list: touching a list's objects copies their pages into every worker.
+        # An array of bytes, not a list: touching a list's objects counts references to them, which copies
+        # their pages into every worker: https://github.com/pytorch/pytorch/issues/13246.
         self._paths = np.array([str(path).encode() for path in paths], dtype=np.bytes_)
         self.labels = labels
         self.viewing = Viewing(augmentation, resize, crop_pct, seed)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.labels)
 
     def __getitem__(self, request: Request) -> Batch:
@@ -80,14 +80,7 @@ class PictureDataset(Dataset[Batch]):
 
     def batch(self, request: Request, images: Picture) -> Batch:
         """Return the batch of a request whose pictures are `images` `[B, H, W, C]`."""
-        return Batch(
-            images=torch.from_numpy(images).permute(0, 3, 1, 2),
-            features=None,
-            labels=torch.from_numpy(self.labels[request.rows]),
-            rows=torch.from_numpy(request.rows),
-            weight=request.weight,
-            total=request.total,
-        )
+        return Batch.of(request, self.labels, torch.from_numpy(images).permute(0, 3, 1, 2))
 
     def render(self, request: Request, images: Picture) -> None:
         """Write the pictures of a request into `images` `[B, H, W, C]`.
@@ -95,7 +88,19 @@ class PictureDataset(Dataset[Batch]):
         Raises:
             InputError: a file cannot be read, or the transform of the user's own returns no picture.
         """
-        self._render(self._read(request), request, images)
+        pictures = self._read(request)
+        views = self.viewing.views(request)
+        to_pictures = self._maps(pictures, request, views)
+        lights = self._lights(pictures, views)
+        varied = is_varied(request.views)
+        extra = self.viewing.augmentation.extra
+        for index, picture in enumerate(pictures):
+            warp(picture.pixels, to_pictures[index], images[index])
+            if lights:
+                lights[index](images[index])
+            if extra is not None and varied[index]:
+                changed = seeded(extra, images[index], int(views.seed[index]))
+                images[index] = checked_view(changed, images[index])
 
     def side_of(self, size: PictureSize) -> PictureSize:
         """Return the size that pictures are shrunk to for views of a size."""
@@ -105,6 +110,7 @@ class PictureDataset(Dataset[Batch]):
         read = self._reader(request.size)
         pictures: list[Shrunk] = []
         rows = request.rows.tolist()
+        # Only the row before is compared: the views of a picture are next to each other, see `Requests`.
         for row, before in zip(rows, (-1, *rows), strict=False):
             pictures.append(pictures[-1] if row == before else read(row))
         return pictures
@@ -120,21 +126,6 @@ class PictureDataset(Dataset[Batch]):
         path, side = self._paths[row].decode(), self.side_of(size)
         return read_shrunk(path, size, side, self.viewing.resize, self.pixels)
 
-    def _render(self, pictures: Sequence[Shrunk], request: Request, images: Picture) -> None:
-        """Write the views of pictures into `images` `[B, H, W, C]`."""
-        views = self.viewing.views(request)
-        to_pictures = self._maps(pictures, request, views)
-        lights = self._lights(pictures, views)
-        varied = is_varied(request.views)
-        extra = self.viewing.augmentation.extra
-        for index, picture in enumerate(pictures):
-            warp(picture.pixels, to_pictures[index], images[index])
-            if lights:
-                lights[index](images[index])
-            if extra is not None and varied[index]:
-                changed = seeded(extra, images[index], int(views.seed[index]))
-                images[index] = checked_view(changed, images[index])
-
     def _maps(self, pictures: Sequence[Shrunk], request: Request, views: Views) -> Floats:
         shapes = np.array([picture.shape for picture in pictures], dtype=np.float64)
         shrunk = np.array([picture.pixels.shape[1::-1] for picture in pictures], dtype=np.float64)
@@ -142,10 +133,11 @@ class PictureDataset(Dataset[Batch]):
 
     def _lights(self, pictures: Sequence[Shrunk], views: Views) -> list[Callable[[Picture], None]]:
         """Return what changes the lighting of each view in place; nothing where none is changed."""
-        if not changes_light(views):
+        if not (views.brightness.any() or (views.contrast != 1).any()):
             return []
         means = np.array([mean_value(picture.pixels) for picture in pictures])
         if self.pixels.bits == 8:
+            # A table of 256 values does for them; with 16 bits the line itself is computed.
             return [partial(light, table=table) for table in self.viewing.tables(views, means)]
         changes = zip(views.brightness, views.contrast, means, strict=True)
         white = self.pixels.white

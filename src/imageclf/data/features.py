@@ -21,13 +21,6 @@ def featured(
     """
     for request in requests:
         places = torch.from_numpy(np.searchsorted(rows, request.rows))
-        batch = Batch(
-            images=None,
-            # Only the cache has half precision; the head computes as without it.
-            features=features[places].float(),
-            labels=torch.from_numpy(labels[request.rows]),
-            rows=torch.from_numpy(request.rows),
-            weight=request.weight,
-            total=request.total,
-        )
+        # Only the cache has half precision; the head computes as without it.
+        batch = Batch.of(request, labels, features=features[places].float())
         yield batch.pin_memory() if device.type == "cuda" else batch

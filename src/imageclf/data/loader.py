@@ -90,6 +90,7 @@ def pinned(batches: Iterable[Batch]) -> Iterator[Batch]:
         before: Future[Batch] | None = None
         for batch in batches:
             copied = thread.submit(batch.pin_memory)
+            # The batch before goes out while the thread copies this one.
             if before is not None:
                 yield before.result()
             before = copied

@@ -9,6 +9,7 @@ from imageclf.data.device_choice import DeviceStoring
 from imageclf.data.pictures.pixels import Bits
 from imageclf.data.sampler import Oversample
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.ranges import check_ranges
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.machine import available_cores, num_workers, sharing_ranks
 
@@ -56,12 +57,8 @@ class Loading:
     bits: Bits | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
         read_size(self.size, "data.size")
-        for name, low in (("batch_size", 1), ("num_workers", 0)):
-            value = getattr(self, name)
-            if value != "auto" and value < low:
-                raise InputError(f"data.{name}={value}: give a whole number from {low}")
+        check_ranges("data", vars(self))
 
     @property
     def pictures_a_step(self) -> int:
@@ -79,13 +76,9 @@ class Loading:
         return replace(self, batch_size=auto_batch_size(num_train)) if self.batch_size == "auto" else self
 
     def workers(self, num_pictures: int, on_gpu: bool, decodes: bool, num_ranks: int | None = None) -> int:
-        """Return the data workers of each rank.
+        """Return the data workers of each rank; for auto see `imageclf.system.machine.num_workers`.
 
-        Args:
-            num_pictures: of the data set.
-            on_gpu: whether the model has a processor of its own.
-            decodes: whether pictures are read from compressed files.
-            num_ranks: that share this process's cores; None: read from the environment.
+        `num_ranks` share the cores of this process; None: as many as the environment says.
         """
         if self.num_workers != "auto":
             return self.num_workers

@@ -45,13 +45,8 @@ def mapped(
 ) -> Iterator[Iterator[Result]]:
     """Yield an iterator over the results of a function, in the order of the items.
 
-    It raises what `Workers.map` raises.
-
-    Args:
-        function: see `Workers`.
-        items: taken by whichever process is free.
-        processes: how many to start; 0: this one calls the function.
-        array_bytes: shared memory for the arrays of one result; larger ones are sent through a pipe.
+    It raises what `Workers.map` raises. With 0 `processes` this one calls the function. `array_bytes` is the
+    shared memory for the arrays of one result; larger ones are sent through a pipe.
     """
     if processes == 0:
         yield map(function, items)
@@ -71,6 +66,7 @@ def _packed(item: Item, memory: Memory, function: Callable[[Item], Any]) -> tupl
     arrays = [buffer.raw() for buffer in buffers]
     lengths = [len(array) for array in arrays]
     if sum(lengths) > len(memory):
+        # Pickled once more, with the arrays inside.
         return pickle.dumps(result), []
     for part, array in zip(_parts(memory, lengths), arrays, strict=True):
         part[:] = array

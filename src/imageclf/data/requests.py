@@ -64,11 +64,7 @@ class Requests:
     def training(self, epoch: int, rank: Rank, order_epoch: int, start: int = 0) -> Iterator[Request]:
         """Yield a rank's requests of an epoch, from its batch `start` on.
 
-        Args:
-            epoch: decides the views.
-            rank: this one.
-            order_epoch: decides the pictures and their order.
-            start: batches that are left out.
+        `epoch` decides the views, and `order_epoch` the pictures and their order.
         """
         place = self.schedule.at(epoch)
         rows = self._epoch_rows(order_epoch)
@@ -76,6 +72,7 @@ class Requests:
         copies = copy_numbers(rows)
         shares = rank_batches(len(rows), self.batch_size_of(place), *rank)
         for batch, (chosen, weight, total) in enumerate(shares):
+            # The shares before it cost next to nothing: they are slices, and no picture is read.
             if batch >= start:
                 # Copies of a picture in an epoch are different views of it.
                 picked = order[chosen]
@@ -89,6 +86,7 @@ class Requests:
 
         The views of a picture are next to each other, so that it is read once.
         """
+        # A batch of views takes no more memory than one of training.
         step = max(1, self.loading.pictures_a_step // len(views))
         for chunk in even_chunks(rows, step, *rank):
             numbers = np.tile(np.array(views, dtype=np.int64), len(chunk))

@@ -17,21 +17,17 @@ def epoch_order(rows: Rows, seed: int, epoch: int) -> Rows:
 
 
 def oversample(rows: Rows, labels: NDArray[np.int64], how: Oversample, seed: int, epoch: int) -> Rows:
-    """Return rows in which rare classes are as frequent as common ones.
+    """Return rows of the training split in which rare classes are as frequent as common ones.
 
-    Args:
-        rows: of the training split, `[N]`.
-        labels: their classes, `[N]`.
-        how: none: the rows themselves; repeat: every class copied up to the largest one's size,
-            [C x largest] rows; weighted: N rows drawn with replacement, all classes equally likely.
-        seed: of the draws.
-        epoch: of the draws.
+    Of N rows with classes `labels` `[N]`, none: the rows themselves; repeat: every class copied up to the
+    largest one's size, `[C x largest]`; weighted: N drawn with replacement, all classes equally likely.
 
     Source: `WeightedDL` of fastai 2 and `OverSamplingCallback` of fastai 1.
     """
     if how == "none":
         return rows
     counts = np.bincount(labels)
+    # The 1 keeps these draws apart from those of `epoch_order`.
     generator = np.random.default_rng([seed, epoch, 1])
     if how == "weighted":
         weights = 1 / counts[labels]
@@ -57,17 +53,13 @@ def copy_numbers(rows: Rows) -> Rows:
 
 
 def num_batches(num_rows: int, batch_size: int, world_size: int = 1) -> int:
-    """Return the number of training batches of an epoch, the same on every rank.
+    """Return the number of training batches of an epoch, the same on every rank; `batch_size` is per rank.
 
     It depends on the global batch alone. A last batch of a single picture is dropped, since batch norm
     cannot train on it, unless it is the only batch.
-
-    Args:
-        num_rows: pictures of the epoch.
-        batch_size: per rank.
-        world_size: number of ranks.
     """
     full, rest = divmod(num_rows, batch_size * world_size)
+    # As a number, the condition is the one short batch at the end.
     return full + (rest >= 2 or (full == 0 and rest == 1))
 
 
@@ -86,16 +78,10 @@ class Share(NamedTuple):
 
 
 def rank_batches(num_rows: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Share]:
-    """Yield a rank's share of each global batch of an epoch.
+    """Yield a rank's share of each global batch of an epoch; `batch_size` is per rank.
 
     The ranks together see what a single rank with the global batch would see. Where the last, short batch
     has fewer than two pictures per rank, some ranks see the same pictures, with less weight.
-
-    Args:
-        num_rows: pictures of the epoch.
-        batch_size: per rank.
-        rank: this one.
-        world_size: number of ranks.
     """
     stride = batch_size * world_size
     for start in range(0, num_batches(num_rows, batch_size, world_size) * stride, stride):

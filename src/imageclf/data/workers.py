@@ -68,6 +68,7 @@ class Workers(Generic[Item]):
         self._num_processes = num_processes
         # The consumer looks at one result while it asks for the next.
         is_shared = self._context.get_start_method() == "fork"
+        # Without a fork the memory would not be inherited, and results go through the pipe.
         self._slots = Slots(self._most + 2, capacity if is_shared else 0)
         self._numbers = count()
         self._pending: deque[_Task[Item]] = deque()
@@ -183,6 +184,7 @@ def _call(function: Callable[[Item, Memory], Any], item: Item, memory: Memory) -
     try:
         return function(item, memory)
     except (InputError, OSError) as error:
+        # Their messages say all; of other errors the traceback would be lost on its way through the pipe.
         return _Failure(error)
     except Exception:
         return _Failure(RuntimeError(f"a process that reads pictures failed:\n{traceback.format_exc()}"))

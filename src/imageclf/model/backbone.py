@@ -80,13 +80,7 @@ def create_backbone(
 def check_known(name: str, weights: str, others: Sequence[str] = ()) -> None:
     """Refuse a model that timm does not know, or the hub's weights of one that has none.
 
-    Args:
-        name: the timm name.
-        weights: as `model.weights`.
-        others: further names that may have been meant.
-
-    Raises:
-        InputError: such a name.
+    `others` are further names that may have been meant.
     """
     if not _is_known(name):
         near = near_names(name, others)
@@ -104,9 +98,7 @@ def check_known(name: str, weights: str, others: Sequence[str] = ()) -> None:
 def near_names(name: str, others: Sequence[str] = ()) -> list[str]:
     """Return up to three names that are like a misspelt one, those that begin with it first.
 
-    Args:
-        name: what was typed; of a known model with unknown weights, the names of its weights are compared.
-        others: names besides those of timm.
+    Of a known model with unknown weights, the names of its weights are compared; else `others` and timm's.
     """
     base = name.partition(".")[0]
     names = timm.list_pretrained(f"{base}.*") if timm.is_model(base) else [*others, *timm.list_models()]

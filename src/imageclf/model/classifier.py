@@ -61,7 +61,7 @@ class ImageClassifier(nn.Module):
         if images.is_cuda:
             # Two kernels instead of four, each of which reads and writes the whole batch.
             scale = 1 / (self.top * self.std)
-            # Torch multiplies no uint16.
+            # Torch multiplies no uint16: https://github.com/pytorch/pytorch/issues/58734.
             return ((images if self.dtype == torch.uint8 else images.float()) * scale).sub_(
                 self.mean / self.std
             )

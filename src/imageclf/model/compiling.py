@@ -18,12 +18,8 @@ def compile_backbone(backbone: nn.Module, backend: str, variants: int = 1) -> No
     """Compile in place, lazily: names in checkpoints stay as they are.
 
     Compiled graphs are kept: torch guards on shapes, modes and required gradients, so a phase that returns
-    to an earlier size and set of trainable layers finds its graphs again.
-
-    Args:
-        backbone: `[B, 3, H, W]` -> `[B, F]`.
-        backend: of torch.compile.
-        variants: number of pairs of picture size and set of trainable layers in the schedule.
+    to an earlier size and set of trainable layers finds its graphs again. `variants` is the number of such
+    pairs in the schedule.
 
     Raises:
         InputError: torch has no such backend.

@@ -48,14 +48,10 @@ class LayerGroups:
 
 
 def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
-    """Cut a classifier into layer groups.
+    """Cut a classifier into layer groups, of which the last is the head.
 
     The body's layers, in timm's order, are divided evenly by count, and the first pieces get the odd ones: a
     ResNet's stem, 1, 2 | 3, 4 | head, as in fastai 0.7.
-
-    Args:
-        model: the classifier.
-        num_groups: N, of which at least one is of the body.
 
     Raises:
         InputError: the body has fewer layers than pieces.
@@ -80,16 +76,10 @@ def layer_groups(model: ImageClassifier, num_groups: int) -> LayerGroups:
 
 
 def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> None:
-    """Train the groups from `first` on and freeze those below it, in gradients and in mode.
+    """Train the groups from index `first` on and freeze those below it, in gradients and in mode.
 
     A frozen group is in eval mode: batch norm keeps its statistics and dropout does nothing, so its features
-    can be cached. Applying it again changes nothing.
-
-    Args:
-        model: the network that `groups` was made of.
-        groups: its layer groups.
-        first: index of the first group that trains.
-        train_bn: whether batch norm in the body's training groups uses batch statistics.
+    can be cached. Without `train_bn`, so does all batch norm of the body. Applying it again changes nothing.
 
     Source: `learn.freeze_to(first)` of fastai 0.7, with `learn.bn_freeze(not train_bn)`.
     """
@@ -104,7 +94,7 @@ def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool)
 
 
 def learning_norms(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool) -> set[str]:
-    """Return the names of the batch norms that `freeze_to` leaves in training mode; same arguments."""
+    """Return the names of the batch norms that `freeze_to`, given the same, leaves in training mode."""
     modules = dict(model.named_modules())
     names = {name for members in groups.modules[first:] for name in members}
     norms = {name for name in names if isinstance(modules[name], _BatchNorm)}
@@ -117,14 +107,9 @@ def parameter_groups(
     """Return the optimizer's parameter groups, named after their layer group, with learning rate 0.
 
     Norms, biases and what the architecture lists have no weight decay: they follow in groups of their own,
-    named `body0/no_decay` and so on.
-
-    Args:
-        model: the classifier.
-        groups: its layer groups.
-        weight_decay: of the other tensors.
-        by_layer: split each group by layer, first layer first, into groups such as `body0/12` with their
-            `depth` below the head; layer decay needs this, and a step takes longer.
+    named `body0/no_decay` and so on. With `by_layer` each group is split by layer, first layer first, into
+    groups such as `body0/12` with their `depth` below the head: layer decay needs this, and a step takes
+    longer.
     """
     parameters = dict(model.named_parameters())
     exempt = _no_decay(model)

@@ -4,13 +4,7 @@ from torch import nn
 
 
 class LinearHead(nn.Sequential):
-    """Dropout, then one linear layer.
-
-    Args:
-        in_features: F, width of the features.
-        num_classes: C.
-        dropout: probability of dropping a feature.
-    """
+    """Dropout, then one linear layer."""
 
     def __init__(self, in_features: int, num_classes: int, dropout: float = 0.0) -> None:
         super().__init__(nn.Dropout(dropout), nn.Linear(in_features, num_classes))
@@ -19,11 +13,7 @@ class LinearHead(nn.Sequential):
 class FastaiHead(nn.Sequential):
     """Batch norm, dropout, hidden layer, ReLU, batch norm, dropout, linear layer.
 
-    Args:
-        in_features: F, width of the features.
-        num_classes: C.
-        hidden: width of the hidden layer.
-        dropout: probability before the last layer; half of it before the hidden one.
+    The first dropout has half the probability of the last one.
 
     Source: `ConvnetBuilder.get_fc_layers` of fastai 0.7, on the features that the body pools.
     """

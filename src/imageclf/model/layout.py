@@ -19,13 +19,7 @@ def is_channels_last(asked: bool | Literal["auto"], body: nn.Module, on_cuda: bo
 
     On CUDA cuDNN compiles channels-last depthwise convolutions anew for every shape of a batch, which takes
     seconds each time; torch's own kernels for contiguous ones are there at once, and slower. So a short
-    training of such a network is contiguous.
-
-    Args:
-        asked: `model.channels_last`.
-        body: of the network.
-        on_cuda: whether it runs on a GPU with CUDA.
-        steps: of the training; 0: predictions alone are made.
+    training of such a network is contiguous, and so are predictions alone: 0 `steps`.
 
     Source: https://github.com/NVIDIA/cudnn-frontend/issues/1066
     """

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imageclf import InputError
+from imageclf.schedule.ranges import check_range, check_ranges
 from imageclf.tasks import MULTICLASS, Task
 
 ClassWeights = Literal["none", "balanced", "sqrt"] | Sequence[float]
@@ -41,10 +42,9 @@ class FocalLoss(nn.Module):
         self, gamma: float = 2.0, label_smoothing: float = 0.0, weight: Tensor | None = None
     ) -> None:
         super().__init__()
-        if not 0 <= gamma < math.inf:
-            raise InputError(f"model.loss.gamma={gamma}: give a number from 0")
+        check_ranges("model.loss", {"gamma": gamma, "label_smoothing": label_smoothing})
         self.gamma = gamma
-        self.label_smoothing = _checked(label_smoothing)
+        self.label_smoothing = label_smoothing
         # Not saved: it follows from the config and the pictures.
         self.register_buffer("weight", weight, persistent=False)
 
@@ -77,9 +77,8 @@ class BinaryCrossEntropy(nn.Module):
     Raises:
         InputError: a value is outside its range.
 
-    Source: section 3 of https://arxiv.org/abs/2110.00476; for labels equal to
-        `timm.loss.BinaryCrossEntropy`, which
-    does not smooth shares and weights classes, not pictures.
+    Source: section 3 of https://arxiv.org/abs/2110.00476. With labels it equals
+    `timm.loss.BinaryCrossEntropy`, which does not smooth shares, and weights classes, not pictures.
     """
 
     weight: Tensor | None
@@ -95,7 +94,8 @@ class BinaryCrossEntropy(nn.Module):
             raise InputError(
                 f"model.loss.target_threshold={target_threshold}: give a number from 0 to below 1, or null"
             )
-        self.label_smoothing = _checked(label_smoothing)
+        check_range("model.loss.label_smoothing", label_smoothing)
+        self.label_smoothing = label_smoothing
         self.target_threshold = target_threshold
         # Not saved: it follows from the config and the pictures.
         self.register_buffer("weight", weight, persistent=False)
@@ -107,6 +107,7 @@ class BinaryCrossEntropy(nn.Module):
         goals = _smooth(shares, self.label_smoothing)
         if self.target_threshold is not None:
             goals = (goals > self.target_threshold).to(goals.dtype)
+        # Of each picture, so that pictures can be weighted.
         losses = functional.binary_cross_entropy_with_logits(logits, goals, reduction="none").mean(dim=1)
         if self.weight is None:
             return losses.mean()
@@ -133,7 +134,8 @@ class MultilabelCrossEntropy(nn.Module):
 
     def __init__(self, label_smoothing: float = 0.0, weight: Tensor | None = None) -> None:
         super().__init__()
-        self.label_smoothing = _checked(label_smoothing)
+        check_range("model.loss.label_smoothing", label_smoothing)
+        self.label_smoothing = label_smoothing
         # Not saved: it follows from the config and the pictures.
         self.register_buffer("weight", weight, persistent=False)
 
@@ -177,12 +179,6 @@ def _listed(weights: Sequence[float], num_classes: int) -> Tensor:
             "one for each class in class order"
         )
     return torch.tensor(weights, dtype=torch.float32)
-
-
-def _checked(label_smoothing: float) -> float:
-    if not 0 <= label_smoothing < 1:
-        raise InputError(f"model.loss.label_smoothing={label_smoothing}: give a number from 0 to below 1")
-    return label_smoothing
 
 
 def _precise(logits: Tensor) -> Tensor:

@@ -78,10 +78,7 @@ def r2_score(predicted: Tensor, truth: Tensor) -> float:
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """The root of the mean squared error, the mean over the columns.
-
-    Args:
-        num_classes: C, the number of columns.
+    """The root of the mean squared error, the mean over the columns, of which there are `num_classes`.
 
     Source: `sklearn.metrics.root_mean_squared_error`.
     """
@@ -95,10 +92,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
 
 class RankCorrelation(SpearmanCorrCoef):
-    """Spearman's rank correlation, the mean over the columns.
-
-    Args:
-        num_classes: C, the number of columns.
+    """Spearman's rank correlation, the mean over the columns, of which there are `num_classes`.
 
     Source: `scipy.stats.spearmanr`.
     """
@@ -150,8 +144,9 @@ def check_metric(name: str, metric: MetricFunction, num_classes: int, task: Task
         _value(metric, Predictions(torch.arange(8), labels, made_up, task))
     # A metric may raise anything.
     except Exception as error:
+        shape = "[N]" if labels.ndim == 1 else "[N, C]"
         raise InputError(
-            f"metrics.{name} is no metric of probabilities [N, C] and labels {_shape(labels)}: "
+            f"metrics.{name} is no metric of probabilities [N, C] and labels {shape}: "
             f"{first_line(str(error), type(error).__name__)}"
         ) from error
 
@@ -163,10 +158,6 @@ def first_line(*texts: str) -> str:
     'no positive samples'
     """
     return next(line.strip() for text in texts for line in text.splitlines() if line.strip())
-
-
-def _shape(labels: Tensor) -> str:
-    return "[N]" if labels.ndim == 1 else "[N, C]"
 
 
 def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, list[str]]:

@@ -5,7 +5,7 @@ from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torchvision.transforms.v2 import CutMix, MixUp
 
-from imageclf import InputError
+from imageclf.schedule.ranges import check_ranges
 
 
 class Mixing:
@@ -28,19 +28,14 @@ class Mixing:
     """
 
     def __init__(self, mixup: float, cutmix: float, erase: float) -> None:
-        for name, value, high in (("mixup", mixup, 10), ("cutmix", cutmix, 10), ("erase", erase, 1)):
-            if not 0 <= value <= high:
-                raise InputError(f"model.mixing.{name}={value}: give a number from 0 to {high}")
+        check_ranges("model.mixing", {"mixup": mixup, "cutmix": cutmix, "erase": erase})
         self._alphas = {MixUp: mixup, CutMix: cutmix}
         self._erase = erase
 
     def __call__(self, images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
         """Return mixed pictures `[B, 3, H, W]` and their targets: labels `[B]`, or shares `[B, num_classes]`.
 
-        Args:
-            images: normalised, floats.
-            labels: class indices `[B]`.
-            num_classes: C.
+        The pictures are normalised floats, the labels class indices `[B]`.
         """
         if self._erase > 0:
             erasing = RandomErasing(self._erase, mode="pixel", device=images.device)

@@ -172,6 +172,7 @@ class ClassifierModule(pl.LightningModule):
     def gather(self, collected: Collector) -> Predictions:
         """Join the batches of all ranks in table order, on the CPU; a collective call."""
         no_targets = torch.from_numpy(self.task.targets([], self.classes))
+        # A rank may have got no picture at all, and gathers all the same.
         nothing = torch.zeros(0, dtype=torch.long), no_targets, torch.zeros(0, len(self.classes))
         parts = collected.joined() or nothing
         rows, labels, probabilities = (self._all_rows(part) for part in parts)
@@ -228,11 +229,6 @@ def can_fuse(device: str, precision: str, clips: bool) -> bool:
 
     Under autocast Lightning does not clip gradients then, and in float16 the optimizer unscales them itself,
     so that callbacks before the step would see them scaled.
-
-    Args:
-        device: of the weights: cuda, mps or cpu.
-        precision: of the Trainer.
-        clips: whether gradients are clipped.
 
     Source: https://github.com/Lightning-AI/pytorch-lightning/issues/21435.
 

@@ -17,11 +17,7 @@ def is_own(body: nn.Module) -> bool:
 
 
 def check_own(net: object, name: str) -> nn.Module:
-    """Return what a `model.backbone` node has built, if it can be trained.
-
-    Args:
-        net: that was built.
-        name: of its class.
+    """Return what a `model.backbone` node has built, if it can be trained; `name` is that of its class.
 
     Raises:
         InputError: it is no module, or has no parameters.
@@ -41,16 +37,11 @@ def split_head(
     """Split a network that gives logits into a body, which is the network itself, and a head.
 
     The head is what `get_classifier()` returns, as in timm, or else the last child that has parameters. An
-    identity takes its place in the body, and the two together must give what the network gave.
-
-    Args:
-        net: `[B, C, H, W]` -> logits `[B, num_classes]`; it is changed.
-        size: of a picture to try it with.
-        num_classes: of the logits.
-        channels: C, of a picture.
+    identity takes its place in the body, and the two together must give what the network gave for a picture
+    of a size to try it with.
 
     Raises:
-        InputError: it gives something else, or its last layer is not its head.
+        InputError: it gives no logits `[B, num_classes]`, or its last layer is not its head.
     """
     pictures = torch.linspace(-2, 2, channels * num_pixels(size)).view(1, channels, *edges(size))
     name = _head_name(net)

@@ -27,14 +27,10 @@ def fixed_size(name: str) -> int | None:
 
 
 def size_options(name: str, sizes: Sequence[PictureSize]) -> dict[str, Any]:
-    """Return the options of `timm.create_model` for pictures of these sizes.
+    """Return the options of `timm.create_model` for pictures of these sizes; without any, of its own size.
 
     For one size position embeddings are built for it. For several they keep the size that the weights were
     trained at, and are resampled in each forward pass; windows keep their size.
-
-    Args:
-        name: any name that timm knows.
-        sizes: of the pictures; none: the architecture's own.
     """
     if not sizes or fixed_size(name) is None:
         # Convolutional architectures do not have the options.
@@ -47,13 +43,7 @@ def size_options(name: str, sizes: Sequence[PictureSize]) -> dict[str, Any]:
 def check_sizes(name: str, sizes: Sequence[PictureSize], options: dict[str, Any]) -> None:
     """Refuse sizes that an architecture does not accept, before its weights are downloaded.
 
-    Args:
-        name: any name that timm knows.
-        sizes: of the pictures.
-        options: as `size_options` returns them.
-
-    Raises:
-        InputError: it does not accept one of them; the message names sizes that it accepts.
+    `options` are those of `size_options`; the message names sizes that it accepts.
     """
     refused = [size for size in sizes if not takes_size(name, size, options)]
     if refused and fixed_size(name) is not None and not options:
@@ -77,10 +67,7 @@ def check_sizes(name: str, sizes: Sequence[PictureSize], options: dict[str, Any]
 def takes_size(name: str, size: PictureSize, options: dict[str, Any]) -> bool:
     """Return whether an architecture accepts pictures of a size.
 
-    Args:
-        name: any name that timm knows.
-        size: of the pictures.
-        options: as `size_options` returns them; `img_size` follows `size`.
+    `options` are those of `size_options`; an `img_size` among them follows the size.
     """
     return _takes(name, size, **(options | ({"img_size": size} if "img_size" in options else {})))
 

@@ -41,8 +41,8 @@ class Predictions(NamedTuple):
     @property
     def scores(self) -> dict[str, float]:
         """Accuracy, if there is one, and loss, by their names in metrics.csv and summary.json."""
-        scores = {"acc": self.accuracy, "loss": self.loss}
-        return {name: value for name, value in scores.items() if name != "acc" or self.task.kind.has_accuracy}
+        accuracy = {"acc": self.accuracy} if self.task.kind.has_accuracy else {}
+        return accuracy | {"loss": self.loss}
 
     @property
     def right(self) -> NDArray[np.bool_]:

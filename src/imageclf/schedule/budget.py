@@ -18,12 +18,7 @@ _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)(s|min|h|pictures)")
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may take.
-
-    Args:
-        amount: seconds, or training pictures of all epochs together.
-        unit: of the amount.
-    """
+    """What a run may take: seconds, or training pictures of all epochs together."""
 
     amount: float
     unit: Literal["seconds", "pictures"]
@@ -77,10 +72,8 @@ class Pace:
 def fitted(schedule: Schedule, cost: Cost, available: float) -> Schedule:
     """Return a schedule with the same phases, as long in proportion as they can be together.
 
-    Args:
-        schedule: a recipe.
-        cost: of a schedule; each epoch of a phase adds the same, at least nothing.
-        available: what the run may take; at least the cost of `shortest`.
+    Each epoch of a phase must cost the same, at least nothing, and what is available must be at least the
+    cost of the `shortest`.
     """
     lengths = {name: phase.cycle_len for name, phase in schedule.phases.items()}
     whole = cost(schedule)
@@ -100,12 +93,8 @@ def fitted_lengths(
 ) -> dict[str, int]:
     """Return lengths in the same proportions, in whole numbers from 1, which cost no more than is available.
 
-    What rounding down leaves goes to the phases that cost most, as long as it lasts.
-
-    Args:
-        lengths: by name.
-        units: what 1 of each length costs.
-        available: for all of them; at least what a length of 1 of each costs.
+    What rounding down leaves goes to the phases that cost most, as long as it lasts. `units` are what 1 of
+    each length costs; at least their sum must be available.
 
     >>> fitted_lengths({"head": 20, "finetune": 2}, {"head": 0.1, "finetune": 30.0}, 100.0)
     {'head': 33, 'finetune': 3}
@@ -133,6 +122,7 @@ def with_lengths(schedule: Schedule, lengths: Mapping[str, int]) -> Schedule:
 def _factor(lengths: Mapping[str, int], units: Mapping[str, float], available: float) -> float:
     """Return the factor on all lengths that uses up what is available, where none falls below 1."""
     shorter = dict(lengths)
+    # What would fall below 1 is held at 1, which leaves less for the others: again until none falls.
     while True:
         ones = sum(units[name] for name in lengths if name not in shorter)
         cost = sum(units[name] * length for name, length in shorter.items())

@@ -23,11 +23,7 @@ def cycle_lengths(n_cycles: int, cycle_len: int, cycle_mult: int) -> tuple[int, 
 
 
 def check_length(n_cycles: int, cycle_len: int, cycle_mult: int) -> None:
-    """Refuse cycles of too many epochs together, without writing them down: there may be a billion.
-
-    Raises:
-        InputError: they are more than `MAX_EPOCHS`.
-    """
+    """Refuse cycles of too many epochs together, without writing them down: there may be a billion."""
     epochs, length = 0, cycle_len
     for _ in range(n_cycles):
         epochs, length = epochs + length, length * cycle_mult

@@ -8,24 +8,13 @@ from imageclf.schedule.shapes import OPTIONS, Shape
 
 
 def require(condition: bool, name: str, value: object, legal: str) -> None:
-    """Refuse a value that does not hold.
-
-    Raises:
-        InputError: the condition is false.
-    """
+    """Refuse a value with an InputError, as all checks here do, unless a condition holds."""
     if not condition:
         raise InputError(f"{name}={value}: give {legal}")
 
 
 def check_each_cycle(name: str, value: Any, n_cycles: int) -> None:
-    """Refuse numbers, or sizes of pictures, that are not one for all cycles, or one for each.
-
-    Raises:
-        InputError: they are others, or below 1.
-    """
-    each = value if isinstance(value, list) else [] if value is None else [value]
-    numbers = [number for number in each if isinstance(number, int)]
-    require(all(number >= 1 for number in numbers), name, value, "whole numbers from 1")
+    """Refuse numbers, or sizes of pictures, that are not one for all cycles, or one for each."""
     if isinstance(value, list) and len(value) != n_cycles:
         raise InputError(
             f"{name}=[{', '.join(map(str, value))}] holds {len(value)} numbers for {n_cycles} cycles; "
@@ -40,17 +29,14 @@ def _oblong_hint(name: str, value: list[Any]) -> str:
 
 
 def check_lr(lr: float | Sequence[float] | str, lr_ratio: float) -> None:
-    """Refuse learning rates that are no numbers above 0, or a list beside a ratio.
-
-    Raises:
-        InputError: they are.
-    """
+    """Refuse words but auto, an empty list, or a list beside a ratio."""
     if isinstance(lr, str):
         require(lr == "auto", "lr", lr, "a number, one number per layer group, or auto")
         return
-    lrs = [lr] if isinstance(lr, int | float) else lr
-    require(len(lrs) > 0 and min(lrs) > 0, "lr", lr, "above 0")
-    if isinstance(lr, Sequence) and lr_ratio != 1:
+    if isinstance(lr, int | float):
+        return
+    require(len(lr) > 0, "lr", lr, "a number, one number per layer group, or auto")
+    if lr_ratio != 1:
         raise InputError(
             f"lr={list(lr)} with lr_ratio={lr_ratio}: one rate per group leaves nothing "
             "to the ratio; give one number and a ratio, or a list alone"
@@ -58,15 +44,8 @@ def check_lr(lr: float | Sequence[float] | str, lr_ratio: float) -> None:
 
 
 def check_layer_decay(layer_decay: float | None, lr: float | Sequence[float] | str, lr_ratio: float) -> None:
-    """Refuse a decay by layer outside its range, or beside another that lowers the rates of groups.
-
-    Raises:
-        InputError: it is.
-    """
-    if layer_decay is None:
-        return
-    require(0 < layer_decay <= 1, "layer_decay", layer_decay, "a number above 0 and at most 1")
-    if lr_ratio != 1 or not isinstance(lr, int | float | str):
+    """Refuse a decay by layer beside another that lowers the rates of groups."""
+    if layer_decay is not None and (lr_ratio != 1 or not isinstance(lr, int | float | str)):
         key, value = ("lr_ratio", lr_ratio) if lr_ratio != 1 else ("lr", lr)
         raise InputError(
             f"layer_decay={layer_decay} with {key}={value}: both say how rates fall "
@@ -79,15 +58,7 @@ def check_shape(
 ) -> None:
     """Refuse a shape that is not there, or keys beside it that it does not heed.
 
-    Args:
-        shape: of the learning rate.
-        options: names of the keys that are given for it.
-        moms: momentum at the start, the peak and the end.
-        eta_min: lowest rate.
-        warmup: epochs of a rise before the shape.
-
-    Raises:
-        InputError: it is.
+    `options` are the names of the keys given for it; `warmup` is the epochs of a rise before it.
     """
     require(shape in get_args(Shape), "shape", shape, "one of " + ", ".join(get_args(Shape)))
     for name in (*options, *(["moms"] if moms is not None else [])):
@@ -96,7 +67,6 @@ def check_shape(
             raise InputError(
                 f"{name} with shape={shape}: it is for shape={' or '.join(takers)}; leave it at null"
             )
-    require(0 <= eta_min < 1, "eta_min", eta_min, "a fraction of the peak, from 0 to below 1")
     if shape == "constant" and eta_min > 0:
         raise InputError(f"eta_min={eta_min} with shape=constant: its rate never falls; give eta_min=0")
     if shape == "onecycle" and warmup > 0:
@@ -105,9 +75,9 @@ def check_shape(
             f"warmup={warmup} with shape=onecycle: this shape rises by itself, over the share pct_start of "
             "each cycle; give warmup=0, and a larger pct_start for a longer rise"
         )
-    legal = "three numbers from 0 to below 1: at the start, at the highest rate and at the end"
-    fits = moms is None or (len(moms) == 3 and all(0 <= each < 1 for each in moms))
-    require(fits, "moms", None if moms is None else list(moms), legal)
+    if moms is not None:
+        legal = "three numbers: at the start, at the highest rate and at the end"
+        require(len(moms) == 3, "moms", list(moms), legal)
 
 
 def index_of(group: str | int, groups: Sequence[str]) -> int:

@@ -11,12 +11,9 @@ LrScaling = Literal["none", "linear", "sqrt"]
 
 
 def lr_factor(rule: LrScaling, pictures: int, reference: int) -> float:
-    """Return what a learning rate is multiplied by.
+    """Return what a learning rate made for `reference` pictures a step is multiplied by.
 
-    Args:
-        rule: of the scaling.
-        pictures: a step, of all processes and accumulated batches together.
-        reference: pictures a step that the rate was made for.
+    Pictures a step are those of all processes and accumulated batches together.
 
     Source: https://arxiv.org/abs/1706.02677 (linear), https://arxiv.org/abs/1404.5997 (sqrt).
 

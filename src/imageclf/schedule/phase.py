@@ -1,6 +1,5 @@
 """A phase: consecutive epochs with one learning rate schedule and one set of trainable groups."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,6 +14,7 @@ from imageclf.schedule.legal import (
     index_of,
     require,
 )
+from imageclf.schedule.ranges import check_range, range_of
 from imageclf.schedule.shapes import PCT_START, SHAPES, Shape, plateau, through, warmup_scale
 from imageclf.schedule.size import PictureSize
 
@@ -92,16 +92,11 @@ class Phase:
     plateau_factor: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        for name in ("n_cycles", "cycle_len", "cycle_mult"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number from 1")
+        # Bare keys: `phase_from` puts the phase's name before them.
+        for name, value in vars(self).items():
+            check_range(name, value, range_of(f"schedule.phases.*.{name}"))
         for name in ("size", "batch_size"):
             check_each_cycle(name, getattr(self, name), self.n_cycles)
-        for name, low, high in (("lr_ratio", 0, math.inf), ("peak_decay", 0, 1), ("plateau_factor", 0, 1)):
-            value = getattr(self, name)
-            require(low < value <= high, name, value, f"a number above {low} and at most {high}")
-        require(self.patience >= 0, "patience", self.patience, "a number of epochs from 0")
-        require(self.ema is None or self.ema > 0, "ema", self.ema, "a number of epochs above 0, or null")
         require(self.bn in get_args(BatchNormMode), "bn", self.bn, "eval or train")
         check_length(self.n_cycles, self.cycle_len, self.cycle_mult)
         rising = f"0 to the phase's {self.epochs} epochs"
@@ -197,9 +192,7 @@ class Phase:
     def group_lrs(self, groups: Sequence[str], found: float | None = None) -> tuple[float, ...]:
         """Return the peak learning rate of each layer group, first group first, frozen ones at 0.
 
-        Args:
-            groups: names of the layer groups in forward order.
-            found: the head's learning rate where `lr` is "auto".
+        Groups are in forward order; `found` is the head's learning rate where `lr` is "auto".
 
         Raises:
             InputError: the number of rates is not that of the groups, or "auto" was not found yet.
@@ -217,14 +210,10 @@ class Phase:
         found: float | None = None,
         depths: Mapping[str, int] | None = None,
     ) -> dict[str, float]:
-        """Return the learning rate of each parameter group, by its name.
+        """Return the learning rate of each parameter group by its name: its peak times `scale`.
 
-        Args:
-            groups: names of the layer groups in forward order.
-            scale: multiplier of the peak.
-            found: the head's learning rate where `lr` is "auto".
-            depths: how many layers each parameter group lies below the head, by its name, which begins with
-                its layer group's: body0/no_decay. None: the layer groups, all at 0.
+        `found` is as in `group_lrs`. `depths` says how many layers each parameter group lies below the head,
+        by its name, which begins with its layer group's: body0/no_decay. None: the layer groups, all at 0.
 
         Raises:
             InputError: as `group_lrs`.

@@ -20,15 +20,8 @@ def phase_rows(
 ) -> list[Row]:
     """Return a row per phase: epochs, cycles, steps, highest learning rates, trainable parameters, size.
 
-    The rates are those that a step really takes: a warm-up may never meet the peak of a cycle.
-
-    Args:
-        schedule: the run.
-        groups: names of the layer groups in forward order.
-        num_batches: batches of an epoch at a place.
-        size: of the pictures where a phase names none.
-        parameters: number of parameters of each group.
-        depths: as in `step_rows`.
+    The rates are those that a step really takes: a warm-up may never meet the peak of a cycle. `parameters`
+    is the number of parameters of each group; for the others see `step_rows`.
     """
     rows: list[Row] = []
     for name, phase in schedule.phases.items():

@@ -46,11 +46,7 @@ def kind_of(phase: Phase, size: PictureSize) -> Kind:
 def passes_left(schedule: Schedule, work: Workload, epoch: int, done: float = 0.0) -> Counter[Kind]:
     """Return how many pictures are yet to go through what, from a position on.
 
-    Args:
-        schedule: of the run.
-        work: what the run does besides its epochs.
-        epoch: of the position.
-        done: how much of its epoch has been trained, from 0 to 1.
+    `done` is how much of its epoch has been trained, from 0 to 1.
     """
     left: Counter[Kind] = Counter()
     # By cycles: an epoch of a long run must not cost more than one of a short run.
@@ -59,6 +55,7 @@ def passes_left(schedule: Schedule, work: Workload, epoch: int, done: float = 0.
             starts = first > epoch or (first == epoch and done == 0)
             left += _of_cycle(schedule.at(first), work, min(epochs, first + epochs - epoch), starts)
     if done > 0:
+        # The cycle above was counted with the whole of this epoch.
         place = schedule.at(epoch)
         left[kind_of(place.phase, place.size or work.size)] -= round(work.train * done)
     if work.compares:

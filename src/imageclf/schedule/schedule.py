@@ -21,12 +21,7 @@ _NAME = re.compile(r"[\w-]+( +[\w-]+)*")
 class Place:
     """Where an epoch lies: in which phase and cycle, and how far into them.
 
-    Args:
-        name: the phase's name.
-        phase: the phase.
-        epoch: the epoch, counted from the phase's start.
-        cycle: index of the cycle within the phase.
-        epoch_in_cycle: the epoch, counted from the cycle's start.
+    Its `epoch` counts from the phase's start, and `epoch_in_cycle` from the cycle's.
     """
 
     name: str
@@ -78,7 +73,6 @@ class Schedule:
     phases: Mapping[str, Phase]
 
     def __post_init__(self) -> None:
-        """Refuse an empty schedule, and names that cannot be those of files."""
         if not self.phases:
             raise InputError("schedule.phases is empty: name at least one phase")
         check_names(self.phases)
@@ -130,7 +124,7 @@ class Schedule:
         losses: Mapping[int, float] = MappingProxyType({}),
         depths: Mapping[str, int] | None = None,
     ) -> dict[str, float]:
-        """Return the learning rate of each parameter group at a batch of the run, by its name.
+        """Return the learning rate of each parameter group at a batch of the run, as `Phase.lrs`.
 
         Args:
             groups: names of the layer groups in forward order.
@@ -140,9 +134,6 @@ class Schedule:
             found: the head's learning rate of each phase whose `lr` is auto.
             losses: on validation, by epoch of the run; for `shape: plateau`.
             depths: of the parameter groups, as in `Phase.lrs`.
-
-        Raises:
-            InputError: as `Phase.group_lrs`.
         """
         place = self.at(epoch)
         # Those of the cycle alone: at a restart the rate is back at its peak.
@@ -180,11 +171,7 @@ class Schedule:
 
 
 def check_names(names: Iterable[Any]) -> None:
-    """Refuse names of phases that could not name a file, or be typed as `schedule.phases.NAME`.
-
-    Raises:
-        InputError: such a name.
-    """
+    """Refuse names of phases that could not name a file, or be typed as `schedule.phases.NAME`."""
     for name in names:
         if not (isinstance(name, str) and len(name) <= MOST_LETTERS and _NAME.fullmatch(name)):
             raise InputError(

@@ -38,16 +38,10 @@ def onecycle(t: float, *, pct_start: float = PCT_START, div: float = 25.0, div_f
 
 
 def through(start: float, middle: float, end: float, t: float, pct_start: float = PCT_START) -> float:
-    """Return a value that goes from `start` to `middle` to `end` by half a cosine each.
+    """Return a value that goes from `start` to `middle`, at t = `pct_start`, to `end` by half a cosine each.
 
-    The learning rate of `onecycle` does so, and its momentum the other way round.
-
-    Args:
-        start: value at t = 0.
-        middle: value at t = `pct_start`.
-        end: value at t = 1.
-        t: fraction of the cycle that is done.
-        pct_start: 0 to 1; at 0 the first part is left out, at 1 the second.
+    The learning rate of `onecycle` does so, and its momentum the other way round. With `pct_start` 0 the
+    first part is left out, with 1 the second.
 
     Source: `combined_cos` of fastai 2.
     """

@@ -19,7 +19,6 @@ class Oblong(NamedTuple):
     width: int
 
     def __str__(self) -> str:
-        """Write it as people read and type it."""
         return f"{self.height}x{self.width}"
 
 
@@ -28,11 +27,7 @@ PictureSize = int | Oblong
 
 
 def read_size(value: Any, key: str) -> PictureSize:
-    """Return the size that is typed as a number, as [height, width] or as HEIGHTxWIDTH.
-
-    Args:
-        value: as typed.
-        key: for the error.
+    """Return the size that is typed under a key as a number, as [height, width] or as HEIGHTxWIDTH.
 
     Raises:
         InputError: it is none of these, or a side is not from 1 to `LARGEST`.

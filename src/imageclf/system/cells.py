@@ -25,9 +25,7 @@ _MOST_IN_HEADING, _MOST_COLUMNS = 4_000_000, 100_000
 def read_csv(path: Path, types: Mapping[str, str] | str = "object") -> pd.DataFrame:
     """Return a table as it is written: of text, none of which stands for a missing value.
 
-    Args:
-        path: of the CSV; bytes that are not UTF-8 are kept.
-        types: of all columns, or by column.
+    Bytes that are not UTF-8 are kept. `types` are those of all columns, or by column.
 
     Raises:
         InputError: it is no regular file, too large, or no CSV of these types.

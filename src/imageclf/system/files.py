@@ -85,11 +85,7 @@ def regular_file(path: Path) -> Path:
 
 
 def read_limited(path: Path, most: int) -> bytes:
-    """Return the content of a file that anyone may have written.
-
-    Args:
-        path: of the file.
-        most: bytes that a file of this kind may have.
+    """Return the content of a file that anyone may have written, and that has `most` bytes at the most.
 
     Raises:
         InputError: it is no regular file, cannot be read, or is larger.
@@ -108,11 +104,7 @@ def read_limited(path: Path, most: int) -> bytes:
 
 
 def check_size(path: Path, most: int) -> None:
-    """Refuse what is no regular file, or has more bytes than a file of its kind may have.
-
-    Raises:
-        InputError: it is one.
-    """
+    """Refuse what is no regular file, or has more bytes than a file of its kind may have."""
     if regular_file(path).stat().st_size > most:
         raise _too_large(path, most)
 

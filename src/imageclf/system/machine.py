@@ -61,13 +61,6 @@ def num_workers(cores: int, num_ranks: int, num_pictures: int, on_gpu: bool, dec
     8,800 pictures a second at 224 px. Where every picture has to be decoded (JPEGs are kept, or nothing is),
     all cores but one, at the most 32. On a CPU a quarter of them: the model needs the rest.
 
-    Args:
-        cores: that this process may use.
-        num_ranks: processes that share these cores.
-        num_pictures: of the data set.
-        on_gpu: whether the model has a processor of its own.
-        decodes: whether pictures are read from compressed files.
-
     >>> num_workers(16, 1, 25_000, on_gpu=True, decodes=False), num_workers(2, 1, 25_000, True, False)
     (8, 0)
     """
@@ -115,11 +108,7 @@ def limited_cores(allowed: int, quotas: Iterable[float], environment: Mapping[st
 
 
 def cpu_quotas(root: Path) -> list[float]:
-    """Return how many cores' worth of time the control groups of this process allow, and those above them.
-
-    Args:
-        root: of the file system; /proc and /sys are below it.
-    """
+    """Return how many cores' worth of time the control groups of this process allow, and those above them."""
     found = []
     for folder in _groups(root):
         # Of the second version, else of the first.
@@ -134,11 +123,7 @@ def cpu_quotas(root: Path) -> list[float]:
 
 
 def processor_name(root: Path = Path("/")) -> str:
-    """Return the name of the CPU, or its architecture where the system does not tell the name.
-
-    Args:
-        root: of the file system; /proc is below it.
-    """
+    """Return the name of the CPU, or its architecture where /proc below `root` does not tell the name."""
     for line in _read(root / "proc/cpuinfo").splitlines():
         if line.startswith("model name"):
             return " ".join(line.partition(":")[2].split())

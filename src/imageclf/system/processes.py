@@ -56,11 +56,8 @@ def _without_current_folder() -> Iterator[None]:
 def prepare_child(environment: Mapping[str, str], folder: str) -> None:
     """Set up a new process of the fork server, which has the environment of the server's own start.
 
-    The preempting signals of `imageclf.system.signals` stay blocked until the process unblocks them.
-
-    Args:
-        environment: all variables.
-        folder: the working directory.
+    It gets the given variables and working folder. The preempting signals of `imageclf.system.signals` stay
+    blocked until the process unblocks them.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     end_with_parent()

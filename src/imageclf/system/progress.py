@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -189,10 +189,8 @@ def display() -> Display:
 _display: Display | None = None
 
 
-@contextmanager
 def track(
     name: str, total: int | None, unit: str = "pictures", kind: Kind | None = None
-) -> Iterator[Callable[[int], None]]:
+) -> AbstractContextManager[Callable[[int], None]]:
     """Show a step of this process, as `Display.track` does."""
-    with display().track(name, total, unit, kind) as advance:
-        yield advance
+    return display().track(name, total, unit, kind)

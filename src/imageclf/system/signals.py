@@ -75,9 +75,7 @@ class Notice:
 def ending(number: signal.Signals | None, remedy: str = "") -> BaseException:
     """Return what a signal ends a run with: KeyboardInterrupt for Ctrl-C, else Preempted.
 
-    Args:
-        number: of the signal; None: another rank got it.
-        remedy: the end of the message.
+    None stands for a signal that another rank got. The `remedy` ends the message.
     """
     is_ctrl_c = number == signal.SIGINT
     name = "another rank's signal" if number is None else "Ctrl-C" if is_ctrl_c else number.name
@@ -96,11 +94,7 @@ def resuming(run_dir: Path) -> str:
 
 @contextmanager
 def stop_notice(run_dir: Path | None = None) -> Iterator[Notice]:
-    """Handle every signal inside the block, and restore handlers and mask afterwards.
-
-    Args:
-        run_dir: as `Notice` takes it.
-    """
+    """Handle every signal inside the block, and restore handlers and mask afterwards."""
     notice = Notice(run_dir)
     with _handled(STOPPING, notice.note), _masked(signal.SIG_UNBLOCK, STOPPING):
         yield notice

@@ -13,9 +13,9 @@ from imageclf.configs.instantiate import locate_target, parameters_of
 from imageclf.configs.keys import FREE_GROUPS, OWN_KEYS, accepts, describe, unknown_key
 from imageclf.configs.options import AnalysisOptions, ClusterOptions, Extras, ModelOptions, Offered
 from imageclf.configs.plain import Plain, select, to_plain
-from imageclf.configs.ranges import check_range
 from imageclf.data import Caching, ClassList, Loading, Splitting
 from imageclf.schedule import Phase, check_names
+from imageclf.schedule.ranges import check_range
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.printable import written
 

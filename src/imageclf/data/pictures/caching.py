@@ -19,6 +19,7 @@ from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.shrinking import StoreSpec, decode_all
 from imageclf.data.pictures.store import Form, StoredPictures, raw_bytes
 from imageclf.data.views.geometry import Resize
+from imageclf.schedule.ranges import check_ranges
 from imageclf.schedule.size import PictureSize, by_pixels, plain
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,7 @@ class Caching:
     fingerprint: Fingerprint
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        if self.cache_gb <= 0:
-            raise InputError(f"data.cache_gb={self.cache_gb}: give a number above 0, or data.cache=none")
+        check_ranges("data", vars(self))
 
     @property
     def folder(self) -> Cache:

@@ -2,18 +2,18 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imageclf import InputError
 from imageclf.data.pictures.arrays import fitted, is_array, read_array
 from imageclf.data.pictures.pixels import RGB, Pixels
-from imageclf.data.pictures.planes import DEEP_MODES, planes_of
+from imageclf.data.pictures.planes import DEEP_MODES, decoded, opaque, planes_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded; JPEG opens MPO, PPM opens PGM and PBM. Pillow goes by a file's content,
@@ -21,17 +21,8 @@ whatever its suffix (see `data.sources.listing`), and would hand PostScript to G
 
 # Above any camera, below what fills the memory. Pillow only warns from here on.
 MAX_PIXELS = 89_478_485
-BACKGROUND = (255, 255, 255)
-# The operation that makes a picture upright, by EXIF orientation.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+
+Header = TypeVar("Header")
 
 
 def open_picture(path: str | Path) -> ImageFile.ImageFile:
@@ -69,7 +60,8 @@ def read_scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels
     """
     try:
         if is_array(path):
-            return [_array(path, pixels)] * len(at_least)
+            # A copy: a mapped file may change.
+            return [np.array(fitted(array_of(path), pixels))] * len(at_least)
         return _scales(path, at_least, pixels)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
@@ -79,51 +71,58 @@ def read_scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels
         raise InputError(f"{path}: {_sentence(error)}") from None
 
 
-def pixels_of(image: Image.Image, pixels: Pixels = RGB) -> NDArray[Any]:
+def pixels_of(image: Image.Image, pixels: Pixels) -> NDArray[Any]:
     """Return the pixels `[H, W, C]` of an opened image, as `read_picture` returns those of a file.
 
     Raises:
         ValueError: it has other channels than the run.
     """
     if pixels.is_rgb:
-        return np.asarray(_to_rgb(_decoded(image)))
+        colours = _to_8_bit(decoded(image))
+        # Converting RGB to RGB would copy it, which takes a tenth of the time of decoding.
+        return np.asarray(colours if colours.mode == "RGB" else colours.convert("RGB"))
     if pixels.takes_jpeg:
-        return np.asarray(_to_8_bit(_decoded(image)).convert("L"))[..., None]
-    return fitted(planes_of(image, pixels.channels, _decoded, _opaque), pixels)
+        return np.asarray(_to_8_bit(decoded(image)).convert("L"))[..., None]
+    return fitted(planes_of(image, pixels.channels), pixels)
 
 
 def shape_of(path: str | Path) -> tuple[int, int] | None:
     """Return (width, height) by the header alone, of a picture as it is stored; None if it is none."""
+    return read_header(path, lambda array: (array.shape[1], array.shape[0]), lambda image: image.size)
+
+
+def read_header(
+    path: str | Path, of_array: Callable[[NDArray[Any]], Header], of_image: Callable[[Image.Image], Header]
+) -> Header | None:
+    """Return what a function finds in a mapped array, or an image not decoded yet; None if it is none."""
     try:
         if is_array(path):
-            height, width, _ = array_of(path).shape
-            return width, height
+            return of_array(array_of(path))
         with open_picture(path) as image:
-            return image.size
+            return of_image(image)
     except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
         return None
 
 
-def num_frames(path: str | Path) -> int:
-    """Return the number of pictures in a readable file; more than one in animations and the like."""
-    with open_picture(path) as image:
-        return getattr(image, "n_frames", 1)
+def num_frames(image: Image.Image) -> int:
+    """Return the number of pictures in an opened image; more than one in animations and the like."""
+    # Phones append a preview or a gain map to a photo: that is not an animation.
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def _scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels) -> list[NDArray[Any]]:
-    decoded: dict[tuple[int, int], NDArray[Any]] = {}
+    by_size: dict[tuple[int, int], NDArray[Any]] = {}
     sizes = []
     for each in at_least:
         with open_picture(path) as image:
-            sizes.append(_scale_down(image, each, "L" if pixels.channels == 1 else "RGB"))
-            if sizes[-1] not in decoded:
-                decoded[sizes[-1]] = pixels_of(image, pixels)
-    return [decoded[size] for size in sizes]
-
-
-def _array(path: str | Path, pixels: Pixels) -> NDArray[Any]:
-    # A copy: a mapped file may change.
-    return np.array(fitted(array_of(path), pixels))
+            _check_size(*image.size)
+            if each is not None:
+                # Of a JPEG, this sets the scale that it is decoded at, and the size that it then has.
+                image.draft("L" if pixels.channels == 1 else "RGB", (each, each))
+            sizes.append(image.size)
+            if sizes[-1] not in by_size:
+                by_size[sizes[-1]] = pixels_of(image, pixels)
+    return [by_size[size] for size in sizes]
 
 
 def array_of(path: str | Path) -> NDArray[Any]:
@@ -139,14 +138,6 @@ def array_of(path: str | Path) -> NDArray[Any]:
     return array
 
 
-def _scale_down(image: ImageFile.ImageFile, at_least: int | None, mode: str) -> tuple[int, int]:
-    """Choose the scale to decode a file at, and return the (width, height) that it gives."""
-    _check_size(*image.size)
-    if at_least is not None:
-        image.draft(mode, (at_least, at_least))
-    return image.size
-
-
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
@@ -160,36 +151,9 @@ def _check_regular(path: str | Path) -> None:
         raise OSError(f"it is a {what}, not a file")
 
 
-def _decoded(image: Image.Image) -> Image.Image:
-    image.load()
-    return _upright(image)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    # Not ImageOps.exif_transpose: it writes all tags anew, and fails where any of them is odd.
-    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    image = _to_8_bit(image)
-    # Converting RGB to RGB would copy it, which takes a tenth of the time of decoding.
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    return _scaled_to_8_bit(image) if image.mode in DEEP_MODES else _opaque(image)
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        image = Image.alpha_composite(background, image)
-    return image
-
-
-def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
+    if image.mode not in DEEP_MODES:
+        return opaque(image)
     pixels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
     top = 65535.0
     # By convention 32 bits hold 8 or 16; floats may also run from 0 to 1.

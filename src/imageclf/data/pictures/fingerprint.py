@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ def files_digest(paths: Sequence[str], how: Fingerprint) -> str:
         how: stat: path, size, and the times of the last change of content and of name, to the nanosecond;
             bytes: path and content.
     """
-    describe = _contents if how == "bytes" else _sizes_and_times
+    describe = partial(_describe_all, describe=_content if how == "bytes" else _size_and_times)
     step = -(-len(paths) // _THREADS) or 1
     digest = hashlib.sha256(how.encode())
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -30,21 +31,17 @@ def files_digest(paths: Sequence[str], how: Fingerprint) -> str:
     return digest.hexdigest()
 
 
-def _sizes_and_times(paths: Sequence[str]) -> bytes:
-    return "\n".join(f"{path}\0{_size_and_times(path)}" for path in paths).encode() + b"\n"
+def _describe_all(paths: Sequence[str], describe: Callable[[str], bytes]) -> bytes:
+    return b"".join(b"%b\0%b" % (path.encode(), describe(path)) for path in paths)
 
 
-def _size_and_times(path: str) -> str:
+def _size_and_times(path: str) -> bytes:
     try:
         status = os.stat(path)  # noqa: PTH116, a Path for each of a million files takes longer than the stat
     except OSError:  # Decoding reports it.
-        return ""
+        return b"\n"
     # The second time is that of the last rename, too: two files that changed places have kept the first.
-    return f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
-
-
-def _contents(paths: Sequence[str]) -> bytes:
-    return b"".join(path.encode() + b"\0" + _content(path) for path in paths)
+    return b"%d\0%d\0%d\n" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _content(path: str) -> bytes:

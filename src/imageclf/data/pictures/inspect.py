@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.data.pictures.arrays import is_array, shown
-from imageclf.data.pictures.decode import array_of, open_picture
+from imageclf.data.pictures.arrays import shown
+from imageclf.data.pictures.decode import num_frames, read_header
 from imageclf.data.pictures.kinds import read_native
 
 CELLS = 16
@@ -63,14 +63,12 @@ def inspect_picture(path: str) -> Inspection:
 
 def _header(path: str) -> tuple[int, int, str, str, int]:
     """Return what an `Inspection` tells of a broken file: width, height, format, mode and frames."""
-    try:
-        if is_array(path):
-            array = array_of(path)
-            return (array.shape[1], array.shape[0], "NPY", f"{array.dtype} x {array.shape[2]}", 1)
-        with open_picture(path) as image:
-            return (*image.size, image.format or "", image.mode, _num_frames(image))
-    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
-        return (0, 0, "", "", 0)
+    found = read_header(
+        path,
+        lambda array: (array.shape[1], array.shape[0], "NPY", f"{array.dtype} x {array.shape[2]}", 1),
+        lambda image: (*image.size, image.format or "", image.mode, num_frames(image)),
+    )
+    return found or (0, 0, "", "", 0)
 
 
 def hash_pixels(picture: NDArray[Any]) -> bytes:
@@ -96,11 +94,6 @@ def appearance_of(picture: NDArray[np.uint8]) -> bytes:
         return b""
     appearance: bytes = (cells / np.linalg.norm(cells)).astype(np.float16).tobytes()
     return appearance
-
-
-def _num_frames(image: Image.Image) -> int:
-    # Phones append a preview or a gain map to a photo: that is not an animation.
-    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def _num_bytes(path: str) -> int | None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imageclf.data.parallel import chunks, mapped, num_processes
-from imageclf.data.pictures.arrays import is_array, shown
-from imageclf.data.pictures.decode import array_of, open_picture, read_picture
+from imageclf.data.pictures.arrays import shown
+from imageclf.data.pictures.decode import read_header, read_picture
 from imageclf.data.pictures.pixels import RGB, Bits, Pixels
 from imageclf.data.pictures.planes import native
 from imageclf.data.pictures.store import some_of
@@ -36,11 +36,6 @@ def choose_pixels(
 
     auto is 3 channels of 8 bits, grey pictures included, unless this would lose something in every one of the
     files looked at: the low byte of 16 bits, or channels that are pages of a TIFF or in an array.
-
-    Args:
-        channels: as `data.channels`.
-        bits: as `data.bits`.
-        paths: of the files.
     """
     if channels != "auto" and bits != "auto":
         return Pixels(channels, bits)
@@ -63,14 +58,9 @@ def choose_pixels(
 
 def native_of(path: str | Path) -> Pixels | None:
     """Return the pixels that keep everything which a file has, by its header; None if it is no picture."""
-    try:
-        if is_array(path):
-            array = array_of(path)
-            return Pixels(array.shape[2], 8 if array.dtype == np.uint8 else 16)
-        with open_picture(path) as image:
-            return native(image)
-    except Exception:  # Pillow's plugins raise anything on a broken file; decoding reports it.
-        return None
+    return read_header(
+        path, lambda array: Pixels(array.shape[2], 8 if array.dtype == np.uint8 else 16), native
+    )
 
 
 def read_native(path: str | Path, at_least: int | None = None) -> NDArray[Any]:
@@ -92,18 +82,14 @@ def read_shown(path: str | Path, at_least: int | None = None) -> NDArray[np.uint
 
 
 def measured(pixels: Pixels, paths: Sequence[str]) -> Pixels:
-    """Return pixels with the mean and the standard deviation of each channel over some pictures.
+    """Return pixels with the mean and standard deviation of each channel over up to 1,000 training pictures.
 
     Those of RGB and grey pictures of 8 bits are left to the pretrained weights.
-
-    Args:
-        pixels: what the pictures are decoded to.
-        paths: of the training pictures, of which up to 1,000 are read.
 
     Raises:
         InputError: a picture cannot be read.
     """
-    if not pixels.is_measured or not paths:
+    if pixels.takes_jpeg or not paths:
         return pixels
     some = some_of(paths, _MEASURED)
     parts = chunks(len(some), _CHUNK)

@@ -37,13 +37,8 @@ class Pixels:
         return (self.channels, self.bits) == (3, 8)
 
     @property
-    def is_measured(self) -> bool:
-        """Return whether only the pictures tell mean and spread: pretrained weights know those of photos."""
-        return self.bits == 16 or self.channels not in (1, 3)
-
-    @property
     def takes_jpeg(self) -> bool:
-        """Return whether a JPEG holds such a picture."""
+        """Return whether a JPEG holds such a picture; pretrained weights know the mean and spread of such."""
         return self.bits == 8 and self.channels in (1, 3)
 
     @property
@@ -97,14 +92,10 @@ RGB = Pixels()
 
 
 def pixels_from(plain: Mapping[str, Any], source: str) -> Pixels:
-    """Return what `Pixels.plain` has written, which anyone may have changed.
-
-    Args:
-        plain: the values.
-        source: of the values, for the message.
+    """Return what `Pixels.plain` has written to `source`, which anyone may have changed.
 
     Raises:
-        InputError: they are none that a run has.
+        InputError: the values are none that a run has.
     """
     given: list[Any] = [plain.get(name) for name in ("channels", "bits", "mean", "std")]
     channels, bits, mean, std = given

@@ -1,12 +1,11 @@
 """The channels that an image of Pillow has, with all their bits: pages, alpha, 16 bits."""
 
-from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from imageclf.data.pictures.pixels import RGB, Bits, Pixels
 
@@ -17,8 +16,32 @@ _SINGLE = ("1", "L", *DEEP_MODES)
 # Those that keep a fourth, or a second, channel.
 _WITH_ALPHA = {4: ("RGBA", "CMYK"), 2: ("LA",)}
 _COLOUR_OF_16 = ("RGB;16B", "RGB;16L", "RGB;16N")
+# The operation that makes a picture upright, by EXIF orientation.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-Change = Callable[[Image.Image], Image.Image]
+
+def decoded(image: Image.Image) -> Image.Image:
+    """Load an opened image and return it upright: the same object where it is upright already."""
+    image.load()
+    # Not ImageOps.exif_transpose: it writes all tags anew, and fails where any of them is odd.
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """Return an image with what is transparent on white."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
 
 
 def native(image: Image.Image) -> Pixels:
@@ -37,14 +60,8 @@ def native(image: Image.Image) -> Pixels:
     return RGB
 
 
-def planes_of(image: Image.Image, channels: int, decoded: Change, opaque: Change) -> NDArray[Any]:
+def planes_of(image: Image.Image, channels: int) -> NDArray[Any]:
     """Return the pixels of an image `[H, W, C]`, uint8 or uint16, with C as near to `channels` as it has.
-
-    Args:
-        image: that was opened.
-        channels: of the run.
-        decoded: loads an image and makes it upright.
-        opaque: puts what is transparent on white.
 
     Raises:
         ValueError: there are several pages, but not one for each of several channels, or values of 32 bits
@@ -60,7 +77,7 @@ def planes_of(image: Image.Image, channels: int, decoded: Change, opaque: Change
             planes.append(_values(decoded(image)))
         return np.concatenate(planes, axis=2)
     if _is_deep_colour(image):
-        return _deep_colour(image, decoded)
+        return _deep_colour(image)
     image = decoded(image)
     if image.mode in DEEP_MODES or image.mode in _WITH_ALPHA.get(channels, ()):
         return _values(image)
@@ -96,12 +113,12 @@ def _whole(values: NDArray[Any]) -> NDArray[np.uint16]:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    # Pillow itself reads 8 of these bits.
+    # Pillow itself reads 8 of these bits: https://github.com/python-pillow/Pillow/issues/1888.
     tiles = getattr(image, "tile", None) or [()]
     return image.mode == "RGB" and any(name in str(tiles[0]) for name in _COLOUR_OF_16)
 
 
-def _deep_colour(image: Image.Image, decoded: Change) -> NDArray[np.uint16]:
+def _deep_colour(image: Image.Image) -> NDArray[np.uint16]:
     file: Any = image.fp  # type: ignore[attr-defined]
     file.seek(0)
     content = np.frombuffer(file.read(), dtype=np.uint8)

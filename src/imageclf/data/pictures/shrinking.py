@@ -13,7 +13,7 @@ from PIL import Image
 
 from imageclf import InputError
 from imageclf.data.parallel import chunks, mapped, num_processes
-from imageclf.data.pictures.decode import num_frames, read_picture, read_scales
+from imageclf.data.pictures.decode import num_frames, open_picture, read_picture, read_scales
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Form, Shrunk, shrunk, sufficient, writing
 from imageclf.data.views.augmentation import Picture
@@ -148,4 +148,7 @@ def _content(pixels: Picture, form: Form) -> Picture:
 
 
 def _is_animated(path: str) -> bool:
-    return path.lower().endswith(_ANIMATED) and num_frames(path) > 1
+    if not path.lower().endswith(_ANIMATED):
+        return False
+    with open_picture(path) as image:
+        return num_frames(image) > 1

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +9,7 @@ from types import MappingProxyType
 from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import Caching, about_files, fitting_form
 from imageclf.data.pictures.pixels import RGB, Pixels
-from imageclf.data.pictures.shrinking import Findings, StoreSpec, decode_all
+from imageclf.data.pictures.shrinking import Findings, decode_all
 from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
 from imageclf.schedule.size import PictureSize
@@ -47,27 +46,19 @@ def unreadable(
     if not paths or caching.folder.find("verified", key):
         return {}
     wanted = caching.specs(paths, sides, resize, fitting_form, pixels)
-    build = partial(_check, paths=paths, caching=caching, digest=digest, wanted=wanted, pixels=pixels)
+
+    def check(folder: Path) -> None:
+        """Decode all files; the entry stays empty, and its existence means that no file has a fault."""
+        with caching.staged(folder, paths, digest, wanted) as stages:
+            findings = _log_animated(paths, decode_all(paths, stages, _TITLE, checks=True, pixels=pixels))
+            if findings.faults:
+                raise _BrokenError(findings.faults)
+
     try:
-        caching.folder.get("verified", key, about_files(paths), build)
+        caching.folder.get("verified", key, about_files(paths), check)
     except _BrokenError as broken:
         return dict(broken.args[0])
     return {}
-
-
-def _check(
-    folder: Path,
-    paths: Sequence[str],
-    caching: Caching,
-    digest: str,
-    wanted: Sequence[StoreSpec],
-    pixels: Pixels,
-) -> None:
-    """Decode all files; the entry stays empty, and its existence means that no file has a fault."""
-    with caching.staged(folder, paths, digest, wanted) as stages:
-        findings = _log_animated(paths, decode_all(paths, stages, _TITLE, checks=True, pixels=pixels))
-        if findings.faults:
-            raise _BrokenError(findings.faults)
 
 
 def describe(faults: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from imageclf.data.sources.csv_rows import SPLITS, is_inside, mistakes, numbers
 from imageclf.data.sources.delimited import read_delimited
 from imageclf.data.sources.listing import (
     find_root,
+    is_folder,
     is_picture,
     list_pictures,
     picture_ids,
@@ -156,7 +157,7 @@ class CsvSource:
 
 def _find_folder(root: str, folder: str, key: str) -> str:
     path = posixpath.normpath(f"{root}/{folder}")
-    if Path(path).is_dir():
+    if is_folder(path):
         return path
     raise InputError(f"{key}={folder!r} is not a folder in {root}; name one that is.")
 

@@ -15,9 +15,7 @@ SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(
 def mistakes(rows: pd.DataFrame, may_be_blank: bool = False) -> Iterator[str]:
     """Yield one sentence for each kind of mistake.
 
-    Args:
-        rows: columns id, label, split and file, by their number in the CSV.
-        may_be_blank: whether a row needs no label.
+    Rows have the columns id, label, split and file, and are indexed by their number in the CSV.
     """
     if len(found := rows[rows["id"].str.strip() == ""]):
         yield f"data.csv: the id is blank in rows {numbers(found)}; give every row one."

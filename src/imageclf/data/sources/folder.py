@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 from imageclf import InputError
@@ -15,6 +14,7 @@ from imageclf.data.sources.listing import (
     convert_hint,
     extend_trail,
     find_root,
+    is_folder,
     list_pictures,
     picture_ids,
     read_folder,
@@ -29,13 +29,9 @@ _log = logging.getLogger(__name__)
 
 
 class _ClassFolder(NamedTuple):
-    """The pictures of one class and split.
+    """The pictures of one class and split: their names relative to a folder.
 
-    Args:
-        split: which split.
-        label: the class.
-        folder: posix path relative to the root, "." for the root itself.
-        names: relative to the folder.
+    The folder is a posix path relative to the root, "." for the root itself.
     """
 
     split: Split
@@ -114,14 +110,14 @@ class FolderSource:
         return [_absolute(root, folder) for _, _, folder in self._splits()]
 
     def _check_folders(self, root: str) -> None:
-        if not Path(_absolute(root, self.train)).is_dir():
+        if not is_folder(_absolute(root, self.train)):
             raise InputError(_missing_train(root, self.train))
-        if self.valid is not None and not Path(_absolute(root, self.valid)).is_dir():
+        if self.valid is not None and not is_folder(_absolute(root, self.valid)):
             raise InputError(
                 f"data.valid={self.valid!r} is not a folder in {root}; "
                 "name one that is, or split one off with data.valid=null."
             )
-        if self.test is not None and not Path(_absolute(root, self.test)).is_dir():
+        if self.test is not None and not is_folder(_absolute(root, self.test)):
             raise InputError(f"data.test={self.test!r} is not a folder in {root}; name one that is, or null.")
         paths = self._paths(root)
         if len(set(paths)) < len(paths):
@@ -167,10 +163,7 @@ def _below(root: str, path: str) -> str:
 def _skipped(here: Listing, classes: Mapping[str, Listing], outputs: Sequence[str]) -> Listing:
     """Return what a folder and its class folders hold beside pictures of a class.
 
-    Args:
-        here: what lies directly in the folder.
-        classes: what its folders hold, by their names.
-        outputs: those of them that hold nothing but runs and caches.
+    `classes` is what its folders hold, by name; `outputs` are those with nothing but runs and caches.
     """
     skipped = Listing(
         [], list(here.pictures), list(here.others), list(here.hidden), [f"{name}/" for name in outputs]

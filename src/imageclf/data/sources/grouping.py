@@ -32,6 +32,7 @@ def group_bins(
     share, filled = np.array(shares)[:, None], np.zeros((len(shares), counts.shape[1]))
     bins = np.zeros(len(counts), dtype=np.int64)
     for group in order:
+        # By the square, a class that a bin already has much of weighs more: it goes where it is rare.
         growth = ((filled + counts[group]) ** 2 - filled**2) / share
         bins[group] = growth.sum(axis=1).argmin()
         filled[bins[group]] += counts[group]

@@ -50,9 +50,14 @@ def find_root(root: str) -> str:
     # os.path leaves an unknown ~user as it is, where pathlib raises an error of its own.
     expanded = os.path.expanduser(os.path.expandvars(root))  # noqa: PTH111
     path = os.path.normpath(Path(expanded).absolute())
-    if root.strip() and Path(path).is_dir():
+    if root.strip() and is_folder(path):
         return path
     raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set")
+
+
+def is_folder(path: str) -> bool:
+    """Return whether a path leads to a folder; False for a name that is too long, where pathlib raises."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_picture(name: str) -> bool:
@@ -92,11 +97,8 @@ def read_folder(path: str) -> Listing:
 def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Listing:
     """List a folder's pictures in natural order, then those of each subfolder; links are followed.
 
-    What a run or a cache has left there is none of the pictures.
-
-    Args:
-        folder: Path of the folder.
-        trail: Real paths of the folders whose links led here; empty at the start.
+    What a run or a cache has left there is none of the pictures. The `trail` holds the real paths of the
+    folders whose links led here.
 
     Raises:
         InputError: A link leads back to a folder that holds it, or see `read_folder`.
@@ -129,11 +131,7 @@ def extend_trail(path: str, trail: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def picture_ids(names: Sequence[str]) -> list[str]:
-    """Drop the suffixes, but keep them wherever two pictures would get the same id.
-
-    Args:
-        names: Different paths.
-    """
+    """Drop the suffixes of different paths, but keep them wherever two pictures would get the same id."""
     ids = [os.path.splitext(name)[0] for name in names]  # noqa: PTH122
     # A name kept whole can equal another's stem (a.jpg, a.png, a.jpg.png), hence the loop.
     while len(set(ids)) < len(ids):

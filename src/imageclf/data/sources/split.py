@@ -10,6 +10,7 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.data.sources.grouping import generator, group_bins, group_numbers
 from imageclf.data.sources.table import Table, warn_missing
+from imageclf.schedule.ranges import check_ranges
 from imageclf.tasks.kinds import Targets
 
 Rows = npt.NDArray[np.int64]
@@ -55,6 +56,7 @@ def stratified_sizes(counts: npt.NDArray[np.int64], valid_pct: float) -> npt.NDA
     lower = lower if lower.sum() <= total else np.zeros_like(lower)
     sizes: npt.NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), lower, upper)
     total = min(total, int(upper.sum()))
+    # What rounding and the bounds have left over goes, row by row, to the class furthest from its share.
     while (missing := total - int(sizes.sum())) != 0:
         free, sign = (sizes < upper, 1) if missing > 0 else (sizes > lower, -1)
         sizes[np.argmax(np.where(free, sign * (exact - sizes), -np.inf))] += sign
@@ -99,26 +101,18 @@ class Splitting:
     folds: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.valid_pct < 1:
-            raise InputError(f"data.valid_pct={self.valid_pct} must be from 0 to below 1, such as 0.2.")
-        if self.split not in ("stratified", "random", "fastai"):
-            raise InputError(f"data.split={self.split!r} must be stratified, random or fastai.")
-        if not 0 <= self.split_seed < 2**32:
-            raise InputError(f"data.split_seed={self.split_seed} must be a whole number from 0 to 2**32 - 1.")
-        if self.folds < 2:
-            raise InputError(f"data.folds={self.folds} must be 2 or more.")
-        if self.fold is not None:
-            self._check_fold(self.fold)
-
-    def _check_fold(self, fold: int) -> None:
-        if not 0 <= fold < self.folds:
+        check_ranges("data", vars(self))
+        if self.fold is None:
+            return
+        if self.fold >= self.folds:
             raise InputError(
-                f"data.fold={fold} must be from 0 to {self.folds - 1} (data.folds={self.folds}), or null."
+                f"data.fold={self.fold} must be from 0 to {self.folds - 1} (data.folds={self.folds}), or "
+                "null."
             )
         if self.valid_pct == 0:
             raise InputError(
-                f"data.fold={fold} needs validation pictures, but data.valid_pct=0 trains on everything; "
-                "set data.fold=null or data.valid_pct above 0."
+                f"data.fold={self.fold} needs validation pictures, but data.valid_pct=0 trains on "
+                "everything; set data.fold=null or data.valid_pct above 0."
             )
 
     def words(self, share: str = "class") -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.data.sources.listing import SUFFIXES, convert_hint, list_pictures, picture_ids
+from imageclf.data.sources.listing import SUFFIXES, convert_hint, is_folder, list_pictures, picture_ids
 from imageclf.data.sources.names import listed
 from imageclf.data.sources.table import Table, make_table
 from imageclf.system.conventions import separator_of
@@ -49,8 +49,12 @@ def unlabelled_table(data: str | Sequence[str], classes: tuple[str, ...], column
     names = [each.name for each in pictures]
     if len(set(names)) < len(names):
         names = [each.path for each in pictures]
-    blank = [""] * len(names)
-    columns = {"id": picture_ids(names), "path": list(found), "label": blank, "split": ["test"] * len(names)}
+    return table_to_predict(picture_ids(names), list(found), classes)
+
+
+def table_to_predict(ids: Sequence[str], paths: Sequence[str], classes: tuple[str, ...]) -> Table:
+    """Return pictures as rows of the test split, without labels; `classes` are those to predict."""
+    columns = {"id": ids, "path": paths, "label": [""] * len(ids), "split": ["test"] * len(ids)}
     return Table(make_table(columns).frame, classes)
 
 
@@ -59,9 +63,9 @@ def _expand(data: str, column: str | None, num_given: int) -> Iterator[_Named]:
     path = Path(data).expanduser()
     if data == STDIN:
         yield from _of_lines()
-    elif path.is_dir():
+    elif is_folder(str(path)):
         yield from _of_folder(path)
-    elif not path.exists():
+    elif not os.path.exists(path):  # noqa: PTH110, as in `is_folder`
         raise InputError(f"data={data}: there is no such file or folder{_hint(data, num_given)}")
     elif path.suffix.lower() in _TABLES:
         yield from _of_csv(path, column)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imageclf import InputError
+from imageclf.schedule.ranges import check_ranges
 
 CROP_TRIES = 10
 NUM_DRAWS = 17 + 2 * CROP_TRIES
@@ -62,23 +62,7 @@ class Augmentation:
     extra: Callable[[Picture], Any] | None
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        for name, low, high in (
-            ("max_rotate", 0, 180),
-            ("p_rotate", 0, 1),
-            ("max_zoom", 1, 10),
-            ("p_zoom", 0, 1),
-            ("max_warp", 0, 0.3),
-            ("p_warp", 0, 1),
-            ("max_lighting", 0, 0.9),
-            ("p_lighting", 0, 1),
-            ("p_flip", 0, 1),
-            ("min_scale", 0.01, 1),
-            ("max_ratio", 1, 10),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"transforms.{name}={value}: give a number from {low} to {high}")
+        check_ranges("transforms", vars(self))
 
 
 class Views(NamedTuple):
@@ -124,11 +108,7 @@ def plain_views(count: int) -> Views:
 
 
 def draw_views(augmentation: Augmentation, draws: Floats) -> Views:
-    """Return random views.
-
-    Args:
-        augmentation: the ranges.
-        draws: numbers in [0, 1), `[B, NUM_DRAWS]`.
+    """Return random views by draws in [0, 1), `[B, NUM_DRAWS]`.
 
     Source: RandomRotate, RandomLighting, RandomFlip, RandomDihedral, RandomScale of fastai 0.7; Warp,
     Brightness and Contrast of fastai 2; `RandomResizedCrop.get_params` of torchvision.

@@ -11,15 +11,8 @@ def uniforms(
 ) -> NDArray[np.float64]:
     """Return numbers in [0, 1), `[B, count]`, one row per sample, from (seed, epoch, row, view) alone.
 
-    A whole batch is drawn at once and no generator keeps state, so workers, ranks and resuming cannot
-    change a draw.
-
-    Args:
-        seed: the run's seed.
-        epoch: counted from the run's start.
-        rows: positions in the table, `[B]`.
-        views: numbers of the views, `[B]`.
-        count: numbers per sample.
+    A whole batch, with `rows` and `views` `[B]`, is drawn at once and no generator keeps state, so workers,
+    ranks and resuming cannot change a draw.
 
     Source: SplitMix64, https://doi.org/10.1145/2714064.2660195.
     """

@@ -15,11 +15,8 @@ from imageclf.data.views.augmentation import Picture
 def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
     """Return what a `transforms.extra` node has built as a function of a picture `[H, W, C]`.
 
-    A transform of torchvision gets a tensor `[C, H, W]`: it would return an array as it is.
-
-    Args:
-        built: by the node.
-        name: of its class or function.
+    A transform of torchvision gets a tensor `[C, H, W]`: it would return an array as it is. `name` is that of
+    the node's class or function.
 
     Raises:
         InputError: it cannot be called.
@@ -38,13 +35,7 @@ def as_extra(built: Any, name: str) -> Callable[[Picture], Any]:
 def try_extra(extra: Callable[[Picture], Any], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
     """Refuse a transform that returns no picture before a run starts, which may augment only later.
 
-    Args:
-        extra: is called once, with noise.
-        shape: of a view, `[H, W, C]`.
-        dtype: of its values.
-
-    Raises:
-        InputError: as `checked_view`.
+    It is called once, with noise in the shape `[H, W, C]` and type of a view; see `checked_view`.
     """
     draws, white = np.random.default_rng(0), np.iinfo(dtype).max
     picture = draws.integers(0, white, shape, dtype, endpoint=True)
@@ -67,11 +58,7 @@ def seeded(extra: Callable[[Picture], Any], picture: Picture, seed: int) -> Any:
 
 
 def checked_view(returned: Any, given: Picture) -> Picture:
-    """Return what a transform has made of a picture, as the array that it must be.
-
-    Args:
-        returned: by the transform.
-        given: the picture that it got, of the same shape and type.
+    """Return what a transform has made of a given picture, as an array of the same shape and type.
 
     Raises:
         InputError: it is something else.

@@ -13,7 +13,8 @@ from imageclf.schedule.size import PictureSize, edges, of_edges
 
 Resize = Literal["crop", "squish", "pad", "random_resized_crop"]
 
-# Of pictures with other numbers of channels OpenCV rounds places to 1/32 of a pixel.
+# Of pictures with other numbers of channels OpenCV rounds places to 1/32 of a pixel:
+# https://github.com/opencv/opencv/issues/26361.
 _EXACT = (1, 3, 4)
 # OpenCV's own threads would fight the loader's workers and torch over the cores.
 cv2.setNumThreads(0)
@@ -25,13 +26,7 @@ def stored_side(
     """Return the size that a picture is shrunk to, see `stored_size`, before any of its views is made.
 
     A view is one bilinear resampling of the shrunk picture: a quarter more pixels than it shows keep
-    rotations sharp, and up to twice as many cause no aliasing.
-
-    Args:
-        size: of the views.
-        resize: how a picture becomes a view.
-        max_zoom: largest zoom of a view.
-        crop_pct: that of `maps`, for the plain view.
+    rotations sharp, and up to twice as many cause no aliasing. `crop_pct` is that of the plain view.
     """
     detail = 2.0 if resize == "random_resized_crop" else max(1.25, max_zoom, 1 / crop_pct)
     return of_edges(max(round(detail * edge), edge + 32) for edge in edges(size))
@@ -57,7 +52,8 @@ def shrink(picture: Picture, width: int, height: int) -> Picture:
     pixels = torch.from_numpy(picture if picture.flags.writeable else picture.copy())
     channels_first = pixels.view(1, *picture.shape).permute(0, 3, 1, 2)
     if picture.dtype != np.uint8:
-        # Torch resamples no uint16.
+        # Torch resamples no uint16, of which it has little more than the name:
+        # https://github.com/pytorch/pytorch/issues/58734.
         channels_first = channels_first.float()
     smaller = interpolate(channels_first, (height, width), mode="bicubic", antialias=True)
     if picture.dtype != np.uint8:
@@ -91,14 +87,8 @@ def maps(shapes: Floats, size: PictureSize, resize: Resize, views: Views, crop_p
 
     From the picture to the result: it is scaled and zoomed, rotated about its centre, cropped to `size`,
     seen in perspective about the centre of the crop, turned and mirrored. A quarter turn of what is not
-    square would show other parts of the picture: a half turn takes its place.
-
-    Args:
-        shapes: (width, height) of the pictures, `[B, 2]`.
-        size: of the results.
-        resize: how a picture becomes a view.
-        views: of the batch.
-        crop_pct: share that the crop keeps of the side that limits it, `[B]`; crop only.
+    square would show other parts of the picture: a half turn takes its place. Shapes are (width, height) of
+    the pictures, `[B, 2]`; `crop_pct` `[B]` is that of `scaled_sizes`.
     """
     windows, inside = _windows(shapes, size, resize, views, crop_pct)
     target = _width_height(size)
@@ -150,6 +140,7 @@ def _windows(
     """Return the (width, height) in pixels that each view shows, and whether x and y place it."""
     target = _width_height(size)
     if resize == "random_resized_crop":
+        # These bring their own scale, so that `crop_pct` does not count.
         windows, inside = _random_windows(shapes, views.crops, target[0] / target[1])
         return windows / views.zoom[:, None], inside
     scaled = scaled_sizes(shapes, size, resize, crop_pct) * views.zoom[:, None]
@@ -217,6 +208,7 @@ def _perspectives(points: Floats, targets: Floats) -> Floats:
     homogeneous = np.concatenate([points, ones], axis=2)
     first = np.concatenate([homogeneous, zeros, -targets[:, :1] * points], axis=2)
     second = np.concatenate([zeros, homogeneous, -targets[:, 1:] * points], axis=2)
+    # Four points with two equations each, for the eight unknowns of a map whose last entry is 1.
     system = np.concatenate([first, second], axis=1)
     solution = np.linalg.solve(system, np.broadcast_to(targets.T.reshape(8, 1), (len(points), 8, 1)))
     return np.concatenate([solution[:, :, 0], ones[:, 0]], axis=1).reshape(-1, 3, 3)

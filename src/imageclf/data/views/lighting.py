@@ -43,12 +43,8 @@ def light(picture: Picture, table: NDArray[np.uint8]) -> None:
 def light_16(picture: Picture, brightness: float, contrast: float, mean: float, white: float) -> None:
     """Do what `light` does with a linear table, to a picture of 16 bits `[H, W, C]`, in place.
 
-    Args:
-        picture: uint16.
-        brightness: added, as a fraction of `white`.
-        contrast: factor on the distance to the mean.
-        mean: of the picture's values.
-        white: what brightness is a fraction of; 16 bits are seldom used up to their largest value.
+    Contrast is a factor on the distance to the mean of the picture's values. Brightness is added, as a
+    fraction of `white`: 16 bits are seldom used up to their largest value.
     """
     lit = (picture - np.float32(mean)) * np.float32(contrast) + np.float32(mean + brightness * white)
     picture[:] = lit.round().clip(0, np.iinfo(picture.dtype).max)

@@ -48,8 +48,3 @@ class Viewing:
     def tables(self, views: Views, means: Floats) -> NDArray[np.uint8]:
         """Return the tables of new values by the lighting of each view, `[B, 256]`; see `lighting_tables`."""
         return lighting_tables(views.brightness, views.contrast, means, self.augmentation.lighting)
-
-
-def changes_light(views: Views) -> bool:
-    """Return whether any view changes the lighting of its picture."""
-    return bool(views.brightness.any() or (views.contrast != 1).any())

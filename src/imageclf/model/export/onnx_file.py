@@ -19,12 +19,9 @@ Input = Literal["uint8", "float"]
 
 
 class Probabilities(nn.Module):
-    """Pictures `[B, C, H, W]` to probabilities `[B, C]`, the mean over several classifiers.
+    """Pictures `[B, C, H, W]` to probabilities `[B, C]`, the mean over classifiers of the same classes.
 
-    Args:
-        models: of the same classes.
-        scale: factor for the values of the pictures: 1 for whole numbers; for 0 to 1 the largest of these.
-        task: what makes probabilities of logits.
+    Values are multiplied by `scale`: 1 for whole numbers; for 0 to 1 the largest of these.
     """
 
     def __init__(self, models: Sequence[ImageClassifier], scale: float, task: Task) -> None:

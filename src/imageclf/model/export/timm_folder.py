@@ -42,15 +42,7 @@ def to_timm(
     size: PictureSize,
     resize: Literal["crop", "squish", "pad", "random_resized_crop"],
 ) -> TimmFolder:
-    """Return a classifier as stock timm reads it.
-
-    Args:
-        model: the classifier, with the weights to write.
-        backbone: timm name.
-        classes: in class order.
-        expects: what the weights expect of a picture.
-        size: of the pictures.
-        resize: how they become that size.
+    """Return a classifier as stock timm reads it; `backbone` is the timm name of its body.
 
     Raises:
         InputError: the head has layers that are not torch's own.

@@ -26,23 +26,17 @@ def average_weights(states: Sequence[State]) -> State:
 
 
 def blend(average: State, state: State, count: int) -> State:
-    """Return the average of `count + 1` state dicts from that of `count` and one more.
+    """Return the average of `count + 1` state dicts from that of `count`, at least 1, and one more.
 
-    Args:
-        average: of `count` state dicts.
-        state: the one to add, which also determines integer tensors.
-        count: at least 1.
+    Integer tensors are those of the one that is added.
     """
     return {name: _blend(average[name], tensor, count) for name, tensor in state.items()}
 
 
 def follow(average: State, state: State, decay: float) -> None:
-    """Move an average in place towards a state dict.
+    """Move an average in place towards the newest weights, and keep the share `decay` of it, 0 to 1.
 
-    Args:
-        average: changed; its integer tensors become those of `state`.
-        state: the newest weights.
-        decay: share of the average that is kept, 0 to 1.
+    Integer tensors become those of the newest weights.
     """
     floating = [name for name, tensor in state.items() if tensor.is_floating_point()]
     for name in state.keys() - floating:

@@ -9,14 +9,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def refresh_norms(model: nn.Module, names: Collection[str], batches: Iterable[Tensor]) -> list[_BatchNorm]:
-    """Estimate the running statistics of batch norms again in one pass, and return these norms.
+    """Estimate the running statistics of the named batch norms again in one pass, and return these norms.
 
-    All batches have equal weight. Modes and momenta are restored afterwards.
-
-    Args:
-        model: best in eval mode: dropout would add noise that predictions do not have.
-        names: of the batch norms, which are in training mode meanwhile.
-        batches: inputs of the model.
+    All batches, inputs of the model, have equal weight. The model is best in eval mode: dropout would add
+    noise that predictions do not have. Modes and momenta are restored afterwards.
 
     Source: `torch.optim.swa_utils.update_bn`; without dropout, https://arxiv.org/abs/1801.05134.
     """

@@ -69,9 +69,7 @@ def is_whole(path: Path) -> bool:
 def read_saved(file: Path, maps: bool = False) -> dict[str, Any]:
     """Return what a file of torch.save holds: tensors and plain values; no code runs.
 
-    Args:
-        file: its path.
-        maps: read tensors only where they are looked at, for a file that nobody writes meanwhile.
+    With `maps` tensors are read only where they are looked at, of a file that nobody writes meanwhile.
 
     Raises:
         InputError: it is not such a file, or is damaged.

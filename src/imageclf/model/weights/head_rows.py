@@ -19,11 +19,8 @@ Tensors = Mapping[str, Tensor]
 def keep_rows(head: nn.Module, classes: Sequence[str], content: Mapping[str, Any]) -> None:
     """Give a head what an older one has learned of the classes that both know, and log which these are.
 
-    Args:
-        head: of the new network.
-        classes: in its order.
-        content: of a file of weights; one that names no classes, as those of other programs, leaves the head
-            as it is.
+    `content` is that of a file of weights; one that names no classes, as those of other programs, leaves the
+    head as it is.
     """
     names, state = content.get("classes"), content.get("state_dict")
     if not isinstance(names, list | tuple) or not isinstance(state, dict):
@@ -49,14 +46,7 @@ def with_old_rows(
 ) -> dict[str, Tensor] | None:
     """Return the tensors of an older head, with a row of its last layer for each class of the new one.
 
-    Args:
-        head: tensors of the new head; the last layer has a row per class.
-        old: those of the older one.
-        classes: of the new head, in class order.
-        old_classes: of the older one, in class order.
-
-    Returns:
-        None if they are heads of different kinds.
+    Classes are in class order; that layer has a row per class. None: the heads are of different kinds.
     """
     last = list(head)[-1].rpartition(".")[0]
     rows = [name for name in head if name.rpartition(".")[0] == last]

@@ -32,12 +32,7 @@ def fitted_positions(state: dict[str, Tensor], body: nn.Module, grid: Grid | Non
     """Return tensors whose position embeddings are for the grid of a network, resampled from their own.
 
     timm takes the grid of every file for a square, and does nothing where the shapes agree: 4 x 16 patches
-    would be read as 8 x 8. A square of another number of patches is left to it.
-
-    Args:
-        state: tensors of the network by name.
-        body: the network.
-        grid: that the tensors are for; None: a square.
+    would be read as 8 x 8. A square of another number of patches, and no `grid` in the file, is left to it.
     """
     (wanted, new), given = _positions(body), state.get(NAME)
     if wanted is None or given is None or (grid is None and given.shape != wanted.shape):

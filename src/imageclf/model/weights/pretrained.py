@@ -110,17 +110,15 @@ def read_weights(weights: str, backbone: str) -> Weights | None:
 
 
 def body_weights(state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
-    """Return the tensors of a backbone without classifier.
+    """Return the tensors of a backbone without classifier, of those `names`.
 
-    Args:
-        state: tensors by name; a prefix that all names share ("backbone.", "model.backbone.", "module.") is
-            dropped.
-        names: of the backbone's tensors.
+    A prefix that all names in `state` share ("backbone.", "model.backbone.", "module.") is dropped.
 
     Raises:
         InputError: tensors of the backbone are missing.
     """
     prefixes = [a + b for a, b in product(("", "module.", "model."), ("", "backbone."))]
+    # Which prefix a file has is not known beforehand: the one under which most names are found.
     best = max(prefixes, key=lambda prefix: sum(prefix + name in state for name in names))
     missing = sorted(name for name in names if best + name not in state)
     if missing:
@@ -208,11 +206,7 @@ def _packaged_file(backbone: str) -> Path:
 
 
 def check_sum(file: Path, package: Package) -> None:
-    """Refuse weights that are not those of the package as it was published.
-
-    Raises:
-        InputError: a byte differs.
-    """
+    """Refuse weights that are not, to the byte, those of the package as it was published."""
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != package.sha256:

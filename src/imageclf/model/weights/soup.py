@@ -44,10 +44,7 @@ def greedy_soup(
 ) -> Soup[Judged]:
     """Return the running average of weights, added best first, and only if that improves its score.
 
-    Args:
-        scores: of each alone, at least one.
-        load: returns weights by name.
-        judge: returns the score of weights.
+    `scores` are those of each alone, of at least one.
 
     Source: recipe 1 of Model soups, https://arxiv.org/abs/2203.05482.
     """

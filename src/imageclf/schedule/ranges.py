@@ -132,9 +132,18 @@ def range_of(key: str) -> Range | None:
     return RANGES.get(_PHASE.sub(r"\1.*", key))
 
 
-def check_range(key: str, value: Any) -> None:
-    """Refuse a number outside its range, or a list that holds one."""
-    legal = range_of(key)
+def check_ranges(group: str, values: Mapping[str, Any]) -> None:
+    """Refuse the first of some values, by their keys in a group, that `check_range` refuses."""
+    for name, value in values.items():
+        check_range(f"{group}.{name}", value)
+
+
+def check_range(key: str, value: Any, legal: Range | None = None) -> None:
+    """Refuse a number outside its range, or a list that holds one, with an InputError.
+
+    `legal` is the range where the key is not whole; None: that of the key.
+    """
+    legal = legal or range_of(key)
     if legal is None:
         return
     for each in value if isinstance(value, list | tuple) else [value]:

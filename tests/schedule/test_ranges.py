@@ -10,10 +10,10 @@ import pytest
 from composing import composed_in
 
 from imageclf import InputError
-from imageclf.configs import ranges, to_plain
-from imageclf.configs.ranges import RANGES, Range, check_range, range_of
-from imageclf.schedule import Phase
+from imageclf.configs import to_plain
+from imageclf.schedule import Phase, ranges
 from imageclf.schedule.cycles import MAX_EPOCHS
+from imageclf.schedule.ranges import RANGES, Range, check_range, range_of
 from imageclf.training.run_config import RunConfig, parse
 
 CHOICES = [
@@ -96,6 +96,14 @@ def test_ends_of_a_range(legal, inside, outside):
     assert all(map(legal.holds, inside)) and not any(map(legal.holds, outside))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("div", 0), ("div", -3), ("div_final", 0), ("pct_start", 1.5), ("n_cycles", 10**9)]
+)
+def test_a_phase_that_is_built_in_python_has_the_ranges_of_a_config(name, value):
+    with pytest.raises(InputError, match=rf"^{name}={value}: give a number from"):
+        Phase(shape="onecycle", **{name: value})
+
+
 @pytest.mark.parametrize("value", ["auto", None, True, [0.1, 0.2], ["body1"]])
 def test_what_is_no_number_has_no_range(value):
     check_range("schedule.phases.mine.lr", value)
@@ -109,7 +117,13 @@ def test_each_number_of_a_list_is_judged():
 
 
 @pytest.mark.parametrize(
-    "cycles", [{"n_cycles": 10**9}, {"cycle_len": 10**9}, {"n_cycles": 3, "cycle_mult": 10**9}]
+    "cycles",
+    [
+        {"n_cycles": 10**5, "cycle_len": 2},
+        {"n_cycles": 2, "cycle_len": 10**5},
+        {"n_cycles": 3, "cycle_mult": 10**5},
+        {"n_cycles": 10**5, "cycle_len": 10**5, "cycle_mult": 10**5},
+    ],
 )
 @pytest.mark.fault("Configs and secrets", "A phase has a billion epochs", "It is refused at once")
 def test_a_phase_of_endless_epochs_is_refused_at_once(cycles):
