@@ -190,7 +190,14 @@ def test_a_table_that_names_no_files_is_refused_with_its_columns_and_the_folders
 def test_a_column_of_absolute_paths_is_named(tmp_path):
     (tmp_path / "a.jpg").touch()
     (tmp_path / "labels.csv").write_text(f"file,label\n{tmp_path}/a.jpg,cat\n")
-    with pytest.raises(InputError, match=r"the column 'file' holds absolute paths .*a\.jpg.*give them from"):
+    with pytest.raises(InputError, match=r"the column 'file' holds absolute paths .*a\.jpg.*give them rel"):
+        find_id_column(str(tmp_path), "labels.csv")
+
+
+@pytest.mark.parametrize("name", ["/" + "x" * 300, "x" * 300 + "/a.jpg"])
+def test_a_name_longer_than_any_file_system_takes_names_no_file(tmp_path, name):
+    (tmp_path / "labels.csv").write_text(f"file,label\n{name},cat\n")
+    with pytest.raises(InputError, match="no column names files"):
         find_id_column(str(tmp_path), "labels.csv")
 
 

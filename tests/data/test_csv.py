@@ -194,9 +194,10 @@ def test_all_missing_files_are_listed_with_rows_and_what_is_there(tmp_path):
     assert "their folders hold files such as 'a.jpg', 'b.jpg', 'c.JPG'" in message
 
 
-def test_a_missing_sub_folder_is_a_missing_file(tmp_path):
-    assert "1 of 2 files are missing, in rows 3: 'y/b.jpg'" in refusal(
-        put(tmp_path, "id,breed\na,cat\ny/b,dog\n")
+@pytest.mark.parametrize("folder", ["y", "y" * 300], ids=["missing", "longer than any file system takes"])
+def test_a_missing_sub_folder_is_a_missing_file(tmp_path, folder):
+    assert f"1 of 2 files are missing, in rows 3: '{folder}/b.jpg'" in refusal(
+        put(tmp_path, f"id,breed\na,cat\n{folder}/b,dog\n")
     )
 
 

@@ -49,7 +49,11 @@ def run(cfg: DictConfig, folder: Path) -> float | None:
 
 
 def factor_of(config: LrFindConfig) -> float:
-    """Return what `lr_scaling` will multiply the rate of the searched phase by, once it is a number."""
+    """Return what `lr_scaling` will multiply the rate of the searched phase by, once it is a number.
+
+    Raises:
+        InputError: as `one_phase` and `scalings`.
+    """
     if config.lr_scaling == "none":
         return 1.0
     alone, name = one_phase(config)
@@ -97,7 +101,11 @@ def search(config: LrFindConfig, folder: Path) -> tuple[str, Suggestion]:
 
 
 def one_phase(config: LrFindConfig) -> tuple[LrFindConfig, str]:
-    """Return a config with one phase alone, its learning rate to be found, and the phase's name."""
+    """Return a config with one phase alone, its learning rate to be found, and the phase's name.
+
+    Raises:
+        InputError: there is no such phase.
+    """
     phases = config.schedule.phases
     name = config.phase or next(iter(phases))
     if name not in phases:

@@ -28,6 +28,9 @@ def write_page(
 
     `about` holds classes, `prepare` and `input` of the ONNX file, and the facts of the task; `runtime` is
     onnxruntime-web as `npm pack` writes it, without which the page loads it from a CDN.
+
+    Raises:
+        InputError: there is no such package, or it lacks the runtime.
     """
     vendored = files("imageclf.report").joinpath("vendored")
     decoder = _script("JPEG", _base64(vendored.joinpath("jpeg-turbo.wasm").read_bytes()))

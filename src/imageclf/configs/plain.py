@@ -112,7 +112,11 @@ def load_config(path: Path) -> Plain:
 
 
 def keep_environment(raw: Any, resolved: Any, key: str) -> Any:
-    """Return `resolved` with those values of `raw` that read the environment as they are written."""
+    """Return `resolved` with those values of `raw` that read the environment as they are written.
+
+    Raises:
+        InputError: see `to_saved`.
+    """
     if isinstance(resolved, dict):
         inner = raw if isinstance(raw, dict) else {}
         return {

@@ -66,9 +66,9 @@ class Workers(Generic[Item]):
         self._function = function
         self._most = AHEAD * num_processes
         self._num_processes = num_processes
-        # The consumer looks at one result while it asks for the next.
+        # Without a fork the memory would not be inherited: results go through the pipe.
         is_shared = self._context.get_start_method() == "fork"
-        # Without a fork the memory would not be inherited, and results go through the pipe.
+        # The consumer looks at one result while it asks for the next.
         self._slots = Slots(self._most + 2, capacity if is_shared else 0)
         self._numbers = count()
         self._pending: deque[_Task[Item]] = deque()

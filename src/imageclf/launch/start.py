@@ -76,7 +76,7 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     with recording():
         plain = to_plain(cfg)
         config = check_job(cfg, plain, run_dir, overrides)
-    # In this order the lock is free before the job is put back into the queue, from where it takes it again.
+    # In this order the lock is released before the job is requeued: its next start needs it.
     with requeue_when_preempted(), locked(run_dir):
         with recording():
             is_left = prepare(cfg, run_dir, overrides, plain)
@@ -122,7 +122,7 @@ def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]
 
 
 def check_top(config: RunConfig) -> None:
-    """Refuse resume_sweep without -m, missing tags, an illegal budget, and a search for the worst metric."""
+    """Refuse resume_sweep without -m, missing tags, an illegal budget, and a search for the worst run."""
     check_tags(config)
     if config.resume_sweep is not None:
         raise InputError(

@@ -79,7 +79,8 @@ def freeze_to(model: nn.Module, groups: LayerGroups, first: int, train_bn: bool)
     """Train the groups from index `first` on and freeze those below it, in gradients and in mode.
 
     A frozen group is in eval mode: batch norm keeps its statistics and dropout does nothing, so its features
-    can be cached. Without `train_bn`, so does all batch norm of the body. Applying it again changes nothing.
+    can be cached. Without `train_bn` all batch norm of the body keeps its statistics. Applying it again
+    changes nothing.
 
     Source: `learn.freeze_to(first)` of fastai 0.7, with `learn.bn_freeze(not train_bn)`.
     """

@@ -134,6 +134,9 @@ class Schedule:
             found: the head's learning rate of each phase whose `lr` is auto.
             losses: on validation, by epoch of the run; for `shape: plateau`.
             depths: of the parameter groups, as in `Phase.lrs`.
+
+        Raises:
+            InputError: as `Phase.group_lrs`.
         """
         place = self.at(epoch)
         # Those of the cycle alone: at a restart the rate is back at its peak.

@@ -68,6 +68,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def is_folder(path: str | Path) -> bool:
+    """Return whether a path leads to a folder; False for a name that is too long, where pathlib raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: str | Path) -> bool:
+    """Return whether a path leads to a file; False for a name that is too long, where pathlib raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def regular_file(path: Path) -> Path:
     """Return a path if it is a regular file: opening a pipe would wait forever.
 

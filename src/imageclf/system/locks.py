@@ -32,8 +32,8 @@ def locked(run_dir: Path, is_first_rank: bool = True, wait: float | None = None)
     """Lock a run directory against other jobs, until the block or the process ends.
 
     It is a POSIX lock: the kernel frees it however the process ends, forked data workers do not inherit it,
-    and it works over NFS. The first rank locks for all of them. `wait` is the seconds to wait
-    for it; None: as `patience` says.
+    and it works over NFS. The first rank locks for all of them. `wait` is in seconds; None: as
+    `patience` says.
 
     Raises:
         InputError: another process still holds it.

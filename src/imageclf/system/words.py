@@ -38,12 +38,13 @@ def joined(names: Sequence[str], most: int | None = None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    r"""Return the first line of an error's message, or its type if it has none.
+    r"""Return the first line of an error's message that is not blank, or its type if it has none.
 
-    >>> first_line(ValueError("line 1:\n  odd")), first_line(RecursionError())
+    >>> first_line(ValueError("\nline 1:\n  odd")), first_line(RecursionError())
     ('line 1:', 'RecursionError')
     """
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
 
 
 def reason_of(error: BaseException) -> str:

@@ -143,6 +143,9 @@ def build_trainer(
     """Build the Trainer.
 
     The node is checked, and the callbacks are in the order of their hooks.
+
+    Raises:
+        InputError: this machine does not have what the node asks for.
     """
     # Batch norms are converted when the module is built.
     node = {name: value for name, value in {**node, **settle(node)}.items() if name != "sync_batchnorm"}

@@ -53,7 +53,11 @@ T = TypeVar("T")
 
 
 def checked(cfg: DictConfig, options: type[T]) -> T:
-    """Return the composed config of a command as its dataclass."""
+    """Return the composed config of a command as its dataclass.
+
+    Raises:
+        InputError: as `check`, or a value is out of range.
+    """
     config = to_plain(cfg)
     check(config, options)
     return options(**config)

@@ -35,6 +35,9 @@ def prepare(cfg: DictConfig, run_dir: Path, overrides: list[str], plain: Plain |
 
     Returns:
         Whether there is anything left to do: False for a finished run.
+
+    Raises:
+        InputError: as `check_directory`.
     """
     saved = run_dir / "config.yaml"
     # A job has checked it already, but not since it holds the directory's lock.

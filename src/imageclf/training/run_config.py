@@ -49,7 +49,11 @@ class DataOptions:
     class_list: ClassList = field(default_factory=ClassList)
 
     def read(self) -> Table:
-        """Return the pictures of the source in the chosen classes, with labels as the task reads them."""
+        """Return the pictures of the source in the chosen classes, with labels as the task reads them.
+
+        Raises:
+            InputError: they cannot be read, or there are no such classes.
+        """
         return self.class_list.apply(self.task.read(self.source.read))
 
 
@@ -98,6 +102,9 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     """Check the keys and values of a composed config, and build all of it that needs no pictures.
 
     `kind` is `RunConfig`, or what a command adds to it.
+
+    Raises:
+        InputError: the first mistake.
     """
     check(config, kind)
     cluster = config["cluster"]
@@ -129,12 +136,20 @@ def parse(config: Plain, kind: type[Config]) -> Config:
 
 
 def build_task(node: Node | None) -> Task:
-    """Build the task node; runs of earlier versions have none, and the usual task."""
+    """Build the task node; runs of earlier versions have none, and the usual task.
+
+    Raises:
+        InputError: a value is out of range.
+    """
     return MULTICLASS if node is None else instantiate(node, "task")
 
 
 def data_options(node: Node, task: Task = MULTICLASS) -> DataOptions:
-    """Return the flat data node as its parts."""
+    """Return the flat data node as its parts.
+
+    Raises:
+        InputError: a value is out of range.
+    """
     own = {"_target_", *parameters_of(locate_target(node, "data"))}
     shared = {name: value for name, value in node.items() if name not in own}
     return DataOptions(

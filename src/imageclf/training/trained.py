@@ -133,7 +133,11 @@ class BuiltRun(NamedTuple):
 
 
 def finished(run: str | os.PathLike[str]) -> Path:
-    """Return the directory of a run by its path."""
+    """Return the directory of a run by its path.
+
+    Raises:
+        InputError: no finished run is there.
+    """
     run_dir = Path(run).expanduser()
     if not (run_dir / "summary.json").exists():
         raise InputError(f"run={run}: no finished run is there (summary.json is missing)")

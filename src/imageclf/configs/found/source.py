@@ -19,6 +19,7 @@ from imageclf.configs.found.folder_layout import absolute, has_splits, subfolder
 from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
 from imageclf.system.conventions import TEST, TRAIN, VALID
+from imageclf.system.files import is_file, is_folder
 
 # Of our source in Hydra's search path.
 FOUND = "imageclf"
@@ -74,7 +75,11 @@ class FoundSource(ConfigSource):
         return is_ours and not any(source.is_config(config_path) for source in typed_sources(self.arguments))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the config of a data set or model."""
+        """Return the config of a data set or model.
+
+        Raises:
+            InputError: there is no such data set.
+        """
         group, _, option = config_path.partition("/")
         node = data_node(option) if group == "data" else model_node(option)
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), {"package": None})
@@ -105,17 +110,17 @@ def data_node(path: str) -> dict[str, Any]:
     """
     place = absolute(path)
     # An empty path would be the working directory.
-    if path and place.is_dir():
+    if path and is_folder(place):
         table = table_in(path)
         if table is not None:
             return table_node(table)
         return {"defaults": ["/data/folder@_here_", "_self_"], "root": _literal(path), **_FOLDER}
-    if place.is_file() and place.suffix.lower() in (".csv", ".tsv"):
+    if is_file(place) and place.suffix.lower() in (".csv", ".tsv"):
         return table_node(Path(path))
     options = ", ".join(options_of("data"))
-    if place.is_file() and place.name.lower().endswith(_ARCHIVES):
+    if is_file(place) and place.name.lower().endswith(_ARCHIVES):
         raise InputError(f"data={path}: this is an archive; unpack it, and give the path of its folder")
-    what = "this is no folder and no .csv file" if place.is_file() else "there is no such folder or file"
+    what = "this is no folder and no .csv file" if is_file(place) else "there is no such folder or file"
     raise InputError(f"data={path}: {what}; give the path of your pictures, or one of {options}")
 
 

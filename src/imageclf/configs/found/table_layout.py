@@ -4,7 +4,6 @@ Where there is nothing, or more than one, an InputError names the key that decid
 """
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from imageclf import InputError
 from imageclf.configs.found.folder_layout import absolute, subfolders
 from imageclf.system.conventions import encoding_fault, separator_of
+from imageclf.system.files import is_file, is_folder
 
 # Rows that are read, and of them those whose files are looked for.
 _ROWS, _SAMPLE = 1000, 20
@@ -172,14 +172,14 @@ def _suffixes(folder: Path, values: list[str]) -> Iterator[tuple[str | None, int
 
 
 def _is_file(folder: Path, name: str) -> bool:
-    # os.path knows no errors of names that are too long; an absolute one lies in no folder.
-    return not name.startswith("/") and os.path.isfile(folder / name)  # noqa: PTH113
+    # An absolute one lies in no folder.
+    return not name.startswith("/") and is_file(folder / name)
 
 
 def _after(stem: Path) -> Iterator[str]:
     """Yield the suffixes of the files whose name is that of a path and a suffix."""
     folder = stem.parent
-    for name in _names(folder, folder.stat().st_mtime_ns) if folder.is_dir() else ():
+    for name in _names(folder, folder.stat().st_mtime_ns) if is_folder(folder) else ():
         rest = name.removeprefix(stem.name)
         if rest != name and rest.startswith("."):
             yield rest
@@ -193,10 +193,10 @@ def _names(folder: Path, changed: int) -> tuple[str, ...]:
 
 def _nothing_found(root: str, csv: str, columns: dict[str, tuple[str, ...]]) -> str:
     for name, values in columns.items():
-        if file := next((each for each in values if each.startswith("/") and Path(each).is_file()), None):
+        if file := next((each for each in values if each.startswith("/") and is_file(each)), None):
             return (
-                f"data={csv}: the column {name!r} holds absolute paths ({file!r}); give them from the folder "
-                "of the CSV, or from another one by data=csv data.root=FOLDER data.csv=PATH"
+                f"data={csv}: the column {name!r} holds absolute paths ({file!r}); give them relative to the "
+                "folder of the CSV, or to another folder with data=csv data.root=FOLDER data.csv=PATH"
             )
     examples = [f"{name!r} ({', '.join(map(repr, values[:2]))})" for name, values in columns.items()]
     folders = ", ".join(f"{name}/" for name in subfolders(absolute(root))) or "no folders"

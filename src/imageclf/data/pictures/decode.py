@@ -94,7 +94,7 @@ def shape_of(path: str | Path) -> tuple[int, int] | None:
 def read_header(
     path: str | Path, of_array: Callable[[NDArray[Any]], Header], of_image: Callable[[Image.Image], Header]
 ) -> Header | None:
-    """Return what a function finds in a mapped array, or an image not decoded yet; None if it is none."""
+    """Return what a function finds in a mapped array, or an image not decoded yet; None if it is neither."""
     try:
         if is_array(path):
             return of_array(array_of(path))

@@ -13,7 +13,6 @@ from imageclf.data.sources.csv_rows import SPLITS, is_inside, mistakes, numbers
 from imageclf.data.sources.delimited import read_delimited
 from imageclf.data.sources.listing import (
     find_root,
-    is_folder,
     is_picture,
     list_pictures,
     picture_ids,
@@ -22,6 +21,7 @@ from imageclf.data.sources.listing import (
 )
 from imageclf.data.sources.names import listed, name_clashes
 from imageclf.data.sources.table import Table, check_table, make_table
+from imageclf.system.files import is_folder
 from imageclf.system.words import counted
 from imageclf.tasks import MULTICLASS, Task
 
@@ -185,7 +185,7 @@ def _present_files(images: str, files: pd.Series) -> set[str]:
     """Return the files of every folder that a row's file should be in; each folder is listed once."""
     present: set[str] = set()
     for folder in sorted({file[: file.rfind("/") + 1] for file in files}):
-        if Path(images, folder).is_dir():
+        if is_folder(f"{images}/{folder}"):
             here = read_folder(f"{images}/{folder}")
             present.update(folder + name for name in (*here.pictures, *here.others, *here.hidden))
     return present

@@ -14,7 +14,6 @@ from imageclf.data.sources.listing import (
     convert_hint,
     extend_trail,
     find_root,
-    is_folder,
     list_pictures,
     picture_ids,
     read_folder,
@@ -23,6 +22,7 @@ from imageclf.data.sources.listing import (
 from imageclf.data.sources.names import listed, name_clashes, natural_sorted
 from imageclf.data.sources.table import Split, Table, check_table, class_order, make_table
 from imageclf.system.conventions import are_splits
+from imageclf.system.files import is_folder
 from imageclf.system.words import counted, joined
 
 _log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from imageclf import InputError
 from imageclf.data.pictures.arrays import is_array
 from imageclf.data.sources.names import listed, natural_sorted
 from imageclf.system.conventions import is_output
+from imageclf.system.files import is_folder
 from imageclf.system.words import counted, joined
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -18,7 +19,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 
 _log = logging.getLogger(__name__)
 
-# Photos all the same, as telephones, cameras and the web have them; most need a decoder of their own.
+# Photos of phones, cameras and the web that are not read: most of these formats need a decoder of their own.
 _UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw")
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
@@ -55,11 +56,6 @@ def find_root(root: str) -> str:
     raise InputError(f"data.root={root!r} is not a folder (looked at {path}); name that of the data set")
 
 
-def is_folder(path: str) -> bool:
-    """Return whether a path leads to a folder; False for a name that is too long, where pathlib raises."""
-    return os.path.isdir(path)  # noqa: PTH112
-
-
 def is_picture(name: str) -> bool:
     """Tell by the suffix; a hidden file is not a picture."""
     return name[0] != "." and name.lower().endswith(SUFFIXES)
@@ -73,18 +69,18 @@ def read_folder(path: str) -> Listing:
     """
     try:
         with os.scandir(path) as entries:
-            is_folder = {entry.name: entry.is_dir() for entry in entries}
+            leads_to_folder = {entry.name: entry.is_dir() for entry in entries}
     except OSError as error:
         raise InputError(f"data.root: {path!r} cannot be listed ({error.strerror}).") from None
-    if broken := [name for name in is_folder if not _is_utf8(name)]:
+    if broken := [name for name in leads_to_folder if not _is_utf8(name)]:
         raise InputError(f"data.root: names in {path!r} are not valid UTF-8 ({listed(broken)}); rename them.")
-    folders = [name for name in is_folder if is_folder[name]]
-    pictures = [name for name in is_folder if not is_folder[name] and is_picture(name)]
+    folders = [name for name in leads_to_folder if leads_to_folder[name]]
+    pictures = [name for name in leads_to_folder if not leads_to_folder[name] and is_picture(name)]
     if not pictures and not folders:
         # Beside pictures it is something else, such as their features.
-        pictures = [name for name in is_folder if name[0] != "." and is_array(name)]
+        pictures = [name for name in leads_to_folder if name[0] != "." and is_array(name)]
     chosen = set(pictures)
-    others = [name for name in is_folder if not is_folder[name] and name not in chosen]
+    others = [name for name in leads_to_folder if not leads_to_folder[name] and name not in chosen]
     return Listing(
         folders=[name for name in folders if not _is_hidden(name)],
         pictures=pictures,

@@ -108,7 +108,7 @@ def plain_views(count: int) -> Views:
 
 
 def draw_views(augmentation: Augmentation, draws: Floats) -> Views:
-    """Return random views by draws in [0, 1), `[B, NUM_DRAWS]`.
+    """Return random views from draws in [0, 1), `[B, NUM_DRAWS]`.
 
     Source: RandomRotate, RandomLighting, RandomFlip, RandomDihedral, RandomScale of fastai 0.7; Warp,
     Brightness and Contrast of fastai 2; `RandomResizedCrop.get_params` of torchvision.

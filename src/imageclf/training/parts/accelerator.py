@@ -143,6 +143,9 @@ def read_device(node: Mapping[str, Any]) -> Device:
     """Return what a trainer node trains on, on this machine.
 
     CUDA is started only where it is chosen: on a node of several GPUs not before this process trains.
+
+    Raises:
+        InputError: the machine has none of the kind that the node asks for.
     """
     # This counts without starting CUDA.
     kind = kind_of(
@@ -166,6 +169,9 @@ def settle(node: Mapping[str, Any]) -> dict[str, Any]:
     """Set torch's switches for a trainer node on this machine, and return the Trainer's arguments.
 
     All of them are set: an earlier run in this process may have left others.
+
+    Raises:
+        InputError: the machine does not have what the node asks for.
     """
     choice = choose(node, read_device(node))
     torch.set_float32_matmul_precision(choice.matmul)

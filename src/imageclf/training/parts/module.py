@@ -105,7 +105,11 @@ def weights_file(weights: str) -> str:
 def build_network(
     options: ModelOptions, num_classes: int, all_sizes: set[PictureSize], pixels: Pixels = RGB
 ) -> tuple[ImageClassifier, DataConfig]:
-    """Build backbone and head, and return what their weights expect of a picture."""
+    """Build backbone and head, and return what their weights expect of a picture.
+
+    Raises:
+        InputError: as `build_module`.
+    """
     size, channels = by_pixels(all_sizes)[0], pixels.channels
     if isinstance(options.backbone, str):
         rate = options.drop_path_rate
@@ -148,6 +152,9 @@ def build_optimizer(node: Mapping[str, Any], groups: list[dict[str, Any]], fused
 
     `fused` asks for the fused implementation, if the optimizer has one and the node does not choose
     another.
+
+    Raises:
+        InputError: the optimizer refuses the node's values.
     """
     target = locate_target(node, "model.optimizer")
     fused = fused and isinstance(target, type) and issubclass(target, _FUSED)

@@ -22,7 +22,11 @@ def save_pixels(pixels: Pixels, run_dir: Path) -> None:
 
 
 def load_pixels(run_dir: Path) -> Pixels:
-    """Return what a run's pictures are decoded to; RGB where nothing is written, as in older runs."""
+    """Return what a run's pictures are decoded to; RGB where nothing is written, as in older runs.
+
+    Raises:
+        InputError: the file holds something else.
+    """
     path = run_dir / FILE
     return pixels_from(read_object(path), str(path)) if path.is_file() else RGB
 

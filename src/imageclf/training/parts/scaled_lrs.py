@@ -21,6 +21,9 @@ def scale_lrs(config: Config, ranks: int) -> Config:
     """Return a config whose rates are those for its batches, and which asks for no further scaling.
 
     The config's batches are not divided among the ranks yet, which are those of all nodes.
+
+    Raises:
+        InputError: as `scalings`.
     """
     if config.lr_scaling == "none":
         return config
@@ -47,7 +50,11 @@ def scalings(config: RunConfig, ranks: int) -> dict[str, Scaling]:
 
 
 def scaling_words(config: RunConfig, ranks: int) -> str | None:
-    """Return how the rates are scaled, in a line; None where they are not. Arguments as in `scale_lrs`."""
+    """Return how the rates are scaled, in a line; None where they are not. Arguments as in `scale_lrs`.
+
+    Raises:
+        InputError: as `scalings`.
+    """
     if config.lr_scaling == "none":
         return None
     parts = [

@@ -17,6 +17,9 @@ def for_ranks(config: Config, environment: Environment) -> Config:
 
     With `data.global_batch_size` torchrun may start any number of ranks, also another one after a restart,
     and the trainer node follows.
+
+    Raises:
+        InputError: as `scale_lrs` and `per_process`.
     """
     if config.data.loading.global_batch_size is None:
         return scale_lrs(config, total_ranks(config.trainer))
