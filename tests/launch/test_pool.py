@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from functools import partial
+from multiprocessing import forkserver
 
 import pytest
 
@@ -18,6 +19,12 @@ ERRORS = {
     "failed": RuntimeError,
     "interrupted": KeyboardInterrupt,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_fork_server() -> None:
+    """Stop the fork server of earlier tests: processes have the signal mask of what started their server."""
+    forkserver._forkserver._stop()
 
 
 def fail(status: str) -> None:
