@@ -42,7 +42,7 @@ def found(truth: Marks, taken: Marks) -> Marks:
 def label_answers(
     predictions: pd.DataFrame, classes: Sequence[str], kind: Callable[[Marks, Marks], Marks], most: int | None
 ) -> list[Answer]:
-    """Return at most so many answers of a kind, the surest of each class before the second of any.
+    """Return answers of a kind, the surest of each class before the second of any; `most` None: all.
 
     `kind` is `wrong`, `missed`, `invented` or `found`; every picture of the table has a known label.
     """
