@@ -193,6 +193,12 @@ def test_the_report_shows_the_largest_error_first(report, valid, given):
     assert report["numbers"].partition("Largest errors")[2].index(words) < 300
 
 
+def test_of_a_picture_the_report_may_cut_a_name_but_no_number(report, run_dir):
+    # The first word of a line is cut where there is no room for it; see run_page.css.
+    first = re.findall(r'<span class="said"><\w+[^>]*>([^<]*)<', (run_dir / "report.html").read_text())
+    assert set(first) == {"hue", "truth", "size"}
+
+
 @pytest.mark.long
 def test_an_onnx_file_gives_numbers_in_the_unit_of_the_csv(run_dir, summary, pictures, tmp_path):
     folder = export(ExportOptions(str(run_dir), "onnx", "ensemble", "uint8", str(tmp_path)))

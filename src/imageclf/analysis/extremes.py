@@ -60,7 +60,8 @@ def surest_of_each(
 ) -> list[tuple[int, int]]:
     """Return row and class of up to `k` answers: the surest of each class, then their second, and so on.
 
-    `sure` is the probability of each answer, `[N, C]`, and `chosen` which of them are meant.
+    `sure` is the probability of each answer, `[N, C]`, and `chosen` says which answers are meant. With `k`
+    None they are all returned.
     """
     rows, places = np.nonzero(chosen)
     order = np.argsort(-sure[rows, places], kind="stable")

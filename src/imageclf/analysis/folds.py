@@ -19,7 +19,8 @@ SEED = "seed"
 class Folds:
     """Finished runs of one cross-validation, one per fold, in the order of the folds.
 
-    `number` is that of all folds, done or not. `replaced` names older runs of a fold that was run again.
+    `number` counts all folds, those that are not done included. `replaced` names older runs of a fold that
+    was run again; they do not count.
     """
 
     runs: Sequence[RunRecord]

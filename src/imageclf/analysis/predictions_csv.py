@@ -16,7 +16,7 @@ from imageclf.system.cells import read_csv, read_heading, write_csv
 
 # Sums of floats may be a little above 1.
 _HIGHEST = 1 + 1e-3
-# Of a number to learn: the sum of a few squares of larger ones would overflow float32.
+# Limit of the numbers to learn: the sum of a few squares of larger ones would overflow float32.
 NUMBERS_BELOW = 1e18
 
 TEXT_COLUMNS = ("id", "path", "label", "prediction")
@@ -133,9 +133,9 @@ def true_numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _are_numbers(words: Sequence[str], count: int) -> bool:
-    """Return whether there are so many words, each a number of legal size."""
+    """Return whether there are `count` words, each a number of legal size."""
     try:
-        # So written that NaN is none.
+        # No comparison with NaN holds, so it is none, too.
         return len(words) == count and all(abs(float(word)) < NUMBERS_BELOW for word in words)
     except ValueError:
         return False

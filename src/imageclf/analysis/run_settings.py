@@ -245,5 +245,5 @@ def _endings(key: str) -> list[str]:
 
 
 def _is_clear(ending: str, key: str) -> bool:
-    # An lr alone would not say of which phase. It counts all the same.
+    # An lr alone would not say of which phase. It is counted nevertheless, so that no other key is called lr.
     return not key.startswith(_PHASES) or len(ending) >= len(key.removeprefix(_PHASES))

@@ -73,7 +73,9 @@ def sort_runs(table: pd.DataFrame, column: str, runs: Sequence[RunRecord] = ()) 
 
 
 def less_is_better(score: str, settings: Mapping[str, object] = MappingProxyType({})) -> bool:
-    """Return whether a lower score is better, by its metric among the settings of a run or else by its name.
+    """Return whether a lower score is better, by the settings of its metric or else by its name.
+
+    `score` is SPLIT/NAME or a column of the table; `settings` are those of a run, by dotted key.
 
     >>> less_is_better("val/loss_tta"), less_is_better("val/acc")
     (True, False)

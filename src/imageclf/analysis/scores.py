@@ -140,9 +140,9 @@ def explained_variance(predicted: NDArray[np.floating], truth: NDArray[np.floati
 
 
 def wilson_interval(right: float, total: int) -> tuple[float, float]:
-    """Return between which ends the accuracy on all such pictures lies with 95 % confidence, 0 to 1.
+    """Return the ends, 0 to 1, of a 95 % confidence interval of the accuracy on all pictures of this kind.
 
-    `right` of `total` pictures, at least one, are classified correctly; a mean over several scorings may be
+    Of `total` pictures, at least one, `right` were classified correctly; a mean over several scorings may be
     a fraction.
 
     Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927. Unlike

@@ -39,7 +39,9 @@ class SearchRecord:
 
 
 def search_record(name: str, results: Mapping[str, Any]) -> SearchRecord:
-    """Return the record of a search, by its optimization_results.yaml, which anyone may have written.
+    """Return the record of a search from its optimization_results.yaml, which anyone may have written.
+
+    `name` is that of its folder.
 
     Raises:
         KeyError, TypeError, ValueError: it holds something else.

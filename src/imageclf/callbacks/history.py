@@ -73,7 +73,7 @@ def _tta_line(row: Row) -> list[str]:
 def own_sums(saved: list[list[float]], rank: int, world_size: int) -> list[float]:
     """Return the sums that a rank goes on with, of those that each rank saved.
 
-    If the number of ranks is another one than then, the first takes the sums of all.
+    If the number of ranks has changed, the first takes the sums of all.
 
     >>> own_sums([[1.0, 2.0], [3.0, 4.0]], 1, 2), own_sums([[1.0, 2.0], [3.0, 4.0]], 0, 1)
     ([3.0, 4.0], [4.0, 6.0])

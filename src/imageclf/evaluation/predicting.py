@@ -46,8 +46,8 @@ def predict(
 ) -> Predictions:
     """Return probabilities of a split, one row per picture and view, from all ranks; a collective call.
 
-    View 0 is the picture as it is; the rows of a picture are in the order of `views`. `only` are the rows of
-    the split to predict; None: all of them. `step` is what the progress says is done.
+    View 0 is the picture as it is; the rows of a picture are in the order of `views`. `only` has the rows of
+    the split that are predicted; None: all of them. `step` is what the progress display calls this.
     """
     rows = None if only is None else only.numpy()
     batches = data.read(data.evaluation_requests(split, size, views, rows))

@@ -17,7 +17,10 @@ _FIXED = {"fastai1": ZOOMED_CORNERS, "five_crops": NINE_CROPS}
 
 
 class WeightedViews(NamedTuple):
-    """Views of a picture, the plain view 0 first, and weights of their probabilities, `[V]`, with sum 1."""
+    """Views of a picture, the plain view 0 first, and weights of their probabilities, `[V]`, with sum 1.
+
+    The numbers are those of `imageclf.data.views.fixed_views`.
+    """
 
     numbers: tuple[int, ...]
     weights: Floats

@@ -167,7 +167,10 @@ def prediction_tile(
 def problem_galleries(
     problems: Sequence[Problem], paths: Sequence[str], limit: int = 24
 ) -> list[ProblemGallery]:
-    """Return a gallery per kind of problem that occurs, with up to `limit` tiles; `paths` of all pictures."""
+    """Return a gallery per kind of problem that occurs, with up to `limit` tiles.
+
+    `paths` are those of all pictures, which the problems number.
+    """
     folder = common_folder(list(paths))
     galleries = []
     for kind in KINDS:

@@ -70,8 +70,9 @@ class ClassRow:
 class LabelRow:
     """One of several labels: its scores, 0 to 1, NaN where they would be 0 / 0, and its mistakes.
 
-    `pictures` is how many have it: of them it is `missed` for some, and `invented` for some of the others. It
-    is predicted from the probability `threshold` on; None: unknown.
+    `pictures` counts those that have the label, `missed` those of them for which it is not predicted, and
+    `invented` those without it for which it is. `auroc` is of the probabilities, and NaN where all pictures
+    have the label, or none. The label is predicted from the probability `threshold` on; None: unknown.
     """
 
     name: str

@@ -32,9 +32,10 @@ _CURVES = (("val/acc", "Validation accuracy"), ("val/loss", "Validation loss"))
 class Runs:
     """Many runs below a folder, best first by the column `sort`; `records` and `table` are in the same order.
 
-    `folds` are the cross-validations among them, and `seeds` the groups that differ only in the seed. Not in
-    the table are `left_out`, folders with the reason, `refused`, runs that a mistake ended before they began,
-    with the reason, and `num_others` folders of other commands.
+    `folds` are the cross-validations among them, `seeds` the groups that differ only in the seed, and
+    `searches` those that some of the runs belong to. Three kinds of folders are not in the table: `left_out`
+    could not be read, and `refused` are runs that a mistake ended before they began, both with the reason by
+    their name; `num_others` counts those of other commands.
     """
 
     root: str
@@ -73,7 +74,9 @@ def others_sentence(number: int) -> str:
 
 
 def refused_sentence(reasons: Mapping[str, str]) -> str:
-    """Return how many runs a mistake ended before they began, with the reasons, and of each the last run.
+    """Return how many runs a mistake ended before they began, with the reasons and a run of each.
+
+    `reasons` are by the name of the run. Of several with the same reason the last is named.
 
     >>> refused_sentence({"a": "data.sise: there is no such key", "b": "data.sise: there is no such key"})
     '2 runs ended by a mistake before they began: b and 1 more (data.sise: there is no such key)'

@@ -16,8 +16,9 @@ def joint_label_scores(
 ) -> dict[str, float]:
     """Return acc, map and macro F-beta of labels; the latter cross-fitted, too, if there are several parts.
 
-    `targets` are 0 and 1, `taken` the predicted classes, `[N, C]`. `parts` says which run predicted each
-    picture `[N]`: its thresholds are tuned on those of the other runs. None: thresholds are not tuned.
+    `targets` are 0 and 1, and `taken` are the predicted classes, both `[N, C]`. `parts` says which run
+    predicted each picture, `[N]`: its thresholds are tuned on the pictures of the other runs. None:
+    thresholds are not tuned.
     """
     name = f"f{beta:g}_macro"
     scores = {

@@ -42,9 +42,10 @@ def found(truth: Marks, taken: Marks) -> Marks:
 def label_answers(
     predictions: pd.DataFrame, classes: Sequence[str], kind: Callable[[Marks, Marks], Marks], most: int | None
 ) -> list[Answer]:
-    """Return answers of a kind, the surest of each class before the second of any; `most` None: all.
+    """Return answers of a kind, the surest of each class before the second of any.
 
-    `kind` is `wrong`, `missed`, `invented` or `found`; every picture of the table has a known label.
+    `kind` is `wrong`, `missed`, `invented` or `found`; every picture of the table has a known label. There
+    are up to `most` answers; None: all.
     """
     truth, taken = (marks(predictions[name].tolist(), classes) for name in ("label", "prediction"))
     likely = probabilities_of(predictions, classes)

@@ -102,7 +102,7 @@ def in_words(separator: str | None) -> str:
 def from_cells(cells: "pd.Series[str]", separator: str | None) -> "pd.Series[str]":
     """Return the joined labels of each cell, and log what separates them.
 
-    Without a `separator` it is that which `find_separator` finds.
+    Where `separator` is None, it is found; see `find_separator`.
 
     Raises:
         InputError: they are no names, see `check_names`.

@@ -96,7 +96,7 @@ def crossfitted_fbeta(
 
     The mean over random halvings, with as many pictures of each of the `strata` `[N]` in both halves. So it
     says what tuned thresholds are worth on new pictures, while the F-beta on the pictures that they are tuned
-    on is too high. NaN if there are fewer than two pictures.
+    on is too high. `targets` are 0 and 1, `[N, C]`. NaN if there are fewer than two pictures.
     """
     if len(targets) < 2:
         return math.nan

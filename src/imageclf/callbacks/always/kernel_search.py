@@ -24,9 +24,9 @@ def epochs_alike(schedule: Schedule) -> list[int]:
 
 
 def searches(num_alike: int, num_batches: int, batch: int) -> bool:
-    """Return whether cuDNN searches for kernels in a batch of an epoch like which there are so many.
+    """Return whether cuDNN searches for kernels in a batch of an epoch that has `num_alike` of its kind.
 
-    Not in the last one of an epoch: it may be smaller than the others, and the evaluation comes after it.
+    Not in the last batch of an epoch: it may be smaller than the others, and the evaluation comes after it.
     """
     return num_alike * num_batches >= MIN_STEPS and batch + 1 < num_batches
 

@@ -38,7 +38,7 @@ class Preemption(pl.Callback):
     """End the run right after the checkpoint has been saved at a safe point.
 
     It is the last of all callbacks, so each of them sees the batch as finished. Without the checkpoint
-    callback, which reads the same notice of signals, nothing is saved, and they end the run at once.
+    callback, which reads the same notice, nothing is saved, and signals end the run at once.
     """
 
     def __init__(self, notice: Notice) -> None:

@@ -17,7 +17,9 @@ logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
 def build_pruner(name: str | None, options: Mapping[str, Any]) -> BasePruner:
-    """Build a pruner of optuna, for which a step is a cycle; None: no trial is pruned.
+    """Build a pruner of optuna, for which a step is a cycle.
+
+    The `name` is median or hyperband; None: no trial is pruned.
 
     Raises:
         InputError: there is no such pruner, or it does not take the options.
@@ -56,10 +58,10 @@ def cycles_done(schedule: Schedule, epoch: int) -> int | None:
 
 
 def is_pruned(study: optuna.Study, number: int, cycle: int, score: float | None) -> bool:
-    """Return the verdict on a trial after so many cycles.
+    """Return the verdict on a trial once `cycle` of its cycles are done.
 
-    It is reached once, and read from the study ever after. `score` is that after the cycle; None: only a
-    verdict that was reached before counts.
+    It is reached once, and read from the study ever after. Without a score of the cycle, only a verdict that
+    was reached before counts.
     """
     key = f"pruned after cycle {cycle}"
     before = study.trials[number]

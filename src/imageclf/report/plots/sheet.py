@@ -21,7 +21,10 @@ _ROW = 1.95  # inches
 
 
 class Sample(NamedTuple):
-    """A picture on the sheet: its class or "", the whole of it, small, and `NUM_VIEWS` views, plain first."""
+    """A picture on the sheet: its class or "", the whole of it, small, `[H, W, 3]`, and views of it.
+
+    There are `NUM_VIEWS` of them, `[NUM_VIEWS, H, W, 3]`, the plain view first.
+    """
 
     label: str
     whole: NDArray[np.uint8]
