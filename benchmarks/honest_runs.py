@@ -20,7 +20,7 @@ OVERRIDES = (
     *("data=folder", "data.train=train", "data.valid=null", f"data.valid_pct={VALID}", "data.test=hidden"),
     *(f"~schedule.phases.{name}" for name in ("head", "augment", "finetune", "bigger")),
     *(f"+schedule.phases.head={HEAD}", f"+schedule.phases.tune={TUNE}", "callbacks.ema.decay=0.9"),
-    *("~callbacks.report", "~callbacks.fit_verdict", "~callbacks.tta", "model.head.dropout=0.2"),
+    *("callbacks.report.model=best", "~callbacks.fit_verdict", "~callbacks.tta", "model.head.dropout=0.2"),
 )
 
 

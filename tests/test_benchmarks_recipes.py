@@ -193,3 +193,18 @@ def test_the_page_of_budgets_says_how_far_a_run_was_off(monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(FOLDER))
     row = {"set": "stamps", "pictures": 204, "size": 64, "budget": 50, "took": 45.5, "epochs": "23 + 2"}
     assert __import__("budget").page([row]).endswith("| stamps | 204 | 64 | 50 s | 46 s | -9% | 23 + 2 |\n")
+
+
+@pytest.mark.long
+def test_each_way_to_choose_is_held_against_hidden_pictures_once(tmp_path: Path, run: Run) -> None:
+    page = tmp_path / "choice.md"
+    small = ("--sets", "digits", "--seeds", "1", "--size", "32", "--write", str(page))
+    options = (str(tmp_path / "runs"), *small, "--overrides", *TINY)
+    figures = run("choice", *options)
+    assert len(figures) == 6
+    assert max(figures.values()) == figures["best on the hidden pictures"]
+    assert "| digits | 10 of a class | 20 |" in page.read_text(encoding="utf-8")
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/results/*.json")}
+    assert len(stamps) == 2
+    assert run("choice", *options) == figures
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())

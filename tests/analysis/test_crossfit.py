@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from imageclf.analysis.crossfit import PictureScores, crossfitted, halves
+from imageclf.analysis.crossfit import PictureScores, clear_best, crossfitted, halves, most_accurate, stacked
 from imageclf.analysis.scores import wilson_interval
 
 TWO_CLASSES = np.repeat([0, 1], 4)
@@ -93,3 +93,47 @@ def test_the_halves_and_each_class_in_them_differ_by_at_most_one_picture():
 
 def test_the_halves_differ_from_each_other():
     assert len({half.tobytes() for half in halves(np.zeros(30, dtype=int), seed=0, number=20)}) == 20
+
+
+def scores(*counts, pictures=100):
+    """Return candidates of which each has so many of the first pictures right, and equal losses."""
+    right = [np.arange(pictures) < count for count in counts]
+    return stacked([PictureScores(each, np.ones(pictures)) for each in right])
+
+
+# Of n pictures that only the best has right, the gain is n, and its standard error is nearly the root of n.
+@pytest.mark.parametrize(("more", "chosen"), [(1, 0), (3, 0), (4, 1), (9, 1)])
+def test_the_best_is_clearly_better_from_four_pictures_on_that_the_first_alone_has_wrong(more, chosen):
+    assert clear_best(scores(60, 60 + more)) == chosen
+    assert most_accurate(scores(60, 60 + more)) == 1
+
+
+def test_pictures_that_the_first_alone_has_right_count_against_the_best():
+    right = np.zeros((2, 100), dtype=bool)
+    right[0, :10], right[1, 10:16], right[1, 6:10] = True, True, True
+    worse = PictureScores(right, np.ones((2, 100)))
+    right = right.copy()
+    right[1, :6] = True
+    assert [clear_best(each) for each in (worse, PictureScores(right, np.ones((2, 100))))] == [0, 1]
+
+
+def test_where_no_candidate_is_more_accurate_a_clearly_lower_loss_is_better():
+    generator = np.random.default_rng(0)
+    losses = np.stack([np.ones(50), generator.normal(0.9, 0.1, 50), generator.normal(0.99, 0.1, 50)])
+    numbers = PictureScores(np.zeros((3, 50), dtype=bool), losses)
+    assert clear_best(numbers) == 1
+    assert clear_best(PictureScores(numbers.right[[0, 2]], losses[[0, 2]])) == 0
+
+
+def test_a_candidate_is_not_clearly_better_than_itself_or_by_a_single_picture():
+    assert clear_best(scores(60)) == clear_best(scores(60, 60)) == clear_best(scores(0, 1, pictures=1)) == 0
+
+
+def test_of_equally_good_candidates_the_best_is_rarely_clearly_better_and_costs_little_where_one_is():
+    generator, labels = np.random.default_rng(0), np.zeros(60, dtype=int)
+    equal = [drawn(np.full(8, 0.8), 60, generator) for _ in range(200)]
+    assert np.mean([clear_best(stacked(each)) > 0 for each in equal]) < 0.2
+    found = [crossfitted(each, labels, 0, clear_best).accuracy for each in equal[:50]]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.02)
+    better = [drawn([0.6, *[0.8] * 7], 60, generator) for _ in range(200)]
+    assert np.mean([clear_best(stacked(each)) > 0 for each in better]) > 0.95

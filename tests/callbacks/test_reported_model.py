@@ -23,7 +23,8 @@ CLASSES = ["blue", "green", "red"]
 # With this seed the ensemble of the three cycles is better than the last of them.
 CYCLES = [*phases(one={"n_cycles": 3, "lr": 3e-2, "unfreeze_to": 0}), "seed=3"]
 TWO_RANKS = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
-FINAL = "+callbacks.report={_target_: imageclf.callbacks.Report, model: final}"
+BEST = "+callbacks.report={_target_: imageclf.callbacks.Report, model: best}"
+FINAL = BEST.replace("best", "final")
 FILES = ["predictions/valid.csv", "predictions/test.csv", "snapshots/candidates.json", "summary.json"]
 
 
@@ -59,7 +60,7 @@ def with_folders(dataset: Path) -> list[str]:
 )
 def typed(request: pytest.FixtureRequest, dataset: Path) -> list[str]:
     """Return the overrides of a run, on one rank or two."""
-    return [*CYCLES, *with_folders(dataset), *request.param]
+    return [*CYCLES, *with_folders(dataset), BEST, *request.param]
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +123,26 @@ def test_the_log_says_which_model_it_is_how_good_and_how_it_was_chosen(
     train: Train, dataset: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        summary = summary_of(train(*CYCLES, *with_folders(dataset)))
+        summary = summary_of(train(*CYCLES, *with_folders(dataset), BEST))
     assert summary["model"] == "ensemble"
     right, model = round(summary["model/acc"] * 12), "the ensemble of one-0, one-1 and one-2"
     assert f"The reported model is {model}: {right} of 12 validation pictures right (" in caplog.text
     assert f"%). It was chosen for its {100 * right / 12:.1f} % on these very pictures; chosen" in caplog.text
+
+
+def test_by_default_the_final_weights_are_reported_where_no_other_candidate_is_clearly_better(
+    train: Train, dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run_dir = train(*CYCLES, *with_folders(dataset))
+    summary = summary_of(run_dir)
+    assert (summary["best"], summary["model"], listed(run_dir)["reported"]) == ("ensemble", "final", "final")
+    assert summary["model/acc"] == summary["val/acc"]
+    best, expected = (f"{100 * summary[f'val/acc_{name}']:.1f} %" for name in ("best", "best_crossfit"))
+    assert (
+        f"No other candidate is clearly better on these pictures: the best, ensemble, gets {best} right. "
+        f"Chosen by one half of them and scored by the other, the model gets {expected} right ("
+    ) in caplog.text
 
 
 def test_final_weights_that_were_asked_for_were_not_chosen(final: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from imageclf import InputError
-from imageclf.evaluation.candidates import candidate_files, crossfitted_best, validated
+from imageclf.analysis.crossfit import clear_best, most_accurate
+from imageclf.evaluation.candidates import candidate_files, chosen, crossfitted_choice, validated
 from imageclf.model import Predictions
 
 FILES = {
@@ -100,4 +101,18 @@ def test_the_halves_choose_among_what_a_soup_tried_and_not_the_soup_that_all_of_
         validated(["one"], ["one"], Predictions(torch.arange(20), labels, each)) for each in (wrong, right)
     )
     found = [{"one": worse, "soup": better._replace(choices=tried)} for tried in ([], better.choices)]
-    assert [crossfitted_best(each, seed=0)[0] for each in found] == [0, 1]
+    assert [crossfitted_choice(each, 0, most_accurate)[0] for each in found] == [0, 1]
+
+
+def test_the_final_weights_are_chosen_unless_another_candidate_is_clearly_better():
+    labels = torch.zeros(20, dtype=torch.int64)
+
+    def right(number: int):
+        """Return the candidate that has so many of the pictures right."""
+        probabilities = torch.tensor([[0.9, 0.1]] * number + [[0.1, 0.9]] * (20 - number))
+        return validated(["one"], ["one"], Predictions(torch.arange(20), labels, probabilities))
+
+    by_little = {"final": right(10), "head-0": right(9), "soup": right(12)}
+    clearly = by_little | {"ensemble": right(17)}
+    assert [chosen(each, most_accurate) for each in (by_little, clearly)] == ["soup", "ensemble"]
+    assert [chosen(each, clear_best) for each in (by_little, clearly)] == ["final", "ensemble"]

@@ -33,13 +33,16 @@ class Report(Callback):
 
     Args:
         state: of the run; is told which candidate the files at the end are made by.
-        model: best: the candidate that did best on validation; final: the weights after the last step.
+        model: clear_best: the final weights, unless another candidate did clearly better on validation; best:
+            the candidate that did best, however little better; final: the weights after the last step.
     """
 
     order = Order.REPORT
 
     # The default is that of runs whose config was written before there was a choice.
-    def __init__(self, run_dir: Path, state: RunState, model: Literal["best", "final"] = "best") -> None:
+    def __init__(
+        self, run_dir: Path, state: RunState, model: Literal["clear_best", "best", "final"] = "best"
+    ) -> None:
         self._run_dir = run_dir
         self._state = state
         self._model = model

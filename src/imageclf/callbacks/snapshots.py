@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 import lightning as pl
 
 from imageclf import InputError
-from imageclf.analysis.crossfit import Crossfitted, PictureScores
+from imageclf.analysis.crossfit import Crossfitted, PictureScores, clear_best, most_accurate
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import (
     MIXED,
     SnapshotFolder,
     Validated,
-    crossfitted_best,
+    chosen,
+    crossfitted_choice,
     mean_predictions,
     validated,
 )
@@ -161,7 +162,8 @@ class Snapshots(Callback):
             found["ema"] = self._validated(run, "ema", ["ema"])
         candidates = {name: each.candidate for name, each in found.items()}
         best = min(candidates, key=lambda name: candidates[name].score.order)
-        reported = best if self._state.reports == "best" else "final"
+        choose = clear_best if self._state.reports == "clear_best" else most_accurate
+        reported = "final" if self._state.reports == "final" else chosen(found, choose)
         # Summary, which comes later, writes these as the predictions of the run.
         run.module.reported_predictions = found[reported].predictions
         self._state.results |= {
@@ -172,8 +174,8 @@ class Snapshots(Callback):
         }
         score, value = next(iter(candidates[best].named.items()), ("loss", math.nan))
         self._state.results |= {"best": best, f"val/{score}_best": value}
-        self._state.results |= best_results(crossfitted_best(found, self._seed))
-        self._state.results |= {"model": reported, "model/chosen": self._state.reports == "best"}
+        self._state.results |= best_results(crossfitted_choice(found, self._seed, choose))
+        self._state.results |= {"model": reported, "model/chosen": self._state.reports != "final"}
         log.info("best on validation: %s (%.4f)", best, value)
         if run.trainer.is_global_zero:
             self._folder.write_list(candidates, best, reported)

@@ -8,7 +8,7 @@ import lightning as pl
 import torch
 
 from imageclf import InputError
-from imageclf.analysis.crossfit import Crossfitted, PictureScores, crossfitted
+from imageclf.analysis.crossfit import Choice, Crossfitted, PictureScores, crossfitted, stacked
 from imageclf.configs import read_object
 from imageclf.model import ClassifierModule, Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
@@ -71,8 +71,14 @@ def validated(files: Sequence[str], members: Sequence[str], predictions: Predict
     return Validated(candidate, predictions, [PictureScores(predictions.right, predictions.losses)])
 
 
-def crossfitted_best(found: Mapping[str, Validated], seed: int) -> Crossfitted | None:
-    """Return the accuracy of the best of one or more candidates on pictures that did not choose it.
+def chosen(found: Mapping[str, Validated], choose: Choice) -> str:
+    """Return the name of the candidate that the validation split chooses."""
+    scores = [PictureScores(each.predictions.right, each.predictions.losses) for each in found.values()]
+    return list(found)[choose(stacked(scores))]
+
+
+def crossfitted_choice(found: Mapping[str, Validated], seed: int, choose: Choice) -> Crossfitted | None:
+    """Return the accuracy of the chosen one of the candidates on pictures that did not choose it.
 
     A soup may be chosen among those that were tried; see `crossfitted`. None if there are too few pictures,
     or no accuracy.
@@ -81,7 +87,7 @@ def crossfitted_best(found: Mapping[str, Validated], seed: int) -> Crossfitted |
     predictions = next(iter(found.values())).predictions
     if not predictions.task.kind.has_accuracy:
         return None
-    return crossfitted(choices, predictions.task.strata(predictions.labels.numpy()), seed)
+    return crossfitted(choices, predictions.task.strata(predictions.labels.numpy()), seed, choose)
 
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:

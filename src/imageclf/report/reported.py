@@ -18,6 +18,8 @@ _MIXTURES = {
     "ensemble": "the ensemble of {}",
 }
 _SINGLE = {"final": "the final weights", "ema": "the moving average of the weights"}
+_CHOSEN = "It was chosen for doing best on these very pictures, so expect a little less on new ones."
+_NOT_CLEARLY = "No other candidate is clearly better on these pictures"
 _ACCURACY = ("acc", "acc_low", "acc_high")
 
 
@@ -171,19 +173,27 @@ def choice_sentence(summary: Mapping[str, object]) -> str:
 
     >>> choice_sentence({"model/chosen": True})
     'It was chosen for doing best on these very pictures, so expect a little less on new ones.'
+    >>> choice_sentence({"model/chosen": True, "model": "final", "best": "soup"})
+    'No other candidate is clearly better on these pictures: the best is soup.'
     """
     if summary.get("model/chosen") is not True:
         return ""
+    is_best = summary.get("best", summary.get("model")) == summary.get("model")
     ends = [summary.get(f"val/acc_best_crossfit{end}") for end in ("", "_low", "_high")]
     numbers = [each for each in (summary.get("val/acc_best"), *ends) if isinstance(each, int | float)]
     # Runs of earlier versions have none, and neither has one with a single validation picture.
     if len(numbers) < 4:
-        return "It was chosen for doing best on these very pictures, so expect a little less on new ones."
+        return _CHOSEN if is_best else f"{_NOT_CLEARLY}: the best is {summary['best']}."
     best, accuracy, low, high = map(percent, numbers)
+    to_expect = f"{accuracy} right (95 % interval {low} to {high}), which is what to expect on new ones."
+    if is_best:
+        return (
+            f"It was chosen for its {best} on these very pictures; chosen by one half of them and scored by "
+            f"the other, the best candidate gets {to_expect}"
+        )
     return (
-        f"It was chosen for its {best} on these very pictures; chosen by one half of them and scored by the "
-        f"other, the best candidate gets {accuracy} right (95 % interval {low} to {high}), which is what to "
-        "expect on new ones."
+        f"{_NOT_CLEARLY}: the best, {summary['best']}, gets {best} right. Chosen by one half of them and "
+        f"scored by the other, the model gets {to_expect}"
     )
 
 

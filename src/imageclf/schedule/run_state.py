@@ -17,8 +17,9 @@ class RunState:
             it; History reads it.
         scores: of the current epoch, by their column in metrics.csv. The module, TTA and FitVerdict record
             them; WarmRestarts reads val/loss; History writes the row and clears them.
-        reports: the candidate that the files at the end of the run speak of: the best on validation, or the
-            final weights. Report writes it; Snapshots reads it.
+        reports: the candidate that the files at the end of the run speak of: the best on validation, that
+            only where it is clearly better than the final weights, or these. Report writes it; Snapshots
+            reads it.
         results: of the whole run, by their key in summary.json. TTA, Snapshots and Summary add theirs;
             Summary writes the file.
     """
@@ -27,5 +28,5 @@ class RunState:
     found_lrs: dict[str, float] = field(default_factory=dict)
     val_losses: dict[int, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
-    reports: Literal["best", "final"] = "best"
+    reports: Literal["clear_best", "best", "final"] = "clear_best"
     results: dict[str, float | int | str] = field(default_factory=dict)
