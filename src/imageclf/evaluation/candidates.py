@@ -72,7 +72,7 @@ def validated(files: Sequence[str], members: Sequence[str], predictions: Predict
 
 
 def chosen(found: Mapping[str, Validated], choose: Choice) -> str:
-    """Return the name of the candidate that the validation split chooses."""
+    """Return the name of the candidate that the validation split chooses; the final weights come first."""
     scores = [PictureScores(each.predictions.right, each.predictions.losses) for each in found.values()]
     return list(found)[choose(stacked(scores))]
 
