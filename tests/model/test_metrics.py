@@ -11,7 +11,7 @@ from torchmetrics import classification
 
 from imageclf import InputError
 from imageclf.model import BalancedAccuracy, Predictions, check_metric
-from imageclf.model.metrics import first_line, further_scores
+from imageclf.model.metrics import further_scores
 
 
 def drawn(count=60, classes=7, present=7):
@@ -167,10 +167,3 @@ def test_what_is_no_metric_of_several_classes_is_refused_in_one_sentence(metric,
     sentence = "metrics.it is no metric of probabilities [N, C] and labels [N]: "
     assert str(refused.value).startswith(sentence + reason)
     assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("texts", "line"), [(("one\ntwo",), "one"), (("", "three"), "three"), ((" \n four ", "five"), "four")]
-)
-def test_a_long_reason_is_cut_to_its_first_line(texts, line):
-    assert first_line(*texts) == line

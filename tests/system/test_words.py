@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from imageclf.system import words
-from imageclf.system.words import counted, score_digits
+from imageclf.system.words import counted, first_line, score_digits
 
 
 def test_the_examples_in_the_docstrings_hold():
@@ -30,3 +30,11 @@ def test_a_plural_of_its_own_is_taken_for_all_numbers_but_one(number, said):
 )
 def test_a_score_has_four_decimals_or_the_four_digits_that_matter(score, said):
     assert score_digits(score) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("one\ntwo"), "one"), (ValueError(" \n four "), "four"), (UserWarning(""), "UserWarning")],
+)
+def test_a_long_reason_is_cut_to_its_first_line(error, line):
+    assert first_line(error) == line

@@ -32,8 +32,8 @@ class Crossfitted(NamedTuple):
     high: float
 
 
-Choice = Callable[[PictureScores], int]
-"""Returns the row of a candidate, given the scores of all, `[K, N]`."""
+Rule = Callable[[PictureScores], int]
+"""Returns the row of the candidate to take, given the scores of all, `[K, N]`."""
 
 
 def most_accurate(scores: PictureScores) -> int:
@@ -42,7 +42,7 @@ def most_accurate(scores: PictureScores) -> int:
 
 
 def clear_best(scores: PictureScores) -> int:
-    """Return the row of the best candidate if it is clearly better than the first one, else 0.
+    """Return the row of the best candidate if it is clearly better than the first, the final weights; else 0.
 
     It is clearly better if it is so by more than `NUM_ERRORS` standard errors of the mean difference on the
     same pictures: of their accuracies, or of their losses where these are equal. With few pictures the best
@@ -70,7 +70,7 @@ def crossfitted(
     candidates: Sequence[PictureScores],
     labels: NDArray[np.integer],
     seed: int,
-    choose: Choice = most_accurate,
+    rule: Rule = most_accurate,
 ) -> Crossfitted | None:
     """Return the accuracy of a chosen candidate, chosen on one half of the pictures and scored on the other.
 
@@ -86,7 +86,7 @@ def crossfitted(
         candidates: their scores on the same pictures, at least one.
         labels: of the pictures, `[N]`; the halves have equally many of each class, give or take one.
         seed: of the halvings.
-        choose: what each half chooses by.
+        rule: what each half chooses by; for `clear_best`, the first candidate is the final weights.
 
     Returns:
         None if there are fewer than two pictures.
@@ -98,7 +98,7 @@ def crossfitted(
     hits = 0
     for half in halves(labels, seed, NUM_SPLITS):
         for chosen_on, scored_on in ((half, ~half), (~half, half)):
-            chosen = choose(PictureScores(right[:, chosen_on], losses[:, chosen_on]))
+            chosen = rule(PictureScores(right[:, chosen_on], losses[:, chosen_on]))
             hits += int(right[chosen, scored_on].sum())
     mean = hits / NUM_SPLITS
     return Crossfitted(mean / pictures, *wilson_interval(mean, pictures))

@@ -161,9 +161,9 @@ class Snapshots(Callback):
         if self._folder.has("ema"):
             found["ema"] = self._validated(run, "ema", ["ema"])
         candidates = {name: each.candidate for name, each in found.items()}
-        best = min(candidates, key=lambda name: candidates[name].score.order)
-        choose = clear_best if self._state.reports == "clear_best" else most_accurate
-        reported = "final" if self._state.reports == "final" else chosen(found, choose)
+        best = chosen(found, most_accurate)
+        rule = clear_best if self._state.reports == "clear_best" else most_accurate
+        reported = "final" if self._state.reports == "final" else chosen(found, rule)
         # Summary, which comes later, writes these as the predictions of the run.
         run.module.reported_predictions = found[reported].predictions
         self._state.results |= {
@@ -174,7 +174,7 @@ class Snapshots(Callback):
         }
         score, value = next(iter(candidates[best].named.items()), ("loss", math.nan))
         self._state.results |= {"best": best, f"val/{score}_best": value}
-        self._state.results |= best_results(crossfitted_choice(found, self._seed, choose))
+        self._state.results |= best_results(crossfitted_choice(found, self._seed, rule))
         self._state.results |= {"model": reported, "model/chosen": self._state.reports != "final"}
         log.info("best on validation: %s (%.4f)", best, value)
         if run.trainer.is_global_zero:

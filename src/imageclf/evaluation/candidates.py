@@ -8,7 +8,7 @@ import lightning as pl
 import torch
 
 from imageclf import InputError
-from imageclf.analysis.crossfit import Choice, Crossfitted, PictureScores, crossfitted, stacked
+from imageclf.analysis.crossfit import Crossfitted, PictureScores, Rule, crossfitted, stacked
 from imageclf.configs import read_object
 from imageclf.model import ClassifierModule, Predictions, Score, average_probabilities
 from imageclf.model.weights.averaging import State
@@ -71,13 +71,13 @@ def validated(files: Sequence[str], members: Sequence[str], predictions: Predict
     return Validated(candidate, predictions, [PictureScores(predictions.right, predictions.losses)])
 
 
-def chosen(found: Mapping[str, Validated], choose: Choice) -> str:
+def chosen(found: Mapping[str, Validated], rule: Rule) -> str:
     """Return the name of the candidate that the validation split chooses; the final weights come first."""
     scores = [PictureScores(each.predictions.right, each.predictions.losses) for each in found.values()]
-    return list(found)[choose(stacked(scores))]
+    return list(found)[rule(stacked(scores))]
 
 
-def crossfitted_choice(found: Mapping[str, Validated], seed: int, choose: Choice) -> Crossfitted | None:
+def crossfitted_choice(found: Mapping[str, Validated], seed: int, rule: Rule) -> Crossfitted | None:
     """Return the accuracy of the chosen one of the candidates on pictures that did not choose it.
 
     A soup may be chosen among those that were tried; see `crossfitted`. None if there are too few pictures,
@@ -87,7 +87,7 @@ def crossfitted_choice(found: Mapping[str, Validated], seed: int, choose: Choice
     predictions = next(iter(found.values())).predictions
     if not predictions.task.kind.has_accuracy:
         return None
-    return crossfitted(choices, predictions.task.strata(predictions.labels.numpy()), seed, choose)
+    return crossfitted(choices, predictions.task.strata(predictions.labels.numpy()), seed, rule)
 
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MultilabelFBe
 from imageclf import InputError
 from imageclf.analysis.scores import explained_variance
 from imageclf.model.predictions import Predictions
+from imageclf.system.words import first_line
 from imageclf.tasks import MULTICLASS, Task
 
 log = logging.getLogger(__name__)
@@ -126,10 +127,10 @@ def further_scores(
             scores[name], reasons = _value(metric, predictions)
         # An additional score must not end the training, whatever a metric raises.
         except Exception as error:
-            scores[name], reasons = math.nan, [str(error) or type(error).__name__]
+            scores[name], reasons = math.nan, [first_line(error)]
         if reasons or not math.isfinite(scores[name]):
             scores[name] = math.nan
-            notice(f"metrics.{name} cannot be computed: {first_line(*reasons, 'it is not finite')}")
+            notice(f"metrics.{name} cannot be computed: {[*reasons, 'it is not finite'][0]}")
     return scores
 
 
@@ -146,22 +147,12 @@ def check_metric(name: str, metric: MetricFunction, num_classes: int, task: Task
     except Exception as error:
         shape = "[N]" if labels.ndim == 1 else "[N, C]"
         raise InputError(
-            f"metrics.{name} is no metric of probabilities [N, C] and labels {shape}: "
-            f"{first_line(str(error), type(error).__name__)}"
+            f"metrics.{name} is no metric of probabilities [N, C] and labels {shape}: {first_line(error)}"
         ) from error
 
 
-def first_line(*texts: str) -> str:
-    r"""Return the first line of the first text that has one.
-
-    >>> first_line("", "no positive samples\nat all")
-    'no positive samples'
-    """
-    return next(line.strip() for text in texts for line in text.splitlines() if line.strip())
-
-
 def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, list[str]]:
-    """Return a metric's value and its warnings."""
+    """Return a metric's value, and the first line of each of its warnings."""
     given = predictions.task.kind.scored(predictions.probabilities, predictions.labels)
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -173,4 +164,6 @@ def _value(metric: MetricFunction, predictions: Predictions) -> tuple[float, lis
             metric.reset()
     if value.numel() != 1:
         raise ValueError("it does not give one number")
-    return float(value), [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
+    return float(value), [
+        first_line(each.message) for each in caught if isinstance(each.message, UserWarning)
+    ]
