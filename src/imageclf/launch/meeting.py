@@ -29,15 +29,17 @@ def tell(world: World, run_dir: str, seconds: float) -> None:
     so many seconds.
     """
     store, port = store_of(world), str(free_port()) if torchrun_ranks(os.environ) else ""
+    # What was heard before a restart is in the store too, so every answer has a name as well.
+    answer = uuid4().hex
     deadline = time.monotonic() + seconds
     for rank in range(1, world.size):
         while time.monotonic() < deadline:
             if not _arrives(store, f"asks/{rank}"):
                 continue
-            # A process from before a restart never hears; by then another one has asked.
+            # A process from before a restart never hears this one; by then another one has asked.
             name = store.get(f"asks/{rank}").decode()
-            store.set(f"told/{name}", f"{port}:{run_dir}")
-            if _arrives(store, f"heard/{name}"):
+            store.set(f"told/{name}", f"{answer}:{port}:{run_dir}")
+            if _arrives(store, f"heard/{answer}/{rank}"):
                 break
     _meet_at(port)
 
@@ -50,8 +52,8 @@ def ask(world: World) -> str | None:
         # Again and again: the last process of this rank may have asked later than this one.
         store.set(f"asks/{world.rank}", name)
         if _arrives(store, f"told/{name}"):
-            port, _, run_dir = store.get(f"told/{name}").decode().partition(":")
-            store.set(f"heard/{name}", "")
+            answer, port, run_dir = store.get(f"told/{name}").decode().split(":", 2)
+            store.set(f"heard/{answer}/{world.rank}", "")
             _meet_at(port)
             return str(run_dir)
     return None
