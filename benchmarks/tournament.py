@@ -1,15 +1,18 @@
 """A tournament on hidden pictures: lesson2 and minimal as shipped, against what else one would use.
 
 `python benchmarks/tournament.py RUNS` trains the same backbone with the same weights on six sets, with all
-their pictures and with 10 of each class, by three seeds: some three hours on two cores. RUNS keeps the
-pictures and a file of each result; finished ones are not done again. Of each class 0.4 are hidden: no
-contestant sees them until its one model is chosen. `--folders` adds folders of classes of your own, `--write
-docs/tournament.md` keeps the tables. Each trains with one thread, `--jobs` of them side by side.
+their pictures and with 10 of each class, by three seeds: some three hours on two cores. Of each class 0.4
+are hidden: no contestant sees them until its one model is chosen. RUNS keeps the pictures, and `--results
+FILE.csv` a line of each result: which hidden pictures were right. What is in it is not done again, so that it
+may grow by parts; those of a contestant that has changed are to be deleted. `--folders` adds folders of
+classes of your own, `--write docs/tournament.md` keeps the tables. Each trains with one thread, `--jobs` of
+them side by side.
 `--equal-seconds` gives each rival as many epochs as take the seconds of CPU that lesson2 took. `--autogluon
 PYTHON` adds AutoGluon, by the Python of an environment of its own: its torch and timm are older.
 """
 
 import argparse
+import csv
 import json
 import os
 import shutil
@@ -19,6 +22,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +51,7 @@ WITHOUT_EPOCHS = ("lesson2", "minimal", "probe")
 """Contestants that are not told how long to train."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """So that seconds of CPU say the same whatever else the machine does."""
+_WRITES = Lock()
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,13 @@ def _options() -> argparse.Namespace:
     add("--size", type=int, default=96)
     add("--epochs", type=int, default=EPOCHS)
     add("--equal-seconds", action="store_true")
+    add("--results", type=Path, help="a CSV of the results so far; RUNS/results.csv by default")
     add("--jobs", type=int, default=1, help="bouts side by side")
     add("--autogluon", help="a Python that has autogluon.multimodal")
     add("--write", type=Path, help="a Markdown file for the tables")
     add("--bout", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.results = options.results or options.runs / "results.csv"
     options.only = options.only or [name for name in CONTESTANTS if name != "autogluon" or options.autogluon]
     return options
 
@@ -151,8 +158,8 @@ def _bout(arena: Arena, contestant: str, epochs: int, options: argparse.Namespac
     """Return which hidden pictures a contestant has right, and its seconds; it is run if it was not yet."""
     name = f"{arena.folder.name}-{contestant}-{options.size}"
     name += "" if contestant in WITHOUT_EPOCHS else f"-{epochs}"
-    file = options.runs / "results" / f"{name}.json"
-    if not file.exists():
+    result = read_results(options.results).get(name)
+    if result is None:
         run_dir = options.runs / "runs" / name
         shutil.rmtree(run_dir, ignore_errors=True)
         how = (arena.seed, options.size, epochs, str(run_dir), options.autogluon)
@@ -161,13 +168,31 @@ def _bout(arena: Arena, contestant: str, epochs: int, options: argparse.Namespac
         done = subprocess.run(
             command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **ONE_THREAD}
         )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(done.stdout.splitlines()[-1], encoding="utf-8")
+        result = json.loads(done.stdout.splitlines()[-1])
+        add_result(options.results, name, result)
         # The snapshots of all runs would take some 20 GB.
         shutil.rmtree(run_dir, ignore_errors=True)
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    print(f"{file.stem}: {np.mean(result['right']):.3f} in {result['seconds']:.0f} s", flush=True)
+    print(f"{name}: {np.mean(result['right']):.3f} in {result['seconds']:.0f} s", flush=True)
     return result
+
+
+def read_results(file: Path) -> dict[str, dict[str, Any]]:
+    """Return what is known of each bout, by its name."""
+    if not file.exists():
+        return {}
+    with file.open(newline="", encoding="utf-8") as lines:
+        return {
+            name: {"right": [int(each) for each in right], "seconds": float(seconds)}
+            for name, seconds, right in csv.reader(lines)
+        }
+
+
+def add_result(file: Path, name: str, result: dict[str, Any]) -> None:
+    """Add a line to the results: name, seconds, and a digit for each hidden picture."""
+    right = "".join(str(int(each)) for each in result["right"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _WRITES, file.open("a", encoding="utf-8") as lines:
+        lines.write(f"{name},{result['seconds']:.1f},{right}\n")
 
 
 def _arenas(options: argparse.Namespace) -> list[Arena]:
