@@ -74,6 +74,8 @@ def test_an_error_is_a_failure_with_status_code_and_cause(status, code, cause):
     ("number", "failure"),
     [
         (signal.SIGKILL, Failure("killed", 2, "ended by SIGKILL; was it out of memory?")),
+        # A real-time signal without a name.
+        (40, Failure("killed", 2, "ended by signal 40; was it out of memory?")),
         (signal.SIGTERM, Failure("preempted", 75, "ended by SIGTERM")),
     ],
 )

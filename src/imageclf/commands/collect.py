@@ -33,7 +33,7 @@ from imageclf.report.runs_page import others_sentence, refused_sentence
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_json
 from imageclf.system.printable import cell, console, show
-from imageclf.system.words import counted, joined
+from imageclf.system.words import counted, joined, typed_line
 from imageclf.training.check_keys import checked
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
         run_table([record], "val/acc")
     # Anyone may have written the run: what is in it may raise anything.
     except Exception as error:
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return typed_line(error)
     return record
 
 

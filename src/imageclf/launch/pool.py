@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from imageclf.system.errors import FAILED, PREEMPTED, Failure
 from imageclf.system.processes import fork_server, prepare_child
-from imageclf.system.signals import blocked, forwarded, ignore
+from imageclf.system.signals import blocked, forwarded, ignore, signal_name
 from imageclf.training.failure import failure_of
 
 T = TypeVar("T")
@@ -122,6 +122,5 @@ def _killed(exit_code: int | None) -> Failure:
     if exit_code == -signal.SIGTERM:
         return Failure("preempted", PREEMPTED, "ended by SIGTERM")
     if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return Failure("killed", FAILED, f"ended by {name}; was it out of memory?")
+        return Failure("killed", FAILED, f"ended by {signal_name(-exit_code)}; was it out of memory?")
     return Failure("failed", FAILED, f"ended with exit code {exit_code}")

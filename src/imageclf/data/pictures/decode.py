@@ -14,6 +14,7 @@ from imageclf import InputError
 from imageclf.data.pictures.arrays import fitted, is_array, read_array
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.planes import DEEP_MODES, decoded, opaque, planes_of
+from imageclf.system.words import first_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded; JPEG opens MPO, PPM opens PGM and PBM. Pillow goes by a file's content,
@@ -68,7 +69,7 @@ def read_scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels
     except UnidentifiedImageError:
         raise InputError(f"{path}: not a picture") from None
     except Exception as error:  # Pillow's plugins raise anything on a broken file.
-        raise InputError(f"{path}: {_sentence(error)}") from None
+        raise InputError(f"{path}: {first_line(error)}") from None
 
 
 def pixels_of(image: Image.Image, pixels: Pixels) -> NDArray[Any]:
@@ -160,8 +161,3 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") and pixels.max() <= 255:
         top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0
     return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error).split("\n")[0]
-    return text or type(error).__name__

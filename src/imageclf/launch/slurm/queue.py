@@ -15,8 +15,17 @@ from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 
 # A job in any other state is still to run, or back in the queue.
 ENDED = frozenset(
-    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"}
-    | {"NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
+    {
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "TIMEOUT",
+    }
 )
 # Seconds between the first two queries, and how they become more: short for short jobs, longer for long ones.
 _FIRST_PAUSE, _GROWTH = 1.0, 1.3
