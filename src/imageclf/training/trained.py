@@ -19,6 +19,7 @@ from imageclf.evaluation.candidates import candidate_files
 from imageclf.model import ClassifierModule, DataConfig
 from imageclf.model.weights.files import classes_of
 from imageclf.schedule.size import PictureSize, read_size
+from imageclf.system.files import is_file, why_not_listed
 from imageclf.system.printable import written
 from imageclf.system.words import reason_of
 from imageclf.tasks import Task
@@ -139,8 +140,9 @@ def finished(run: str | os.PathLike[str]) -> Path:
         InputError: no finished run is there.
     """
     run_dir = Path(run).expanduser()
-    if not (run_dir / "summary.json").exists():
-        raise InputError(f"run={run}: no finished run is there (summary.json is missing)")
+    if not is_file(run_dir / "summary.json"):
+        reason = why_not_listed(run_dir) or "summary.json is missing"
+        raise InputError(f"run={run}: no finished run is there: {reason}")
     return run_dir
 
 
