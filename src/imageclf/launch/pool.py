@@ -29,10 +29,15 @@ class Child(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool(Generic[T]):
-    """Processes by number; each calls one function."""
+    """Processes by number; each calls one function.
 
-    running: dict[int, Child]  # those that have not ended yet
-    signals: list[signal.Signals]  # forwarded to them so far
+    Args:
+        running: those that have not ended yet.
+        signals: forwarded to them so far.
+    """
+
+    running: dict[int, Child]
+    signals: list[signal.Signals]
 
     def start(self, number: int, function: Callable[[], T], **environment: str) -> None:
         """Start a process.

@@ -34,21 +34,35 @@ _MOST_SIZES = 1000
 
 
 class TrainedRun(NamedTuple):
-    """What a finished run has trained, as far as predict and export need it."""
+    """What a finished run has trained, as far as predict and export need it.
 
-    backbone: str | dict[str, Any]  # any timm name, or a node, checked
-    head: dict[str, Any] | None  # its node, checked; None: the last layer of the backbone
-    # Keep convolution weights and pictures channels-last; auto: see `model.layout`.
+    Args:
+        backbone: any timm name, or a node, checked.
+        head: its node, checked; None: the last layer of the backbone.
+        channels_last: whether convolution weights and pictures are; auto: see `model.layout`.
+        resize: how pictures become their size.
+        sizes: of the pictures of all phases.
+        size: of those of the last one.
+        seed: of drawn views.
+        files: of weights.
+        classes: in class order.
+        task: what a label is, with what it learned of the validation pictures.
+        config: config.yaml as written; a node of it is built only after `check_node`.
+        pixels: what the pictures are decoded to.
+    """
+
+    backbone: str | dict[str, Any]
+    head: dict[str, Any] | None
     channels_last: bool | Literal["auto"]
-    resize: Resize  # how pictures become their size
-    sizes: set[PictureSize]  # of the pictures of all phases
-    size: PictureSize  # of those of the last one
-    seed: int  # of drawn views
-    files: list[Path]  # of weights
-    classes: tuple[str, ...]  # in class order
-    task: Task  # what a label is, with what it learned of the validation pictures
-    config: dict[str, Any]  # config.yaml as written; a node of it is built only after `check_node`
-    pixels: Pixels = RGB  # what the pictures are decoded to
+    resize: Resize
+    sizes: set[PictureSize]
+    size: PictureSize
+    seed: int
+    files: list[Path]
+    classes: tuple[str, ...]
+    task: Task
+    config: dict[str, Any]
+    pixels: Pixels = RGB
 
     @property
     def network(self) -> str:
@@ -125,12 +139,17 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
 
 
 class BuiltRun(NamedTuple):
-    """A run whose network is built; its weights are read whenever it predicts."""
+    """A run whose network is built; its weights are read whenever it predicts.
+
+    Args:
+        module: holds the network.
+        expects: what the network expects of a picture.
+    """
 
     run_dir: Path
     run: TrainedRun
-    module: ClassifierModule  # holds the network
-    expects: DataConfig  # what the network expects of a picture
+    module: ClassifierModule
+    expects: DataConfig
 
 
 def finished(run: str | os.PathLike[str]) -> Path:

@@ -34,10 +34,15 @@ _ARRAY_SIZE = 1001
 
 
 class State(NamedTuple):
-    """The state of a job."""
+    """The state of a job.
 
-    name: str  # SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job
-    exit_code: int = 0  # of a job that has ended, -N after signal N
+    Args:
+        name: SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job.
+        exit_code: of a job that has ended, -N after signal N.
+    """
+
+    name: str
+    exit_code: int = 0
 
     @property
     def has_ended(self) -> bool:
