@@ -1,5 +1,6 @@
 """Several ranks on one machine, a process each."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -29,12 +30,23 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         for rank in range(num_ranks):
             ranks.start(rank, train, **_environment(rank, num_ranks, port))
         while ranks.running:
-            for rank, result in ranks.wait().items():
-                if isinstance(result, Failure):
-                    if result.status in ("preempted", "interrupted", "pruned"):
-                        # Its checkpoint is saved; a rank that still trains will be killed.
-                        ranks.join(_GRACE)
-                    raise _error(rank, result)
+            failures = {rank: each for rank, each in ranks.wait().items() if isinstance(each, Failure)}
+            if failures:
+                rank = first_cause(failures)
+                if failures[rank].status in ("preempted", "interrupted", "pruned"):
+                    # Its checkpoint is saved; a rank that still trains will be killed.
+                    ranks.join(_GRACE)
+                raise _error(rank, failures[rank])
+
+
+def first_cause(failures: Mapping[int, Failure]) -> int:
+    """Return the first rank that did not fail because another one had ended, or else the first.
+
+    Where this process is slow, it hears of both at once.
+    """
+    # A rank that was killed itself has no traceback.
+    lost = {rank for rank, each in failures.items() if each.status == "killed" and each.traceback}
+    return min(failures.keys() - lost or failures)
 
 
 def _environment(rank: int, num_ranks: int, port: int) -> dict[str, str]:
