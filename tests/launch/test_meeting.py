@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from imageclf.launch.meeting import ask, store_of, tell
 from imageclf.launch.pool import open_pool
 from imageclf.launch.tasks import broadcasting, train_broadcast_run
 from imageclf.system.errors import Failure
+from imageclf.system.processes import held_port
 from imageclf.system.world import World
 
 FIRST, SECOND = World(0, 2), World(1, 2)
@@ -96,3 +98,13 @@ def test_a_signal_to_a_task_that_waits_for_the_first_one_is_a_preemption(store: 
         store.wait(["imageclf/asks/1"], timedelta(seconds=60))
         os.kill(os.getpid(), signal.SIGUSR2)
         assert pool.wait() == {1: Failure("preempted", 75, "ended by SIGUSR2; start it again")}
+
+
+def test_a_held_port_is_open_to_torch_and_to_nobody_else() -> None:
+    with held_port() as held, socket.socket() as other:
+        port = held.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("", port))
+        store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+        store.set("key", "value")
+        assert store.get("key") == b"value"

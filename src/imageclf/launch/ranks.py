@@ -7,7 +7,7 @@ from pathlib import Path
 from imageclf import InputError, Preempted
 from imageclf.launch.pool import open_pool
 from imageclf.system.errors import Failure, Pruned, RankError, RunError
-from imageclf.system.processes import free_port
+from imageclf.system.processes import held_port
 from imageclf.training.door import run
 
 # Seconds for the other ranks to end once one has ended because of a signal.
@@ -25,10 +25,10 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         RunError: a rank cannot go on, and the cause is known.
         RankError: a rank failed otherwise or was killed.
     """
-    train, port = partial(run, run_dir), free_port()
-    with open_pool() as ranks:
+    train = partial(run, run_dir)
+    with held_port() as held, open_pool() as ranks:
         for rank in range(num_ranks):
-            ranks.start(rank, train, **_environment(rank, num_ranks, port))
+            ranks.start(rank, train, **_environment(rank, num_ranks, held.getsockname()[1]))
         while ranks.running:
             failures = {rank: each for rank, each in ranks.wait().items() if isinstance(each, Failure)}
             if failures:
