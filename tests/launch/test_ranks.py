@@ -226,6 +226,7 @@ def test_fewer_validation_pictures_than_ranks_are_refused(pictures: Path, tmp_pa
 
 
 @pytest.mark.fault("Several processes and clusters", "A rank is killed", "The others end, and it is named")
+@pytest.mark.usefixtures("alarm")
 def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Path) -> None:
     typed = [
         *SMALL,
@@ -235,10 +236,8 @@ def test_a_killed_rank_ends_the_other_and_is_named(pictures: Path, tmp_path: Pat
         KILL_RANK_1,
     ]
     prepare(composed(typed, tmp_path), tmp_path, typed)
-    started = time.monotonic()
     with pytest.raises(RankError, match=r"rank 1 ended by SIGKILL|rank 0 failed"):
         run_ranks(tmp_path, 2)
-    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(
