@@ -87,7 +87,7 @@ def test_a_column_that_is_given_is_not_looked_for(here):
         ("a.jpg", "data=a.jpg: this is no folder and no .csv file"),
         ("a.zip", "data=a.zip: this is an archive; unpack it, and give the path of its folder"),
         ("", "data=: there is no such folder or file"),
-        ("x" * 300, "data=x+: there is no such folder or file"),
+        ("x" * 300, r"data=x+: it cannot be read \(File name too long\)"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_what_there_is(here, path, said):

@@ -84,6 +84,8 @@ def test_an_error_is_a_failure_with_status_code_and_cause(status, code, cause):
         (signal.SIGKILL, Failure("killed", 2, "ended by SIGKILL; was it out of memory?")),
         # A run starts: nothing is worth saving yet, and no handler is there.
         *((number, Failure("preempted", 75, f"ended by {number.name}")) for number in PREEMPTING),
+        # A real-time signal without a name.
+        (40, Failure("killed", 2, "ended by signal 40; was it out of memory?")),
     ],
 )
 def test_a_process_that_a_signal_ends_has_failed(number, failure, hears_hangup):

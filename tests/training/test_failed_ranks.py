@@ -49,6 +49,11 @@ def test_only_a_lost_connection_is_taken_for_the_end_of_another_rank(
     assert line.startswith(cause)
 
 
+def test_of_an_error_without_a_message_the_type_is_the_cause(tmp_path: Path) -> None:
+    end(tmp_path, AssertionError(), is_first=True)
+    assert recorded(tmp_path) == ("failed", "AssertionError")
+
+
 def test_where_the_first_rank_is_killed_another_one_says_so(tmp_path: Path) -> None:
     end(tmp_path, LOST, is_first=False)
     status, cause = recorded(tmp_path)

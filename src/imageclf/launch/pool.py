@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from imageclf.system.errors import FAILED, PREEMPTED, Failure
 from imageclf.system.processes import fork_server, prepare_child
-from imageclf.system.signals import PREEMPTING, blocked, forwarded, ignore
+from imageclf.system.signals import PREEMPTING, blocked, forwarded, ignore, signal_name
 from imageclf.training.failure import failure_of
 
 T = TypeVar("T")
@@ -29,10 +29,15 @@ class Child(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool(Generic[T]):
-    """Processes by number; each calls one function."""
+    """Processes by number; each calls one function.
 
-    running: dict[int, Child]  # those that have not ended yet
-    signals: list[signal.Signals]  # forwarded to them so far
+    Args:
+        running: those that have not ended yet.
+        signals: forwarded to them so far.
+    """
+
+    running: dict[int, Child]
+    signals: list[signal.Signals]
 
     def start(self, number: int, function: Callable[[], T], **environment: str) -> None:
         """Start a process.
@@ -123,8 +128,8 @@ def _result(child: Child) -> Any:
 
 def _killed(exit_code: int | None) -> Failure:
     if exit_code is not None and exit_code < 0:
-        number = signal.Signals(-exit_code)
-        if number in PREEMPTING:
-            return Failure("preempted", PREEMPTED, f"ended by {number.name}")
-        return Failure("killed", FAILED, f"ended by {number.name}; was it out of memory?")
+        name = signal_name(-exit_code)
+        if -exit_code in PREEMPTING:
+            return Failure("preempted", PREEMPTED, f"ended by {name}")
+        return Failure("killed", FAILED, f"ended by {name}; was it out of memory?")
     return Failure("failed", FAILED, f"ended with exit code {exit_code}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from imageclf.configs import exit_code, explain, read_object
 from imageclf.system.errors import DONE, INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, RunError, Status
 from imageclf.system.files import write_json
+from imageclf.system.words import typed_line
 
 FILE = "failed.json"
 _LOST = "another rank was killed or failed; was it out of memory? See what each rank has printed"
@@ -33,9 +34,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(_STATUS.get(code, "failed"), code, explain(error))
     if lost_a_rank(error):
         return Failure("killed", code, _LOST, "".join(traceback.format_exception(error)))
-    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     trace = "".join(traceback.format_exception(error))
-    return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)
+    return Failure("failed", code, typed_line(error), trace)
 
 
 def write_failure(run_dir: Path, failure: Failure) -> None:

@@ -19,7 +19,7 @@ from imageclf.configs.found.folder_layout import absolute, has_splits, subfolder
 from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
 from imageclf.system.conventions import TEST, TRAIN, VALID
-from imageclf.system.files import is_file, is_folder
+from imageclf.system.files import is_file, why_not_listed
 
 # Of our source in Hydra's search path.
 FOUND = "imageclf"
@@ -110,7 +110,8 @@ def data_node(path: str) -> dict[str, Any]:
     """
     place = absolute(path)
     # An empty path would be the working directory.
-    if path and is_folder(place):
+    reason = why_not_listed(path and place, "folder or file")
+    if not reason:
         table = table_in(path)
         if table is not None:
             return table_node(table)
@@ -120,7 +121,7 @@ def data_node(path: str) -> dict[str, Any]:
     options = ", ".join(options_of("data"))
     if is_file(place) and place.name.lower().endswith(_ARCHIVES):
         raise InputError(f"data={path}: this is an archive; unpack it, and give the path of its folder")
-    what = "this is no folder and no .csv file" if is_file(place) else "there is no such folder or file"
+    what = "this is no folder and no .csv file" if is_file(place) else reason
     raise InputError(f"data={path}: {what}; give the path of your pictures, or one of {options}")
 
 
