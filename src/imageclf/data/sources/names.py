@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 _DIGITS = re.compile("[0-9]+")
 
@@ -26,9 +26,3 @@ def name_clashes(names: Iterable[str], *, ignore_case: bool) -> list[tuple[str, 
         shape = unicodedata.normalize("NFC", name).strip()
         alike.setdefault(shape.casefold() if ignore_case else shape, []).append(name)
     return [tuple(group) for group in alike.values() if len(group) > 1]
-
-
-def listed(items: Sequence[object], limit: int = 10) -> str:
-    """List items in a message, text in quotes: at most `limit`, then "and N more"."""
-    shown = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
-    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
