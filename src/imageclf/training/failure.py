@@ -31,10 +31,10 @@ def failure_of(error: BaseException) -> Failure:
     code = exit_code(error)
     if code in _STATUS or isinstance(error, RunError):
         return Failure(_STATUS.get(code, "failed"), code, explain(error))
-    if lost_a_rank(error):
-        return Failure("killed", code, _LOST, "".join(traceback.format_exception(error)))
-    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     trace = "".join(traceback.format_exception(error))
+    if lost_a_rank(error):
+        return Failure("killed", code, _LOST, trace)
+    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
     return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)
 
 
