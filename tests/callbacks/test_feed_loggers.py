@@ -5,7 +5,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
-from imageclf.analysis import predictions_table
+from imageclf.analysis.predictions_csv import predictions_table
 from imageclf.callbacks.always.loggers import numbers, send_file, send_picture, top_rates
 from imageclf.report.plots.outcome import label_figures, number_figures, outcome_pictures
 from imageclf.tasks import MULTICLASS, Multilabel, Regression

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.report import TrainingViews, write_report
+from imageclf.report.model_pictures import TrainingViews
+from imageclf.report.run_page import write_report
 
 
 class Page(HTMLParser):

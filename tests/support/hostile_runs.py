@@ -19,8 +19,8 @@ from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.configs.saved.hydra_record import keep_record
 from imageclf.launch.start import train_composed
-from imageclf.report import write_report
 from imageclf.report.run_files import read_run
+from imageclf.report.run_page import write_report
 
 Open = Callable[[Path], object]
 

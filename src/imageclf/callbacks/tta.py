@@ -14,7 +14,7 @@ from imageclf import InputError
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.evaluation.predicting import current_predictions, predict, view_probabilities, weighted_mean
 from imageclf.evaluation.tta_presets import Preset, WeightedViews, weighted_views
-from imageclf.model import Predictions
+from imageclf.model.predictions import Predictions
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import write_atomically
 

@@ -11,25 +11,22 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from imageclf import InputError
-from imageclf.analysis import (
+from imageclf.analysis.folds import (
     Folds,
-    RunRecord,
     find_folds,
     find_seeds,
     fold_summary,
     fold_table,
     joint_facts,
     out_of_fold,
-    run_table,
     seed_table,
-    sort_runs,
-    write_predictions,
 )
-from imageclf.analysis.run_settings import is_refused, with_options
+from imageclf.analysis.predictions_csv import write_predictions
+from imageclf.analysis.run_settings import RunRecord, is_refused, with_options
+from imageclf.analysis.runs_table import run_table, sort_runs
 from imageclf.commands.records import OTHER, find_folders, find_searches, is_job, name_of, read_record
-from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
-from imageclf.report.runs_page import others_sentence, refused_sentence
+from imageclf.report.runs_page import Runs, others_sentence, refused_sentence, write_runs_report
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import write_json
 from imageclf.system.printable import cell, console, show

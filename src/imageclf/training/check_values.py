@@ -9,7 +9,7 @@ from imageclf.callbacks import Callback
 from imageclf.configs import locate_target, options_of
 from imageclf.configs.options import ModelOptions
 from imageclf.data import Loading
-from imageclf.model import check_known
+from imageclf.model.backbone import check_known
 from imageclf.schedule import Schedule
 from imageclf.training.parts.accelerator import check_accelerator
 

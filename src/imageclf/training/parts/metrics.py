@@ -4,12 +4,11 @@ import logging
 import warnings
 
 from imageclf import InputError
-from imageclf.analysis import less_is_better
+from imageclf.analysis.runs_table import less_is_better
 from imageclf.configs import instantiate, locate_target
 from imageclf.configs.keys import OWN_KEYS
 from imageclf.evaluation.candidates import MIXED
-from imageclf.model import check_metric
-from imageclf.model.metrics import MetricFunction
+from imageclf.model.metrics import MetricFunction, check_metric
 from imageclf.tasks import Task
 from imageclf.training.run_config import Node, RunConfig
 
