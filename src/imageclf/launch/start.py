@@ -39,9 +39,9 @@ from imageclf.training.run_config import RunConfig, parse, read_run_config
 log = logging.getLogger(__name__)
 
 
-def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Train a composed config, print its directory, and return its optimized metric, as `train_composed`."""
-    if not train_composed(cfg, run_dir, overrides):
+def start(cfg: DictConfig, run_dir: Path) -> float | None:
+    """Train the config of a job of Hydra, print the run directory, and return the optimized metric."""
+    if not train_composed(cfg, run_dir, list(HydraConfig.get().overrides.task)):
         return None
     # Scripts take the last line of the output for the run directory.
     show(run_dir)
@@ -111,9 +111,6 @@ def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]
     """Return the parsed config; refuse all that can be before a picture is read or anything is written.
 
     `plain` is the same config as plain values.
-
-    Raises:
-        InputError: a mistake in the config, or the directory holds another run.
     """
     config = parse(plain, RunConfig)
     check_top(config)

@@ -32,9 +32,9 @@ def failure_of(error: BaseException) -> Failure:
     code = exit_code(error)
     if code in _STATUS or isinstance(error, RunError):
         return Failure(_STATUS.get(code, "failed"), code, explain(error))
-    if lost_a_rank(error):
-        return Failure("killed", code, _LOST, "".join(traceback.format_exception(error)))
     trace = "".join(traceback.format_exception(error))
+    if lost_a_rank(error):
+        return Failure("killed", code, _LOST, trace)
     return Failure("failed", code, typed_line(error), trace)
 
 
