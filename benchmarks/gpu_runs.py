@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from imageclf.configs import CONF_DIR, read_object
-from imageclf.launch.start import start
+from imageclf.launch.start import train_composed
 
 
 def train(run_dir: Path, *overrides: str) -> Values:
@@ -30,7 +30,7 @@ def train(run_dir: Path, *overrides: str) -> Values:
     # Hydra alone knows its name, and there is none.
     with open_dict(cfg):
         cfg.experiment = None
-    start(cfg, run_dir, list(overrides))
+    train_composed(cfg, run_dir, list(overrides))
     return read_object(run_dir / "summary.json")
 
 

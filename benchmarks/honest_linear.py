@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from imageclf.analysis.crossfit import PictureScores, crossfitted
 from imageclf.analysis.scores import picture_losses, right_ones, wilson_interval
-from imageclf.model import Score, average_weights, greedy_soup
 from imageclf.model.backbone import create_backbone, data_config
-from imageclf.model.weights.averaging import State
+from imageclf.model.weights.averaging import State, average_weights
+from imageclf.model.weights.soup import Score, greedy_soup
 
 SHARES = (0.4, 0.2)
 """Of the pictures of each class that are trained and validated on; the rest is hidden."""

@@ -122,7 +122,7 @@ def train_fastai(task: dict[str, Any]) -> dict[str, float]:
     from fastai.vision import all as fastai
 
     from imageclf.data import FolderSource, Splitting
-    from imageclf.model import load_weights
+    from imageclf.model.weights.pretrained import load_weights
 
     started = time.monotonic()
     table = FolderSource(task["folder"], ".", None, None).read()

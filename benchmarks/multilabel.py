@@ -146,7 +146,7 @@ def train_fastai(mosaics: Mosaics, options: argparse.Namespace) -> dict[str, Pre
     import timm  # noqa: F401
     from fastai.vision import all as fastai
 
-    from imageclf.model import load_weights
+    from imageclf.model.weights.pretrained import load_weights
 
     fastai.set_seed(42, reproducible=True)
     block = fastai.DataBlock(

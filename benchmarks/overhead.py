@@ -21,7 +21,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from imageclf.data import ImageData
-from imageclf.model import ClassifierModule, load_weights
+from imageclf.model.module import ClassifierModule
+from imageclf.model.weights.pretrained import load_weights
 
 LR = 1e-4
 # The first one fills caches and is not counted.

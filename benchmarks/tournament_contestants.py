@@ -144,7 +144,7 @@ def fastai(bout: Bout, pictures: Pictures, finds: bool = False, freezes_bn: bool
     """
     from fastai.vision import all as fast
 
-    from imageclf.model import load_weights
+    from imageclf.model.weights.pretrained import load_weights
 
     fast.set_seed(bout.seed, reproducible=True)
     (train, labels), (valid, their_labels) = pictures.files("train"), pictures.files("valid")
@@ -186,7 +186,7 @@ def timm_recipe(bout: Bout, pictures: Pictures) -> Answers:
     from timm.scheduler import CosineLRScheduler
     from timm.utils import ModelEmaV3
 
-    from imageclf.model import load_weights
+    from imageclf.model.weights.pretrained import load_weights
 
     torch.manual_seed(bout.seed)
     np.random.seed(bout.seed)
@@ -243,7 +243,7 @@ def autogluon(bout: Bout, pictures: Pictures) -> tuple[Answers, float]:
 
 def _timm_folder(folder: Path, size: int) -> None:
     """Write the pretrained backbone as AutoGluon reads it from a folder."""
-    from imageclf.model import load_weights
+    from imageclf.model.weights.pretrained import load_weights
 
     weights = load_weights("packaged", BACKBONE)
     assert weights is not None

@@ -26,7 +26,7 @@ from imageclf.commands.prefetch import PrefetchOptions
 from imageclf.configs import CONF_DIR, instantiate, locate_target, to_plain
 from imageclf.configs.quoting import with_own_nodes
 from imageclf.data import Augmentation
-from imageclf.model import ClassifierModule
+from imageclf.model.module import ClassifierModule
 from imageclf.schedule import Phase, RunState, Schedule
 from imageclf.tasks import Multilabel, Regression
 from imageclf.training.build import (

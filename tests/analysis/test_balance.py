@@ -1,6 +1,6 @@
 import pandas as pd
 
-from imageclf.analysis import class_balance
+from imageclf.analysis.balance import class_balance
 
 PICTURES = pd.DataFrame(
     [("cat", "train")] * 3

@@ -7,8 +7,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from imageclf import InputError
-from imageclf.analysis import find_folds, find_seeds, fold_table, out_of_fold, seed_table
-from imageclf.analysis.folds import fold_summary
+from imageclf.analysis.folds import find_folds, find_seeds, fold_summary, fold_table, out_of_fold, seed_table
 
 
 def probabilities(*of_cat: float) -> np.ndarray:

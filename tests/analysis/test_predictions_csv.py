@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from imageclf import InputError
-from imageclf.analysis import class_summary, predictions_table, read_predictions, write_predictions
-from imageclf.analysis.predictions_csv import label_indices, probabilities_of, read_classes, true_numbers
+from imageclf.analysis.predictions_csv import (
+    class_summary,
+    label_indices,
+    predictions_table,
+    probabilities_of,
+    read_classes,
+    read_predictions,
+    true_numbers,
+    write_predictions,
+)
 
 CLASSES = ["cat", "NA", "label", 'ünï,code "x"']
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(4), size=3).astype(np.float32)

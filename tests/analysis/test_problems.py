@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from copies import copied, solar_cells
 
-from imageclf.analysis import KINDS, count_kinds, find_problems, find_twins
-from imageclf.analysis.problems import problem_table
+from imageclf.analysis.problems import KINDS, count_kinds, find_problems, find_twins, problem_table
 from imageclf.data import read_picture
 from imageclf.data.pictures.inspect import appearance_of
 

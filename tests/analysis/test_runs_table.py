@@ -6,8 +6,7 @@ from run_records import record
 from torchmetrics import classification
 
 from imageclf import InputError
-from imageclf.analysis import less_is_better, run_table, sort_runs
-from imageclf.analysis.runs_table import run_scores
+from imageclf.analysis.runs_table import less_is_better, run_scores, run_table, sort_runs
 
 
 def test_the_scores_of_a_finished_run_are_those_of_its_summary():

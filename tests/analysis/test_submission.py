@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.analysis import (
+from imageclf.analysis.predictions_csv import predictions_table
+from imageclf.analysis.submission import (
     label_submission,
-    predictions_table,
     probability_submission,
     submission_of,
     write_submission,

@@ -15,8 +15,7 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.configs import to_plain
-from imageclf.model import compile_backbone
-from imageclf.model.compiling import CompileClock
+from imageclf.model.compiling import CompileClock, compile_backbone
 from imageclf.training.build import build_parts
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import RunConfig, parse

@@ -5,7 +5,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
-from imageclf.analysis import predictions_table
+from imageclf.analysis.predictions_csv import predictions_table
 from imageclf.callbacks.always.loggers import numbers, send_file, send_picture, top_rates
 from imageclf.report.plots.outcome import label_figures, number_figures, outcome_pictures
 from imageclf.tasks import MULTICLASS, Multilabel, Regression
@@ -42,14 +42,14 @@ def test_a_logger_of_another_kind_is_sent_no_picture_and_no_file(tmp_path):
 )
 def test_there_is_a_picture_of_what_there_is_to_show(tmp_path, labels, names):
     # The file of the first picture does not exist: it is a grey square.
-    found = outcome_pictures(table(tmp_path, labels), ("cat", "dog"), MULTICLASS, tmp_path)
+    found = outcome_pictures(table(tmp_path, labels), ("cat", "dog"), MULTICLASS)
     assert list(found) == names
     assert all(picture.width > 300 for picture in found.values())
 
 
 def test_the_most_wrong_pictures_are_shown(tmp_path):
     rows = table(tmp_path, ["cat", "cat"])
-    found = outcome_pictures(rows, ("cat", "dog"), MULTICLASS, tmp_path)
+    found = outcome_pictures(rows, ("cat", "dog"), MULTICLASS)
     pixels = np.asarray(found["most_wrong"].convert("RGB"))
     assert (pixels == [255, 0, 0]).all(axis=2).sum() > 10_000
     assert (pixels == 225).all(axis=2).sum() > 10_000
@@ -57,7 +57,7 @@ def test_the_most_wrong_pictures_are_shown(tmp_path):
 
 def test_of_several_labels_each_one_and_the_wrong_ones_are_shown(tmp_path):
     rows = table(tmp_path, ["", "cat|dog"]).assign(prediction=["dog", "cat|dog"])
-    assert list(outcome_pictures(rows, ("cat", "dog"), Multilabel(), tmp_path)) == ["labels", "most_wrong"]
+    assert list(outcome_pictures(rows, ("cat", "dog"), Multilabel())) == ["labels", "most_wrong"]
 
 
 def test_a_bar_of_a_label_has_what_was_found_missed_and_invented(tmp_path):
@@ -71,10 +71,10 @@ def test_a_bar_of_a_label_has_what_was_found_missed_and_invented(tmp_path):
 @pytest.mark.parametrize(
     ("names", "pictures"), [(["age"], ["numbers"]), (["age", "x"], ["numbers_1", "numbers_2"])]
 )
-def test_numbers_are_shown_over_the_truth(tmp_path, names, pictures):
+def test_numbers_are_shown_over_the_truth(names, pictures):
     labels, numbers = ["|".join(str(row + 7) for _ in names) for row in range(3)], np.ones((3, len(names)))
     rows = predictions_table(list("abc"), list("abc"), labels, numbers, names, Regression().decide)
-    assert list(outcome_pictures(rows, names, Regression(), tmp_path)) == pictures
+    assert list(outcome_pictures(rows, names, Regression())) == pictures
     figure = number_figures(rows, names)[pictures[0]]
     points = figure.axes[0].collections[0].get_offsets()
     assert points.tolist() == [[7, 1], [8, 1], [9, 1]]

@@ -14,7 +14,9 @@ from timm.optim import param_groups_layer_decay
 
 from imageclf.callbacks.unfreezing import reset
 from imageclf.callbacks.warm_restarts import depths_of, set_lrs
-from imageclf.model import ImageClassifier, LinearHead, layer_groups, parameter_groups
+from imageclf.model import LinearHead
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import layer_groups, parameter_groups
 from imageclf.schedule import Phase
 
 Train = Callable[..., Path]

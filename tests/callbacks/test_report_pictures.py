@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from imageclf.analysis import read_predictions
+from imageclf.analysis.predictions_csv import read_predictions
 from imageclf.callbacks.report import extremes
 from imageclf.tasks import MULTICLASS
 

@@ -15,7 +15,7 @@ from small_runs import THREE_PHASES, phases, train_small
 from torch.optim.swa_utils import update_bn
 
 from imageclf.commands.predict import predict_pictures
-from imageclf.model import average_weights
+from imageclf.model.weights.averaging import average_weights
 from imageclf.training.build import Parts, build_parts
 from imageclf.training.parts.table import table_of_run
 from imageclf.training.run_config import read_run_config

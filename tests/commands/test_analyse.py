@@ -10,7 +10,7 @@ from PIL import Image
 
 from imageclf.commands.analyse import analyse, inspect_all, sample_rows
 from imageclf.configs import to_plain
-from imageclf.report import NUM_VIEWS
+from imageclf.report.plots.sheet import NUM_VIEWS
 from imageclf.training.parts.table import read_table
 from imageclf.training.run_config import RunConfig, parse
 

@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from imageclf.model import create_backbone
+from imageclf.model.backbone import create_backbone
 from imageclf.model.weights.pretrained import cached_file
 
 NAME = "test_resnet"

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.data.sources.names import listed, name_clashes, natural_sorted
+from imageclf.data.sources.names import name_clashes, natural_sorted
 from imageclf.data.sources.table import Table, check_table, class_order, make_table
+from imageclf.system.words import listed
 
 
 def table(*rows):

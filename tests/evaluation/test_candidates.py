@@ -9,7 +9,7 @@ import torch
 from imageclf import InputError
 from imageclf.analysis.crossfit import clear_best, most_accurate
 from imageclf.evaluation.candidates import candidate_files, chosen, crossfitted_choice, validated
-from imageclf.model import Predictions
+from imageclf.model.predictions import Predictions
 
 FILES = {
     "final": ["final.ckpt"],

@@ -9,7 +9,7 @@ import torch
 from imageclf import InputError
 from imageclf.evaluation.predicting import mean_of_views, weighted_mean
 from imageclf.evaluation.tta_presets import view_numbers, view_weights, weighted_views
-from imageclf.model import Predictions
+from imageclf.model.predictions import Predictions
 
 PRESETS = ("fastai07", "fastai2", "fastai1", "five_crops")
 

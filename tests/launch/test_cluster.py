@@ -16,7 +16,7 @@ from imageclf.launch.slurm.arrays import arrays_of
 from imageclf.launch.slurm.check_jobs import check_data, check_tasks, check_weights_are_here
 from imageclf.launch.slurm.sbatch import recording, script
 from imageclf.launch.slurm.submit import check_sweep
-from imageclf.model import create_backbone
+from imageclf.model.backbone import create_backbone
 from imageclf.training.parts.accelerator import num_ranks
 
 # Writes the script, and needs no sbatch here.

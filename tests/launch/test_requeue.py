@@ -10,7 +10,6 @@ from imageclf.launch.pool import open_pool
 from imageclf.launch.slurm.requeue import (
     is_left_to_slurm,
     launcher_handler,
-    requeue_command,
     requeue_when_preempted,
     way_to_requeue,
 )
@@ -52,11 +51,7 @@ def test_the_way_follows_from_environment_and_handler(environment, previous, way
 )
 def test_an_array_requeues_its_task_alone():
     task = {"SLURM_JOB_ID": "45", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": "3"}
-    assert requeue_command(task) == ["scontrol", "requeue", "42_3"]
-
-
-def test_a_job_requeues_itself():
-    assert requeue_command(JOB) == ["scontrol", "requeue", "42"]
+    assert job_id(task) == "42_3"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from imageclf.model import average_probabilities, average_weights, create_backbone
+from imageclf.model.backbone import create_backbone
+from imageclf.model.weights.averaging import average_probabilities, average_weights
 
 
 def states(count, dtype=torch.float32):

@@ -7,16 +7,16 @@ import torch
 from PIL import Image
 
 from imageclf import InputError
-from imageclf.model import (
+from imageclf.model import LinearHead
+from imageclf.model.backbone import (
     DataConfig,
-    ImageClassifier,
-    LinearHead,
     create_backbone,
     data_config,
     expected_crop_pct,
+    near_names,
     num_features,
 )
-from imageclf.model.backbone import near_names
+from imageclf.model.classifier import ImageClassifier
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 TINY = timm.list_models("test_*")

@@ -7,15 +7,11 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from imageclf.model import (
-    FastaiHead,
-    ImageClassifier,
-    create_backbone,
-    freeze_to,
-    layer_groups,
-    learning_norms,
-    refresh_norms,
-)
+from imageclf.model import FastaiHead
+from imageclf.model.backbone import create_backbone
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import freeze_to, layer_groups, learning_norms
+from imageclf.model.weights.batch_norm import refresh_norms
 
 
 def small():

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from imageclf.model import Collector
-from imageclf.model.predictions import gather_rows
+from imageclf.model.predictions import Collector, gather_rows
 
 
 def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:

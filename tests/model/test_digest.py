@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from imageclf.model import create_backbone, weights_digest
+from imageclf.model.backbone import create_backbone
+from imageclf.model.weights.files import weights_digest
 
 
 def body(seed=0, name="test_resnet"):

@@ -11,8 +11,8 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from imageclf import InputError
-from imageclf.model import freeze_to, layer_groups, num_features
-from imageclf.model.groups import layer_depths
+from imageclf.model.backbone import num_features
+from imageclf.model.groups import freeze_to, layer_depths, layer_groups
 from imageclf.model.picture_sizes import check_sizes, size_options
 
 # Quick ones of each kind: convolutions, attention, both, and those of the lesson; the others take minutes.

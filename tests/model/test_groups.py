@@ -9,16 +9,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from imageclf import InputError
-from imageclf.model import (
-    FastaiHead,
-    ImageClassifier,
-    LinearHead,
-    create_backbone,
-    freeze_to,
-    layer_groups,
-    num_features,
-    parameter_groups,
-)
+from imageclf.model import FastaiHead, LinearHead
+from imageclf.model.backbone import create_backbone, num_features
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import freeze_to, layer_groups, parameter_groups
 
 # Every tiny model, a small one of other families, those that name no groups (pit, poolformer, csatv2), those
 # that share modules between blocks (coat, vit_srelpos), and one that refuses coarse groups (rdnet).

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from imageclf import InputError
-from imageclf.model import BinaryCrossEntropy, FocalLoss, class_weights
+from imageclf.model import BinaryCrossEntropy, FocalLoss
+from imageclf.model.losses import class_weights
 
 WEIGHT = torch.tensor([0.5, 2.0, 1.0, 4.0], dtype=torch.float64)
 COUNTS = {"cat": 30, "dog": 60, "owl": 10}

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from imageclf.model import ImageClassifier
+from imageclf.model.classifier import ImageClassifier
 from imageclf.model.layout import MIN_STEPS, has_depthwise, is_channels_last
 
 

@@ -10,8 +10,9 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score, to
 from torchmetrics import classification
 
 from imageclf import InputError
-from imageclf.model import BalancedAccuracy, Predictions, check_metric
-from imageclf.model.metrics import further_scores
+from imageclf.model import BalancedAccuracy
+from imageclf.model.metrics import check_metric, further_scores
+from imageclf.model.predictions import Predictions
 
 
 def drawn(count=60, classes=7, present=7):

@@ -7,15 +7,12 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 
 from imageclf.data import Batch
-from imageclf.model import (
-    ClassifierModule,
-    Collector,
-    ImageClassifier,
-    LinearHead,
-    Predictions,
-    create_backbone,
-    layer_groups,
-)
+from imageclf.model import LinearHead
+from imageclf.model.backbone import create_backbone
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import layer_groups
+from imageclf.model.module import ClassifierModule
+from imageclf.model.predictions import Collector, Predictions
 
 CLASSES = ("cat", "dog", "owl")
 

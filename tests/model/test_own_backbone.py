@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from imageclf import InputError
 from imageclf.configs.options import ModelOptions
-from imageclf.model import ImageClassifier, create_backbone, freeze_to, layer_groups, num_features
+from imageclf.model.backbone import create_backbone, num_features
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import freeze_to, layer_groups
 from imageclf.model.own_backbone import check_own, is_own, load_body, split_head
 from imageclf.training.parts.module import build_network
 

@@ -6,14 +6,10 @@ import timm
 import torch
 
 from imageclf import InputError
-from imageclf.model import (
-    ImageClassifier,
-    LinearHead,
-    create_backbone,
-    freeze_to,
-    layer_groups,
-    picture_sizes,
-)
+from imageclf.model import LinearHead, picture_sizes
+from imageclf.model.backbone import create_backbone
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import freeze_to, layer_groups
 from imageclf.model.picture_sizes import check_sizes, fixed_size, nearest, size_options
 from imageclf.schedule.size import Oblong, edges
 

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from imageclf.model import create_backbone
+from imageclf.model.backbone import create_backbone
 from imageclf.model.weights.positions import fitted_positions, grid_note, noted_grid
 from imageclf.schedule.size import Oblong
 

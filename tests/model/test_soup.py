@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from imageclf.model import Score, average_weights, greedy_soup
-from imageclf.model.weights.averaging import blend
+from imageclf.model.weights.averaging import average_weights, blend
+from imageclf.model.weights.soup import Score, greedy_soup
 
 LABELS = np.array([0, 0, 1, 1])
 

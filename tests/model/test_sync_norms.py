@@ -10,7 +10,8 @@ from torch import nn
 from imageclf import InputError
 from imageclf.configs import to_plain
 from imageclf.data import Table
-from imageclf.model import ClassifierModule, freeze_to
+from imageclf.model.groups import freeze_to
+from imageclf.model.module import ClassifierModule
 from imageclf.training.build import build_parts, build_trainer
 from imageclf.training.parts.accelerator import choose, read_device
 from imageclf.training.parts.table import read_table

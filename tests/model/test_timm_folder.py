@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from imageclf import InputError
-from imageclf.model import DataConfig, FastaiHead, ImageClassifier, LinearHead, create_backbone, data_config
+from imageclf.model import FastaiHead, LinearHead
+from imageclf.model.backbone import DataConfig, create_backbone, data_config
+from imageclf.model.classifier import ImageClassifier
 from imageclf.model.export import timm_folder
 from imageclf.model.export.timm_folder import layers_as_code, to_timm
 from imageclf.schedule.size import Oblong

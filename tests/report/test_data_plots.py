@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from imageclf.analysis import class_balance
+from imageclf.analysis.balance import class_balance
 from imageclf.report.plots.balance_plot import balance_figure
 from imageclf.report.plots.sizes_plot import sizes_figure
 from imageclf.report.plots.style import svg_bytes

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.analysis import find_problems, find_twins
 from imageclf.analysis.balance import class_balance
-from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
-from imageclf.report.data_numbers import data_sentence
+from imageclf.analysis.problems import find_problems, find_twins
+from imageclf.report.data_numbers import data_cards, data_sentence
+from imageclf.report.data_page import DataAnalysis, write_data_report
+from imageclf.report.plots.sheet import NUM_VIEWS, Sample
 
 CLASSES = ["<b>cat</b>", "dog & co"]
 COLUMNS = ["id", "path", "label", "split", "width", "height", "bytes", "format", "mode", "frames", "fault"]

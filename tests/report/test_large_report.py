@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from imageclf.report import write_report
+from imageclf.report.run_page import write_report
 
 
 @pytest.mark.long

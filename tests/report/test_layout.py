@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM, Seen, complaints, measure, printed_pages
 
-from imageclf.report import write_report
+from imageclf.report.run_page import write_report
 
 pytestmark = [
     pytest.mark.long,

@@ -1,3 +1,4 @@
+import pkgutil
 import subprocess
 import sys
 
@@ -6,10 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imageclf.report import learning_rate_figure, lr_find_figure, save_figure
+from imageclf import analysis
 from imageclf.report.plots.confusion_plot import confusion_figure
-from imageclf.report.plots.curves import accuracy_figure, loss_figure
-from imageclf.report.plots.style import plain, svg_bytes
+from imageclf.report.plots.curves import accuracy_figure, learning_rate_figure, loss_figure
+from imageclf.report.plots.lr_find_plot import lr_find_figure
+from imageclf.report.plots.style import plain, save_figure, svg_bytes
 
 RATES = np.geomspace(1e-5, 1, 20)
 CURVE = pd.DataFrame({"lr": RATES, "loss": 2 - RATES, "smoothed": 2 - RATES})
@@ -168,6 +170,8 @@ def test_a_figure_is_saved_as_png(tmp_path, metrics):
 
 
 def test_the_floor_loads_neither_pyplot_nor_torch():
-    code = "import sys, imageclf.analysis; print({'torch', 'matplotlib.pyplot'} & sys.modules.keys())"
+    names = [f"imageclf.analysis.{each.name}" for each in pkgutil.iter_modules(analysis.__path__)]
+    assert len(names) > 10
+    code = f"import sys, {', '.join(names)}; print({{'torch', 'matplotlib.pyplot'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

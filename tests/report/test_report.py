@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from imageclf import InputError
-from imageclf.report import TrainingViews, write_report
+from imageclf.report.model_pictures import TrainingViews
+from imageclf.report.run_page import write_report
 
 
 class Page(HTMLParser):
@@ -239,11 +240,12 @@ def test_a_picture_that_has_gone_shows_a_tile_with_its_name(run_dir):
     assert "lost.jpg cannot be read" in page.text
 
 
-def test_relative_paths_start_at_the_given_folder(run_dir, tmp_path):
+def test_relative_paths_start_at_the_working_directory(run_dir, tmp_path, monkeypatch):
     source = pd.read_csv(run_dir / "predictions" / "valid.csv")["path"][0]
     (tmp_path / "one.jpg").symlink_to(source)
     edit_predictions(run_dir, path="one.jpg")
-    assert Page(write_report(run_dir, pictures=tmp_path)).pictures > 12
+    monkeypatch.chdir(tmp_path)
+    assert Page(write_report(run_dir)).pictures > 12
 
 
 @pytest.mark.fault("Files of strangers", "A class is called `<script>`", "Pages escape it")

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from run_records import fold, record
 
-from imageclf.analysis import find_folds, find_seeds, run_table
-from imageclf.report import Runs, write_runs_report
+from imageclf.analysis.folds import find_folds, find_seeds
+from imageclf.analysis.runs_table import run_table
 from imageclf.report.plots.curves import COLOURS, colours, runs_figure
 from imageclf.report.runs_numbers import run_columns, status_words
-from imageclf.report.runs_page import refused_sentence
+from imageclf.report.runs_page import Runs, refused_sentence, write_runs_report
 
 
 def runs_of(records, sort="val/acc", left_out=None) -> Runs:

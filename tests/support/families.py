@@ -7,7 +7,9 @@ import torch
 from timm.models import _registry
 
 from imageclf import InputError
-from imageclf.model import ImageClassifier, LinearHead, create_backbone, num_features
+from imageclf.model import LinearHead
+from imageclf.model.backbone import create_backbone, num_features
+from imageclf.model.classifier import ImageClassifier
 from imageclf.model.picture_sizes import takes_option
 
 # The model with the fewest parameters of each of timm's modules.

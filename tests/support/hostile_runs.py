@@ -18,9 +18,9 @@ from imageclf.commands.collect import CollectOptions, causes, collect, terminal_
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.configs.saved.hydra_record import keep_record
-from imageclf.launch.start import start
-from imageclf.report import write_report
+from imageclf.launch.start import train_composed
 from imageclf.report.run_files import read_run
+from imageclf.report.run_page import write_report
 
 Open = Callable[[Path], object]
 
@@ -120,7 +120,7 @@ class Runs:
     def _going_on(self, run_dir: Path) -> None:
         place = [f"data.root={self._pictures}", f"hydra.run.dir={run_dir}"]
         typed = [*SMALL, *TYPED, *place, "ckpt_path=auto"]
-        start(composed(typed, run_dir), run_dir, typed)
+        train_composed(composed(typed, run_dir), run_dir, typed)
 
 
 def write_record(run_dir: Path) -> None:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from imageclf.analysis import RunRecord, predictions_table
-from imageclf.analysis.run_settings import flatten
+from imageclf.analysis.predictions_csv import predictions_table
+from imageclf.analysis.run_settings import RunRecord, flatten
 from imageclf.tasks import MULTICLASS
 
 

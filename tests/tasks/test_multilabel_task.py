@@ -8,7 +8,7 @@ from sklearn import metrics
 from torch import nn
 
 from imageclf import InputError
-from imageclf.analysis import predictions_table
+from imageclf.analysis.predictions_csv import predictions_table
 from imageclf.model import BinaryCrossEntropy, MultilabelCrossEntropy, SamplesFBeta
 from imageclf.tasks import MULTICLASS, Multilabel
 from imageclf.tasks.thresholds import best_threshold, macro_fbeta

@@ -11,8 +11,9 @@ from torch import nn
 from imageclf import InputError
 from imageclf.data.sources.split import Splitting
 from imageclf.data.sources.table import Table, make_table
-from imageclf.model import Predictions, RankCorrelation, RootMeanSquaredError, r2_score
+from imageclf.model import RankCorrelation, RootMeanSquaredError, r2_score
 from imageclf.model.metrics import further_scores
+from imageclf.model.predictions import Predictions
 from imageclf.tasks import MULTICLASS, Regression
 
 CLASSES = ("age", "height")

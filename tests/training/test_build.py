@@ -44,9 +44,9 @@ def test_a_callback_that_is_what_the_schedule_means_cannot_be_removed(name):
 
 
 @pytest.mark.parametrize("name", ["unfreezing", "warm_restarts", "lr_finder"])
-def test_a_callback_that_is_null_counts_as_removed(name):
-    with pytest.raises(InputError):
-        check_callbacks(NODES | {name: None}, Schedule({"head": Phase(lr="auto")}))
+def test_a_callback_that_is_null_counts_as_removed(parsed, name):
+    with pytest.raises(InputError, match=f"~callbacks.{name}"):
+        parsed(f"callbacks.{name}=null", "schedule.phases.head.lr=auto")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_long_line_of_a_tree_is_not_cut():
 @pytest.fixture(scope="module")
 def labelled(tiny, composed, tmp_path_factory):
     """Train with tags through the main's own function, and return the run directory."""
-    from imageclf.launch.start import start
+    from imageclf.launch.start import train_composed
 
     run_dir = tmp_path_factory.mktemp("labelled")
     cfg = composed(*tiny, "tags=[first,small]", "task_name=mine", "data.root=${oc.env:PICTURES}")
@@ -58,7 +58,7 @@ def labelled(tiny, composed, tmp_path_factory):
         patch.setenv(
             "PICTURES", next(each for each in tiny if each.startswith("data.root=")).partition("=")[2]
         )
-        start(cfg, run_dir, [])
+        train_composed(cfg, run_dir, [])
     return run_dir
 
 

@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from torch import nn
 
 from imageclf import InputError
-from imageclf.launch.start import start, train
+from imageclf.launch.start import score_of, train, train_composed
 from imageclf.model import BinaryCrossEntropy, FocalLoss
 from imageclf.training.build import build_parts
 from imageclf.training.directory import prepare
@@ -45,7 +45,8 @@ def scored(composed, tiny, tmp_path_factory):
     more = ["metrics=all", KAPPA, "optimized_metric=val/f1_macro", "model/loss=bce", "logger=tensorboard"]
     folders = ["data.valid=null", "data.test=valid", f"logger.tensorboard.save_dir={run_dir}"]
     cfg = composed(*tiny, *QUICK, REPORTS_FINAL, *more, *folders)
-    return run_dir, start(cfg, run_dir, [])
+    train_composed(cfg, run_dir, [])
+    return run_dir, score_of(run_dir, cfg.optimized_metric)
 
 
 @pytest.fixture(scope="module")

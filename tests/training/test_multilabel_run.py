@@ -24,7 +24,7 @@ from imageclf.commands.collect import CollectOptions, collect, write_files
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import decided_by, predict_pictures
 from imageclf.commands.web_export import write_page
-from imageclf.report import write_report
+from imageclf.report.run_page import write_report
 from imageclf.tasks import Multilabel
 from imageclf.tasks.label_sets import rarest
 from imageclf.tasks.thresholds import best_threshold, best_thresholds, crossfitted_fbeta

@@ -26,7 +26,7 @@ from imageclf.analysis.folds import fold_summary, out_of_fold
 from imageclf.commands.collect import CollectOptions, collect
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
-from imageclf.report import write_report
+from imageclf.report.run_page import write_report
 from imageclf.training.parts.metrics import check_scores
 from imageclf.training.run_config import RunConfig, parse
 

@@ -19,7 +19,7 @@ from imageclf.commands.batch_size import demanding
 from imageclf.commands.export import ExportOptions, export
 from imageclf.commands.predict import predict_pictures
 from imageclf.configs import load_config
-from imageclf.report import write_report
+from imageclf.report.run_page import write_report
 from imageclf.schedule.size import Oblong
 from imageclf.training.run_config import RunConfig, parse, read_run_config
 from imageclf.training.trained import read_trained

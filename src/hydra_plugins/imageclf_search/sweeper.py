@@ -60,11 +60,7 @@ class SearchSweeper(Sweeper):
 
 
 def check_installed() -> None:
-    """Refuse a search without a current optuna.
-
-    Raises:
-        InputError: it is missing or too old.
-    """
+    """Refuse a search without a current optuna."""
     try:
         found = version("optuna")
     except PackageNotFoundError:

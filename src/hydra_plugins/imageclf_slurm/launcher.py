@@ -64,11 +64,7 @@ else:
             super().__init__()
 
         def setup(self, **_: Any) -> None:
-            """Refuse.
-
-            Raises:
-                InputError: always.
-            """
+            """Refuse."""
             raise InputError("cluster=slurm needs Hydra's submitit launcher: pip install 'imageclf[slurm]'")
 
         def launch(self, job_overrides: Any, initial_job_idx: int) -> Sequence[JobReturn]:

@@ -12,7 +12,7 @@ from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.store import Shrunk, read_shrunk, shrunk
 from imageclf.data.views.viewing import Viewing
-from imageclf.model import ImageClassifier
+from imageclf.model.classifier import ImageClassifier
 from imageclf.schedule.size import PictureSize
 from imageclf.tasks import MULTICLASS, Task
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import nn
 
 from imageclf import InputError
-from imageclf.analysis import read_predictions
+from imageclf.analysis.predictions_csv import read_predictions
 from imageclf.api.calling import process_as_found
 from imageclf.api.network import Ensemble, Transform
 from imageclf.api.page import Page

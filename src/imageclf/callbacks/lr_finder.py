@@ -30,8 +30,9 @@ from imageclf.callbacks.warm_restarts import depths_of, set_lrs
 from imageclf.data import Batch
 from imageclf.evaluation.predicting import on_device
 from imageclf.evaluation.preserve import preserved
-from imageclf.model import ClassifierModule
-from imageclf.report import lr_find_figure, save_figure
+from imageclf.model.module import ClassifierModule
+from imageclf.report.plots.lr_find_plot import lr_find_figure
+from imageclf.report.plots.style import save_figure
 from imageclf.schedule import Phase, RunState, Schedule
 from imageclf.system.progress import track
 

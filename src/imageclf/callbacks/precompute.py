@@ -18,8 +18,10 @@ from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import about_files
 from imageclf.data.requests import Split
 from imageclf.evaluation.predicting import evaluating, on_device
-from imageclf.model import ClassifierModule, Collector, weights_digest
+from imageclf.model.module import ClassifierModule
 from imageclf.model.own_backbone import is_own
+from imageclf.model.predictions import Collector
+from imageclf.model.weights.files import weights_digest
 from imageclf.schedule import Phase, Schedule
 from imageclf.schedule.size import PictureSize, plain
 from imageclf.system.progress import track

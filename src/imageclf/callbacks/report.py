@@ -18,7 +18,8 @@ from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.evaluation.grad_cam import heatmaps_of
-from imageclf.report import ReportedHeatmaps, TrainingViews, write_report
+from imageclf.report.model_pictures import ReportedHeatmaps, TrainingViews
+from imageclf.report.run_page import write_report
 from imageclf.schedule import RunState
 from imageclf.tasks import Task
 

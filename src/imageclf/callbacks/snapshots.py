@@ -24,8 +24,11 @@ from imageclf.evaluation.candidates import (
 from imageclf.evaluation.norms import refresh_on_training
 from imageclf.evaluation.predicting import current_predictions, predict
 from imageclf.evaluation.preserve import preserved
-from imageclf.model import ClassifierModule, Predictions, average_weights, greedy_soup, learning_norms
-from imageclf.model.weights.averaging import State
+from imageclf.model.groups import learning_norms
+from imageclf.model.module import ClassifierModule
+from imageclf.model.predictions import Predictions
+from imageclf.model.weights.averaging import State, average_weights
+from imageclf.model.weights.soup import greedy_soup
 from imageclf.schedule import Phase, RunState, Schedule
 from imageclf.schedule.size import PictureSize
 

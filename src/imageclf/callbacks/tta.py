@@ -14,7 +14,7 @@ from imageclf import InputError
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.evaluation.predicting import current_predictions, predict, view_probabilities, weighted_mean
 from imageclf.evaluation.tta_presets import Preset, WeightedViews, weighted_views
-from imageclf.model import Predictions
+from imageclf.model.predictions import Predictions
 from imageclf.schedule import RunState, Schedule
 from imageclf.system.files import write_atomically
 
@@ -85,7 +85,8 @@ class TTA(Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the scores of the mean where they are due."""
-        if self._is_due(trainer.current_epoch):
+        is_cycle_end = self._schedule.at(trainer.current_epoch).is_cycle_end
+        if self._when == "epoch" or (self._when == "cycle" and is_cycle_end):
             evaluation = self._evaluate(trainer, pl_module, trainer.current_epoch)
             self._latest = {trainer.global_step: evaluation}
             for name, value in evaluation.scores.items():
@@ -106,10 +107,6 @@ class TTA(Callback):
         if views is not None and trainer.is_global_zero:
             ids = data.table.frame["id"].iloc[plain.rows.numpy()]
             write_views(self._path, plain.rows, list(ids), self._views, views)
-
-    def _is_due(self, epoch: int) -> bool:
-        is_cycle_end = self._schedule.at(epoch).is_cycle_end
-        return self._when == "epoch" or (self._when == "cycle" and is_cycle_end)
 
     def _evaluate(self, trainer: pl.Trainer, module: Any, epoch: int) -> Evaluation:
         data = data_of(trainer)

@@ -7,7 +7,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from imageclf.callbacks.callback import Callback, Order
-from imageclf.model import ClassifierModule, freeze_to
+from imageclf.model.groups import freeze_to
+from imageclf.model.module import ClassifierModule
 from imageclf.schedule import Schedule
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
-from imageclf.analysis import HINTS, KINDS, count_kinds, find_problems, find_twins
+from imageclf.analysis.problems import HINTS, KINDS, count_kinds, find_problems, find_twins
 from imageclf.analysis.sizes import crop_warning
 from imageclf.configs import Plain, to_plain
 from imageclf.data import PictureDataset, Request, Table
@@ -23,8 +23,10 @@ from imageclf.data.pictures.inspect import Inspection, inspect_picture
 from imageclf.data.pictures.kinds import read_shown
 from imageclf.data.pictures.pixels import Pixels
 from imageclf.launch.one_process import check_here
-from imageclf.model import expected_crop_pct
-from imageclf.report import NUM_VIEWS, DataAnalysis, Sample, data_cards, write_data_report
+from imageclf.model.backbone import expected_crop_pct
+from imageclf.report.data_numbers import data_cards
+from imageclf.report.data_page import DataAnalysis, write_data_report
+from imageclf.report.plots.sheet import NUM_VIEWS, Sample
 from imageclf.system.printable import cell, console, show
 from imageclf.system.progress import track
 from imageclf.training.parts.table import read_table

@@ -20,7 +20,7 @@ from imageclf.data import Batch, ImageData
 from imageclf.data.device_choice import is_asked, likely_form, memory_obstacle, obstacle_of
 from imageclf.data.pictures.store import raw_bytes
 from imageclf.launch.one_process import check_here, in_one_process
-from imageclf.model import freeze_to
+from imageclf.model.groups import freeze_to
 from imageclf.schedule import Place, Schedule
 from imageclf.schedule.size import PictureSize, edges
 from imageclf.training.build import build_callbacks, build_parts, build_trainer

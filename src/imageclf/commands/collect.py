@@ -11,25 +11,22 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from imageclf import InputError
-from imageclf.analysis import (
+from imageclf.analysis.folds import (
     Folds,
-    RunRecord,
     find_folds,
     find_seeds,
     fold_summary,
     fold_table,
     joint_facts,
     out_of_fold,
-    run_table,
     seed_table,
-    sort_runs,
-    write_predictions,
 )
-from imageclf.analysis.run_settings import is_refused, with_options
+from imageclf.analysis.predictions_csv import write_predictions
+from imageclf.analysis.run_settings import RunRecord, is_refused, with_options
+from imageclf.analysis.runs_table import run_table, sort_runs
 from imageclf.commands.records import OTHER, find_folders, find_searches, is_job, name_of, read_record
-from imageclf.report import Runs, write_runs_report
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
-from imageclf.report.runs_page import others_sentence, refused_sentence
+from imageclf.report.runs_page import Runs, others_sentence, refused_sentence, write_runs_report
 from imageclf.system.cells import without_formulas, write_csv
 from imageclf.system.files import why_not_listed, write_json
 from imageclf.system.printable import cell, console, show
@@ -90,7 +87,10 @@ def collect(options: CollectOptions) -> Runs:
     if num_others:
         log.info("%s", others_sentence(num_others))
     if not records:
-        raise InputError(_nothing_to_show(options.root, refused))
+        what = "no run: give a folder that imageclf-train has written"
+        if refused:
+            what = f"no run to show: {refused_sentence(refused)}"
+        raise InputError(f"root={options.root} holds {what}")
     sort = options.sort or optimized_metric(records)
     table = run_table(records, sort)
     # Before the first epoch no run has the score.
@@ -115,12 +115,6 @@ def collect(options: CollectOptions) -> Runs:
     )
 
 
-def _nothing_to_show(root: str, refused: Mapping[str, str]) -> str:
-    if refused:
-        return f"root={root} holds no run to show: {refused_sentence(refused)}"
-    return f"root={root} holds no run: give a folder that imageclf-train has written"
-
-
 def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
     """Return a run, or why it cannot be put into a table."""
     try:
@@ -141,7 +135,9 @@ def write_files(runs: Runs, out: Path) -> Path:
         The page.
     """
     # Beside a page of ours they are ours; a file of the user's would have another name, or no page beside it.
-    earlier = _of_groups(out) if (out / "collect.html").exists() else []
+    names = re.compile(r"folds\.csv|seeds\.csv|oof(-\d+)?\.csv|thresholds(-\d+)?\.json")
+    there = sorted(out.iterdir()) if (out / "collect.html").exists() else []
+    earlier = [path for path in there if names.fullmatch(path.name)]
     for path in earlier:
         path.unlink(missing_ok=True)
     write_csv(without_formulas(runs.table), out / "collect.csv")
@@ -158,12 +154,6 @@ def write_files(runs: Runs, out: Path) -> Path:
     if gone:
         log.info("removed %s, which an earlier imageclf-collect wrote in %s", joined(gone), out)
     return write_runs_report(runs, out / "collect.html")
-
-
-def _of_groups(out: Path) -> list[Path]:
-    """Return the files of a folder that are called like those of folds and of seeds."""
-    pattern = re.compile(r"folds\.csv|seeds\.csv|oof(-\d+)?\.csv|thresholds(-\d+)?\.json")
-    return sorted(path for path in out.iterdir() if pattern.fullmatch(path.name))
 
 
 def _write_learned(facts: Mapping[str, object], group: Folds, path: Path) -> None:

@@ -18,7 +18,8 @@ from imageclf.configs import Trust
 from imageclf.configs.plain import select
 from imageclf.configs.saved.numbers import read_summary
 from imageclf.data.views.geometry import stored_side
-from imageclf.model import DataConfig, ImageClassifier
+from imageclf.model.backbone import DataConfig
+from imageclf.model.classifier import ImageClassifier
 from imageclf.model.export.onnx_file import Input, write_onnx
 from imageclf.model.export.timm_folder import to_timm
 from imageclf.model.weights.files import load_into

@@ -15,7 +15,7 @@ from imageclf.callbacks.always.progress import workload
 from imageclf.configs import to_plain
 from imageclf.data import ImageData
 from imageclf.evaluation.tta_presets import weighted_views
-from imageclf.model import ClassifierModule
+from imageclf.model.module import ClassifierModule
 from imageclf.schedule import Workload, passes_left, seconds_of
 from imageclf.schedule.budget import Budget
 from imageclf.schedule.size import PictureSize, by_pixels, edges

@@ -10,7 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from imageclf import InputError
-from imageclf.analysis import submission_of
+from imageclf.analysis.submission import submission_of
 from imageclf.callbacks.always.summary import predictions_of, unpredicted
 from imageclf.commands.predict_files import check_output, check_same_rows, output_of, summary_table, write_new
 from imageclf.commands.predict_options import PredictOptions
@@ -20,8 +20,8 @@ from imageclf.data.pictures.store import Shrunk
 from imageclf.data.sources.unlabelled import unlabelled_table
 from imageclf.evaluation.candidates import mean_predictions
 from imageclf.evaluation.predicting import predict_with
-from imageclf.model import Predictions
 from imageclf.model.layout import is_channels_last
+from imageclf.model.predictions import Predictions
 from imageclf.schedule import Phase, Schedule
 from imageclf.system.printable import console, show
 from imageclf.tasks import Task

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from imageclf.model import create_backbone
+from imageclf.model.backbone import create_backbone
 from imageclf.model.weights.pretrained import SOURCES, cached_file
 from imageclf.training.check_keys import checked
 from imageclf.training.parts.module import weights_file

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis import RunRecord, flatten, read_predictions
-from imageclf.analysis.run_settings import UNKNOWN
+from imageclf.analysis.predictions_csv import read_predictions
+from imageclf.analysis.run_settings import UNKNOWN, RunRecord, flatten
 from imageclf.analysis.search import SearchRecord, search_record
 from imageclf.configs import read_config
 from imageclf.configs.saved.hydra_record import command_of, read_choices

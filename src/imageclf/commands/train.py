@@ -1,13 +1,5 @@
 """Train a composed config."""
 
-from pathlib import Path
+from imageclf.launch.start import start as run
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
-from imageclf.launch.start import start
-
-
-def run(cfg: DictConfig, folder: Path) -> float | None:
-    """Train one run, print its directory, and return its optimized metric."""
-    return start(cfg, folder, list(HydraConfig.get().overrides.task))
+__all__ = ["run"]

@@ -53,7 +53,9 @@ def help_text(config_name: str, purpose: str) -> str:
     parts.append(_section("KEY=VALUE", keys_of(path)))
     if groups and config_name == "train":
         parts += [_section(f"{name}.KEY", keys_of(yaml_of(file))) for name, file in _LISTED]
-        parts.append(_section("callbacks.KEY", callback_keys()))
+        files = sorted(Path(CONF_DIR, "callbacks").glob("*.yaml"))
+        keys = [each for file in files for each in keys_of(file)]
+        parts.append(_section("callbacks.KEY", [each for each in keys if each.value and each.meaning]))
     if "  - train" in path.read_text(encoding="utf-8").splitlines():
         parts.append("It takes all groups and keys of imageclf-train, too: see imageclf-train --help.")
     return "\n\n".join([*filter(None, parts), f"Flags\n{_FLAGS}"])
@@ -115,13 +117,6 @@ def keys_of(path: Path) -> list[Entry]:
         above = []
     # A node is named by its keys, and what Hydra sets is chosen by a group.
     return [each for each in found if (each.value or each.meaning) and not each.value.startswith("${hydra:")]
-
-
-def callback_keys() -> list[Entry]:
-    """Return the keys of callbacks that have a comment."""
-    files = sorted(Path(CONF_DIR, "callbacks").glob("*.yaml"))
-    keys = [each for file in files for each in keys_of(file)]
-    return [each for each in keys if each.value and each.meaning]
 
 
 def header(path: Path) -> str:

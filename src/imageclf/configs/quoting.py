@@ -35,12 +35,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     These are paths that exist, or cannot be read otherwise, with commas, brackets, umlauts and the like. What
     Hydra understands and is no path stays: `data=[a,b]`, `hydra.run.dir='runs/${seed}'`.
     """
-    return [_with_quotes(_with_home(each)) for each in arguments]
-
-
-def _with_home(argument: str) -> str:
-    """Return an argument with the folder that `~` stands for where Hydra makes a folder."""
-    return _HOME.sub(lambda found: f"{found[1]}{Path.home()}", argument, count=1)
+    return [_with_quotes(_HOME.sub(lambda found: f"{found[1]}{Path.home()}", each)) for each in arguments]
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

@@ -32,14 +32,17 @@ def drop_replaced(cfg: DictConfig, hydra: Any, loader: ConfigLoader) -> None:
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
     refused = dict(_refused({name: node for name, node in plain.items() if name != "hydra"}))
-    names_weights = _names_weights_of_another(plain)
+    # The backbone is a class of the user's own, and the weights are those of a name of timm.
+    has_class = isinstance(select(plain, "model.backbone"), dict)
+    names_weights = has_class and select(plain, "model.weights") in ("hub", "packaged")
     if not refused and not names_weights:
         return
     given = _given(loader, hydra.job.config_name, [*hydra.overrides.hydra, *hydra.overrides.task])
     with open_dict(cfg):
         for node, keys in refused.items():
             _drop(cfg, node, left_behind(given, node, keys))
-        if names_weights and not _comes_later(given, "model.weights", "model.backbone._target_"):
+        places = [_last(given, key) for key in ("model.weights", "model.backbone._target_")]
+        if names_weights and places[0] < places[1]:
             _start_as_built(cfg)
 
 
@@ -118,18 +121,9 @@ def _drop(cfg: DictConfig, node: str, keys: Sequence[str]) -> None:
         )
 
 
-def _names_weights_of_another(plain: Any) -> bool:
-    """Return whether the backbone is a class of the user's own, and the weights those of a name of timm."""
-    has_class = isinstance(select(plain, "model.backbone"), dict)
-    return has_class and select(plain, "model.weights") in ("hub", "packaged")
-
-
-def _comes_later(given: Sequence[Given], key: str, other: str) -> bool:
-    """Return whether a key was last given by the file that last gave another key, or after it."""
-    places = [
-        max((place for place, each in enumerate(given) if name in each), default=-1) for name in (key, other)
-    ]
-    return places[0] >= places[1]
+def _last(given: Sequence[Given], key: str) -> int:
+    """Return which file, or the command line, was the last to give a key; -1: none."""
+    return max((place for place, each in enumerate(given) if key in each), default=-1)
 
 
 def _start_as_built(cfg: DictConfig) -> None:

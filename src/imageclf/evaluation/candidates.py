@@ -10,9 +10,11 @@ import torch
 from imageclf import InputError
 from imageclf.analysis.crossfit import Crossfitted, PictureScores, Rule, crossfitted, stacked
 from imageclf.configs import read_object
-from imageclf.model import ClassifierModule, Predictions, Score, average_probabilities
-from imageclf.model.weights.averaging import State
+from imageclf.model.module import ClassifierModule
+from imageclf.model.predictions import Predictions
+from imageclf.model.weights.averaging import State, average_probabilities
 from imageclf.model.weights.files import save_tensors
+from imageclf.model.weights.soup import Score
 from imageclf.system.files import inside, write_json
 
 # Candidates that are made of several weights; their scores are results of the run.

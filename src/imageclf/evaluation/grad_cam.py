@@ -13,8 +13,8 @@ from torch import Tensor
 from imageclf.data import ImageData, Request
 from imageclf.evaluation.predicting import evaluating, on_device
 from imageclf.evaluation.preserve import preserved
-from imageclf.model import ClassifierModule
 from imageclf.model.classifier import ImageClassifier
+from imageclf.model.module import ClassifierModule
 from imageclf.model.weights.files import load_into
 from imageclf.schedule.size import PictureSize
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from imageclf.data import ImageData, Request
 from imageclf.evaluation.predicting import evaluating, on_device
-from imageclf.model import ClassifierModule, refresh_norms
+from imageclf.model.module import ClassifierModule
+from imageclf.model.weights.batch_norm import refresh_norms
 
 
 def refresh_on_training(

@@ -14,7 +14,8 @@ from imageclf.data.views.augmentation import Floats
 from imageclf.evaluation.candidates import candidate_files, mean_predictions
 from imageclf.evaluation.preserve import preserved
 from imageclf.evaluation.tta_presets import PLAIN, WeightedViews
-from imageclf.model import ClassifierModule, Collector, Predictions
+from imageclf.model.module import ClassifierModule
+from imageclf.model.predictions import Collector, Predictions
 from imageclf.model.weights.files import load_into
 from imageclf.schedule.size import PictureSize
 from imageclf.system.progress import track

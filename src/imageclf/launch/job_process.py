@@ -56,8 +56,7 @@ def _run(config: DictConfig) -> float | None:
 
 
 def _train(cfg: DictConfig) -> float | None:
-    hydra_config = HydraConfig.get()
-    return start(cfg, Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task))
+    return start(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
 def _print_into_log(run_dir: Path, hydra: DictConfig) -> None:

@@ -21,7 +21,7 @@ from imageclf.configs.entry import composing
 from imageclf.configs.plain import Plain, to_saved
 from imageclf.configs.replaced import drop_replaced
 from imageclf.launch.start import check_job
-from imageclf.system.errors import RunError
+from imageclf.system.errors import Failure, RunError
 from imageclf.system.progress import track
 from imageclf.training.location import check_location
 
@@ -63,6 +63,10 @@ class Job:
         """Return the config as plain values, all of them resolved, another copy each time."""
         plain: Plain = unpack(self.packed_plain)
         return plain
+
+    def error(self, failure: Failure) -> RunError:
+        """Return why the job failed as an error that names it."""
+        return RunError(f"{self.name}: {failure.line}; see {self.run_dir}", failure.exit_code)
 
 
 def pack(config: DictConfig | Plain) -> bytes:

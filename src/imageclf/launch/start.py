@@ -39,9 +39,9 @@ from imageclf.training.run_config import RunConfig, parse, read_run_config
 log = logging.getLogger(__name__)
 
 
-def start(cfg: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Train a composed config, print its directory, and return its optimized metric, as `train_composed`."""
-    if not train_composed(cfg, run_dir, overrides):
+def start(cfg: DictConfig, run_dir: Path) -> float | None:
+    """Train the config of a job of Hydra, print the run directory, and return the optimized metric."""
+    if not train_composed(cfg, run_dir, list(HydraConfig.get().overrides.task)):
         return None
     # Scripts take the last line of the output for the run directory.
     show(run_dir)
@@ -80,10 +80,11 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     with requeue_when_preempted(), locked(run_dir):
         with recording():
             is_left = prepare(cfg, run_dir, overrides, plain)
-        if not is_left:
-            log.info("%s is finished already", run_dir)
-            return
+        # Of a finished run, too: a rank may have been killed after everything was written.
         with record_failure(run_dir):
+            if not is_left:
+                log.info("%s is finished already", run_dir)
+                return
             announce(run_dir, config)
             train(run_dir, broadcast)
             _close(run_dir)
@@ -110,9 +111,6 @@ def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]
     """Return the parsed config; refuse all that can be before a picture is read or anything is written.
 
     `plain` is the same config as plain values.
-
-    Raises:
-        InputError: a mistake in the config, or the directory holds another run.
     """
     config = parse(plain, RunConfig)
     check_top(config)

@@ -23,7 +23,7 @@ from imageclf.launch.start import score_of
 from imageclf.launch.sweep_folder import goes_on, remove_refused, write_multirun
 from imageclf.launch.tasks import refuse_sweep
 from imageclf.system.command_line import override
-from imageclf.system.errors import Failure, RunError
+from imageclf.system.errors import Failure
 from imageclf.system.machine import available_cores
 from imageclf.system.printable import show
 from imageclf.system.progress import track
@@ -74,7 +74,8 @@ def launch(
             results[job.number] = result
     # Scripts take the last line of the output for the folder.
     show(sweep_dir.absolute())
-    return [_job_return(job, results[job.number]) for job in jobs]
+    ended = [(job, results[job.number]) for job in jobs]
+    return [job_return(job, job.error(end) if isinstance(end, Failure) else end) for job, end in ended]
 
 
 def stream(config: DictConfig, n_jobs: int | None, jobs: Iterator[Job]) -> Iterator[tuple[Job, Result]]:
@@ -156,14 +157,9 @@ def _report(job: Job, result: Result) -> None:
         log.info("%s is done%s", job.name, "" if result is None else f": {result:.4g}")
         return
     log.info("%s: %s: %s", job.name, result.status, result.line)
-    if not (job.run_dir / FILE).exists():
+    # What is refused has recorded it, unless the directory is that of another run, which may be training.
+    if result.status != "input" and not (job.run_dir / FILE).exists():
         write_failure(job.run_dir, result)
-
-
-def _job_return(job: Job, result: Result) -> JobReturn:
-    if isinstance(result, Failure):
-        return job_return(job, RunError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
-    return job_return(job, result)
 
 
 def _shares(jobs: Sequence[Job], n_jobs: int | None) -> list[Share]:

@@ -89,13 +89,12 @@ def prediction_galleries(
     predictions: pd.DataFrame,
     probabilities: NDArray[np.float64],
     labels: NDArray[np.int64],
-    root: Path,
     k: int = 12,
 ) -> list[Gallery]:
     """Return up to `k` of the most wrong pictures, and half as many of the most uncertain and most right.
 
-    `probabilities` is `[N, C]`, `labels` is `[N]` with -1 where unknown; relative paths start at `root`.
-    Without any label only the uncertain ones are returned.
+    `probabilities` is `[N, C]`, `labels` is `[N]` with -1 where unknown. Without any label only the
+    uncertain ones are returned.
     """
     rows = {"Most uncertain": most_uncertain(probabilities, k // 2)}
     if (labels >= 0).any():
@@ -107,7 +106,7 @@ def prediction_galleries(
             title,
             *_GALLERIES[title],
             [
-                prediction_tile(predictions.iloc[row], probabilities[row], int(labels[row]), root, folder)
+                prediction_tile(predictions.iloc[row], probabilities[row], int(labels[row]), folder)
                 for row in chosen
             ],
         )
@@ -115,27 +114,25 @@ def prediction_galleries(
     ]
 
 
-def label_galleries(
-    predictions: pd.DataFrame, classes: Sequence[str], root: Path, most: int = 24
-) -> list[Gallery]:
+def label_galleries(predictions: pd.DataFrame, classes: Sequence[str], most: int = 24) -> list[Gallery]:
     """Return the labels that were missed and those that were invented, by class, the worst of each first.
 
-    Relative paths start at `root`. Where there are more than `most`, each class gives one in turn.
+    Where there are more than `most`, each class gives one in turn.
     """
     folder = common_folder(list(predictions["path"]))
     galleries = []
     for title, kind in (("Missed labels", missed), ("Invented labels", invented)):
         chosen = sorted(label_answers(predictions, classes, kind, most), key=lambda answer: answer.place)
         paths = (str(predictions["path"].iloc[answer.row]) for answer in chosen)
-        tiles = [_label_tile(*pair, root, folder) for pair in zip(chosen, paths, strict=True)]
+        tiles = [_label_tile(*pair, folder) for pair in zip(chosen, paths, strict=True)]
         galleries.append(Gallery(title, *_LABEL_GALLERIES[title], tiles))
     return galleries
 
 
-def _label_tile(answer: Answer, path: str, root: Path, folder: str) -> Tile:
+def _label_tile(answer: Answer, path: str, folder: str) -> Tile:
     of_truth = 1 - answer.probability
     return Tile(
-        *picture_at(path, root, folder, TILE_SIDE),
+        *picture_at(path, folder, TILE_SIDE),
         truth=answer.truth,
         prediction=answer.prediction,
         probability=answer.probability,
@@ -145,16 +142,14 @@ def _label_tile(answer: Answer, path: str, root: Path, folder: str) -> Tile:
     )
 
 
-def prediction_tile(
-    row: pd.Series, probabilities: NDArray[np.float64], label: int, root: Path, folder: str
-) -> Tile:
+def prediction_tile(row: pd.Series, probabilities: NDArray[np.float64], label: int, folder: str) -> Tile:
     """Return a row of the table of predictions as a tile; see `picture_at`.
 
     `probabilities` are those of its classes, `[C]`, and `label` is the number of the true one, -1 if unknown.
     """
     truth, prediction = str(row["label"]), str(row["prediction"])
     return Tile(
-        *picture_at(str(row["path"]), root, folder, TILE_SIDE),
+        *picture_at(str(row["path"]), folder, TILE_SIDE),
         truth=truth,
         prediction=prediction,
         probability=float(probabilities.max()),
@@ -197,5 +192,5 @@ def common_folder(paths: list[str]) -> str:
 
 def _problem_tile(problem: Problem, paths: Sequence[str], folder: str) -> ProblemTile:
     rows = [problem.row] if problem.other < 0 else [problem.row, problem.other]
-    pictures = [picture_at(paths[row], Path(), folder, _PROBLEM_SIDE) for row in rows]
+    pictures = [picture_at(paths[row], folder, _PROBLEM_SIDE) for row in rows]
     return ProblemTile(pictures, problem.detail)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -40,7 +39,7 @@ def predictions_html(
     """
     probabilities, labels = probabilities_of(predictions, classes), label_indices(predictions, classes)
     tiles = [
-        prediction_tile(predictions.iloc[row], probabilities[row], int(labels[row]), Path(), "")
+        prediction_tile(predictions.iloc[row], probabilities[row], int(labels[row]), "")
         for row in range(min(SHOWN, len(predictions)))
     ]
     for place, picture in enumerate(pictures[:SHOWN]):

@@ -73,6 +73,12 @@ class RunFiles:
         return task_of(self.summary)
 
     @property
+    def labelled(self) -> pd.DataFrame:
+        """Return the predictions of pictures whose truth is known."""
+        table = self.predictions
+        return table[table["label"] != ""] if len(table) else table
+
+    @property
     def has_labels(self) -> bool:
         """Return whether a picture has any number of labels."""
         return self.task.kind.has_accuracy and not self.task.is_exclusive
@@ -97,6 +103,7 @@ def read_run(run_dir: Path) -> RunFiles:
     predictions = run_dir / "predictions" / "valid.csv"
     classes = _classes(summary, predictions)
     run_dir = run_dir.resolve()
+    config = run_dir / "config.yaml"
     return RunFiles(
         name=f"{summary.get('experiment') or run_dir.parent.name} / {run_dir.name}",
         summary=summary,
@@ -110,9 +117,9 @@ def read_run(run_dir: Path) -> RunFiles:
         ),
         candidates=read_candidates(run_dir),
         classes=classes,
-        config=_read_text(run_dir / "config.yaml"),
+        config=read_limited(config, MAX_CONFIG_BYTES).decode("utf-8", "replace") if config.is_file() else "",
         overrides=read_overrides(run_dir),
-        modules=own_modules(read_config(config)) if (config := run_dir / "config.yaml").is_file() else [],
+        modules=own_modules(read_config(config)) if config.is_file() else [],
     )
 
 
@@ -179,9 +186,3 @@ def _read_search(path: Path) -> LearningRateSearch:
         method=str(found.get("method", "valley")),
         reason=None if reason is None else str(reason),
     )
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    return read_limited(path, MAX_CONFIG_BYTES).decode("utf-8", "replace")

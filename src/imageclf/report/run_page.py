@@ -61,10 +61,7 @@ class Validation:
 
 
 def write_report(
-    run_dir: Path,
-    pictures: Path | None = None,
-    views: TrainingViews | None = None,
-    heatmaps: ReportedHeatmaps | None = None,
+    run_dir: Path, views: TrainingViews | None = None, heatmaps: ReportedHeatmaps | None = None
 ) -> Path:
     """Write `report.html` from the files of a run directory and return its path.
 
@@ -72,7 +69,6 @@ def write_report(
 
     Args:
         run_dir: of the run.
-        pictures: where relative paths in predictions/valid.csv start; None: the working directory.
         views: of the training pictures, which only the end of a training can show.
         heatmaps: likewise, of the validation pictures.
 
@@ -102,8 +98,8 @@ def write_report(
         searches=_searches(run),
         validation=validation,
         labels=labels_of(run) if run.has_labels and len(run.predictions) else None,
-        numbers=numbers_of(run, pictures or Path.cwd(), folder),
-        galleries=_galleries(run, pictures or Path.cwd()),
+        numbers=numbers_of(run, folder),
+        galleries=_galleries(run),
         folder=folder,
         views=views,
         heatmaps=heatmap_tiles(heatmaps, run.predictions) if heatmaps else [],
@@ -156,7 +152,7 @@ def _searches(run: RunFiles) -> list[tuple[str, Markup]]:
 
 
 def _validation(run: RunFiles) -> Validation | None:
-    labelled = run.predictions[run.predictions["label"] != ""] if len(run.predictions) else run.predictions
+    labelled = run.labelled
     if labelled.empty:
         return None
     probabilities, labels = probabilities_of(labelled, run.classes), label_indices(labelled, run.classes)
@@ -189,11 +185,11 @@ def _reliability_words(found: Reliability) -> str:
     return f"Pictures by the probability of their prediction: {'; '.join(said)}"
 
 
-def _galleries(run: RunFiles, root: Path) -> list[Gallery]:
+def _galleries(run: RunFiles) -> list[Gallery]:
     table = run.predictions
     if table.empty or run.has_numbers:
         return []
     if run.has_labels:
-        return label_galleries(table, run.classes, root)
+        return label_galleries(table, run.classes)
     probabilities = probabilities_of(table, run.classes)
-    return prediction_galleries(table, probabilities, label_indices(table, run.classes), root)
+    return prediction_galleries(table, probabilities, label_indices(table, run.classes))

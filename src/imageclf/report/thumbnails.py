@@ -41,10 +41,9 @@ def thumbnail_uri(path: Path, longest_side: int = 224) -> str | None:
     return None if small is None else _jpeg_uri(small)
 
 
-def picture_at(path: str, root: Path, folder: str, longest_side: int) -> Picture:
-    """Return a picture as a page shows it; a relative path starts at `root`, and `folder` is left out."""
-    # An absolute path replaces the root.
-    return Picture(thumbnail_uri(root / path, longest_side), Path(path).name, path.removeprefix(folder))
+def picture_at(path: str, folder: str, longest_side: int) -> Picture:
+    """Return a picture as a page shows it: `folder` is left out of its path."""
+    return Picture(thumbnail_uri(Path(path), longest_side), Path(path).name, path.removeprefix(folder))
 
 
 def pixels_uri(pixels: NDArray[Any]) -> str:

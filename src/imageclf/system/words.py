@@ -37,6 +37,12 @@ def joined(names: Sequence[str], most: int | None = None) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def listed(items: Sequence[object], limit: int = 10) -> str:
+    """List items in a message, text in quotes: at most `limit`, then "and N more"."""
+    shown = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message that is not blank, or its type if it has none.
 

@@ -98,11 +98,7 @@ class Multiclass:
         return num_classes
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss of several labels or of numbers, which takes class numbers for something else.
-
-        Raises:
-            InputError: it is one.
-        """
+        """Refuse a loss of several labels or of numbers, which takes class numbers for something else."""
         name = type(loss).__name__
         others = {"several labels": ("multilabel", _OF_LABELS), "a number": ("regression", _OF_NUMBERS)}
         for what, (task, losses) in others.items():

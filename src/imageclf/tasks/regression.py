@@ -80,11 +80,7 @@ class Regression:
         return list(dict.fromkeys(name for text in dict.fromkeys(labels) for name in numbers_in(text)))
 
     def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
-        """Refuse new names: the labels are numbers.
-
-        Raises:
-            InputError: always.
-        """
+        """Refuse new names: the labels are numbers."""
         raise InputError("task=regression has no classes that could have other names")
 
     def targets(

@@ -24,8 +24,9 @@ from imageclf.configs.options import Offered
 from imageclf.data import ImageData, Table
 from imageclf.data.pictures.pixels import Pixels
 from imageclf.data.views.extra import try_extra
-from imageclf.model import ClassifierModule, compile_backbone
+from imageclf.model.compiling import compile_backbone
 from imageclf.model.layout import is_channels_last
+from imageclf.model.module import ClassifierModule
 from imageclf.model.weights.files import CheckpointFiles
 from imageclf.schedule import RunState, Schedule
 from imageclf.schedule.size import by_pixels, edges

@@ -9,7 +9,7 @@ from imageclf.callbacks import Callback
 from imageclf.configs import locate_target, options_of
 from imageclf.configs.options import ModelOptions
 from imageclf.data import Loading
-from imageclf.model import check_known
+from imageclf.model.backbone import check_known
 from imageclf.schedule import Schedule
 from imageclf.training.parts.accelerator import check_accelerator
 
@@ -101,10 +101,8 @@ def _check_own(model: ModelOptions, name: str) -> None:
 
 def check_callbacks(nodes: Mapping[str, Any], schedule: Schedule) -> None:
     """Refuse a config without a callback that the schedule needs."""
-    # A node set to null builds nothing, as if it were removed.
-    present = {name for name, node in nodes.items() if node is not None}
     for name, phase in needed_callbacks(schedule).items():
-        if name in present:
+        if name in nodes:
             continue
         if name in required_callbacks():
             raise InputError(f"~callbacks.{name}: it is what the schedule means and cannot be removed")

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from imageclf import InputError
 from imageclf.data import ImageData
-from imageclf.model import ClassifierModule
+from imageclf.model.module import ClassifierModule
 from imageclf.model.weights.files import is_whole, read_saved
 from imageclf.model.weights.positions import noted_grid
 

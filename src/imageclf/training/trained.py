@@ -16,7 +16,8 @@ from imageclf.data import Augmentation
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
-from imageclf.model import ClassifierModule, DataConfig
+from imageclf.model.backbone import DataConfig
+from imageclf.model.module import ClassifierModule
 from imageclf.model.weights.files import classes_of
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.files import is_file, why_not_listed

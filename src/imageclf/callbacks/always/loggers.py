@@ -75,7 +75,7 @@ class FeedLoggers(Callback):
         if not path.exists():
             return {}
         predictions = read_predictions(path, classes, are_numbers=not task.kind.has_accuracy)
-        return outcome_pictures(predictions, classes, task, Path.cwd())
+        return outcome_pictures(predictions, classes, task)
 
 
 def top_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:

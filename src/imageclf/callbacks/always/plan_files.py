@@ -12,8 +12,9 @@ from rich.table import Table as RichTable
 
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.data import ImageData
-from imageclf.model import ClassifierModule
-from imageclf.report import learning_rate_figure, save_figure
+from imageclf.model.module import ClassifierModule
+from imageclf.report.plots.curves import learning_rate_figure
+from imageclf.report.plots.style import save_figure
 from imageclf.schedule import RunState, Schedule, phase_rows, step_rows
 from imageclf.schedule.plan import Row
 from imageclf.system.printable import cell

@@ -10,21 +10,20 @@ import pandas as pd
 import torch
 
 from imageclf import InputError
-from imageclf.analysis import (
+from imageclf.analysis.predictions_csv import predictions_table, write_predictions
+from imageclf.analysis.scores import wilson_interval
+from imageclf.analysis.submission import (
     label_submission,
-    predictions_table,
     probability_submission,
     submission_of,
-    write_predictions,
     write_submission,
 )
-from imageclf.analysis.scores import wilson_interval
 from imageclf.callbacks.always.machine_log import machine_of
 from imageclf.callbacks.callback import Callback, Order, data_of
 from imageclf.configs.options import AnalysisOptions
 from imageclf.data import ImageData, Table
 from imageclf.evaluation.predicting import current_predictions, predict_with_reported
-from imageclf.model import Predictions
+from imageclf.model.predictions import Predictions
 from imageclf.report.reported import model_sentence
 from imageclf.report.run_files import read_candidates
 from imageclf.schedule import RunState

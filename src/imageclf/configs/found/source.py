@@ -81,7 +81,9 @@ class FoundSource(ConfigSource):
             InputError: there is no such data set.
         """
         group, _, option = config_path.partition("/")
-        node = data_node(option) if group == "data" else model_node(option)
+        # Whether timm has the model is checked with the other values.
+        of_timm = {"defaults": ["/model/shared@_here_", "_self_"], "backbone": option}
+        node = data_node(option) if group == "data" else of_timm
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), {"package": None})
 
     def available(self) -> bool:
@@ -95,11 +97,6 @@ class FoundSource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return nothing: there are more paths and models than can be listed."""
         return []
-
-
-def model_node(name: str) -> dict[str, Any]:
-    """Return the config of a timm model; whether timm has it is checked with the other values."""
-    return {"defaults": ["/model/shared@_here_", "_self_"], "backbone": name}
 
 
 def data_node(path: str) -> dict[str, Any]:

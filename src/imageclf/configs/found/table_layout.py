@@ -14,6 +14,7 @@ from imageclf import InputError
 from imageclf.configs.found.folder_layout import absolute, subfolders
 from imageclf.system.conventions import encoding_fault, separator_of
 from imageclf.system.files import is_file, is_folder
+from imageclf.system.words import listed
 
 # Rows that are read, and of them those whose files are looked for.
 _ROWS, _SAMPLE = 1000, 20
@@ -48,7 +49,7 @@ def find_id_column(root: str, csv: str) -> str:
         raise InputError(_nothing_found(root, csv, columns))
     if len(best) > 1:
         raise InputError(
-            f"data={csv}: the columns {_listed(best)} all name files; give data.id_column={best[0]}"
+            f"data={csv}: the columns {listed(best)} all name files; give data.id_column={best[0]}"
         )
     return best[0]
 
@@ -62,7 +63,7 @@ def find_images(root: str, csv: str, id_column: str) -> str:
         raise InputError(_nothing_found(root, csv, columns))
     if len(folders) > 1:
         raise InputError(
-            f"data={csv}: the folders {_listed(folders)} all hold files that {id_column!r} names; "
+            f"data={csv}: the folders {listed(folders)} all hold files that {id_column!r} names; "
             f"give data.images={folders[0]}"
         )
     return folders[0]
@@ -93,7 +94,7 @@ def find_label_column(
     found = list(others) if len(others) == 1 else named if len(named) == 1 else repeating
     if len(found) == 1:
         return found[0]
-    held = f"could be any of {_listed(found)}" if found else f"is none of {_listed(list(others))}"
+    held = f"could be any of {listed(found)}" if found else f"is none of {listed(list(others))}"
     example = next(iter(found or others), "NAME")
     # What is held out says itself which pictures are kept apart.
     is_split = valid_column is not None or _held_out(columns) is not None
@@ -223,7 +224,3 @@ def _group_hint(columns: dict[str, tuple[str, ...]]) -> str:
         return ""
     name = max(columns, key=lambda each: len(set(columns[each])))
     return f"; if pictures with the same {name!r} belong together, give data.group_column={name}, too"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -10,10 +10,9 @@ from imageclf.data.pictures.cache import content_key
 from imageclf.data.pictures.caching import Caching, about_files, fitting_form
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.shrinking import Findings, decode_all
-from imageclf.data.sources.names import listed
 from imageclf.data.views.geometry import Resize
 from imageclf.schedule.size import PictureSize
-from imageclf.system.words import counted
+from imageclf.system.words import counted, listed
 
 log = logging.getLogger(__name__)
 

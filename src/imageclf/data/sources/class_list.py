@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.data.sources.names import listed
 from imageclf.data.sources.table import Table, check_table, class_order
 from imageclf.system.printable import written
-from imageclf.system.words import counted
+from imageclf.system.words import counted, listed
 
 _log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from imageclf.data.sources.listing import (
     read_folder,
     report_skipped,
 )
-from imageclf.data.sources.names import listed, name_clashes, slips
+from imageclf.data.sources.names import name_clashes, slips
 from imageclf.data.sources.table import Table, check_table, make_table
 from imageclf.system.files import is_folder
-from imageclf.system.words import counted
+from imageclf.system.words import counted, listed
 from imageclf.tasks import MULTICLASS, Task
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from imageclf.data.sources.names import listed
+from imageclf.system.words import listed
 
 # What a column of held-out rows may say.
 SPLITS = dict.fromkeys(("1", "true", "yes", "valid"), "valid") | dict.fromkeys(

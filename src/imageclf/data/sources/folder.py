@@ -19,11 +19,11 @@ from imageclf.data.sources.listing import (
     read_folder,
     report_skipped,
 )
-from imageclf.data.sources.names import listed, name_clashes, natural_sorted
+from imageclf.data.sources.names import name_clashes, natural_sorted
 from imageclf.data.sources.table import Split, Table, check_table, class_order, make_table
 from imageclf.system.conventions import are_splits
 from imageclf.system.files import is_folder
-from imageclf.system.words import counted, joined
+from imageclf.system.words import counted, joined, listed
 
 _log = logging.getLogger(__name__)
 

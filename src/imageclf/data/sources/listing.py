@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from imageclf import InputError
 from imageclf.data.pictures.arrays import is_array
-from imageclf.data.sources.names import listed, natural_sorted
+from imageclf.data.sources.names import natural_sorted
 from imageclf.system.conventions import is_output
 from imageclf.system.files import is_folder
-from imageclf.system.words import counted, joined
+from imageclf.system.words import counted, joined, listed
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of pictures, in any case; `data.pictures.decode.FORMATS` says what may be in the files."""

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 _DIGITS = re.compile("[0-9]+")
@@ -43,9 +43,3 @@ def slips(counts: Mapping[str, int], most: int = 10) -> dict[str, str]:
     others = [name for name, count in counts.items() if count > 1]
     near = {name: get_close_matches(name, others, 1, 0.8) for name in single if not _DIGITS.search(name)}
     return {name: found[0] for name, found in near.items() if found}
-
-
-def listed(items: Sequence[object], limit: int = 10) -> str:
-    """List items in a message, text in quotes: at most `limit`, then "and N more"."""
-    shown = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
-    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown

@@ -16,10 +16,10 @@ import pandas as pd
 from imageclf import InputError
 from imageclf.analysis.predictions_csv import class_columns
 from imageclf.data.pictures.pixels import RGB, Pixels
-from imageclf.data.sources.names import listed, natural_sorted
+from imageclf.data.sources.names import natural_sorted
 from imageclf.system.cells import read_csv, read_heading
 from imageclf.system.files import write_text
-from imageclf.system.words import counted
+from imageclf.system.words import counted, listed
 from imageclf.tasks import MULTICLASS, Task
 from imageclf.tasks.kinds import Targets
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from imageclf import InputError
 from imageclf.data.sources.listing import SUFFIXES, convert_hint, list_pictures, picture_ids
-from imageclf.data.sources.names import listed
 from imageclf.data.sources.table import Table, make_table
 from imageclf.system.conventions import separator_of
 from imageclf.system.files import is_folder, why_not_listed
+from imageclf.system.words import listed
 
 log = logging.getLogger(__name__)
 

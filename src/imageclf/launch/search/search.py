@@ -23,7 +23,7 @@ from imageclf.launch.search.study import NAME, ask, left_behind, open_study, ove
 from imageclf.launch.start import score_of
 from imageclf.launch.sweep import Result
 from imageclf.launch.sweep_folder import RESULTS, remove_refused
-from imageclf.system.errors import MISTAKE, Failure, RunError
+from imageclf.system.errors import MISTAKE, Failure
 from imageclf.system.locks import locked
 from imageclf.system.printable import show
 from imageclf.training.parts.metrics import epoch_scores
@@ -73,7 +73,7 @@ def search(loader: ConfigLoader, config: DictConfig, arguments: Sequence[str], s
     with locked(folder, wait=0), _forgotten_if_refused(study, journal):
         for job, result in stream(next_jobs(study, options, space, folder, compose)):
             if isinstance(result, Failure) and result.status != "pruned":
-                record(RunError(f"{job.name}: {result.line}; see {job.run_dir}", result.exit_code))
+                record(job.error(result))
             tell(study, job.number, result)
             write_results(study, metric, folder / RESULTS)
     _conclude(study, metric)

@@ -11,8 +11,7 @@ from imageclf import InputError
 from imageclf.configs.options import ClusterOptions
 from imageclf.launch.jobs import Job
 from imageclf.launch.slurm.shared_paths import check_shared
-from imageclf.model import load_weights
-from imageclf.model.weights.pretrained import cached_file
+from imageclf.model.weights.pretrained import cached_file, load_weights
 from imageclf.system.progress import track
 from imageclf.training.parts.accelerator import num_ranks
 from imageclf.training.parts.module import weights_file

@@ -38,11 +38,6 @@ def way_to_requeue(environment: Environment, previous: Handler) -> Way:
     return "scontrol" if World.of(environment).rank == 0 else "first rank"
 
 
-def requeue_command(environment: Environment) -> list[str]:
-    """Return the command that requeues this job; of an array, only this task."""
-    return ["scontrol", "requeue", str(job_id(environment))]
-
-
 @contextmanager
 def requeue_when_preempted() -> Iterator[None]:
     """Requeue the job if the block raises Preempted, which is raised again.
@@ -89,8 +84,10 @@ def _requeue(way: Way, previous: Handler) -> None:
     if callable(previous) and not _launcher_requeues(previous):
         return
     if way == "scontrol":
-        answer = _output(requeue_command(os.environ))
-        log.info("asked SLURM to requeue job %s%s", job_id(os.environ), f": {answer}" if answer else "")
+        # Of an array, only this task.
+        job = str(job_id(os.environ))
+        answer = _output(["scontrol", "requeue", job])
+        log.info("asked SLURM to requeue job %s%s", job, f": {answer}" if answer else "")
     if way in ("launcher", "first rank"):
         # The requeue ends this process.
         time.sleep(_GRACE)

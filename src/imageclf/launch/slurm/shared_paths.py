@@ -72,11 +72,10 @@ def why_local(path: Path, mounts: str) -> str | None:
 def file_system(path: Path, mounts: str) -> str:
     """Return the type of the file system of a path; "" if no mount holds it."""
     lines = [line.split() for line in mounts.splitlines() if line]
-    places = {Path(_unescaped(words[1])): words[2] for words in lines}
+    # A space is \040 there.
+    places = {
+        Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), words[1])): words[2]
+        for words in lines
+    }
     holding = [place for place in places if path.is_relative_to(place)]
     return places[max(holding, key=lambda place: len(place.parts))] if holding else ""
-
-
-def _unescaped(text: str) -> str:
-    r"""Undo the escapes of /proc/self/mounts, where a space is \040."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

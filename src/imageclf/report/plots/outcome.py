@@ -29,20 +29,18 @@ _TILE = 2.4  # inches
 _SIDE = 320  # pixels
 
 
-def outcome_pictures(
-    predictions: pd.DataFrame, classes: Sequence[str], task: Task, root: Path
-) -> dict[str, Image.Image]:
+def outcome_pictures(predictions: pd.DataFrame, classes: Sequence[str], task: Task) -> dict[str, Image.Image]:
     """Return pictures of the predictions by their names; what would show nothing is left out.
 
     `confusion_matrix` of one class per picture, `labels` of several, `numbers` of a number or `numbers_1` and
-    so on of several, and `most_wrong`. Relative paths start at `root`.
+    so on of several, and `most_wrong`.
     """
     if not task.kind.has_accuracy:
         figures = number_figures(predictions, classes)
     else:
         figures = (confusion_figures if task.is_exclusive else label_figures)(predictions, classes)
     if wrong := task.most_wrong(predictions, classes, _NUM_WRONG):
-        paths = [root / predictions["path"].iloc[each.row] for each in wrong]
+        paths = [Path(predictions["path"].iloc[each.row]) for each in wrong]
         figures["most_wrong"] = wrong_figure(wrong, paths)
     return {
         name: Image.open(io.BytesIO(png_bytes(figure)), formats=["PNG"]) for name, figure in figures.items()

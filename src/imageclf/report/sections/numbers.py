@@ -1,7 +1,6 @@
 """Numbers in a run's report: how near they are to the truth, and the pictures with the largest errors."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -48,9 +47,9 @@ class Numbers:
     tiles: list[NumberTile]
 
 
-def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
+def numbers_of(run: RunFiles, folder: str) -> Numbers | None:
     """Return the numbers of a run's validation pictures, None if it predicts none; see `picture_at`."""
-    labelled = run.predictions[run.predictions["label"] != ""] if len(run.predictions) else run.predictions
+    labelled = run.labelled
     if not run.has_numbers or labelled.empty:
         return None
     predicted = probabilities_of(labelled, run.classes)
@@ -63,7 +62,7 @@ def numbers_of(run: RunFiles, root: Path, folder: str) -> Numbers | None:
         rows=[number_row(name, truth[:, at], predicted[:, at]) for at, name in enumerate(run.classes)],
         tiles=[
             NumberTile(
-                picture_at(str(labelled["path"].iloc[row]), root, folder, TILE_SIDE),
+                picture_at(str(labelled["path"].iloc[row]), folder, TILE_SIDE),
                 list(zip(run.classes, predicted[row], truth[row], strict=True)),
             )
             for row in worst

@@ -4,11 +4,11 @@ import logging
 import warnings
 
 from imageclf import InputError
-from imageclf.analysis import less_is_better
+from imageclf.analysis.runs_table import less_is_better
 from imageclf.configs import instantiate, locate_target
+from imageclf.configs.keys import OWN_KEYS
 from imageclf.evaluation.candidates import MIXED
-from imageclf.model import check_metric
-from imageclf.model.metrics import MetricFunction
+from imageclf.model.metrics import MetricFunction, check_metric
 from imageclf.tasks import Task
 from imageclf.training.run_config import Node, RunConfig
 
@@ -27,8 +27,6 @@ OWN = (
 # Scores of an epoch that are no metrics nodes.
 _OF_EPOCH = ("val/acc", "val/loss", "train/loss")
 _OF_VIEWS = ("val/acc_tta", "val/loss_tta", "val/acc_tta_gain")
-# Keys of a node that are not the metric's own.
-_KEYS = ("min_classes", "higher_is_better")
 # More classes than any metric asks for, while their number is not known yet.
 PLENTY = 1000
 
@@ -108,7 +106,7 @@ def build_metrics(config: RunConfig, num_classes: int = PLENTY) -> dict[str, Met
 
 
 def _build(name: str, node: Node, num_classes: int, task: Task) -> MetricFunction:
-    values = {key: value for key, value in node.items() if key not in _KEYS}
+    values = {key: value for key, value in node.items() if key not in OWN_KEYS["metrics"]}
     with warnings.catch_warnings():
         # About buffers that grow with each batch; here there is one batch.
         warnings.simplefilter("ignore")

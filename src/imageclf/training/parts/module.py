@@ -14,17 +14,12 @@ from imageclf.configs import instantiate, locate_target
 from imageclf.configs.options import ModelOptions
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.evaluation.candidates import candidate_files
-from imageclf.model import (
-    ClassifierModule,
-    DataConfig,
-    ImageClassifier,
-    class_weights,
-    create_backbone,
-    data_config,
-    layer_groups,
-    num_features,
-)
+from imageclf.model.backbone import DataConfig, create_backbone, data_config, num_features
+from imageclf.model.classifier import ImageClassifier
+from imageclf.model.groups import layer_groups
+from imageclf.model.losses import class_weights
 from imageclf.model.metrics import MetricFunction
+from imageclf.model.module import ClassifierModule
 from imageclf.model.own_backbone import check_own, load_body, split_head
 from imageclf.model.weights.head_rows import keep_rows
 from imageclf.model.weights.pretrained import SOURCES, read_content

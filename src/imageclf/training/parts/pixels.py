@@ -8,7 +8,7 @@ from imageclf.configs.saved.untrusted import read_object
 from imageclf.data import Augmentation, AutoAugment, Caching, Loading
 from imageclf.data.device_choice import DeviceStoring, likely_form, obstacle_of, refused
 from imageclf.data.pictures.pixels import RGB, Pixels, pixels_from
-from imageclf.model import DataConfig
+from imageclf.model.backbone import DataConfig
 from imageclf.system.files import write_json
 
 FILE = "pixels.json"

@@ -12,7 +12,7 @@ from imageclf import InputError
 from imageclf.data import Caching, Loading, Table, describe, unreadable
 from imageclf.data.pictures.kinds import choose_pixels, measured
 from imageclf.data.views.geometry import stored_side
-from imageclf.model import expected_crop_pct
+from imageclf.model.backbone import expected_crop_pct
 from imageclf.schedule.size import PictureSize, by_pixels
 from imageclf.system.world import WAIT, is_first_task
 from imageclf.training.parts.pixels import load_pixels, save_pixels
