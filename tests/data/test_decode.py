@@ -293,6 +293,13 @@ def test_a_format_that_is_not_read_is_named_with_the_remedy(tmp_path, name, reme
         read_picture(tmp_path / name)
 
 
+def test_what_the_system_says_of_a_file_is_said_without_its_path_again(tmp_path):
+    path = tmp_path / "loop.jpg"
+    path.symlink_to(path)
+    with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: Too many levels of symbolic links$"):
+        read_picture(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.jpg: there is no such file$"):
         read_picture(tmp_path / "gone.jpg")

@@ -71,7 +71,8 @@ def read_scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels
         remedy = _remedy(str(path))
         raise InputError(f"{path}: not a picture{f' that is read{remedy}' if remedy else ''}") from None
     except Exception as error:  # Pillow's plugins raise anything on a broken file.
-        raise InputError(f"{path}: {first_line(error)}") from None
+        # The system's own errors would name the path again.
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or first_line(error)}") from None
 
 
 def pixels_of(image: Image.Image, pixels: Pixels) -> NDArray[Any]:
