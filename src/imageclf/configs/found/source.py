@@ -19,7 +19,7 @@ from imageclf.configs.found.folder_layout import absolute, has_splits, subfolder
 from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
 from imageclf.system.conventions import SUBMISSION, TEST, TRAIN, VALID
-from imageclf.system.files import is_file, is_folder, why_not_listed
+from imageclf.system.files import is_file, why_not_listed
 
 # Of our source in Hydra's search path.
 FOUND = "imageclf"
