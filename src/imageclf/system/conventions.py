@@ -9,7 +9,7 @@ TEST = ("test", "testing")
 """Names of folders that are splits, in any case."""
 
 SUBMISSION = "submission"
-"""In the name of the sample that a competition gives: it lists the test pictures, with labels that are made up."""
+"""In the name of a competition's sample: it lists the test pictures, with labels that are made up."""
 
 CACHE_TAG = "CACHEDIR.TAG"
 """The file that marks a folder as a cache (https://bford.info/cachedir/); backups leave it out, too."""
