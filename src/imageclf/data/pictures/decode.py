@@ -170,8 +170,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") and pixels.max() <= 255:
         top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0
     scaled = np.rint(pixels / top * 255)
-    # So that NaN is refused as well.
-    if not (scaled.min() >= 0 and scaled.max() <= 255):
+    if scaled.min() < 0 or scaled.max() > 255:
         raise ValueError(
             f"its values run from {pixels.min():g} to {pixels.max():g}, not from 0 to 65535: scale them"
         )
