@@ -24,9 +24,11 @@ from imageclf.commands.predict import predict_pictures
 from imageclf.commands.web_export import CDN, VERSION, read_runtime, write_page
 from imageclf.data import PictureDataset, Request
 from imageclf.data.pictures import decode
+from imageclf.launch.start import train
 from imageclf.model.export import prepare as export_prepare
 from imageclf.model.export.prepare import prepare
 from imageclf.schedule.size import Oblong
+from imageclf.training.directory import prepare as prepare_run
 from imageclf.training.run_config import build_augmentation
 
 CLASSES = ["blue", "green", "red"]
@@ -171,6 +173,28 @@ def test_the_page_asks_no_network_for_anything(on_page):
     assert "connect-src 'none'" in on_page.html
     assert "Ready." in on_page.html
     assert on_page.log == ""
+
+
+@pytest.mark.long
+def test_the_page_of_a_grey_network_says_what_predict_says(
+    composed, tiny, odd_pictures, runtime_package, tmp_path
+):
+    run_dir, folder = tmp_path / "run", tmp_path / "web"
+    run_dir.mkdir()
+    prepare_run(composed(*tiny, "data.channels=1"), run_dir, [])
+    train(run_dir)
+    export(ExportOptions(str(run_dir), "web", "final", "uint8", str(folder), str(runtime_package)))
+    page = shown(folder / "index.html", odd_pictures, LARGER)
+    given = {"weights": "final", "output": str(tmp_path / "odd.csv"), "data": str(odd_pictures[0].parent)}
+    predict_pictures(predict_options(run=str(run_dir), **given))
+    predicted = pd.read_csv(tmp_path / "odd.csv").set_index("path")[CLASSES]
+    assert len(page.pixels) > 50
+    for path in (each for each in odd_pictures if each.name in page.pixels):
+        expected = prepare(path, **LARGER, channels=1).transpose(2, 0, 1)
+        found = np.frombuffer(page.pixels[path.name], dtype=np.uint8).reshape(expected.shape)
+        apart = abs(found.astype(int) - expected)
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-3, path.name
+        np.testing.assert_allclose(page.found[path.name], predicted.loc[str(path)], atol=1e-4)
 
 
 @pytest.mark.sampled(3)

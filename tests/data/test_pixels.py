@@ -328,3 +328,16 @@ def test_a_file_of_pixels_that_was_changed_is_refused(change):
 def test_a_store_of_16_bits_holds_them(tmp_path, files):
     stored = caching(tmp_path / "cache").stores([files["deep.png"]], {64: 96}, "crop", DEEP)[64]
     np.testing.assert_array_equal(open_store(stored).read(0).pixels, VALUES[..., None])
+
+
+@pytest.mark.parametrize(("channels", "bits"), [(4, 8), (4, 16), (2, 8)])
+def test_bands_side_by_side_in_a_page_are_refused_where_all_are_asked_for(tmp_path, channels, bits):
+    Image.new("RGBX", (5, 4)).save(tmp_path / "bands.tif")
+    with pytest.raises(InputError, match=r"bands\.tif: of the bands of its page only .* save all of them as"):
+        read_picture(tmp_path / "bands.tif", None, Pixels(channels, bits))
+
+
+def test_signed_bytes_are_refused_instead_of_taken_for_unsigned_ones(tmp_path):
+    Image.new("L", (5, 4), 200).save(tmp_path / "signed.tif", tiffinfo={339: 2})
+    with pytest.raises(InputError, match=r"signed\.tif: its bytes are signed, from -128 to 127: save"):
+        read_picture(tmp_path / "signed.tif")

@@ -95,6 +95,14 @@ def small():
     return classifier(backbone, FastaiHead(backbone.num_features, 3, hidden=8, dropout=0.0))
 
 
+def frozen_to(first):
+    """Return the small ResNet and its groups, of which those from the first on train."""
+    model = small()
+    groups = layer_groups(model, 3)
+    freeze_to(model, groups, first, train_bn=True)
+    return model, groups
+
+
 def flat(groups):
     """Join the names of all groups in any order."""
     return sorted(name for group in groups for name in group)
@@ -206,9 +214,7 @@ def test_parameters_are_counted_group_by_group():
 
 @pytest.mark.parametrize("first", [0, 1, 2])
 def test_parameters_from_the_first_group_on_train(first):
-    model = small()
-    groups = layer_groups(model, 3)
-    freeze_to(model, groups, first, train_bn=True)
+    model, groups = frozen_to(first)
     parameters = dict(model.named_parameters())
     trains = [{parameters[name].requires_grad for name in group} for group in groups.parameters]
     assert trains == [{index >= first} for index in range(3)]
@@ -216,9 +222,7 @@ def test_parameters_from_the_first_group_on_train(first):
 
 @pytest.mark.parametrize("first", [0, 1, 2])
 def test_modules_of_frozen_groups_are_in_eval_mode(first):
-    model = small()
-    groups = layer_groups(model, 3)
-    freeze_to(model, groups, first, train_bn=True)
+    model, groups = frozen_to(first)
     modules = dict(model.named_modules())
     modes = [{modules[name].training for name in group} for group in groups.modules]
     assert modes == [{index >= first} for index in range(3)]

@@ -49,6 +49,11 @@ THREE_PHASES = phases(
     large={"lr": 1e-3, "unfreeze_to": 0, "size": 48, "batch_size": 7},
 )
 
+LESSON = phases(
+    head={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True},
+    finetune={"n_cycles": 2, "lr": 1e-3, "unfreeze_to": 0},
+)
+
 
 def chosen(overrides: list[str]) -> list[str]:
     """Return overrides without the folder of classes, where another data set is among them."""

@@ -15,7 +15,7 @@ from mosaics import MULTILABEL, make_mosaics
 from PIL import Image
 from predicting import predict_options
 from sklearn import metrics
-from small_runs import phases, train_small
+from small_runs import LESSON, phases, train_small
 from web_page import shown
 
 import imageclf
@@ -31,10 +31,6 @@ from imageclf.tasks.thresholds import best_threshold, best_thresholds, crossfitt
 
 CLASSES = ["birds", "food", "mammals", "objects", "plants", "vehicles"]
 STRICT = [0.5, 0.7, 0.9, 0.95, 1.0, 0.4]
-LESSON = phases(
-    head={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True},
-    finetune={"n_cycles": 2, "lr": 1e-3, "unfreeze_to": 0},
-)
 FEATURES = ["model.mixing.mixup=0.4", "callbacks.ema.decay=0.9", "model.class_weights=balanced"]
 
 

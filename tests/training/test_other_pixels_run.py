@@ -150,7 +150,7 @@ def test_stock_timm_says_what_the_validation_said(run_dir, valid, tmp_path):
 
 
 def test_a_page_for_browsers_is_refused(run_dir, tmp_path):
-    with pytest.raises(InputError, match="format=web: a browser decodes pictures to RGB of 8 bits"):
+    with pytest.raises(InputError, match="format=web: a browser decodes pictures to RGB or grey of 8 bits"):
         export(ExportOptions(str(run_dir), "web", "best", "uint8", str(tmp_path)))
 
 

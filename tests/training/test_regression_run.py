@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from predicting import predict_options
 from scipy import stats
 from sklearn import metrics
-from small_runs import SMALL, chosen, composed, phases, train_small
+from small_runs import LESSON, SMALL, chosen, composed, phases, train_small
 
 import imageclf
 from imageclf import InputError
@@ -31,10 +31,6 @@ from imageclf.training.parts.metrics import check_scores
 from imageclf.training.run_config import RunConfig, parse
 
 NUMBERS = ["hue", "size"]
-LESSON = phases(
-    head={"lr": 1e-2, "unfreeze_to": "head", "augment": False, "precompute": True},
-    finetune={"n_cycles": 2, "lr": 1e-3, "unfreeze_to": 0},
-)
 FEATURES = ["model.mixing.mixup=0.4", "callbacks.ema.decay=0.9", "data.oversample=weighted"]
 
 

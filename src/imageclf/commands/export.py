@@ -54,12 +54,17 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """A trained model as it is written."""
+    """A trained model as it is written.
+
+    Args:
+        models: classifiers of the same classes, whose probabilities are averaged.
+        expects: what they expect of a picture.
+        prepare: options of `prepare` in prepare.py, with which it does what imageclf-predict does.
+    """
 
     run: TrainedRun
-    models: Sequence[ImageClassifier]  # classifiers of the same classes, whose probabilities are averaged
-    expects: DataConfig  # what they expect of a picture
-    # Options of `prepare` in prepare.py, with which it does what imageclf-predict does.
+    models: Sequence[ImageClassifier]
+    expects: DataConfig
     prepare: dict[str, Any]
 
 
@@ -162,10 +167,10 @@ def _write_onnx(exported: Exported, options: ExportOptions, folder: Path) -> str
 def _write_web(exported: Exported, options: ExportOptions, folder: Path) -> str:
     run = exported.run
     run.task.refuse("format=web")
-    if not run.pixels.is_rgb:
+    if not run.pixels.takes_jpeg:
         raise InputError(
-            f"format=web: a browser decodes pictures to RGB of 8 bits, and the run has {run.pixels}; give "
-            "format=onnx"
+            f"format=web: a browser decodes pictures to RGB or grey of 8 bits, and the run has {run.pixels}; "
+            "give format=onnx"
         )
     readme = _write_onnx(exported, options, folder)
     about = {

@@ -1,4 +1,4 @@
-// From a picture's file to its pixels: RGB, upright, transparency on white, as Pillow decodes it.
+// From a picture's file to its pixels: RGB, or three times the same grey, upright, transparency on white, as Pillow decodes it.
 // Colour profiles are left out of account, by Pillow as well as here.
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -34,7 +34,7 @@ async function drawn(file) {
 
 // By libjpeg-turbo, as Pillow: a browser cannot decode a half, a quarter or an eighth of a large JPEG.
 const JPEG_CODE = WebAssembly.compile(bytesOf(self.JPEG));
-const [RGB, CMYK] = [0, 11]; // TJPF_RGB and TJPF_CMYK of turbojpeg.h.
+const [RGB, GREY, CMYK] = [0, 6, 11]; // TJPF_RGB, TJPF_GRAY and TJPF_CMYK of turbojpeg.h.
 
 function fail() {
   throw new Error("The JPEG file is damaged.");
@@ -54,11 +54,11 @@ async function decodeJpeg(bytes) {
   const [fullWidth, fullHeight, , colours] = new Int32Array(turbo.memory.buffer, about, 4);
   const step = jpegStep(fullWidth, fullHeight, ABOUT.prepare);
   const [width, height] = [Math.ceil(fullWidth / step), Math.ceil(fullHeight / step)];
-  const [format, channels] = colours < 3 ? [RGB, 3] : [CMYK, 4];
+  const [format, channels] = colours > 2 ? [CMYK, 4] : isGrey() ? [GREY, 1] : [RGB, 3];
   const target = turbo.malloc(channels * width * height);
   if (turbo.tjDecompress2(decoder, source, bytes.length, target, width, 0, height, format, 0)) fail();
   const values = new Uint8Array(turbo.memory.buffer, target, channels * width * height);
-  return { pixels: format === RGB ? values.slice() : fromCmyk(values), width, height };
+  return { pixels: { [RGB]: (given) => given.slice(), [GREY]: fromGrey, [CMYK]: fromCmyk }[format](values), width, height };
 }
 
 // How many pixels a side become one: as few as leave enough for the network.
@@ -66,6 +66,23 @@ function jpegStep(width, height, { side, size }) {
   const enough = Math.max(...heightWidth(side), 2 * Math.max(...heightWidth(size)));
   const most = Math.floor(Math.min(width, height) / enough);
   return [8, 4, 2].find((step) => step <= most) ?? 1;
+}
+
+// What the network takes.
+const isGrey = () => ABOUT.prepare.channels === 1;
+
+function fromGrey(values) {
+  const pixels = new Uint8Array(3 * values.length);
+  values.forEach((value, place) => pixels.fill(value, 3 * place, 3 * place + 3));
+  return pixels;
+}
+
+// By the luma, as Pillow; what is grey stays as it is.
+function turnGrey(pixels) {
+  for (let at = 0; at < pixels.length; at += 3) {
+    const luma = (19595 * pixels[at] + 38470 * pixels[at + 1] + 7471 * pixels[at + 2] + 32768) >> 16;
+    pixels.fill(luma, at, at + 3);
+  }
 }
 
 // Inverted, as Adobe writes them and Pillow reads them.

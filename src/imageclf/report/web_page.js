@@ -112,7 +112,10 @@ function cutView(small, [width, height], { size, resize, crop_pct: share }) {
 async function prepare(file) {
   const picture = await decode(file);
   const { width, height } = picture;
-  return cutView(shrink(picture, ...smallSize(width, height, ABOUT.prepare)), [width, height], ABOUT.prepare);
+  if (isGrey()) turnGrey(picture.pixels);
+  const small = shrink(picture, ...smallSize(width, height, ABOUT.prepare));
+  const view = cutView(small, [width, height], ABOUT.prepare);
+  return isGrey() ? view.slice(0, view.length / 3) : view;
 }
 
 // A file's probabilities, in class order.
@@ -120,7 +123,8 @@ async function classify(file) {
   const view = await prepare(file);
   const [ort, session] = await SESSION;
   const pixels = ABOUT.input === "float" ? Float32Array.from(view, (value) => value / 255) : view;
-  const pictures = new ort.Tensor(ABOUT.input === "float" ? "float32" : "uint8", pixels, [1, 3, ...heightWidth(ABOUT.prepare.size)]);
+  const shape = [1, isGrey() ? 1 : 3, ...heightWidth(ABOUT.prepare.size)];
+  const pictures = new ort.Tensor(ABOUT.input === "float" ? "float32" : "uint8", pixels, shape);
   return (await session.run({ pictures })).probabilities.data;
 }
 

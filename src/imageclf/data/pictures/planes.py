@@ -16,6 +16,8 @@ _SINGLE = ("1", "L", *DEEP_MODES)
 # Those that keep a fourth, or a second, channel.
 _WITH_ALPHA = {4: ("RGBA", "CMYK"), 2: ("LA",)}
 _COLOUR_OF_16 = ("RGB;16B", "RGB;16L", "RGB;16N")
+# A tag of TIFF, and its value for numbers with a sign.
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 # The operation that makes a picture upright, by EXIF orientation.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,7 +31,13 @@ _UPRIGHT = {
 
 
 def decoded(image: Image.Image) -> Image.Image:
-    """Load an opened image and return it upright: the same object where it is upright already."""
+    """Load an opened image and return it upright: the same object where it is upright already.
+
+    Raises:
+        ValueError: it is a TIFF of signed bytes, which Pillow takes for unsigned ones.
+    """
+    if image.mode == "L" and _SIGNED in getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ()):
+        raise ValueError("its bytes are signed, from -128 to 127: save them as unsigned ones, from 0 to 255")
     image.load()
     # Not ImageOps.exif_transpose: it writes all tags anew, and fails where any of them is odd.
     turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -64,8 +72,8 @@ def planes_of(image: Image.Image, channels: int) -> NDArray[Any]:
     """Return the pixels of an image `[H, W, C]`, uint8 or uint16, with C as near to `channels` as it has.
 
     Raises:
-        ValueError: there are several pages, but not one for each of several channels, or values of 32 bits
-            are not whole numbers of 16.
+        ValueError: there are several pages, but not one for each of several channels, a page has bands that
+            are not read, or values of 32 bits are not whole numbers of 16.
     """
     pages = _pages(image)
     if 1 < pages != channels > 1:
@@ -78,6 +86,12 @@ def planes_of(image: Image.Image, channels: int) -> NDArray[Any]:
         return np.concatenate(planes, axis=2)
     if _is_deep_colour(image):
         return _deep_colour(image)
+    # Such as RGBX: Pillow leaves out what the X stands for.
+    if image.format == "TIFF" and "X" in _raw_mode(image) and channels not in (1, 3):
+        raise ValueError(
+            "of the bands of its page only grey, or red, green and blue, are read: save all of them as an "
+            "array, see docs/pictures.md"
+        )
     image = decoded(image)
     if image.mode in DEEP_MODES or image.mode in _WITH_ALPHA.get(channels, ()):
         return _values(image)
@@ -114,8 +128,13 @@ def _whole(values: NDArray[Any]) -> NDArray[np.uint16]:
 
 def _is_deep_colour(image: Image.Image) -> bool:
     # Pillow itself reads 8 of these bits: https://github.com/python-pillow/Pillow/issues/1888.
+    return image.mode == "RGB" and any(name in _raw_mode(image) for name in _COLOUR_OF_16)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Return a text that has Pillow's name of the values in a file; none of an image without one."""
     tiles = getattr(image, "tile", None) or [()]
-    return image.mode == "RGB" and any(name in str(tiles[0]) for name in _COLOUR_OF_16)
+    return str(tiles[0])
 
 
 def _deep_colour(image: Image.Image) -> NDArray[np.uint16]:
