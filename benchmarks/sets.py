@@ -124,11 +124,14 @@ def draw_digits() -> Labelled:
         yield f"digit{label}", grey.resize((64, 64), Image.Resampling.BICUBIC)
 
 
-def draw_fashion(count: int = 400) -> Labelled:
-    """Yield the first of Zalando's 10,000 Fashion-MNIST test pictures, 28 x 28 pixels, enlarged to 64."""
+def draw_fashion(count: int = 400, part: str = "t10k") -> Labelled:
+    """Yield the first of Zalando's Fashion-MNIST pictures, 28 x 28 pixels, enlarged to 64.
+
+    The part `t10k` has 10,000 of them, `train` 60,000.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         root = debian_files("dataset-fashion-mnist", Path(temporary)) / "usr/share/datasets/fashion-mnist"
-        images, labels = (_idx(root / f"t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1"))
+        images, labels = (_idx(root / f"{part}-{what}-ubyte.gz") for what in ("images-idx3", "labels-idx1"))
     for pixels, label in zip(images[:count], labels[:count], strict=True):
         yield f"kind{label}", Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
 
@@ -194,6 +197,13 @@ SETS = {
     ),
     "many-fashion": PictureSet(
         partial(draw_fashion, 2_200), 0.1, False, "Debian's dataset-fashion-mnist, 1,980 to train on"
+    ),
+    # Fashion-MNIST has 60,000 pictures to train on as well, so these are none of the other sets'.
+    "many-fashion-10k": PictureSet(
+        partial(draw_fashion, 11_111, "train"),
+        0.1,
+        False,
+        "Debian's dataset-fashion-mnist, 10,000 to train on",
     ),
     "glyphs": PictureSet(draw_glyphs, 0.5, False, "drawn with matplotlib's fonts"),
 }

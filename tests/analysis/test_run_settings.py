@@ -33,6 +33,15 @@ def test_a_key_that_a_run_does_not_have_is_blank():
     assert differing_settings(runs)["trainer.precision"].tolist() == ["bf16", ""]
 
 
+def test_a_name_and_a_class_in_its_place_are_in_one_column():
+    nodes = [{"_target_": "my.Net", "depth": 2}, "resnet18", {"_target_": "my.Net", "depth": 3}]
+    table = differing_settings([record(config={"model": {"backbone": node}}) for node in nodes])
+    assert table.to_dict("list") == {
+        "model.backbone": ["my.Net", "resnet18", "my.Net"],
+        "model.backbone.depth": ["2", "", "3"],
+    }
+
+
 def test_keys_that_follow_from_an_option_are_left_out():
     runs = [
         record(config={"schedule": {"phases": {"head": {"cycle_len": length}}}}, choices={"schedule": name})

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from probes import digest, lines
+from processes import wait_until
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed, train_small
 
 from imageclf import InputError
@@ -138,31 +138,22 @@ def test_the_door_needs_nothing_but_the_run_directory(
 def test_killed_by_sigkill_inside_an_epoch_it_ends_with_the_same_weights(
     undisturbed: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH]
+    hold = "+callbacks.hold={_target_: cluster_probes.WaitForSignal, epoch: 2, batch: 3}"
+    typed = [*SMALL, f"data.root={pictures}", *THREE_PHASES, RECORDER, EVERY_BATCH, hold]
     prepare(composed(typed, tmp_path), tmp_path, typed)
     path = os.pathsep.join([str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     victim = subprocess.Popen(
-        [sys.executable, "-m", "imageclf.worker", str(tmp_path), "trust=probes"], env=environment
+        [sys.executable, "-m", "imageclf.worker", str(tmp_path), "trust=probes,cluster_probes"],
+        env=environment,
     )
-    wait_for_line(tmp_path / "probe-0.jsonl", '"epoch": 2, "step": 15', victim)
+    wait_until((tmp_path / "held").exists, "the run never began its third epoch", 120)
     victim.send_signal(signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL
     assert newest_whole(tmp_path / "checkpoints") is not None
     run(tmp_path)
     assert final_weights(tmp_path) == final_weights(undisturbed)
     pd.testing.assert_frame_equal(curve(tmp_path), curve(undisturbed), check_exact=True)
-
-
-def wait_for_line(path: Path, text: str, process: "subprocess.Popen[bytes]") -> None:
-    """Return as soon as a file holds a text; fail when the process ends before."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if path.exists() and text in path.read_text():
-            return
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.002)
-    raise AssertionError(f"{text} never came")
 
 
 @pytest.mark.fault("Kills, signals and disks", "A write fails", "The old file stays")

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -89,10 +90,13 @@ def test_the_records_have_the_order_of_the_table(root):
     [
         ({"root": "nowhere"}, "root=nowhere: there is no such folder"),
         ({"root": "."}, "root=. holds no run"),
+        # Unlike a folder without permission, it is closed to root as well.
+        ({"root": "loop"}, "root=loop: it cannot be read (Too many levels of symbolic links)"),
     ],
 )
 def test_a_root_without_runs_is_refused(given, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
     with pytest.raises(InputError) as refused:
         collect(CollectOptions(sort=None, out=None, **given))
     assert str(refused.value).startswith(said)

@@ -5,6 +5,7 @@ import pytest
 
 from imageclf import InputError
 from imageclf.data.sources.csv import CsvSource
+from imageclf.data.sources.names import slips
 from imageclf.data.sources.table import make_table
 
 PLAIN = "id,breed\na,cat\nb,dog\nc,cat\n"
@@ -351,6 +352,20 @@ def test_an_open_quote_is_refused(tmp_path):
 @pytest.mark.fault("Folders and tables", "Two labels only look equal", "Both are named")
 def test_labels_that_only_look_equal_are_refused(tmp_path):
     assert "data.label_column: labels that differ only" in refusal(put(tmp_path, "id,b\na,cat\nb, cat\n"))
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [("persain", "; did you mean 'persian'?"), ("siamese", ""), ("persian2", "")],
+)
+def test_a_label_that_occurs_once_and_nearly_as_another_is_taken_for_a_slip(tmp_path, caplog, label, meant):
+    rows = "".join(f"{name},{label if name == 'c' else 'persian'}\n" for name in "abc")
+    assert len(read(put(tmp_path, f"id,breed\n{rows}")).classes) == 2
+    assert caplog.messages == ([f"one picture alone is labelled '{label}'{meant}"] if meant else [])
+
+
+def test_among_individuals_with_one_picture_each_no_name_is_taken_for_a_slip():
+    assert slips({"anna": 2} | {f"anna{letter}": 1 for letter in "abcdefghijk"}) == {}
 
 
 def test_labels_in_different_case_are_classes_of_their_own_with_a_warning(tmp_path, caplog):

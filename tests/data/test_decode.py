@@ -219,6 +219,13 @@ def test_floats_are_scaled_by_the_range_they_use(tmp_path, top, unit):
     np.testing.assert_allclose(read_picture(path), rgb(deep * unit), atol=0.51)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (-1024, 3071), (0, 1e6)])
+def test_values_that_no_picture_has_are_refused_instead_of_clipped(tmp_path, low, high):
+    path = saved(tmp_path / "p.tif", Image.fromarray(np.array([[low, high]], dtype=np.float32)))
+    with pytest.raises(InputError, match=rf"p\.tif: its values run from {low:g} to .*: scale them$"):
+        read_picture(path)
+
+
 @pytest.mark.parametrize("hole", [math.nan, math.inf, -math.inf])
 def test_a_float_that_is_no_number_is_black_and_leaves_the_others_as_they_are(tmp_path, hole):
     deep = np.full((4, 4), 0.6, dtype=np.float32)
@@ -271,6 +278,19 @@ def test_what_is_no_picture_is_refused_by_its_name(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: not a picture$"):
         read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("IMG_1.HEIC", "convert .heic to .jpg or .png, which are read"),
+        ("bands.tif", "save the bands or floats"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named_with_the_remedy(tmp_path, name, remedy):
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(InputError, match=rf"{name}: not a picture that is read; {remedy}"):
+        read_picture(tmp_path / name)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -102,7 +102,7 @@ def test_what_is_not_there_is_named_with_the_way_to_give_several(tmp_path):
     (tmp_path / "a.jpg").touch()
     assert refusal("x.jpg") == "data=x.jpg: there is no such file or folder"
     # Longer than any file system takes.
-    assert refusal("x" * 300).endswith("x: there is no such file or folder")
+    assert refusal("x" * 300).endswith("x: it cannot be read (File name too long)")
     assert refusal("a.jpg,b.jpg").endswith("; several are given as data=[a.jpg,b.jpg]")
     assert "a path with a comma needs quotes in a list" in refusal([str(tmp_path / "a.jpg"), "b"])
 

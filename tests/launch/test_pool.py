@@ -32,13 +32,21 @@ def fail(status: str) -> None:
 
 
 def end_by(number: int) -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PREEMPTING)
     os.kill(os.getpid(), number)
     time.sleep(60)
 
 
 def wait_for_signal() -> str:
     return signal.sigwait(PREEMPTING).name
+
+
+@pytest.fixture
+def hears_hangup():
+    """Take SIGHUP as a terminal starts a program with it: nohup would have the suite ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_results_come_with_the_numbers_of_their_processes():
@@ -74,10 +82,13 @@ def test_an_error_is_a_failure_with_status_code_and_cause(status, code, cause):
     ("number", "failure"),
     [
         (signal.SIGKILL, Failure("killed", 2, "ended by SIGKILL; was it out of memory?")),
-        (signal.SIGTERM, Failure("preempted", 75, "ended by SIGTERM")),
+        # A run starts: nothing is worth saving yet, and no handler is there.
+        *((number, Failure("preempted", 75, f"ended by {number.name}")) for number in PREEMPTING),
+        # A real-time signal without a name.
+        (40, Failure("killed", 2, "ended by signal 40; was it out of memory?")),
     ],
 )
-def test_a_process_that_a_signal_ends_has_failed(number, failure):
+def test_a_process_that_a_signal_ends_has_failed(number, failure, hears_hangup):
     with open_pool() as pool:
         pool.start(0, partial(end_by, number))
         assert pool.wait() == {0: failure}
@@ -87,14 +98,6 @@ def test_a_process_that_leaves_without_a_result_has_failed():
     with open_pool() as pool:
         pool.start(0, partial(os._exit, 3))
         assert pool.wait() == {0: Failure("failed", 2, "ended with exit code 3")}
-
-
-@pytest.fixture
-def hears_hangup():
-    """Take SIGHUP as a terminal starts a program with it: nohup would have the suite ignore it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", PREEMPTING)
@@ -108,6 +111,13 @@ def test_a_signal_is_forwarded_to_every_process_and_remembered(number, hears_han
             ended |= pool.wait()
         assert ended == {0: number.name, 1: number.name}
         assert pool.signals == [number]
+
+
+def test_a_signal_that_came_before_a_process_started_is_forwarded_to_it(hears_hangup):
+    with open_pool() as pool:
+        signal.raise_signal(signal.SIGUSR2)
+        pool.start(0, wait_for_signal)
+        assert pool.wait() == {0: "SIGUSR2"}
 
 
 def test_the_end_of_the_block_kills_what_still_runs():

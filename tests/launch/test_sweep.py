@@ -1,6 +1,7 @@
 """Sweeps on one machine: every job in a process of its own, whatever becomes of the others."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -8,6 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 from sweeps import FAST, FAULT, train
+
+from imageclf.system.errors import Failure
+from imageclf.system.locks import locked
+from imageclf.training.failure import write_failure
 
 KINDS = ["raise", "kill", "none", "memory", "diverge"]
 SWEEP = [*FAST, FAULT, f"callbacks.fault.kind={','.join(KINDS)}"]
@@ -184,6 +189,24 @@ def test_a_run_that_goes_on_forgets_its_failure(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("NO_FAULT", "1")
     assert train(tmp_path, *typed, "ckpt_path=auto") == (0, "")
     assert not (tmp_path / "run" / "failed.json").exists()
+
+
+def test_a_finished_run_has_no_failure_after_it_was_started_again(tiny, tmp_path):
+    typed = [*tiny, *FAST, "hydra.run.dir=run"]
+    assert train(tmp_path, *typed) == (0, "")
+    write_failure(tmp_path / "run", Failure("killed", 2, "a rank was killed after everything was written"))
+    assert train(tmp_path, *typed, "ckpt_path=auto") == (0, "")
+    assert not (tmp_path / "run" / "failed.json").exists()
+
+
+def test_a_job_leaves_no_failure_in_the_directory_of_a_run_that_is_training(tiny, tmp_path):
+    held = tmp_path / "sweep" / "0"
+    held.mkdir(parents=True)
+    with locked(held):
+        code, said = train(tmp_path, "-m", *tiny, *FAST, "hydra.sweep.dir=sweep")
+    assert code == 1
+    assert f"{held} is held by process {os.getpid()}" in said
+    assert not (held / "failed.json").exists()
 
 
 def test_a_run_that_is_refused_beside_another_leaves_its_failure(tiny, tmp_path):

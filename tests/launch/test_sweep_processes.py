@@ -82,6 +82,23 @@ def test_a_signal_ends_a_sweep_that_can_go_on(send, ended):
 
 
 @pytest.mark.fault(
+    "Several processes and clusters",
+    "SIGUSR2 to a sweep on one machine, several runs at a time",
+    "Every run that trains is saved, and the sweep says how it goes on",
+)
+def test_a_signal_to_a_sweep_saves_all_runs_that_are_training(ended):
+    code, err, sweep = ended(
+        lambda process: process.send_signal(signal.SIGUSR2), "hydra.launcher.n_jobs=2", jobs=2
+    )
+    assert code == 75
+    sentence = "imageclf: ended by SIGUSR2; go on with the same command and resume_sweep=sweep"
+    assert err.splitlines()[-1] == sentence
+    assert len(list(sweep.glob("*/checkpoints/last.ckpt"))) == 2
+    causes = [json.loads(path.read_text())["cause"] for path in sweep.glob("*/failed.json")]
+    assert [cause.partition(";")[0] for cause in causes] == ["ended by SIGUSR2"] * 2
+
+
+@pytest.mark.fault(
     "Several processes and clusters", "The process of a sweep is killed", "None of its processes stays"
 )
 def test_no_process_of_a_sweep_outlives_its_parent(ended):

@@ -129,12 +129,20 @@ class Pairs(nn.Module):
         return pictures
 
 
+class Silent(nn.Module):
+    """Fails without a message."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
         # It was made for 64 pixels.
         (nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 4)), r"Sequential .*: mat1 and mat2 shapes"),
         (Pairs(), r"Pairs .*: .*missing 1 required positional argument: 'labels'"),
+        (Silent(), r"Silent .*: NotImplementedError"),
     ],
 )
 def test_a_network_that_fails_on_a_picture_is_refused_with_the_cause(net: nn.Module, reason: str) -> None:

@@ -86,6 +86,14 @@ def test_columns_show_settings_under_short_names_and_progress():
     assert [column.title for column in columns][:3] == ["run", "status", "val/acc"]
 
 
+def test_what_only_runs_on_another_data_set_have_is_no_column():
+    pets = {"data": {"root": "pets"}, "tags": ["old"]}
+    with_test = {"val/acc": 0.5, "test/acc": 0.5}
+    runs = runs_of([record("a", {"data": {"root": "x"}}), record("b", pets, summary=with_test)])
+    titles = [{column.title for column in runs.columns([place])} for place in (0, 1)]
+    assert titles[1] - titles[0] == {"tags", "test/acc"}
+
+
 def test_the_reported_model_stands_before_the_score_that_ranks(tmp_path):
     summary = {"val/acc": 0.5, "val/acc_best": 0.75, "model/acc": 0.75}
     runs = runs_of([record("a", summary=summary)])

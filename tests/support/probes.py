@@ -21,6 +21,7 @@ from imageclf.callbacks.always import votes
 from imageclf.data.pictures.cache import entries
 from imageclf.data.pictures.cache_root import cache_root
 from imageclf.schedule import RunState, Schedule
+from imageclf.system.signals import Notice
 
 
 def digest(tensors: dict[str, torch.Tensor]) -> str:
@@ -308,10 +309,16 @@ class Costs(pl.Callback):
 
 
 class SendSignal(pl.Callback):
-    """Send a signal once, at a batch's start: to this process, its group, a rank's parent, or torchrun."""
+    """Send a signal once, at a batch's start: to this process, its group, a rank's parent, or torchrun.
 
-    def __init__(self, run_dir: Path, name: str, epoch: int, batch: int, to: str, rank: int = 0) -> None:
+    One to another process is waited for until it has come back: that process may be slow.
+    """
+
+    def __init__(
+        self, run_dir: Path, notice: Notice, name: str, epoch: int, batch: int, to: str, rank: int = 0
+    ) -> None:
         self._sent = run_dir / "sent"
+        self._notice = notice
         self._number = signal.Signals[name]
         self._at = (epoch, batch, rank)
         self._to = to
@@ -329,10 +336,18 @@ class SendSignal(pl.Callback):
             parent = multiprocessing.parent_process()
             assert parent is not None
             os.kill(parent.pid, self._number)
+            self._wait()
         elif self._to == "launcher":
             os.kill(os.getppid(), self._number)
+            self._wait()
         else:
             os.kill(os.getpid(), self._number)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 120
+        while self._notice.came is None:
+            assert time.monotonic() < deadline, "the signal never came back"
+            time.sleep(0.02)
 
 
 class Answering(pl.Callback):

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from torch.distributed import DistBackendError
 
-from imageclf import Preempted
+from imageclf import InputError, Preempted
 from imageclf.configs import read_object
+from imageclf.system.errors import RunError
 from imageclf.training.failure import record_failure
 
 # As gloo says it.
@@ -48,6 +49,11 @@ def test_only_a_lost_connection_is_taken_for_the_end_of_another_rank(
     assert line.startswith(cause)
 
 
+def test_of_an_error_without_a_message_the_type_is_the_cause(tmp_path: Path) -> None:
+    end(tmp_path, AssertionError(), is_first=True)
+    assert recorded(tmp_path) == ("failed", "AssertionError")
+
+
 def test_where_the_first_rank_is_killed_another_one_says_so(tmp_path: Path) -> None:
     end(tmp_path, LOST, is_first=False)
     status, cause = recorded(tmp_path)
@@ -55,14 +61,35 @@ def test_where_the_first_rank_is_killed_another_one_says_so(tmp_path: Path) -> N
     assert cause.startswith("another rank was killed or failed; was it out of memory?")
 
 
-@pytest.mark.parametrize("consequence", [LOST, Preempted("ended by SIGTERM")])
+@pytest.mark.parametrize(
+    ("consequence", "raised"), [(LOST, RuntimeError), (Preempted("ended by SIGTERM"), RunError)]
+)
 def test_the_first_rank_keeps_the_cause_that_another_one_has_recorded(
-    tmp_path: Path, consequence: BaseException
+    tmp_path: Path, consequence: BaseException, raised: type[BaseException]
 ) -> None:
-    with pytest.raises(type(consequence)), record_failure(tmp_path):
+    with pytest.raises(raised), record_failure(tmp_path):
         end(tmp_path, OWN, is_first=False)
         raise consequence
     assert recorded(tmp_path) == ("failed", "RuntimeError: on purpose")
+
+
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "A task finds a mistake, and the launcher ends the others with SIGTERM",
+    "The job is not requeued, to fail again: it ends with the mistake",
+)
+def test_a_launchers_signal_after_another_rank_has_failed_is_no_preemption(tmp_path: Path) -> None:
+    with pytest.raises(RunError) as ended, record_failure(tmp_path):
+        end(tmp_path, InputError("no such folder"), is_first=False)
+        raise Preempted("ended by SIGTERM")
+    assert str(ended.value) == "another rank has failed: no such folder"
+    assert ended.value.exit_code == 1
+
+
+def test_a_signal_to_all_ranks_is_a_preemption_also_where_one_of_them_lost_another(tmp_path: Path) -> None:
+    with pytest.raises(Preempted), record_failure(tmp_path):
+        end(tmp_path, LOST, is_first=False)
+        raise Preempted("ended by SIGUSR2")
 
 
 @pytest.mark.parametrize("first", [True, False])

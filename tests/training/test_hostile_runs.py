@@ -53,9 +53,10 @@ def refused(command, hostile, dataset, canary, tmp_path):
             "predict": (f"data={dataset}/valid/red", f"output={tmp_path}/x.csv"),
             "export": ("format=timm", f"output={tmp_path}/out"),
         }[name]
-        began = time.monotonic()
+        # Of this process, whatever else the machine does; the file is refused before another one starts.
+        began = time.process_time()
         outcome = command(name, f"run={hostile}", *given, *arguments)
-        assert time.monotonic() - began < 10
+        assert time.process_time() - began < 10
         assert not canary.exists()
         assert "Traceback" not in outcome.err
         assert "s3cr3t" not in outcome.out + outcome.err

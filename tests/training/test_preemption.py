@@ -151,11 +151,7 @@ def test_a_signal_to_one_rank_or_to_the_ranks_parent_ends_both_with_one_save(
     disturbed = [*THREE_PHASES, *TWO_RANKS, SAVES, send(name, epoch=3, batch=1, to=to, rank=1)]
     with pytest.raises(KeyboardInterrupt if name == "SIGINT" else Preempted):
         train_small(tmp_path, pictures, *disturbed)
-    before = saves(tmp_path)
-    assert len(before) == 2
-    assert before[0] == [2, 0]
-    # A signal by way of the parent may come a batch later.
-    assert before[1] >= [3, 2]
+    assert saves(tmp_path) == [[2, 0], [3, 2]]
     train_small(tmp_path, pictures, *disturbed, "ckpt_path=auto")
     assert final_weights(tmp_path) == final_weights(two_undisturbed)
 

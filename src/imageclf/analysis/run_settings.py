@@ -114,7 +114,7 @@ def differing_settings(runs: Sequence[RunRecord]) -> pd.DataFrame:
     is_whole = [bool(run.summary) or len(run.metrics) > 0 for run in runs]
     chosen = [{group: option for group, option in run.choices.items() if _is_setting(group)} for run in runs]
     options = _differing(chosen, is_whole, is_legal)
-    keys = _differing([settings(run) for run in runs], is_whole, is_legal)
+    keys = _joined(_differing([settings(run) for run in runs], is_whole, is_legal))
     kept = [key for key in keys if key not in options and not _follows(keys[key], key, options)]
     columns = {**options, **{key: keys[key] for key in kept}}
     return pd.DataFrame({heading(key): cells for key, cells in columns.items()}, index=range(len(runs)))
@@ -158,19 +158,6 @@ def heading(setting: str) -> str:
     return f"{_PREFIX}{setting}" if setting in RESERVED or setting.startswith((*SCORES, _PREFIX)) else setting
 
 
-def data_sets(runs: Sequence[RunRecord]) -> list[str]:
-    """Return the data set of each run: the name of its folder or CSV, or the path if two share a name.
-
-    All are "" where no two configs name different ones; "unknown data set" where a config names none.
-    """
-    places = [_data_set(run) for run in runs]
-    if len(set(places) - {""}) < 2:
-        return [""] * len(runs)
-    names = {place: place.rstrip("/").rpartition("/")[2] or "unknown data set" for place in places}
-    is_clear = len(set(names.values())) == len(names)
-    return [names[place] if is_clear else place for place in places]
-
-
 def settings(run: RunRecord) -> dict[str, object]:
     """Return the keys of a run's config that determine what it computes."""
     return {key: value for key, value in run.config.items() if _is_setting(key)}
@@ -208,6 +195,20 @@ def _differing(
     return {name: column for name, column in columns.items() if len(set(column) - {UNKNOWN}) > 1}
 
 
+def _joined(columns: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the columns of keys with a key and its `_target_` in one: a run has either a name or a class.
+
+    >>> _joined({"model.backbone": ["lite0", ""], "model.backbone._target_": ["", "my.Net"]})
+    {'model.backbone': ['lite0', 'my.Net']}
+    """
+    found: dict[str, list[str]] = {}
+    for key, cells in columns.items():
+        name = key.removesuffix("._target_")
+        short = name if name in columns else key
+        found[short] = [was or cell for was, cell in zip(found.get(short, cells), cells, strict=True)]
+    return found
+
+
 def _cell(row: Mapping[str, object], is_whole: bool, name: str) -> str:
     if name in row:
         return setting_text(row[name])
@@ -227,11 +228,6 @@ def _follows(column: Sequence[str], key: str, options: Mapping[str, Sequence[str
         if holds and is_fixed and {value for _, value in pairs} == {value for _, value in known}:
             return True
     return False
-
-
-def _data_set(run: RunRecord) -> str:
-    root, csv = run.config.get("data.root"), run.config.get("data.csv")
-    return "/".join(str(part) for part in (root, csv) if part and part != UNKNOWN)
 
 
 def _is_setting(key: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from imageclf import InputError
-from imageclf.analysis.run_settings import RESERVED, SCORES, RunRecord, data_sets, differing_settings
+from imageclf.analysis.run_settings import RESERVED, SCORES, UNKNOWN, RunRecord, differing_settings
 
 # Words in the names of scores, and of the classes of metrics, of which less is better.
 _LESS_IS_BETTER = ("loss", "ece", "error", "seconds", "distance")
@@ -26,7 +26,7 @@ def run_table(runs: Sequence[RunRecord], optimized: str) -> pd.DataFrame:
     """
     facts = pd.DataFrame([_facts(run) for run in runs])
     # After the cause.
-    facts.insert(3, "data_set", data_sets(runs))
+    facts.insert(3, "data_set", _data_sets(runs))
     scores = pd.DataFrame([run_scores(run) for run in runs])
     progress = pd.DataFrame([_progress(run, optimized) for run in runs])
     # Nullable integers: a run without one would turn the whole column into floats.
@@ -90,6 +90,24 @@ def less_is_better(score: str, settings: Mapping[str, object] = MappingProxyType
     # MulticlassHingeLoss -> multiclass, hinge, loss.
     words = re.findall("[A-Z][a-z]+", target) if target else name.split("_")
     return any(word.lower() in _LESS_IS_BETTER for word in words)
+
+
+def _data_sets(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the data set of each run: the name of its folder or CSV, or the path if two share a name.
+
+    All are "" where no two configs name different ones; "unknown data set" where a config names none.
+    """
+    places = [_data_set(run) for run in runs]
+    if len(set(places) - {""}) < 2:
+        return [""] * len(runs)
+    names = {place: place.rstrip("/").rpartition("/")[2] or "unknown data set" for place in places}
+    is_clear = len(set(names.values())) == len(names)
+    return [names[place] if is_clear else place for place in places]
+
+
+def _data_set(run: RunRecord) -> str:
+    root, csv = run.config.get("data.root"), run.config.get("data.csv")
+    return "/".join(str(part) for part in (root, csv) if part and part != UNKNOWN)
 
 
 def _facts(run: RunRecord) -> dict[str, str]:

@@ -37,9 +37,13 @@ _STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSizeConfig(RunConfig):
-    """What imageclf-batch-size takes."""
+    """What imageclf-batch-size takes.
 
-    limit: int  # the largest number of pictures that is tried
+    Args:
+        limit: the largest number of pictures that is tried.
+    """
+
+    limit: int
 
 
 def run(cfg: DictConfig, folder: Path) -> float:

@@ -28,9 +28,9 @@ from imageclf.commands.records import OTHER, find_folders, find_searches, is_job
 from imageclf.report.runs_numbers import Column, fold_columns, seed_columns, status_words
 from imageclf.report.runs_page import Runs, others_sentence, refused_sentence, write_runs_report
 from imageclf.system.cells import without_formulas, write_csv
-from imageclf.system.files import write_json
+from imageclf.system.files import why_not_listed, write_json
 from imageclf.system.printable import cell, console, show
-from imageclf.system.words import counted, joined
+from imageclf.system.words import counted, joined, typed_line
 from imageclf.training.check_keys import checked
 
 log = logging.getLogger(__name__)
@@ -66,11 +66,11 @@ def collect(options: CollectOptions) -> Runs:
     """Read all runs below a folder, finished or not.
 
     Raises:
-        InputError: there is no such folder, it holds no run that began, or `sort` is not a column.
+        InputError: the folder cannot be read, it holds no run that began, or `sort` is not a column.
     """
     root = Path(options.root).expanduser()
-    if not root.is_dir():
-        raise InputError(f"root={options.root}: there is no such folder")
+    if reason := why_not_listed(root):
+        raise InputError(f"root={options.root}: {reason}")
     found = {name_of(folder, root): (folder, reason) for folder, reason in find_folders(root)}
     folders = {name: folder for name, (folder, reason) in found.items() if not reason}
     others = {name: reason for name, (_, reason) in found.items() if reason}
@@ -122,7 +122,7 @@ def _record_or_reason(run_dir: Path, root: Path) -> RunRecord | str:
         run_table([record], "val/acc")
     # Anyone may have written the run: what is in it may raise anything.
     except Exception as error:
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return typed_line(error)
     return record
 
 

@@ -24,9 +24,13 @@ from imageclf.training.run_config import RunConfig, parse
 
 @dataclass(frozen=True, kw_only=True)
 class LrFindConfig(RunConfig):
-    """What imageclf-lr-find takes."""
+    """What imageclf-lr-find takes.
 
-    phase: str | None  # name of the phase whose learning rate is searched; None: the first one
+    Args:
+        phase: name of the phase whose learning rate is searched; None: the first one.
+    """
+
+    phase: str | None
 
 
 class _StopBeforeTraining(pl.Callback):

@@ -44,12 +44,19 @@ _NO_CACHE = Caching(cache="none", cache_dir=None, cache_gb=1, fingerprint="stat"
 
 
 class Predicted(NamedTuple):
-    """What was predicted."""
+    """What was predicted.
 
-    table: pd.DataFrame  # of predictions
-    summary: pd.DataFrame  # a row per predicted class
-    skipped: pd.DataFrame  # pictures that cannot be read: id, path, reason
-    files: list[Path]  # that were written, that of the predictions last
+    Args:
+        table: of predictions.
+        summary: a row per predicted class.
+        skipped: pictures that cannot be read: id, path, reason.
+        files: that were written, that of the predictions last.
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    skipped: pd.DataFrame
+    files: list[Path]
 
 
 def run(cfg: DictConfig, folder: Path) -> None:

@@ -30,11 +30,17 @@ _COMMAND = re.compile(r"(imageclf-[a-z-]+(?: (?:-m|~[\w.]+|\+?[\w./]+=[^\s:;]+))
 
 
 class Entry(NamedTuple):
-    """A line of the help."""
+    """A line of the help.
 
-    name: str  # of a key or option
-    value: str  # the default
-    meaning: str  # "" where the file does not say it
+    Args:
+        name: of a key or option.
+        value: the default.
+        meaning: "" where the file does not say it.
+    """
+
+    name: str
+    value: str
+    meaning: str
 
 
 def help_text(config_name: str, purpose: str) -> str:

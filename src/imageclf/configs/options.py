@@ -11,14 +11,20 @@ from imageclf.system.signals import Notice
 
 
 class Offered(NamedTuple):
-    """Arguments that a callback with parameters of these names receives; a config may not set them."""
+    """Arguments that a callback with parameters of these names receives; a config may not set them.
+
+    Args:
+        state: what the run has learned so far.
+        notice: the signals that the run has received; None: it does not handle them.
+        lower_is_better: whether a lower score of `checkpoint.best` is better.
+    """
 
     schedule: Schedule
     run_dir: Path
     seed: int
-    state: RunState  # what the run has learned so far
-    notice: Notice | None  # the signals that the run has received; None: it does not handle them
-    lower_is_better: bool  # whether a lower score of `checkpoint.best` is better
+    state: RunState
+    notice: Notice | None
+    lower_is_better: bool
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import gc
 import multiprocessing
-import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ from imageclf import InputError
 from imageclf.data.slots import Memory, Slots
 from imageclf.system.errors import RunError
 from imageclf.system.processes import end_with_parent, start_tracker
-from imageclf.system.signals import blocked, ignore
+from imageclf.system.signals import blocked, ignore, signal_name
 
 # Items under way for each process: the result that is needed next may take longer than those behind it.
 AHEAD = 2
@@ -151,7 +150,7 @@ def _message(receiver: Connection, process: BaseProcess) -> tuple[int, Any]:
     except (EOFError, OSError):
         process.join()
         code = process.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        how = f"was killed by {signal_name(-code)}" if code < 0 else f"ended with code {code}"
         raise RunError(
             f"a process that reads pictures {how}: the machine may have run out of memory; give fewer "
             "workers by data.num_workers (0: none), or smaller batches by data.batch_size"

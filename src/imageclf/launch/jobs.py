@@ -34,14 +34,23 @@ def set_up(config: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep."""
+    """One run of a sweep.
 
-    number: int  # in the sweep
-    name: str  # number and the overrides that differ from those of the other jobs, for messages
-    overrides: tuple[str, ...]  # all of them, as Hydra got them
-    packed: bytes  # its config, see `pack`: as objects a thousand configs would fill gigabytes
-    packed_plain: bytes  # the same as plain values without the hydra node, which are quicker to read
-    run_dir: Path  # where it trains
+    Args:
+        number: in the sweep.
+        name: number and the overrides that differ from those of the other jobs, for messages.
+        overrides: all of them, as Hydra got them.
+        packed: its config, see `pack`: as objects a thousand configs would fill gigabytes.
+        packed_plain: the same as plain values without the hydra node, which are quicker to read.
+        run_dir: where it trains.
+    """
+
+    number: int
+    name: str
+    overrides: tuple[str, ...]
+    packed: bytes
+    packed_plain: bytes
+    run_dir: Path
 
     @property
     def config(self) -> DictConfig:

@@ -15,7 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from imageclf.system.processes import free_port
+from imageclf.system.processes import held_port
 from imageclf.system.world import WAIT, World, torchrun_ranks
 
 # Seconds between two questions of a task, and between two looks into the store.
@@ -28,7 +28,7 @@ def tell(world: World, run_dir: str, seconds: float) -> None:
     An empty directory says that there is nothing to train. Tasks that are still on their way are waited for
     so many seconds.
     """
-    store, port = store_of(world), str(free_port()) if torchrun_ranks(os.environ) else ""
+    store, port = store_of(world), str(_port()) if torchrun_ranks(os.environ) else ""
     # What was heard before a restart is in the store too, so every answer has a name as well.
     answer = uuid4().hex
     deadline = time.monotonic() + seconds
@@ -69,6 +69,15 @@ def store_of(world: World) -> Any:
     # torchrun has set the address of its own store, and rank and size.
     store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=WAIT))
     return PrefixStore("imageclf", store)
+
+
+@cache
+def _port() -> int:
+    """Return a port that is kept until this process ends: the last task may come much later."""
+    held = held_port()
+    port: int = held.getsockname()[1]
+    held.detach()
+    return port
 
 
 def _arrives(store: Any, key: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from imageclf.system.errors import FAILED, PREEMPTED, Failure
 from imageclf.system.processes import fork_server, prepare_child
-from imageclf.system.signals import blocked, forwarded, ignore
+from imageclf.system.signals import PREEMPTING, blocked, forwarded, ignore, signal_name
 from imageclf.training.failure import failure_of
 
 T = TypeVar("T")
@@ -29,10 +29,15 @@ class Child(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool(Generic[T]):
-    """Processes by number; each calls one function."""
+    """Processes by number; each calls one function.
 
-    running: dict[int, Child]  # those that have not ended yet
-    signals: list[signal.Signals]  # forwarded to them so far
+    Args:
+        running: those that have not ended yet.
+        signals: forwarded to them so far.
+    """
+
+    running: dict[int, Child]
+    signals: list[signal.Signals]
 
     def start(self, number: int, function: Callable[[], T], **environment: str) -> None:
         """Start a process.
@@ -48,6 +53,9 @@ class Pool(Generic[T]):
         with blocked():
             process.start()
             self.running[number] = Child(process, receiver)
+            # One that came while the caller was about to start it is for this process as well.
+            for came in self.signals:
+                os.kill(process.pid or 0, came)
         # Only the process holds it now, so that the pipe ends when the process does.
         sender.close()
 
@@ -119,9 +127,9 @@ def _result(child: Child) -> Any:
 
 
 def _killed(exit_code: int | None) -> Failure:
-    if exit_code == -signal.SIGTERM:
-        return Failure("preempted", PREEMPTED, "ended by SIGTERM")
     if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
+        name = signal_name(-exit_code)
+        if -exit_code in PREEMPTING:
+            return Failure("preempted", PREEMPTED, f"ended by {name}")
         return Failure("killed", FAILED, f"ended by {name}; was it out of memory?")
     return Failure("failed", FAILED, f"ended with exit code {exit_code}")

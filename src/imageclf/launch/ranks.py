@@ -1,12 +1,13 @@
 """Several ranks on one machine, a process each."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from imageclf import InputError, Preempted
 from imageclf.launch.pool import open_pool
 from imageclf.system.errors import Failure, Pruned, RankError, RunError
-from imageclf.system.processes import free_port
+from imageclf.system.processes import held_port
 from imageclf.training.door import run
 
 # Seconds for the other ranks to end once one has ended because of a signal.
@@ -24,17 +25,28 @@ def run_ranks(run_dir: Path, num_ranks: int) -> None:
         RunError: a rank cannot go on, and the cause is known.
         RankError: a rank failed otherwise or was killed.
     """
-    train, port = partial(run, run_dir), free_port()
-    with open_pool() as ranks:
+    train = partial(run, run_dir)
+    with held_port() as held, open_pool() as ranks:
         for rank in range(num_ranks):
-            ranks.start(rank, train, **_environment(rank, num_ranks, port))
+            ranks.start(rank, train, **_environment(rank, num_ranks, held.getsockname()[1]))
         while ranks.running:
-            for rank, result in ranks.wait().items():
-                if isinstance(result, Failure):
-                    if result.status in ("preempted", "interrupted", "pruned"):
-                        # Its checkpoint is saved; a rank that still trains will be killed.
-                        ranks.join(_GRACE)
-                    raise _error(rank, result)
+            failures = {rank: each for rank, each in ranks.wait().items() if isinstance(each, Failure)}
+            if failures:
+                rank = first_cause(failures)
+                if failures[rank].status in ("preempted", "interrupted", "pruned"):
+                    # Its checkpoint is saved; a rank that still trains will be killed.
+                    ranks.join(_GRACE)
+                raise _error(rank, failures[rank])
+
+
+def first_cause(failures: Mapping[int, Failure]) -> int:
+    """Return the first rank that did not fail because another one had ended, or else the first.
+
+    Where this process is slow, it hears of both at once.
+    """
+    # A rank that was killed itself has no traceback.
+    lost = {rank for rank, each in failures.items() if each.status == "killed" and each.traceback}
+    return min(failures.keys() - lost or failures)
 
 
 def _environment(rank: int, num_ranks: int, port: int) -> dict[str, str]:

@@ -11,11 +11,17 @@ from imageclf.system.machine import SHARE
 
 
 class Share(NamedTuple):
-    """What one job may use of the machine."""
+    """What one job may use of the machine.
 
-    gpus: tuple[str, ...]  # ids as in CUDA_VISIBLE_DEVICES; empty: all GPUs of the machine
-    threads: int | None  # of torch; None: torch's default
-    cores: int | None  # that `data.num_workers=auto` counts; None: all
+    Args:
+        gpus: ids as in CUDA_VISIBLE_DEVICES; empty: all GPUs of the machine.
+        threads: of torch; None: torch's default.
+        cores: that `data.num_workers=auto` counts; None: all.
+    """
+
+    gpus: tuple[str, ...]
+    threads: int | None
+    cores: int | None
 
     @property
     def environment(self) -> dict[str, str]:

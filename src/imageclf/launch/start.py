@@ -80,10 +80,11 @@ def _lead(cfg: DictConfig, run_dir: Path, overrides: list[str], broadcast: Calla
     with requeue_when_preempted(), locked(run_dir):
         with recording():
             is_left = prepare(cfg, run_dir, overrides, plain)
-        if not is_left:
-            log.info("%s is finished already", run_dir)
-            return
+        # Of a finished run, too: a rank may have been killed after everything was written.
         with record_failure(run_dir):
+            if not is_left:
+                log.info("%s is finished already", run_dir)
+                return
             announce(run_dir, config)
             train(run_dir, broadcast)
             _close(run_dir)

@@ -157,7 +157,8 @@ def _report(job: Job, result: Result) -> None:
         log.info("%s is done%s", job.name, "" if result is None else f": {result:.4g}")
         return
     log.info("%s: %s: %s", job.name, result.status, result.line)
-    if not (job.run_dir / FILE).exists():
+    # What is refused has recorded it, unless the directory is that of another run, which may be training.
+    if result.status != "input" and not (job.run_dir / FILE).exists():
         write_failure(job.run_dir, result)
 
 

@@ -8,6 +8,7 @@ from imageclf import InputError
 from imageclf.launch.meeting import ask, tell
 from imageclf.launch.slurm.requeue import requeue_when_preempted
 from imageclf.system.locks import locked
+from imageclf.system.signals import stop_notice
 from imageclf.system.world import WAIT, World
 from imageclf.training.door import run
 from imageclf.training.extras import announce
@@ -55,9 +56,14 @@ def broadcasting(world: World) -> Iterator[Callable[[Path], None]]:
 
     try:
         yield broadcast
-    finally:
+    except BaseException:
+        # The launcher ends the others once this task has failed.
         if not told:
             tell(world, "", _REFUSAL)
+        raise
+    # The run is finished already: nobody ends a task that comes late, and it would ask for two hours.
+    if not told:
+        tell(world, "", WAIT.total_seconds())
 
 
 def refuse_sweep(world: World) -> None:
@@ -74,9 +80,12 @@ def train_broadcast_run() -> None:
 
     Raises:
         InputError: the first task does not answer.
+        Preempted: a signal ended the task; a job of SLURM is requeued by then.
     """
     with requeue_when_preempted():
-        run_dir = ask(World.of_process())
+        # A signal that killed this task would end the first one before it has requeued their job.
+        with stop_notice():
+            run_dir = ask(World.of_process())
         if run_dir is None:
             raise InputError(f"the first task did not name a run directory within {WAIT}")
         # It is empty if the run is refused, or is finished already; the first task reports that.

@@ -21,6 +21,7 @@ from imageclf.model.weights.pretrained import (
     read_weights,
 )
 from imageclf.schedule.size import Oblong, PictureSize, by_pixels, edges
+from imageclf.system.words import first_line
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,7 @@ def evaluated(net: nn.Module, inputs: Tensor) -> Any:
         return net(inputs)
     except (RuntimeError, TypeError, ValueError) as error:
         name, shape = type(net).__name__, list(inputs.shape)
-        raise InputError(
-            f"model.backbone: {name} fails on a tensor {shape}: {str(error).splitlines()[0]}"
-        ) from error
+        raise InputError(f"model.backbone: {name} fails on a tensor {shape}: {first_line(error)}") from error
     finally:
         for module, mode in modes.items():
             module.training = mode

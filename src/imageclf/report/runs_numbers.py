@@ -32,7 +32,7 @@ class Column:
 
 
 def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list[Column]:
-    """Return the columns of `run_table` to show, in reading order.
+    """Return the columns of `run_table` to show, in reading order; of those that are blank only rank 0.
 
     Args:
         table: of runs on one data set.
@@ -44,7 +44,7 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
     first = [name for name in (*(["model/acc"] if sort == "val/acc" else []), sort) if _is_score(name, table)]
     rest = [name for name in _SHOWN_SCORES if _is_score(name, table) and name not in first]
     labels = [name for name in ("task_name", "tags") if name in table]
-    return [
+    columns = [
         _text(table, "run", "run", rank=0),
         Column("status", "status", False, 0, status_words(table)),
         # The score that orders them stands where a narrow window shows it.
@@ -58,6 +58,8 @@ def run_columns(table: pd.DataFrame, settings: Sequence[str], sort: str) -> list
         ),
         Column("seconds", "time", True, 1, _present(table["seconds"], duration)),
     ]
+    # What runs on other data sets have, those of this one may lack.
+    return [each for each in columns if each.rank == 0 or set(each.cells) - {"", ABSENT}]
 
 
 def status_words(table: pd.DataFrame) -> list[str]:

@@ -9,12 +9,19 @@ from imageclf.system.printable import written
 
 
 class Range(NamedTuple):
-    """Legal numbers."""
+    """Legal numbers.
 
-    low: float  # the smallest
-    high: float  # the largest
-    above: bool = False  # whether `low` itself is illegal
-    below: bool = False  # whether `high` itself is illegal
+    Args:
+        low: the smallest.
+        high: the largest.
+        above: whether `low` itself is illegal.
+        below: whether `high` itself is illegal.
+    """
+
+    low: float
+    high: float
+    above: bool = False
+    below: bool = False
 
     def holds(self, number: float) -> bool:
         """Return whether a number is legal; NaN never is."""

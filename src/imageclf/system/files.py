@@ -73,6 +73,17 @@ def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def why_not_listed(path: str | Path, what: str = "folder") -> str:
+    """Return why a folder cannot be listed, as a sentence that names `what` was expected; "" if it can."""
+    try:
+        with os.scandir(path):
+            return ""
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return f"there is no such {what}"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+
+
 def is_file(path: str | Path) -> bool:
     """Return whether a path leads to a file; False for a name that is too long, where pathlib raises."""
     return os.path.isfile(path)  # noqa: PTH113

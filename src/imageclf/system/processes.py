@@ -74,11 +74,16 @@ def prepare_child(environment: Mapping[str, str], folder: str) -> None:
         torch.set_num_threads(int(threads))
 
 
-def free_port() -> int:
-    """Return a port on which nothing listens at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+def held_port() -> socket.socket:
+    """Return a socket whose port the system gives to nobody else while it is open.
+
+    Who knows the port can listen on it all the same, as torch does when all ranks have come.
+    """
+    held = socket.socket()
+    # Without it this socket would be in torch's way.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("", 0))
+    return held
 
 
 def end_with_parent() -> None:

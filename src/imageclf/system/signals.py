@@ -146,6 +146,11 @@ def ignore(numbers: Iterable[int] = STOPPING) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def signal_name(number: int) -> str:
+    """Return the name of a signal; most real-time signals have none."""
+    return signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
+
+
 def _leads() -> bool:
     """Return whether a second Ctrl-C is this process's to answer, not a parent's of ours or a launcher's.
 

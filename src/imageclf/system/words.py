@@ -53,6 +53,16 @@ def first_line(error: BaseException) -> str:
     return next(filter(None, lines), type(error).__name__)
 
 
+def typed_line(error: BaseException) -> str:
+    r"""Return the type of an error and the first line of its message; the type alone if it has none.
+
+    >>> typed_line(OSError("no\nwhy")), typed_line(RecursionError())
+    ('OSError: no', 'RecursionError')
+    """
+    # Both are the type where there is no message.
+    return ": ".join(dict.fromkeys([type(error).__name__, first_line(error)]))
+
+
 def reason_of(error: BaseException) -> str:
     r"""Return the message of an error as one line of at most 200 characters; its type if it has none.
 

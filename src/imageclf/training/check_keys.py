@@ -41,12 +41,19 @@ COMPUTED_WITH: Mapping[str, Mapping[str, Any]] = {
 
 
 class Rule(NamedTuple):
-    """What a node of the config may hold."""
+    """What a node of the config may hold.
 
-    types: Mapping[str, Any]  # annotation by key; None where anything goes
-    required: tuple[str, ...] = ()  # keys that must be there
-    open: bool = False  # whether further keys are legal
-    offered: tuple[str, ...] = ()  # keys that the program sets itself
+    Args:
+        types: annotation by key; None where anything goes.
+        required: keys that must be there.
+        open: whether further keys are legal.
+        offered: keys that the program sets itself.
+    """
+
+    types: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+    open: bool = False
+    offered: tuple[str, ...] = ()
 
 
 T = TypeVar("T")

@@ -53,11 +53,17 @@ _MISSING: Final = object()
 
 
 class Change(NamedTuple):
-    """A value that differs from that of a saved config."""
+    """A value that differs from that of a saved config.
 
-    key: str  # dotted
-    was: str | None  # in the saved config; None: it has none
-    now: str | None  # in the command's config; None: it has none
+    Args:
+        key: dotted.
+        was: in the saved config; None: it has none.
+        now: in the command's config; None: it has none.
+    """
+
+    key: str
+    was: str | None
+    now: str | None
 
     def __str__(self) -> str:
         """Return both values."""

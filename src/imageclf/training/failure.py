@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imageclf.configs import exit_code, explain
+from imageclf.configs import exit_code, explain, read_object
 from imageclf.system.errors import DONE, INTERRUPTED, MISTAKE, PREEMPTED, Failure, RankError, RunError, Status
 from imageclf.system.files import write_json
+from imageclf.system.words import typed_line
 
 FILE = "failed.json"
 _LOST = "another rank was killed or failed; was it out of memory? See what each rank has printed"
@@ -34,8 +35,7 @@ def failure_of(error: BaseException) -> Failure:
     trace = "".join(traceback.format_exception(error))
     if lost_a_rank(error):
         return Failure("killed", code, _LOST, trace)
-    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
-    return Failure("failed", code, f"{type(error).__name__}: {first_line}", trace)
+    return Failure("failed", code, typed_line(error), trace)
 
 
 def write_failure(run_dir: Path, failure: Failure) -> None:
@@ -51,6 +51,9 @@ def record_failure(run_dir: Path, is_first: bool = True) -> Iterator[None]:
     """Remove failed.json, and write it again if the block raises.
 
     Ranks other than the first remove nothing, and write what the first one cannot if it is killed.
+
+    Raises:
+        RunError: instead of Preempted, if another rank has failed by then.
     """
     if is_first:
         (run_dir / FILE).unlink(missing_ok=True)
@@ -63,7 +66,19 @@ def record_failure(run_dir: Path, is_first: bool = True) -> Iterator[None]:
             follows = failure.status in ("killed", "preempted") and (run_dir / FILE).exists()
             if not follows:
                 write_failure(run_dir, failure)
+            elif failure.status == "preempted":
+                _raise_cause(run_dir, error)
         raise
+
+
+def _raise_cause(run_dir: Path, error: BaseException) -> None:
+    """Raise what another rank has failed with: a launcher then sends SIGTERM to this one.
+
+    As preempted, the job would be requeued, to fail again. A rank that lost another one is no cause.
+    """
+    found = read_object(run_dir / FILE)
+    if found.get("status") in ("input", "failed"):
+        raise RunError(f"another rank has failed: {found.get('cause')}", int(found["exit_code"])) from error
 
 
 def lost_a_rank(error: BaseException) -> bool:

@@ -14,14 +14,17 @@ from imageclf.configs.options import ModelOptions
 from imageclf.configs.plain import select
 from imageclf.data import Augmentation
 from imageclf.data.pictures.pixels import RGB, Pixels
+from imageclf.data.sources.names import natural_sorted
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model.backbone import DataConfig
 from imageclf.model.module import ClassifierModule
 from imageclf.model.weights.files import classes_of
 from imageclf.schedule.size import PictureSize, read_size
+from imageclf.system.files import is_file, why_not_listed
 from imageclf.system.printable import written
-from imageclf.system.words import reason_of
+from imageclf.system.signals import resuming
+from imageclf.system.words import counted, reason_of
 from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
@@ -34,21 +37,35 @@ _MOST_SIZES = 1000
 
 
 class TrainedRun(NamedTuple):
-    """What a finished run has trained, as far as predict and export need it."""
+    """What a finished run has trained, as far as predict and export need it.
 
-    backbone: str | dict[str, Any]  # any timm name, or a node, checked
-    head: dict[str, Any] | None  # its node, checked; None: the last layer of the backbone
-    # Keep convolution weights and pictures channels-last; auto: see `model.layout`.
+    Args:
+        backbone: any timm name, or a node, checked.
+        head: its node, checked; None: the last layer of the backbone.
+        channels_last: whether convolution weights and pictures are; auto: see `model.layout`.
+        resize: how pictures become their size.
+        sizes: of the pictures of all phases.
+        size: of those of the last one.
+        seed: of drawn views.
+        files: of weights.
+        classes: in class order.
+        task: what a label is, with what it learned of the validation pictures.
+        config: config.yaml as written; a node of it is built only after `check_node`.
+        pixels: what the pictures are decoded to.
+    """
+
+    backbone: str | dict[str, Any]
+    head: dict[str, Any] | None
     channels_last: bool | Literal["auto"]
-    resize: Resize  # how pictures become their size
-    sizes: set[PictureSize]  # of the pictures of all phases
-    size: PictureSize  # of those of the last one
-    seed: int  # of drawn views
-    files: list[Path]  # of weights
-    classes: tuple[str, ...]  # in class order
-    task: Task  # what a label is, with what it learned of the validation pictures
-    config: dict[str, Any]  # config.yaml as written; a node of it is built only after `check_node`
-    pixels: Pixels = RGB  # what the pictures are decoded to
+    resize: Resize
+    sizes: set[PictureSize]
+    size: PictureSize
+    seed: int
+    files: list[Path]
+    classes: tuple[str, ...]
+    task: Task
+    config: dict[str, Any]
+    pixels: Pixels = RGB
 
     @property
     def network(self) -> str:
@@ -125,12 +142,17 @@ def build_trained(run: TrainedRun) -> tuple[ClassifierModule, DataConfig]:
 
 
 class BuiltRun(NamedTuple):
-    """A run whose network is built; its weights are read whenever it predicts."""
+    """A run whose network is built; its weights are read whenever it predicts.
+
+    Args:
+        module: holds the network.
+        expects: what the network expects of a picture.
+    """
 
     run_dir: Path
     run: TrainedRun
-    module: ClassifierModule  # holds the network
-    expects: DataConfig  # what the network expects of a picture
+    module: ClassifierModule
+    expects: DataConfig
 
 
 def finished(run: str | os.PathLike[str]) -> Path:
@@ -140,9 +162,21 @@ def finished(run: str | os.PathLike[str]) -> Path:
         InputError: no finished run is there.
     """
     run_dir = Path(run).expanduser()
-    if not (run_dir / "summary.json").exists():
-        raise InputError(f"run={run}: no finished run is there (summary.json is missing)")
+    if not is_file(run_dir / "summary.json"):
+        raise InputError(f"run={run}: no finished run is there; {_instead_of_run(run_dir)}")
     return run_dir
+
+
+def _instead_of_run(run_dir: Path) -> str:
+    """Return what a path leads to that is no finished run, and what to do."""
+    if reason := why_not_listed(run_dir):
+        return reason
+    if (run_dir / "config.yaml").exists():
+        return f"this one has not ended; go on with: {resuming(run_dir)}"
+    below = natural_sorted(file.parent.name for file in run_dir.glob("*/summary.json"))
+    if below:
+        return f"but the folder holds {counted(len(below), 'finished run')}, such as {run_dir / below[0]}"
+    return "it would hold a summary.json"
 
 
 def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:

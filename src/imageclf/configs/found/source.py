@@ -18,8 +18,8 @@ from imageclf import InputError
 from imageclf.configs.found.folder_layout import absolute, has_splits, subfolders
 from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
-from imageclf.system.conventions import TEST, TRAIN, VALID
-from imageclf.system.files import is_file, is_folder
+from imageclf.system.conventions import SUBMISSION, TEST, TRAIN, VALID
+from imageclf.system.files import is_file, is_folder, why_not_listed
 
 # Of our source in Hydra's search path.
 FOUND = "imageclf"
@@ -107,7 +107,8 @@ def data_node(path: str) -> dict[str, Any]:
     """
     place = absolute(path)
     # An empty path would be the working directory.
-    if path and is_folder(place):
+    reason = why_not_listed(path and place, "folder or file")
+    if not reason:
         table = table_in(path)
         if table is not None:
             return table_node(table)
@@ -117,7 +118,7 @@ def data_node(path: str) -> dict[str, Any]:
     options = ", ".join(options_of("data"))
     if is_file(place) and place.name.lower().endswith(_ARCHIVES):
         raise InputError(f"data={path}: this is an archive; unpack it, and give the path of its folder")
-    what = "this is no folder and no .csv file" if is_file(place) else "there is no such folder or file"
+    what = "this is no folder and no .csv file" if is_file(place) else reason
     raise InputError(f"data={path}: {what}; give the path of your pictures, or one of {options}")
 
 
@@ -130,17 +131,19 @@ def table_node(path: Path) -> dict[str, Any]:
 def table_in(path: str) -> Path | None:
     """Return the CSV that lists the pictures of a folder; None where the folders are the classes.
 
+    The sample submission of a competition is none.
+
     Raises:
         InputError: several CSVs do, or one does and the folders may be other classes than it has.
     """
     if has_splits(path):
         return None
-    labels = {
-        name: labels_in(path, name) for name in sorted(each.name for each in absolute(path).glob("*.csv"))
-    }
+    names = sorted(each.name for each in absolute(path).glob("*.csv"))
+    labels = {name: labels_in(path, name) for name in names if SUBMISSION not in name.casefold()}
     found = [name for name in labels if labels[name]]
     if len(found) > 1:
-        raise InputError(f"data={path}: {', '.join(found)} list pictures; give data={Path(path, found[0])}")
+        choice = " or ".join(f"data={Path(path, name)}" for name in found)
+        raise InputError(f"data={path}: several CSVs list pictures; give the one to learn from, {choice}")
     folders = {name for name in subfolders(absolute(path)) if name.casefold() not in (*TRAIN, *VALID, *TEST)}
     if not found and len(folders) < 2:
         # Folders of classes these are not. Which column has the classes is asked for later.

@@ -26,10 +26,15 @@ _HELD_OUT = ("is_valid", "valid", "split", "set", "subset")
 
 
 class FileLocation(NamedTuple):
-    """Where the files are that a column names."""
+    """Where the files are that a column names.
 
-    images: str  # their folder below the root, "." for the root itself
-    suffix: str | None  # what is added to the column's values; None: nothing
+    Args:
+        images: their folder below the root, "." for the root itself.
+        suffix: what is added to the column's values; None: nothing.
+    """
+
+    images: str
+    suffix: str | None
 
 
 def find_id_column(root: str, csv: str) -> str:

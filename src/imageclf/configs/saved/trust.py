@@ -16,10 +16,15 @@ ALL = "all"
 
 
 class Home(NamedTuple):
-    """A package whose classes may be built."""
+    """A package whose classes may be built.
 
-    package: str  # in which a class is defined (its `__module__`), from wherever it is also exported
-    base: str  # its base class; nothing else of the package, such as a function, is built
+    Args:
+        package: in which a class is defined (its `__module__`), from wherever it is also exported.
+        base: its base class; nothing else of the package, such as a function, is built.
+    """
+
+    package: str
+    base: str
 
 
 _MODULE = "torch.nn.Module"

@@ -14,6 +14,8 @@ from imageclf import InputError
 from imageclf.data.pictures.arrays import fitted, is_array, read_array
 from imageclf.data.pictures.pixels import RGB, Pixels
 from imageclf.data.pictures.planes import DEEP_MODES, decoded, opaque, planes_of
+from imageclf.data.sources.listing import convert_hint
+from imageclf.system.words import first_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded; JPEG opens MPO, PPM opens PGM and PBM. Pillow goes by a file's content,
@@ -66,16 +68,17 @@ def read_scales(path: str | Path, at_least: Sequence[int | None], pixels: Pixels
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not a picture") from None
+        remedy = _remedy(str(path))
+        raise InputError(f"{path}: not a picture{f' that is read{remedy}' if remedy else ''}") from None
     except Exception as error:  # Pillow's plugins raise anything on a broken file.
-        raise InputError(f"{path}: {_sentence(error)}") from None
+        raise InputError(f"{path}: {first_line(error)}") from None
 
 
 def pixels_of(image: Image.Image, pixels: Pixels) -> NDArray[Any]:
     """Return the pixels `[H, W, C]` of an opened image, as `read_picture` returns those of a file.
 
     Raises:
-        ValueError: it has other channels than the run.
+        ValueError: it has other channels than the run, or values that are none of a picture.
     """
     if pixels.is_rgb:
         colours = _to_8_bit(decoded(image))
@@ -151,6 +154,13 @@ def _check_regular(path: str | Path) -> None:
         raise OSError(f"it is a {what}, not a file")
 
 
+def _remedy(path: str) -> str:
+    """Return what to do with a file of a format that is not read, or of a kind of TIFF, by its suffix."""
+    if path.lower().endswith((".tif", ".tiff")):
+        return "; save the bands or floats of a TIFF as an array of uint8 or uint16, see docs/pictures.md"
+    return convert_hint([path])
+
+
 def _to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode not in DEEP_MODES:
         return opaque(image)
@@ -159,9 +169,9 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     # By convention 32 bits hold 8 or 16; floats may also run from 0 to 1.
     if image.mode in ("I", "F") and pixels.max() <= 255:
         top = 1.0 if image.mode == "F" and pixels.max() <= 1 else 255.0
-    return Image.fromarray(np.clip(np.rint(pixels / top * 255), 0, 255).astype(np.uint8))
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error).split("\n")[0]
-    return text or type(error).__name__
+    scaled = np.rint(pixels / top * 255)
+    if scaled.min() < 0 or scaled.max() > 255:
+        raise ValueError(
+            f"its values run from {pixels.min():g} to {pixels.max():g}, not from 0 to 65535: scale them"
+        )
+    return Image.fromarray(scaled.astype(np.uint8))

@@ -19,7 +19,7 @@ from imageclf.data.sources.listing import (
     read_folder,
     report_skipped,
 )
-from imageclf.data.sources.names import name_clashes
+from imageclf.data.sources.names import name_clashes, slips
 from imageclf.data.sources.table import Table, check_table, make_table
 from imageclf.system.files import is_folder
 from imageclf.system.words import counted, listed
@@ -86,7 +86,7 @@ class CsvSource:
         table = _make_table(images, rows, self._test_pictures(root), task)
         if self.group_column is not None:
             table = replace(table, groups=_groups(rows, len(table)))
-        _check_labels(table.classes)
+        _check_labels(table)
         check_table(table, "data.valid_column")
         return table
 
@@ -228,13 +228,16 @@ def _groups(rows: pd.DataFrame, length: int) -> "pd.Series[str]":
     return groups.where(groups.str.strip() != "", unique)
 
 
-def _check_labels(labels: Sequence[str]) -> None:
-    clashes = name_clashes(labels, ignore_case=False)
+def _check_labels(table: Table) -> None:
+    clashes = name_clashes(table.classes, ignore_case=False)
     if clashes:
         pairs = "; ".join(listed(names) for names in clashes[:10])
         raise InputError(
             f"data.label_column: labels that differ only by outer spaces or Unicode form: {pairs}; "
             "write each class in one way."
         )
-    for names in name_clashes(labels, ignore_case=True):
+    for names in name_clashes(table.classes, ignore_case=True):
         _log.warning("labels that differ only by case are different classes: %s", listed(names))
+    counts = table.class_counts("") + table.class_counts("train") + table.class_counts("valid")
+    for name, near in slips(dict(zip(table.classes, counts.tolist(), strict=True))).items():
+        _log.warning("one picture alone is labelled %r; did you mean %r?", name, near)

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 _DIGITS = re.compile("[0-9]+")
 
@@ -26,3 +27,19 @@ def name_clashes(names: Iterable[str], *, ignore_case: bool) -> list[tuple[str, 
         shape = unicodedata.normalize("NFC", name).strip()
         alike.setdefault(shape.casefold() if ignore_case else shape, []).append(name)
     return [tuple(group) for group in alike.values() if len(group) > 1]
+
+
+def slips(counts: Mapping[str, int], most: int = 10) -> dict[str, str]:
+    """Return names that occur once, each with the similar one that occurs more often and may be meant.
+
+    None of names with a number in them, nor where more than `most` occur once, as in a set of individuals.
+
+    >>> slips({"persian": 20, "persain": 1, "siamese": 9, "siamese2": 1})
+    {'persain': 'persian'}
+    """
+    single = [name for name, count in counts.items() if count == 1]
+    if len(single) > most:
+        return {}
+    others = [name for name, count in counts.items() if count > 1]
+    near = {name: get_close_matches(name, others, 1, 0.8) for name in single if not _DIGITS.search(name)}
+    return {name: found[0] for name, found in near.items() if found}

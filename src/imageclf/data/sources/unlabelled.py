@@ -13,7 +13,7 @@ from imageclf import InputError
 from imageclf.data.sources.listing import SUFFIXES, convert_hint, list_pictures, picture_ids
 from imageclf.data.sources.table import Table, make_table
 from imageclf.system.conventions import separator_of
-from imageclf.system.files import is_folder
+from imageclf.system.files import is_folder, why_not_listed
 from imageclf.system.words import listed
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _expand(data: str, column: str | None, num_given: int) -> Iterator[_Named]:
     elif is_folder(str(path)):
         yield from _of_folder(path)
     elif not os.path.exists(path):  # noqa: PTH110, as in `is_folder`
-        raise InputError(f"data={data}: there is no such file or folder{_hint(data, num_given)}")
+        raise InputError(f"data={data}: {why_not_listed(path, 'file or folder')}{_hint(data, num_given)}")
     elif path.suffix.lower() in _TABLES:
         yield from _of_csv(path, column)
     else:

@@ -15,11 +15,15 @@ Value = str | int | float
 
 
 class Space(NamedTuple):
-    """The keys that a search varies, and the overrides that all of its runs share."""
+    """The keys that a search varies, and the overrides that all of its runs share.
 
-    # Distribution by key; choices are texts, as an override takes them.
+    Args:
+        varied: distribution by key; choices are texts, as an override takes them.
+        fixed: overrides as typed.
+    """
+
     varied: Mapping[str, BaseDistribution]
-    fixed: tuple[str, ...]  # overrides as typed
+    fixed: tuple[str, ...]
 
     def suggest(self, trial: Trial) -> list[str]:
         """Return the overrides of a trial."""

@@ -15,8 +15,17 @@ from imageclf.system.errors import FAILED, MISTAKE, PREEMPTED
 
 # A job in any other state is still to run, or back in the queue.
 ENDED = frozenset(
-    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"}
-    | {"NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
+    {
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "TIMEOUT",
+    }
 )
 # Seconds between the first two queries, and how they become more: short for short jobs, longer for long ones.
 _FIRST_PAUSE, _GROWTH = 1.0, 1.3
@@ -25,10 +34,15 @@ _ARRAY_SIZE = 1001
 
 
 class State(NamedTuple):
-    """The state of a job."""
+    """The state of a job.
 
-    name: str  # SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job
-    exit_code: int = 0  # of a job that has ended, -N after signal N
+    Args:
+        name: SLURM's word, such as PENDING or FAILED; GONE if SLURM has forgotten the job.
+        exit_code: of a job that has ended, -N after signal N.
+    """
+
+    name: str
+    exit_code: int = 0
 
     @property
     def has_ended(self) -> bool:

@@ -8,8 +8,20 @@ from imageclf import InputError
 
 # File systems of a single machine. All others count as shared: there are many of them.
 LOCAL_TYPES = frozenset(
-    {"btrfs", "devtmpfs", "ext2", "ext3", "ext4", "f2fs"}
-    | {"overlay", "ramfs", "squashfs", "tmpfs", "xfs", "zfs"}
+    {
+        "btrfs",
+        "devtmpfs",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "overlay",
+        "ramfs",
+        "squashfs",
+        "tmpfs",
+        "xfs",
+        "zfs",
+    }
 )
 # Local to a node by convention, whatever is mounted there.
 LOCAL_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))

@@ -96,7 +96,9 @@ def to_8_bit(image: Image.Image) -> Image.Image:
         # By convention 32 bits hold 8 or 16; floats may also run from 0 to 1.
         is_small = image.mode in ("I", "F") and values.max() <= 255
         top = (1.0 if image.mode == "F" and values.max() <= 1 else 255.0) if is_small else 65535.0
-        image = Image.fromarray(np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8))
+        scaled = np.rint(values / top * 255)
+        assert scaled.min() >= 0 and scaled.max() <= 255, "its values are not from 0 to 65535"
+        image = Image.fromarray(scaled.astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -14,6 +14,7 @@ from torch import nn
 
 from imageclf import InputError
 from imageclf.system.files import regular_file, write_atomically
+from imageclf.system.words import reason_of
 
 
 def save_tensors(content: dict[str, Any], path: Path) -> None:
@@ -84,8 +85,7 @@ def read_saved(file: Path, maps: bool = False) -> dict[str, Any]:
         ) from None
     # The restricted unpickler raises anything if torch.save has not written the file.
     except Exception as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise InputError(f"{file} is damaged, or no file of weights ({reason})") from None
+        raise InputError(f"{file} is damaged, or no file of weights ({reason_of(error)})") from None
     if not isinstance(content, dict):
         raise InputError(f"{file} holds no weights")
     return content

@@ -31,22 +31,34 @@ _PRECISIONS = {
 
 
 class Device(NamedTuple):
-    """What a run trains on."""
+    """What a run trains on.
 
-    kind: Kind  # cuda, mps or cpu
-    name: str  # of the card or the processor
-    has_bf16: bool  # whether it multiplies bfloat16 in hardware
+    Args:
+        kind: cuda, mps or cpu.
+        name: of the card or the processor.
+        has_bf16: whether it multiplies bfloat16 in hardware.
+    """
+
+    kind: Kind
+    name: str
+    has_bf16: bool
 
 
 class Choice(NamedTuple):
-    """What a trainer node means on a device."""
+    """What a trainer node means on a device.
 
-    accelerator: Kind  # cuda, mps or cpu
-    precision: str  # 32-true, 16-mixed or bf16-mixed
-    # True: bit for bit; warn: as far as torch can, with a warning where it cannot.
+    Args:
+        accelerator: cuda, mps or cpu.
+        precision: 32-true, 16-mixed or bf16-mixed.
+        deterministic: True: bit for bit; warn: as far as torch can, with a warning where it cannot.
+        benchmark: whether cuDNN always searches for its fastest kernels; else `KernelSearch` decides.
+        matmul: precision of products of float32 matrices; high: as TF32, with ten bits.
+    """
+
+    accelerator: Kind
+    precision: str
     deterministic: bool | Literal["warn"]
-    benchmark: bool  # whether cuDNN always searches for its fastest kernels; else `KernelSearch` decides
-    # Precision of products of float32 matrices; high: as TF32, with ten bits.
+    benchmark: bool
     matmul: Literal["highest", "high"]
 
     @property

@@ -11,10 +11,15 @@ from imageclf.training.run_config import Config, RunConfig
 
 
 class Scaling(NamedTuple):
-    """How the rates of a phase are scaled."""
+    """How the rates of a phase are scaled.
 
-    pictures: int  # a step, of all ranks and accumulated batches
-    factor: float  # on each rate
+    Args:
+        pictures: a step, of all ranks and accumulated batches.
+        factor: on each rate.
+    """
+
+    pictures: int
+    factor: float
 
 
 def scale_lrs(config: Config, ranks: int) -> Config:
