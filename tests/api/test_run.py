@@ -156,6 +156,21 @@ def test_weights_that_there_are_not_are_refused(finished_run, weights):
         imageclf.load(finished_run, weights)
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no finished run is there"):
-        imageclf.load(tmp_path)
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ((), "there is no such folder"),
+        (("notes.txt",), "a finished run holds a summary.json"),
+        (
+            ("config.yaml",),
+            r"this one has not ended; go on with: imageclf-train hydra\.run\.dir=.*/place ckpt",
+        ),
+        (("10/summary.json", "9/summary.json"), "the folder holds 2 finished runs, such as .*/place/9$"),
+    ],
+)
+def test_a_place_without_a_finished_run_is_refused_with_what_is_there(tmp_path, files, said):
+    for name in files:
+        (tmp_path / "place" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "place" / name).touch()
+    with pytest.raises(InputError, match=f"no finished run is there; .*{said}"):
+        imageclf.load(tmp_path / "place")

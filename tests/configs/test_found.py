@@ -128,8 +128,17 @@ def test_two_tables_are_refused(here):
     lay(here, "pets/1.jpg", "pets/2.jpg")
     for name in ("a", "b"):
         (here / f"pets/{name}.csv").write_text("id,kind\n1,cat\n2,dog\n")
-    with pytest.raises(InputError, match=r"a\.csv, b\.csv list pictures; give data=pets/a\.csv"):
+    with pytest.raises(InputError, match=r"the one to learn from, data=pets/a\.csv or data=pets/b\.csv"):
         data("data=pets")
+
+
+@pytest.mark.parametrize("sample", ["sample_submission.csv", "SampleSubmission.csv"])
+def test_of_a_competition_the_table_of_the_training_pictures_is_taken(here, sample):
+    lay(here, *(f"pets/{split}/{number}.jpg" for split in ("train", "test") for number in range(9)))
+    rows = "".join(f"{number},{number % 2},{number % 3}\n" for number in range(9))
+    (here / "pets/train.csv").write_text(f"id,kind,colour\n{rows}")
+    (here / f"pets/{sample}").write_text("id,kind\n" + "".join(f"{number},0\n" for number in range(9)))
+    assert table_in("pets") == Path("pets/train.csv")
 
 
 def test_any_name_of_timm_is_a_model(here):

@@ -128,6 +128,8 @@ RUN = ("train.log", "plan.png", ".hydra/hydra.yaml", "lr_find/head.png")
         ("runs/train/a-sweep/0", (*RUN, "../multirun.yaml")),
         ("cat/my-run", RUN),
         ("a-run", RUN),
+        # Of a command that reads the folder it was started in.
+        ("runs/analyse/2026", (".hydra/hydra.yaml", ".hydra/config.yaml")),
         ("cache", ("CACHEDIR.TAG", "pictures/0f/about.json", "pictures/0f/1.jpg")),
     ],
 )

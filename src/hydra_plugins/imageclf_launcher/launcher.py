@@ -30,11 +30,7 @@ ConfigStore.instance().store("imageclf", LauncherConfig, group="hydra/launcher",
 
 
 class ImageclfLauncher(Launcher):
-    """Run the jobs of `imageclf-train -m`, a process each.
-
-    Args:
-        n_jobs: as in the config.
-    """
+    """Run the jobs of `imageclf-train -m`, a process each; its argument is that of the config."""
 
     def __init__(self, n_jobs: int | None) -> None:
         super().__init__()

@@ -8,6 +8,9 @@ VALID = ("valid", "val", "validation")
 TEST = ("test", "testing")
 """Names of folders that are splits, in any case."""
 
+SUBMISSION = "submission"
+"""In the name of a competition's sample: it lists the test pictures, with labels that are made up."""
+
 CACHE_TAG = "CACHEDIR.TAG"
 """The file that marks a folder as a cache (https://bford.info/cachedir/); backups leave it out, too."""
 
@@ -28,14 +31,16 @@ def are_splits(names: Iterable[str]) -> bool:
 
 
 def is_output(names: Collection[str]) -> bool:
-    """Return whether a folder holds a run or a cache, by the names of what lies in it: it is no data.
+    """Return whether a folder holds a run or a cache, by the names of all that lies in it: it is no data.
 
-    Hydra's record alone does not tell: a program that draws data sets may leave it, too.
+    Hydra's record beside data does not tell: a program that draws data sets may leave it, too. The record
+    alone is that of a command that has just begun, or was refused.
 
-    >>> is_output([".hydra", "train.log", "plan.png"]), is_output([".hydra", "1.png"])
-    (True, False)
+    >>> [is_output(names) for names in ([".hydra", "train.log", "plan.png"], [".hydra"], [".hydra", "1.png"])]
+    [True, True, False]
     """
-    return CACHE_TAG in names or (_RECORD in names and not _WRITTEN.isdisjoint(names))
+    is_begun = {*names} == {_RECORD}
+    return CACHE_TAG in names or is_begun or (_RECORD in names and not _WRITTEN.isdisjoint(names))
 
 
 def encoding_fault(content: bytes) -> str | None:

@@ -179,11 +179,7 @@ class Multiclass:
         return _answers(predictions, classes, most_right, most)
 
     def averaged(self, others: Sequence[Task]) -> Self:
-        """Return the task.
-
-        Raises:
-            InputError: another task is among them.
-        """
+        """Return the task."""
         check_same(self, others)
         return self
 

@@ -53,11 +53,7 @@ class Regression:
         return OfNumbers(self.mean, self.spread)
 
     def read(self, source: Callable[..., Read]) -> Read:
-        """Return what a source reads for this task.
-
-        Raises:
-            InputError: its `read` has no argument `task`.
-        """
+        """Return what a source reads, told of this task."""
         return read_as(self, source, "a number of each picture")
 
     def is_spread(self, columns: pd.DataFrame) -> bool:

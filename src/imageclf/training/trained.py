@@ -14,6 +14,7 @@ from imageclf.configs.options import ModelOptions
 from imageclf.configs.plain import select
 from imageclf.data import Augmentation
 from imageclf.data.pictures.pixels import RGB, Pixels
+from imageclf.data.sources.names import natural_sorted
 from imageclf.data.views.geometry import Resize
 from imageclf.evaluation.candidates import candidate_files
 from imageclf.model.backbone import DataConfig
@@ -22,7 +23,8 @@ from imageclf.model.weights.files import classes_of
 from imageclf.schedule.size import PictureSize, read_size
 from imageclf.system.files import is_file, why_not_listed
 from imageclf.system.printable import written
-from imageclf.system.words import reason_of
+from imageclf.system.signals import resuming
+from imageclf.system.words import counted, reason_of
 from imageclf.tasks import Task
 from imageclf.training.build import build_trainer
 from imageclf.training.check_keys import check_built
@@ -161,9 +163,20 @@ def finished(run: str | os.PathLike[str]) -> Path:
     """
     run_dir = Path(run).expanduser()
     if not is_file(run_dir / "summary.json"):
-        reason = why_not_listed(run_dir) or "summary.json is missing"
-        raise InputError(f"run={run}: no finished run is there: {reason}")
+        raise InputError(f"run={run}: no finished run is there; {_instead_of_run(run_dir)}")
     return run_dir
+
+
+def _instead_of_run(run_dir: Path) -> str:
+    """Return what a path leads to that is no finished run, and what to do."""
+    if reason := why_not_listed(run_dir):
+        return reason
+    if (run_dir / "config.yaml").exists():
+        return f"this one has not ended; go on with: {resuming(run_dir)}"
+    below = natural_sorted(file.parent.name for file in run_dir.glob("*/summary.json"))
+    if below:
+        return f"but the folder holds {counted(len(below), 'finished run')}, such as {run_dir / below[0]}"
+    return "a finished run holds a summary.json"
 
 
 def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:

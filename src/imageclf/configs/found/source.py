@@ -18,7 +18,7 @@ from imageclf import InputError
 from imageclf.configs.found.folder_layout import absolute, has_splits, subfolders
 from imageclf.configs.found.table_layout import labels_in, lists_files
 from imageclf.configs.paths import options_of
-from imageclf.system.conventions import TEST, TRAIN, VALID
+from imageclf.system.conventions import SUBMISSION, TEST, TRAIN, VALID
 from imageclf.system.files import is_file, why_not_listed
 
 # Of our source in Hydra's search path.
@@ -131,17 +131,19 @@ def table_node(path: Path) -> dict[str, Any]:
 def table_in(path: str) -> Path | None:
     """Return the CSV that lists the pictures of a folder; None where the folders are the classes.
 
+    The sample submission of a competition is none.
+
     Raises:
         InputError: several CSVs do, or one does and the folders may be other classes than it has.
     """
     if has_splits(path):
         return None
-    labels = {
-        name: labels_in(path, name) for name in sorted(each.name for each in absolute(path).glob("*.csv"))
-    }
+    names = sorted(each.name for each in absolute(path).glob("*.csv"))
+    labels = {name: labels_in(path, name) for name in names if SUBMISSION not in name.casefold()}
     found = [name for name in labels if labels[name]]
     if len(found) > 1:
-        raise InputError(f"data={path}: {', '.join(found)} list pictures; give data={Path(path, found[0])}")
+        choice = " or ".join(f"data={Path(path, name)}" for name in found)
+        raise InputError(f"data={path}: several CSVs list pictures; give the one to learn from, {choice}")
     folders = {name for name in subfolders(absolute(path)) if name.casefold() not in (*TRAIN, *VALID, *TEST)}
     if not found and len(folders) < 2:
         # Folders of classes these are not. Which column has the classes is asked for later.

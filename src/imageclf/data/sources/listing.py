@@ -100,7 +100,7 @@ def list_pictures(folder: str, trail: tuple[str, ...] = ()) -> Listing:
         InputError: A link leads back to a folder that holds it, or see `read_folder`.
     """
     here = read_folder(folder)
-    if is_output([*here.hidden, *here.others]):
+    if is_output([*here.folders, *here.pictures, *here.others, *here.hidden]):
         return Listing([], [], [], [], outputs=[""])
     found = here._replace(folders=[], pictures=natural_sorted(here.pictures))
     for child in natural_sorted(here.folders):
