@@ -26,7 +26,7 @@ def exported(module: ModuleType) -> set[str]:
 
 
 def test_every_floor_offers_something():
-    floors = {"schedule", "data", "model", "analysis", "callbacks", "configs"}
+    floors = {"schedule", "data", "model", "callbacks", "configs"}
     assert {name.rpartition(".")[2] for name in PACKAGES} >= floors
 
 
