@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -191,3 +192,12 @@ def test_a_run_predicts_from_another_folder(finished_run, dataset, tmp_path, mon
     run = imageclf.load(finished_run.name)
     monkeypatch.chdir(tmp_path)
     assert len(run.predict(dataset / "valid/red")) == 4
+
+
+def test_threads_that_predict_at_the_same_time_get_what_each_gets_alone(finished_run):
+    run = imageclf.load(finished_run)
+    pictures = [np.full((40, 40, 3), 30 * shade, dtype=np.uint8) for shade in range(8)]
+    alone = [run.predict(picture).probabilities.tolist() for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        together = [each.probabilities.tolist() for each in threads.map(run.predict, pictures * 3)]
+    assert together == alone * 3

@@ -1,6 +1,7 @@
 """How a function of Python calls a command: its overrides, and the state of the process around it."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from imageclf.training.logs import quiet
 
 Override = str | Mapping[str, object]
 """KEY=VALUE as on the command line, or values by dotted key."""
+
+# A call may make another, so the thread that has the turn keeps it.
+_turn = threading.RLock()
 
 
 def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> list[str]:
@@ -37,7 +41,17 @@ def arguments(overrides: Sequence[Override], values: Mapping[str, object]) -> li
 
 @contextmanager
 def process_as_found() -> Iterator[None]:
-    """Restore afterwards what a run changes of the process: random generators, variables, torch's modes."""
+    """Restore afterwards what a run changes of the process: random generators, variables, torch's modes.
+
+    Threads take turns: those of a web server would otherwise see each other's state, and a run's network
+    while another thread loads its weights.
+    """
+    with _turn, _restoring():
+        yield
+
+
+@contextmanager
+def _restoring() -> Iterator[None]:
     variables, precision = dict(os.environ), torch.get_float32_matmul_precision()
     exact, warns = (
         torch.are_deterministic_algorithms_enabled(),
