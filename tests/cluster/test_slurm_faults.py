@@ -51,12 +51,12 @@ def disturbed(
     submitted = next(line.strip() for line in waiting.stdout if jobs_of([line.strip()]))
     pair, (lost,) = jobs_of(finish(first)[0]), jobs_of([submitted]).items()
     for run_dir in (*pair.values(), lost[1]):
-        wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 120)
+        wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 300)
 
     server.kill_node("n2")
     preempted, signalled = preempt_one(server, [*pair])
     server.run("scancel", "--signal=USR2", signalled)
-    wait_until(lambda: server.node_state("n2").startswith("down"), "the dead node was never missed", 60)
+    wait_until(lambda: server.node_state("n2").startswith("down"), "the dead node was never missed", 120)
     server.start_node("n2")
 
     kinds = {"preempted": preempted, "signalled": signalled, "lost": lost[0]}
@@ -73,8 +73,8 @@ def preempt_one(server: SlurmServer, jobs: list[str]) -> list[str]:
     urgent = server.run(
         "sbatch", "--partition=urgent", "--nodelist=n1", "--output=/dev/null", "--wrap=sleep 1"
     )
-    wait_until(lambda: any(times(server, jobs)), "no job was preempted", 60)
-    server.wait_for(urgent.split()[-1], "COMPLETED", seconds=60)
+    wait_until(lambda: any(times(server, jobs)), "no job was preempted", 120)
+    server.wait_for(urgent.split()[-1], "COMPLETED")
     chosen = dict(zip(jobs, times(server, jobs), strict=True))
     return sorted(jobs, key=lambda job: not chosen[job])
 
@@ -158,13 +158,13 @@ def cancelled(
     array = next(iter(jobs)).partition("_")[0]
     for (job, run_dir), name in zip(jobs.items(), (None, None, "INT", "USR2"), strict=True):
         # The script has one of the four CPUs: the last job may wait for the end of the one before it.
-        wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 120)
+        wait_until((run_dir / "held").exists, f"{run_dir} never began its fourth epoch", 300)
         if name is not None:
             server.run("scancel", f"--signal={name}", job)
-            server.wait_for(job, "FAILED", seconds=60)
+            server.wait_for(job, "FAILED")
     server.run("scancel", array)
     queued = ("squeue", "--noheader", f"--jobs={array}")
-    wait_until(lambda: server.run(*queued, check=False) == "", "the cancelled array never ended", 60)
+    wait_until(lambda: server.run(*queued, check=False) == "", "the cancelled array never ended", 120)
     return [Disturbed(run_dir, server.job(job)) for job, run_dir in jobs.items()]
 
 
@@ -227,10 +227,10 @@ def test_a_sweep_in_a_script_of_ones_own_requeues_its_job_and_goes_on(
 ) -> None:
     job, sweep = own_script
     for number in "01":
-        wait_until((sweep / number / "held").exists, f"run {number} never began its fourth epoch", 120)
+        wait_until((sweep / number / "held").exists, f"run {number} never began its fourth epoch", 300)
     # What --signal=B:USR1@300 sends.
     server.run("scancel", "--signal=USR1", "--batch", job)
-    wait_until(lambda: server.job(job)["Restarts"] == "1", "the job was never requeued", 60)
+    wait_until(lambda: server.job(job)["Restarts"] == "1", "the job was never requeued", 120)
     server.wait_for(job, "COMPLETED", "FAILED")
     assert (server.job(job)["JobState"], server.job(job)["Restarts"]) == ("COMPLETED", "1")
     assert {final_weights(sweep / number) for number in "01"} == {final_weights(undisturbed)}

@@ -26,7 +26,7 @@ def resumed(
     folder = tmp_path_factory.mktemp("search")
     first = start(server, folder, *tiny, *SLURM, *SEARCH, "hydra.sweep.dir=sweep")
     job = folder / "sweep/0/.slurm_job"
-    wait_until(job.exists, "the first trial was never submitted", 120)
+    wait_until(job.exists, "the first trial was never submitted", 300)
     first.kill()
     first.communicate()
     before = job.read_text()

@@ -44,9 +44,9 @@ def submitted(server: SlurmServer, tiny: list[str], tmp_path_factory: pytest.Tem
     cancelled, _ = finish(started[3])
     for printed, order in ((two_nodes, ("scancel", "--signal=USR2")), (cancelled, ("scancel",))):
         ((job, run_dir),) = jobs_of(printed).items()
-        wait_until((run_dir / "held").exists, f"{run_dir} never began its second epoch", 120)
+        wait_until((run_dir / "held").exists, f"{run_dir} never began its second epoch", 300)
         server.run(*order, job)
-    server.wait_for(job, "CANCELLED", seconds=60)
+    server.wait_for(job, "CANCELLED")
     script, _ = finish(started[2])
     sweep, complaints = finish(started[0], code=2)
     return Submitted(sweep, complaints, two_nodes, script, cancelled)
@@ -181,9 +181,9 @@ def test_a_printed_script_is_piped_to_sbatch_cancelled_and_goes_on_when_it_is_su
     assert jobs_of(submitted.script) == {}
     assert (folder / "sbatch.sh").read_text().splitlines() == submitted.script[:-2]
     job = submit(server, piped="\n".join(submitted.script))
-    wait_until((folder / "0/held").exists, "the run of the script never began its second epoch", 120)
+    wait_until((folder / "0/held").exists, "the run of the script never began its second epoch", 300)
     server.run("scancel", job)
-    server.wait_for(f"{job}_0", "CANCELLED", "FAILED", "COMPLETED", "PENDING", seconds=60)
+    server.wait_for(f"{job}_0", "CANCELLED", "FAILED", "COMPLETED", "PENDING")
     ended = server.job(f"{job}_0")
     assert (ended["JobState"], ended["Restarts"]) == ("CANCELLED", "0")
     job = submit(server, str(folder / "sbatch.sh"))

@@ -37,6 +37,6 @@ class WaitForSignal(pl.Callback):
         if (trainer.current_epoch, batch_idx) != self._at or self._held.exists():
             return
         self._held.touch()
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while self._notice.came is None and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -44,7 +44,7 @@ def submit(server: SlurmServer, *options: str, piped: str | None = None) -> str:
 
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> tuple[list[str], str]:
     """Wait for a command, and return the lines that it printed and its messages."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == code, out + err
     return out.splitlines(), err
 
