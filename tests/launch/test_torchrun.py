@@ -1,6 +1,9 @@
 """Tasks that torchrun starts: through the door, and from the command that composes the run."""
 
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,11 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from probes import digest, lines
+from processes import wait_until
 from small_runs import RECORDER, SMALL, THREE_PHASES, composed
 
 from imageclf import InputError
 from imageclf.configs import read_object
 from imageclf.launch.start import checked_ranks
+from imageclf.system.processes import held_port
 from imageclf.system.world import World
 from imageclf.training.directory import prepare
 
@@ -117,6 +122,52 @@ def test_a_signal_to_torchrun_is_one_to_its_tasks_which_save_and_are_not_started
     assert read_object(tmp_path / "run/failed.json")["status"] == "preempted"
     assert (tmp_path / "run/checkpoints/last.ckpt").exists()
     assert (tmp_path / "run/train.log").read_text().count("trains on cpu") == 1
+
+
+def node(folder: Path, port: int, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start torchrun for one task on one of at most two nodes, as the guide says."""
+    flags = ["--nnodes=1:2", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--max-restarts=3"]
+    name, value = re.findall(r"`(TORCH_DISABLE_\w+)=(\d)`", GUIDE)[0]
+    path = os.pathsep.join([PROBES, os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *flags, "-m", "imageclf.train", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, name: value},
+    )
+
+
+def listens(port: int) -> bool:
+    """Return whether a process listens on a port of this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("localhost", port)) == 0
+
+
+@pytest.mark.long
+@pytest.mark.fault(
+    "Several processes and clusters",
+    "One of torchrun's two nodes is lost, and another one takes its place",
+    "The run goes on with one node, and then with both",
+)
+def test_a_run_goes_on_without_a_lost_node_and_with_the_one_that_comes_back(
+    pictures: Path, tmp_path: Path
+) -> None:
+    lost = "+callbacks.die={_target_: probes.KillRank, rank: 1, with_launcher: true}"
+    # Until torchrun ends the task that trains alone, because another node has come.
+    hold = "+callbacks.hold={_target_: cluster_probes.WaitForSignal, epoch: 2, batch: 1}"
+    shared = ("data.batch_size=auto", "data.global_batch_size=8", "~schedule.phases.large")
+    typed = overrides(pictures, lost, hold, *shared, "hydra.run.dir=run", "ckpt_path=auto")
+    with held_port() as held:
+        port = held.getsockname()[1]
+        nodes = [node(tmp_path, port, *typed)]
+        # The node that stays is the one at which both meet.
+        wait_until(lambda: listens(port), "torchrun never listened", 120)
+        nodes.append(node(tmp_path, port, *typed))
+        wait_until((tmp_path / "run/held").exists, "no node went on alone", 300)
+        nodes.append(node(tmp_path, port, *typed))
+        codes = [each.wait(300) for each in nodes]
+    assert sorted(codes) == [-signal.SIGKILL, 0, 0]
+    assert "resuming at epoch 2, batch 2" in (tmp_path / "run/train.log").read_text()
+    assert [row["epoch"] for row in lines(tmp_path / "run", "epoch", rank=1)] == [0, 2, 3, 4]
 
 
 @pytest.mark.long

@@ -197,15 +197,21 @@ class FailAtLength(pl.Callback):
 
 
 class KillRank(pl.Callback):
-    """Kill one rank in its second epoch, once, as the kernel does when memory runs out."""
+    """Kill one rank in its second epoch, once, as the kernel does when memory runs out.
 
-    def __init__(self, run_dir: Path, rank: int) -> None:
+    With its launcher as well it is as if the node was lost.
+    """
+
+    def __init__(self, run_dir: Path, rank: int, with_launcher: bool = False) -> None:
         self._killed = run_dir / "killed"
         self._rank = rank
+        self._with_launcher = with_launcher
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if (trainer.current_epoch, trainer.global_rank) == (1, self._rank) and not self._killed.exists():
             self._killed.touch()
+            if self._with_launcher:
+                os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
