@@ -160,7 +160,7 @@ def test_weights_that_there_are_not_are_refused(finished_run, weights):
     ("files", "said"),
     [
         ((), "there is no such folder"),
-        (("notes.txt",), "a finished run holds a summary.json"),
+        (("notes.txt",), "a run that has ended has a summary.json"),
         (
             ("config.yaml",),
             r"this one has not ended; go on with: imageclf-train hydra\.run\.dir=.*/place ckpt",

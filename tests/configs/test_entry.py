@@ -4,12 +4,13 @@ import errno
 import sys
 
 import pytest
+from composing import compose_from
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from imageclf import InputError, Preempted
-from imageclf.configs import ending, entry, recorded, run_main
+from imageclf.configs import CONF_DIR, ending, entry, recorded, run_main
 from imageclf.system.errors import RunError
 
 
@@ -164,10 +165,17 @@ def test_a_mistake_inside_another_error_is_what_is_said(capsys):
 
 
 def test_hydras_text_becomes_one_line(capsys):
-    text = "In 'train': Could not find 'model/lite'\n\nAvailable options:\n\tlite0\n\nConfig search path:\n\tpkg://x"
+    text = "In 'train': Could not\n\n\tcompose\n\nConfig search path:\n\tpkg://x"
     code_of(raising(HydraException(text)))
-    said = "imageclf: In 'train': Could not find 'model/lite' Available options: lite0\n"
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == "imageclf: In 'train': Could not compose\n"
+
+
+def test_an_option_that_no_file_has_is_named_as_it_was_typed_with_those_that_there_are(capsys):
+    with pytest.raises(HydraException) as refused:
+        compose_from(CONF_DIR, ["model/loss=focl"], "train")
+    assert code_of(raising(refused.value)) == 1
+    said = "imageclf: model/loss=focl: there is no such option; give one of asymmetric, bce, bce_multilabel, "
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_the_images_folder_may_be_the_root_itself(tmp_path):
 @pytest.mark.fault("Folders and tables", "An id is `../x` or an absolute path", "It is refused with its row")
 def test_ids_that_leave_the_images_folder_are_refused_with_their_rows(tmp_path, bad):
     message = refusal(put(tmp_path, f"id,breed\na,cat\n{bad},dog\n"), suffix="" if bad == ".." else ".jpg")
-    assert f"data.csv: ids must not leave data.images, but do in rows 3: '{bad}'." in message
+    assert f"data.csv: ids must not leave data.images, but do in row 3: '{bad}'." in message
 
 
 @pytest.mark.fault(
@@ -197,7 +197,7 @@ def test_all_missing_files_are_listed_with_rows_and_what_is_there(tmp_path):
 
 @pytest.mark.parametrize("folder", ["y", "y" * 300], ids=["missing", "longer than any file system takes"])
 def test_a_missing_sub_folder_is_a_missing_file(tmp_path, folder):
-    assert f"1 of 2 files are missing, in rows 3: '{folder}/b.jpg'" in refusal(
+    assert f"1 of 2 files is missing, in row 3: '{folder}/b.jpg'" in refusal(
         put(tmp_path, f"id,breed\na,cat\n{folder}/b,dog\n")
     )
 
@@ -205,7 +205,7 @@ def test_a_missing_sub_folder_is_a_missing_file(tmp_path, folder):
 def test_a_folder_is_no_file(tmp_path):
     put(tmp_path, "id,breed\na,cat\nb,dog\n", ["a.jpg"])
     (tmp_path / "train/b.jpg").mkdir()
-    assert "rows 3: 'b.jpg'" in refusal(tmp_path)
+    assert "row 3: 'b.jpg'" in refusal(tmp_path)
 
 
 @pytest.mark.fault("Folders and tables", "A label or an id is blank", "The rows are listed")
@@ -217,23 +217,23 @@ def test_blank_ids_and_labels_are_listed_with_rows(tmp_path):
 
 
 def test_a_row_without_a_label_cell_has_a_blank_label(tmp_path):
-    assert "the label is blank in rows 3;" in refusal(put(tmp_path, "id,breed\na,cat\nb\n"))
+    assert "the label is blank in row 3;" in refusal(put(tmp_path, "id,breed\na,cat\nb\n"))
 
 
 def test_rows_are_numbered_by_their_first_line(tmp_path):
     text = 'id,breed\n\na,"two\nlines"\n\nb,cat\nx,dog\n'
-    assert "in rows 7: 'x.jpg'" in refusal(put(tmp_path, text))
+    assert "in row 7: 'x.jpg'" in refusal(put(tmp_path, text))
 
 
 def test_every_kind_of_mistake_is_told_at_once(tmp_path):
     text = "id,breed\n,cat\nb,\n../c,cat\nx,dog\na,cat\na,dog\n"
     message = refusal(put(tmp_path, text))
     for part in (
-        "id is blank in rows 2",
-        "label is blank in rows 3",
-        "rows 4: '../c'",
+        "id is blank in row 2",
+        "label is blank in row 3",
+        "row 4: '../c'",
         "rows 6, 7",
-        "rows 5: 'x",
+        "row 5: 'x",
     ):
         assert part in message
 

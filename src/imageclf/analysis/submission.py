@@ -106,7 +106,7 @@ def _rows(predictions: pd.DataFrame, wanted: pd.DataFrame, sample: Path) -> list
         verb = "was" if len(missing) == 1 else "were"
         raise InputError(
             f"{sample}: {len(missing)} of its {len(asked)} ids {verb} not predicted, such as {missing[0]!r}: "
-            "predict the whole test set, without pictures that cannot be read"
+            "each needs a picture that can be read among those to predict"
         )
     extra = sorted(set(row_of) - set(asked))
     if extra:

@@ -31,6 +31,8 @@ from imageclf.system.secrets import hidden
 
 # What Hydra says of a word without an equals sign.
 _NO_PAIR = re.compile(r"Error parsing override '(.*)'\s+missing EQUAL at '<EOF>'")
+# What it says of a group's option that no file has.
+_NO_OPTION = re.compile(r"In '.*': Could not find '(.*)/(.*)'\s+Available options.*:\n((?:\t.*\n)+)")
 # OmegaConf puts this around the message of what looks up a value.
 _RESOLVING = re.compile(r"^InputError raised while resolving interpolation: ")
 
@@ -168,5 +170,8 @@ def explain(error: BaseException) -> str:
         cause = cause.__cause__
     if word := _NO_PAIR.match(str(error)):
         return f"{word[1]} is not KEY=VALUE; a value with spaces needs quotes, such as 'data=my photos'"
+    if words := _NO_OPTION.match(str(error)):
+        group, option, options = words.groups()
+        return f"{group}={option}: there is no such option; give one of {', '.join(options.split())}"
     text = _RESOLVING.sub("", str(error)).partition("Config search path")[0].partition("\n    full_key:")[0]
     return " ".join(line.strip() for line in text.splitlines() if line.strip())

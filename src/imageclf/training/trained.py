@@ -176,7 +176,7 @@ def _instead_of_run(run_dir: Path) -> str:
     below = natural_sorted(file.parent.name for file in run_dir.glob("*/summary.json"))
     if below:
         return f"but the folder holds {counted(len(below), 'finished run')}, such as {run_dir / below[0]}"
-    return "a finished run holds a summary.json"
+    return "a run that has ended has a summary.json"
 
 
 def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:

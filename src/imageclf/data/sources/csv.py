@@ -139,8 +139,8 @@ class CsvSource:
             examples = f"files such as {listed(sorted(present)[:3])}" if present else "no files"
             yield (
                 f"data.images={self.images!r}, data.suffix={self.suffix!r}: {len(missing)} of {len(rows)} "
-                f"files are missing, in rows {numbers(missing)}: {listed(missing.tolist())}; "
-                f"their folders hold {examples}."
+                f"files {'is' if len(missing) == 1 else 'are'} missing, in {numbers(missing)}: "
+                f"{listed(missing.tolist())}; their folders hold {examples}. Add them, or remove the rows."
             )
 
     def _test_pictures(self, root: str) -> tuple[str, list[str]]:
@@ -196,8 +196,8 @@ def _drop_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     if repeated.any():
         dropped = rows[repeated]
         ids = listed(dropped["id"].tolist())
-        what = "row that repeats another, row" if len(dropped) == 1 else "rows that repeat others, rows"
-        _log.warning("dropped %d %s %s: %s", len(dropped), what, numbers(dropped), ids)
+        what = "row that repeats another" if len(dropped) == 1 else "rows that repeat others"
+        _log.warning("dropped %d %s, %s: %s", len(dropped), what, numbers(dropped), ids)
     return rows[~repeated]
 
 

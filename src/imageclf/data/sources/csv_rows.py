@@ -18,18 +18,18 @@ def mistakes(rows: pd.DataFrame, may_be_blank: bool = False) -> Iterator[str]:
     Rows have the columns id, label, split and file, and are indexed by their number in the CSV.
     """
     if len(found := rows[rows["id"].str.strip() == ""]):
-        yield f"data.csv: the id is blank in rows {numbers(found)}; give every row one."
+        yield f"data.csv: the id is blank in {numbers(found)}; give every row one."
     if not may_be_blank and len(found := rows[rows["label"].str.strip() == ""]):
-        yield f"data.csv: the label is blank in rows {numbers(found)}; give every row one."
+        yield f"data.csv: the label is blank in {numbers(found)}; give every row one."
     if len(found := rows[~is_inside(rows["file"])]):
         ids = listed(found["id"].tolist())
-        yield f"data.csv: ids must not leave data.images, but do in rows {numbers(found)}: {ids}."
+        yield f"data.csv: ids must not leave data.images, but do in {numbers(found)}: {ids}."
     if len(found := rows[rows["split"].isna()]):
         legal = ", ".join(SPLITS)
-        yield f"data.valid_column: values must be among {legal}, but are not in rows {numbers(found)}."
+        yield f"data.valid_column: values must be among {legal}, but are not in {numbers(found)}."
     if len(found := _contradictions(rows[rows["id"].str.strip() != ""])):
         ids = listed(found["id"].unique().tolist())
-        several = f"it has several in rows {numbers(found)}: {ids}"
+        several = f"it has several in {numbers(found)}: {ids}"
         must = "an id must have all its labels in one row, and one split"
         yield f"data.csv: {must if may_be_blank else 'an id must have one label and split'}; {several}."
 
@@ -40,8 +40,8 @@ def is_inside(files: pd.Series) -> pd.Series:
 
 
 def numbers(rows: pd.DataFrame | pd.Series) -> str:
-    """Return the numbers of the rows, some of them where there are many."""
-    return listed(rows.index.tolist())
+    """Return the rows by their numbers, some of them where there are many: row 3, or rows 3, 5."""
+    return f"{'row' if len(rows) == 1 else 'rows'} {listed(rows.index.tolist())}"
 
 
 def _contradictions(rows: pd.DataFrame) -> pd.DataFrame:
