@@ -105,6 +105,7 @@ def test_a_key_like_no_other_is_refused_with_those_that_are_legal(config):
         ("model.groups=2.5", "model.groups=2.5: give a whole number"),
         ("model.channels_last=1", "model.channels_last=1: give true or false or auto"),
         ("model.head.dropout=high", "model.head.dropout=high: give a number"),
+        ("model.weights=null", "model.weights=null: give hub, packaged, none or text"),
         ("model.optimizer.weight_decay=null", "model.optimizer.weight_decay=null: give a number"),
         ("++trainer.num_nodes=1.5", "trainer.num_nodes=1.5: give a whole number or null"),
         (

@@ -47,7 +47,7 @@ class ModelOptions:
     """
 
     backbone: str | Mapping[str, Any]
-    weights: str
+    weights: Literal["hub", "packaged", "none"] | str
     drop_path_rate: float | None
     groups: int
     head: Mapping[str, Any] | None
