@@ -42,6 +42,12 @@ def test_a_name_and_a_class_in_its_place_are_in_one_column():
     }
 
 
+def test_of_a_run_that_never_began_the_class_in_place_of_a_name_is_shown():
+    runs = [record(config={"model": {"backbone": name}}) for name in ("resnet18", "resnet34")]
+    runs.append(record(config={"model": {"backbone": {"_target_": "my.Net"}}}, accuracies=()))
+    assert differing_settings(runs)["model.backbone"].tolist() == ["resnet18", "resnet34", "my.Net"]
+
+
 def test_keys_that_follow_from_an_option_are_left_out():
     runs = [
         record(config={"schedule": {"phases": {"head": {"cycle_len": length}}}}, choices={"schedule": name})

@@ -160,10 +160,10 @@ def test_weights_that_there_are_not_are_refused(finished_run, weights):
     ("files", "said"),
     [
         ((), "there is no such folder"),
-        (("notes.txt",), "a run that has ended has a summary.json"),
+        (("notes.txt",), "a finished run holds a summary.json"),
         (
             ("config.yaml",),
-            r"this one has not ended; go on with: imageclf-train hydra\.run\.dir=.*/place ckpt",
+            r"this one is not finished; go on with: imageclf-train hydra\.run\.dir=.*/place ckpt",
         ),
         (("10/summary.json", "9/summary.json"), "the folder holds 2 finished runs, such as .*/place/9$"),
     ],

@@ -86,6 +86,13 @@ def test_a_launchers_signal_after_another_rank_has_failed_is_no_preemption(tmp_p
     assert ended.value.exit_code == 1
 
 
+def test_of_another_ranks_failure_its_first_line_is_said_without_the_traceback(tmp_path: Path) -> None:
+    with pytest.raises(RunError) as ended, record_failure(tmp_path):
+        end(tmp_path, OWN, is_first=False)
+        raise Preempted("ended by SIGTERM")
+    assert str(ended.value) == "another rank has failed: RuntimeError: on purpose"
+
+
 def test_a_signal_to_all_ranks_is_a_preemption_also_where_one_of_them_lost_another(tmp_path: Path) -> None:
     with pytest.raises(Preempted), record_failure(tmp_path):
         end(tmp_path, LOST, is_first=False)

@@ -205,7 +205,9 @@ def _joined(columns: Mapping[str, list[str]]) -> dict[str, list[str]]:
     for key, cells in columns.items():
         name = key.removesuffix("._target_")
         short = name if name in columns else key
-        found[short] = [was or cell for was, cell in zip(found.get(short, cells), cells, strict=True)]
+        pairs = zip(found.get(short, cells), cells, strict=True)
+        # A run that never began lacks one of the two; the other is known.
+        found[short] = [cell if was in ("", UNKNOWN) else was for was, cell in pairs]
     return found
 
 

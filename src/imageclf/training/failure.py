@@ -78,7 +78,9 @@ def _raise_cause(run_dir: Path, error: BaseException) -> None:
     """
     found = read_object(run_dir / FILE)
     if found.get("status") in ("input", "failed"):
-        raise RunError(f"another rank has failed: {found.get('cause')}", int(found["exit_code"])) from error
+        # Its traceback, which follows, is in the file.
+        line = str(found.get("cause")).partition("\n")[0]
+        raise RunError(f"another rank has failed: {line}", int(found["exit_code"])) from error
 
 
 def lost_a_rank(error: BaseException) -> bool:

@@ -172,11 +172,11 @@ def _instead_of_run(run_dir: Path) -> str:
     if reason := why_not_listed(run_dir):
         return reason
     if (run_dir / "config.yaml").exists():
-        return f"this one has not ended; go on with: {resuming(run_dir)}"
+        return f"this one is not finished; go on with: {resuming(run_dir)}"
     below = natural_sorted(file.parent.name for file in run_dir.glob("*/summary.json"))
     if below:
-        return f"but the folder holds {counted(len(below), 'finished run')}, such as {run_dir / below[0]}"
-    return "a run that has ended has a summary.json"
+        return f"the folder holds {counted(len(below), 'finished run')}, such as {run_dir / below[0]}"
+    return "a finished run holds a summary.json"
 
 
 def augmentation_of(run: TrainedRun, run_dir: Path, trust: Trust, is_drawn: bool) -> Augmentation:

@@ -240,4 +240,4 @@ def _check_labels(table: Table) -> None:
         _log.warning("labels that differ only by case are different classes: %s", listed(names))
     counts = table.class_counts("") + table.class_counts("train") + table.class_counts("valid")
     for name, near in slips(dict(zip(table.classes, counts.tolist(), strict=True))).items():
-        _log.warning("one picture alone is labelled %r; did you mean %r?", name, near)
+        _log.warning("only one picture is labelled %r; did you mean %r?", name, near)

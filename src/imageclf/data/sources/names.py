@@ -41,5 +41,5 @@ def slips(counts: Mapping[str, int], most: int = 10) -> dict[str, str]:
     if len(single) > most:
         return {}
     others = [name for name, count in counts.items() if count > 1]
-    near = {name: get_close_matches(name, others, 1, 0.8) for name in single if not _DIGITS.search(name)}
+    near = {name: get_close_matches(name, others, 1, 0.85) for name in single if not _DIGITS.search(name)}
     return {name: found[0] for name, found in near.items() if found}
