@@ -361,7 +361,7 @@ def test_labels_that_only_look_equal_are_refused(tmp_path):
 def test_a_label_that_occurs_once_and_nearly_as_another_is_taken_for_a_slip(tmp_path, caplog, label, meant):
     rows = "".join(f"{name},{label if name == 'c' else 'persian'}\n" for name in "abc")
     assert len(read(put(tmp_path, f"id,breed\n{rows}")).classes) == 2
-    assert caplog.messages == ([f"one picture alone is labelled '{label}'{meant}"] if meant else [])
+    assert caplog.messages == ([f"only one picture is labelled '{label}'{meant}"] if meant else [])
 
 
 def test_among_individuals_with_one_picture_each_no_name_is_taken_for_a_slip():
