@@ -19,32 +19,44 @@ from imageclf.schedule import Phase, Schedule
 
 Train = Callable[..., Path]
 
-# The head alone learns noise by heart: 40 epochs at a high rate on pictures whose classes mean nothing.
-MEMORISE = phases(
-    fit={"n_cycles": 8, "cycle_len": 5, "lr": 3e-2, "unfreeze_to": 0, "augment": False, "shape": "constant"}
-)
+# Eight cycles by which the training pictures are known by heart, and the validation pictures ever more wrong.
+MEMORISE = [
+    *phases(
+        fit={
+            "n_cycles": 8,
+            "cycle_len": 5,
+            "lr": 1e-2,
+            "unfreeze_to": "head",
+            "augment": False,
+            "shape": "constant",
+        }
+    ),
+    "data.train=train",
+    "data.valid=valid",
+]
 
 
 @pytest.fixture(scope="module")
-def meaningless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of noise in two classes."""
+def misleading(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dark and bright pictures, whose classes are the other way round in validation."""
     from PIL import Image
 
-    root = tmp_path_factory.mktemp("meaningless")
+    root = tmp_path_factory.mktemp("misleading")
     generator = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (root / name).mkdir()
-        for number in range(12):
-            noise = generator.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(root / name / f"{number}.png")
+    for split, classes in {"train": ("dark", "bright"), "valid": ("bright", "dark")}.items():
+        for name, lowest in zip(classes, (0, 128), strict=True):
+            (root / split / name).mkdir(parents=True)
+            for number in range(12):
+                noise = generator.integers(lowest, lowest + 128, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(root / split / name / f"{number}.png")
     return root
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory, meaningless: Path) -> Path:
-    """A run on noise that stops where it over-fits."""
+def stopped(tmp_path_factory: pytest.TempPathFactory, misleading: Path) -> Path:
+    """A run that is misled, and stops where it over-fits."""
     stop = "callbacks.fit_verdict.stop=true"
-    return train_small(tmp_path_factory.mktemp("stopped"), meaningless, *MEMORISE, stop)
+    return train_small(tmp_path_factory.mktemp("stopped"), misleading, *MEMORISE, stop)
 
 
 def metrics(run_dir: Path) -> pd.DataFrame:
@@ -71,7 +83,7 @@ def test_the_standard_error_is_that_of_the_validation_losses(train: Train) -> No
     assert metrics(run)["val/loss_error"].iloc[-1] == pytest.approx(np.std(losses, ddof=1) / np.sqrt(7))
 
 
-def test_a_run_on_noise_stops_before_its_end(stopped: Path) -> None:
+def test_a_run_that_over_fits_stops_before_its_end(stopped: Path) -> None:
     assert len(metrics(stopped)) < 40
 
 
@@ -81,8 +93,8 @@ def test_a_run_that_stops_early_is_finished_and_has_a_best_candidate(stopped: Pa
 
 
 @pytest.mark.long
-def test_without_being_asked_a_run_goes_on_to_its_end(tmp_path: Path, meaningless: Path) -> None:
-    assert len(metrics(train_small(tmp_path, meaningless, *MEMORISE))) == 40
+def test_without_being_asked_a_run_goes_on_to_its_end(tmp_path: Path, misleading: Path) -> None:
+    assert len(metrics(train_small(tmp_path, misleading, *MEMORISE))) == 40
 
 
 def test_it_stops_at_the_first_cycle_that_is_past_the_best(stopped: Path) -> None:
@@ -93,19 +105,19 @@ def test_it_stops_at_the_first_cycle_that_is_past_the_best(stopped: Path) -> Non
 
 
 def test_a_run_that_stops_before_a_phase_of_another_size_is_scored_at_the_size_it_trained_at(
-    tmp_path: Path, meaningless: Path
+    tmp_path: Path, misleading: Path
 ) -> None:
     larger = "+schedule.phases.larger={lr: 1e-3, size: 48}"
-    run_dir = train_small(tmp_path, meaningless, *MEMORISE, larger, "callbacks.fit_verdict.stop=true")
+    run_dir = train_small(tmp_path, misleading, *MEMORISE, larger, "callbacks.fit_verdict.stop=true")
     summary, rows = json.loads((run_dir / "summary.json").read_text()), metrics(run_dir)
     assert (summary["size"], summary["epochs"]) == (32, len(rows))
     assert summary["val/loss"] == pytest.approx(rows["val/loss"].iloc[-1])
 
 
-def test_a_stopped_run_that_is_started_again_stays_stopped(stopped: Path, meaningless: Path) -> None:
+def test_a_stopped_run_that_is_started_again_stays_stopped(stopped: Path, misleading: Path) -> None:
     before = digest(torch.load(stopped / "snapshots/final.ckpt", weights_only=True)["state_dict"])
     (stopped / "summary.json").unlink()
-    train_small(stopped, meaningless, *MEMORISE, "callbacks.fit_verdict.stop=true", "ckpt_path=auto")
+    train_small(stopped, misleading, *MEMORISE, "callbacks.fit_verdict.stop=true", "ckpt_path=auto")
     after = digest(torch.load(stopped / "snapshots/final.ckpt", weights_only=True)["state_dict"])
     assert after == before
 

@@ -103,7 +103,8 @@ def test_where_the_final_weights_are_asked_for_they_make_every_prediction(
 def test_the_best_is_scored_on_pictures_that_did_not_choose_it_too(best: Path) -> None:
     names = ("acc_best_crossfit_low", "acc_best_crossfit", "acc_best_crossfit_high")
     low, accuracy, high = (summary_of(best)[f"val/{name}"] for name in names)
-    assert low < accuracy < high
+    # All of twelve may be right, which is the upper end of their interval as well.
+    assert low < accuracy <= high
     assert accuracy <= summary_of(best)["val/acc_best"]
 
 
