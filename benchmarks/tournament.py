@@ -6,9 +6,9 @@ are hidden: no contestant sees them until its one model is chosen. RUNS keeps th
 FILE.csv` a line of each result: which hidden pictures were right. What is in it is not done again, so that it
 may grow by parts; those of a contestant that has changed are to be deleted. `--folders` adds folders of
 classes of your own, `--write docs/tournament.md` keeps the tables. Each trains with one thread, `--jobs` of
-them side by side.
-`--equal-seconds` gives each rival as many epochs as take the seconds of CPU that lesson2 took. `--autogluon
-PYTHON` adds AutoGluon, by the Python of an environment of its own: its torch and timm are older.
+them side by side. `--equal-seconds` gives each rival as many epochs as take the seconds of CPU that lesson2
+took. `--autogluon PYTHON` adds AutoGluon, by the Python of an environment of its own: its torch and timm are
+older.
 """
 
 import argparse
@@ -51,7 +51,7 @@ WITHOUT_EPOCHS = ("lesson2", "minimal", "probe")
 """Contestants that are not told how long to train."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """So that seconds of CPU say the same whatever else the machine does."""
-_WRITES = Lock()
+_RESULTS = Lock()
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,8 @@ def read_results(file: Path) -> dict[str, dict[str, Any]]:
     """Return what is known of each bout, by its name."""
     if not file.exists():
         return {}
-    with file.open(newline="", encoding="utf-8") as lines:
+    # Another bout may be writing its line.
+    with _RESULTS, file.open(newline="", encoding="utf-8") as lines:
         return {
             name: {"right": [int(each) for each in right], "seconds": float(seconds)}
             for name, seconds, right in csv.reader(lines)
@@ -191,7 +192,7 @@ def add_result(file: Path, name: str, result: dict[str, Any]) -> None:
     """Add a line to the results: name, seconds, and a digit for each hidden picture."""
     right = "".join(str(int(each)) for each in result["right"])
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _WRITES, file.open("a", encoding="utf-8") as lines:
+    with _RESULTS, file.open("a", encoding="utf-8") as lines:
         lines.write(f"{name},{result['seconds']:.1f},{right}\n")
 
 

@@ -31,6 +31,9 @@ def check_code(run_dir: Path, trust: Trust) -> None:
     """Refuse a run directory whose config names code that is neither ours nor trusted.
 
     It may read the environment: whoever made the run has composed it so.
+
+    Raises:
+        InputError: it does.
     """
     source = run_dir / "config.yaml"
     for key, name in targets_of(read_config(source)):

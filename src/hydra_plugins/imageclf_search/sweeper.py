@@ -60,7 +60,11 @@ class SearchSweeper(Sweeper):
 
 
 def check_installed() -> None:
-    """Refuse a search without a current optuna."""
+    """Refuse a search without a current optuna.
+
+    Raises:
+        InputError: it is missing or too old.
+    """
     try:
         found = version("optuna")
     except PackageNotFoundError:

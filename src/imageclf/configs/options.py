@@ -47,7 +47,7 @@ class ModelOptions:
     """
 
     backbone: str | Mapping[str, Any]
-    weights: Literal["hub", "packaged", "none"] | str
+    weights: Literal["hub", "packaged", "none"] | str  # the refusal of another type lists these words
     drop_path_rate: float | None
     groups: int
     head: Mapping[str, Any] | None

@@ -52,10 +52,11 @@ class Pool(Generic[T]):
         # A signal in between would neither be forwarded to the process nor end it.
         with blocked():
             process.start()
+            assert process.pid is not None
             self.running[number] = Child(process, receiver)
             # One that came while the caller was about to start it is for this process as well.
             for came in self.signals:
-                os.kill(process.pid or 0, came)
+                os.kill(process.pid, came)
         # Only the process holds it now, so that the pipe ends when the process does.
         sender.close()
 

@@ -40,7 +40,14 @@ log = logging.getLogger(__name__)
 
 
 def start(cfg: DictConfig, run_dir: Path) -> float | None:
-    """Train the config of a job of Hydra, print the run directory, and return the optimized metric."""
+    """Train the config of a job of Hydra, print the run directory, and return the optimized metric.
+
+    None where there is no such score, and in the tasks that do not lead the run.
+
+    Raises:
+        InputError: as in `train_composed`.
+        Preempted: as in `train_composed`.
+    """
     if not train_composed(cfg, run_dir, list(HydraConfig.get().overrides.task)):
         return None
     # Scripts take the last line of the output for the run directory.
@@ -111,6 +118,9 @@ def check_job(cfg: DictConfig, plain: Plain, run_dir: Path, overrides: list[str]
     """Return the parsed config; refuse all that can be before a picture is read or anything is written.
 
     `plain` is the same config as plain values.
+
+    Raises:
+        InputError: a mistake in the config, or the directory holds another run.
     """
     config = parse(plain, RunConfig)
     check_top(config)

@@ -62,7 +62,11 @@ class Kind(Protocol):
         """Return a loss of logits and targets; the loss that is given if it takes these."""
 
     def check_mixing(self, node: Mapping[str, Any] | None) -> None:
-        """Refuse a `model.mixing` that makes no targets for its pictures."""
+        """Refuse a `model.mixing` that makes no targets for its pictures.
+
+        Raises:
+            InputError: it is one.
+        """
 
     def scored(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities and targets as a metric takes them."""

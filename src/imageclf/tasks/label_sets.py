@@ -133,7 +133,11 @@ def has_marks(columns: pd.DataFrame) -> bool:
 
 
 def check_names(cells: "pd.Series[str]") -> None:
-    """Refuse a column of labels that holds nothing but 0 and 1."""
+    """Refuse a column of labels that holds nothing but 0 and 1.
+
+    Raises:
+        InputError: it does.
+    """
     texts = {cell.strip().lower() for cell in cells} - {""}
     if texts and texts <= _MARKS:
         raise InputError(

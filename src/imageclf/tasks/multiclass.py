@@ -98,7 +98,11 @@ class Multiclass:
         return num_classes
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss of several labels or of numbers, which takes class numbers for something else."""
+        """Refuse a loss of several labels or of numbers, which takes class numbers for something else.
+
+        Raises:
+            InputError: it is one.
+        """
         name = type(loss).__name__
         others = {"several labels": ("multilabel", _OF_LABELS), "a number": ("regression", _OF_NUMBERS)}
         for what, (task, losses) in others.items():
@@ -179,7 +183,11 @@ class Multiclass:
         return _answers(predictions, classes, most_right, most)
 
     def averaged(self, others: Sequence[Task]) -> Self:
-        """Return the task."""
+        """Return the task.
+
+        Raises:
+            InputError: another task is among them.
+        """
         check_same(self, others)
         return self
 

@@ -73,7 +73,11 @@ class Multilabel:
             raise InputError(f"task.beta={self.beta}: give a number above 0, up to {_MOST_BETA}")
 
     def read(self, source: Callable[..., Read]) -> Read:
-        """Return what a source reads, told of this task."""
+        """Return what a source reads for this task.
+
+        Raises:
+            InputError: its `read` has no argument `task`.
+        """
         return read_as(self, source, "several labels of each picture")
 
     def is_spread(self, columns: pd.DataFrame) -> bool:

@@ -63,7 +63,11 @@ class OfNumbers:
         return StandardisedLoss(loss, self.mean, self.spread)
 
     def check_mixing(self, node: Mapping[str, Any] | None) -> None:
-        """Refuse cutmix: a picture that is cut from two does not have the mean of their numbers."""
+        """Refuse cutmix: a picture that is cut from two does not have the mean of their numbers.
+
+        Raises:
+            InputError: it is on.
+        """
         cutmix = 0 if node is None else node.get("cutmix", 0)
         if cutmix:
             raise InputError(

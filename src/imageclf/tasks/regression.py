@@ -53,7 +53,11 @@ class Regression:
         return OfNumbers(self.mean, self.spread)
 
     def read(self, source: Callable[..., Read]) -> Read:
-        """Return what a source reads, told of this task."""
+        """Return what a source reads for this task.
+
+        Raises:
+            InputError: its `read` has no argument `task`.
+        """
         return read_as(self, source, "a number of each picture")
 
     def is_spread(self, columns: pd.DataFrame) -> bool:
@@ -76,7 +80,11 @@ class Regression:
         return list(dict.fromkeys(name for text in dict.fromkeys(labels) for name in numbers_in(text)))
 
     def relabelled(self, labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
-        """Refuse new names: the labels are numbers."""
+        """Refuse new names: the labels are numbers.
+
+        Raises:
+            InputError: always.
+        """
         raise InputError("task=regression has no classes that could have other names")
 
     def targets(

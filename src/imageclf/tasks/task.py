@@ -101,7 +101,11 @@ class Task(Protocol):
         """Return among how many answers guessing chooses: its loss is the logarithm."""
 
     def check_loss(self, loss: nn.Module, num_classes: int) -> None:
-        """Refuse a loss that learns something else."""
+        """Refuse a loss that learns something else.
+
+        Raises:
+            InputError: it does.
+        """
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of logits `[N, C]`."""
@@ -168,7 +172,11 @@ class Task(Protocol):
         """
 
     def refuse(self, feature: str) -> None:
-        """Refuse a feature that knows classes alone, if the task is of something else."""
+        """Refuse a feature that knows classes alone, if the task is of something else.
+
+        Raises:
+            InputError: it is.
+        """
 
 
 def read_as(task: Task, source: Callable[..., Read], what: str) -> Read:
@@ -186,7 +194,11 @@ def read_as(task: Task, source: Callable[..., Read], what: str) -> Read:
 
 
 def check_same(task: Task, others: Sequence[Task]) -> None:
-    """Refuse tasks whose predictions cannot be averaged."""
+    """Refuse tasks whose predictions cannot be averaged.
+
+    Raises:
+        InputError: there is one of another name.
+    """
     other = next((each.name for each in others if each.name != task.name), None)
     if other is not None:
         raise InputError(f"a run of task={other} cannot be averaged with one of task={task.name}")

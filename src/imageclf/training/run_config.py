@@ -102,6 +102,9 @@ def parse(config: Plain, kind: type[Config]) -> Config:
     """Check the keys and values of a composed config, and build all of it that needs no pictures.
 
     `kind` is `RunConfig`, or what a command adds to it.
+
+    Raises:
+        InputError: the first mistake.
     """
     check(config, kind)
     cluster = config["cluster"]
